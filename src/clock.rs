@@ -1,0 +1,76 @@
+//! Where the crate reads the time, so that tests can turn it by hand.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The source of time for everything that expires.
+///
+/// The default is the system's clock. A [`manual`](Self::manual) clock stands still until a test
+/// moves it; clones share the same hands.
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+/// use tower_webflow_auth::Clock;
+///
+/// let clock = Clock::manual(UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+/// let before = clock.now();
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.now(), before + Duration::from_secs(60));
+/// ```
+#[derive(Clone, Default)]
+pub struct Clock(Option<Arc<AtomicU64>>);
+
+impl Clock {
+    /// The system's clock.
+    pub const fn system() -> Self {
+        Self(None)
+    }
+
+    /// A clock that stands at `start` until it is moved. Its resolution is one millisecond.
+    pub fn manual(start: SystemTime) -> Self {
+        Self(Some(Arc::new(AtomicU64::new(unix_millis(start)))))
+    }
+
+    /// The present time.
+    pub fn now(&self) -> SystemTime {
+        self.0.as_ref().map_or_else(SystemTime::now, |millis| {
+            UNIX_EPOCH + Duration::from_millis(millis.load(Ordering::SeqCst))
+        })
+    }
+
+    /// Moves a manual clock forward by whole milliseconds; the system's clock is not touched.
+    pub fn advance(&self, by: Duration) {
+        if let Some(millis) = &self.0 {
+            let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+            millis.fetch_add(by, Ordering::SeqCst);
+        }
+    }
+
+    /// Milliseconds since the Unix epoch; a clock before 1970 reads as 0.
+    pub(crate) fn unix_millis(&self) -> u64 {
+        unix_millis(self.now())
+    }
+
+    /// Seconds since the Unix epoch; a clock before 1970 reads as 0.
+    pub(crate) fn unix_secs(&self) -> u64 {
+        self.unix_millis() / 1000
+    }
+}
+
+fn unix_millis(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Clock(manual)"
+        } else {
+            "Clock(system)"
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! What can go wrong in a store.
+
+use std::error::Error as StdError;
+
+use crate::subject::InvalidSubject;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// Why a store could not do what was asked of it.
+///
+/// To the layer every variant but [`InvalidSubject`](Self::InvalidSubject) is an outage: the
+/// answer is 503 with `Retry-After`, never a trip to Webflow.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The engine cannot be reached, is locked, full or read-only, or its tables are gone.
+    #[error("the token store is not available")]
+    Unavailable(#[source] Source),
+    /// The engine did not answer within the time allowed.
+    #[error("the token store did not answer in time")]
+    Timeout,
+    /// The store keeps no more subjects; see its capacity.
+    #[error("the token store is full")]
+    Full,
+    /// A row does not have the shape in which the store wrote it.
+    #[error("the token store holds a row that it did not write: {0}")]
+    Corrupt(&'static str),
+    /// The store does not offer this look-up.
+    #[error("this token store does not offer {0}")]
+    Unsupported(&'static str),
+    /// A newer version of the crate has migrated the database.
+    #[error(
+        "the token store's schema has version {found}, this version of the crate knows up to \
+         {known}: update the crate, or give it a database of its own"
+    )]
+    SchemaTooNew {
+        /// The version in the database.
+        found: i64,
+        /// The newest version that this crate knows.
+        known: i64,
+    },
+    /// The subject's id is empty or too long.
+    #[error(transparent)]
+    InvalidSubject(#[from] InvalidSubject),
+    /// The store panicked; its message is in the log of the panic, not here.
+    #[error("the token store panicked")]
+    Panicked,
+}
+
+impl StoreError {
+    /// [`Unavailable`](Self::Unavailable), with the engine's own error as its source.
+    ///
+    /// ```
+    /// use tower_webflow_auth::store::StoreError;
+    ///
+    /// let error = StoreError::unavailable(std::io::Error::other("disk full"));
+    /// assert_eq!(error.to_string(), "the token store is not available");
+    /// ```
+    pub fn unavailable(source: impl Into<Source>) -> Self {
+        Self::Unavailable(source.into())
+    }
+}

@@ -1,0 +1,131 @@
+//! Where sealed tokens are kept: the trait, and the stores that come with the crate.
+//!
+//! A store keeps rows of [`SealedToken`], found by subject. It never sees a token in clear:
+//! sealing happens above it, bound to the row's key and version. Three methods make a store:
+//!
+//! ```
+//! use std::{collections::HashMap, sync::Mutex};
+//! use tower_webflow_auth::{Subject, store::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion}};
+//!
+//! #[derive(Default)]
+//! struct MyStore(Mutex<HashMap<TokenKey, SealedToken>>);
+//!
+//! impl TokenStore for MyStore {
+//!     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
+//!         let rows = self.0.lock().map_err(|_| StoreError::unavailable("poisoned"))?;
+//!         let mut mine: Vec<_> =
+//!             rows.values().filter(|row| row.key().subject() == subject).cloned().collect();
+//!         mine.sort_by_key(|row| std::cmp::Reverse(row.version()));
+//!         Ok(mine)
+//!     }
+//!
+//!     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
+//!         token.key().subject().validate()?;
+//!         let mut rows = self.0.lock().map_err(|_| StoreError::unavailable("poisoned"))?;
+//!         rows.insert(token.key().clone(), token.clone());
+//!         Ok(())
+//!     }
+//!
+//!     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
+//!         let mut rows = self.0.lock().map_err(|_| StoreError::unavailable("poisoned"))?;
+//!         let seen = rows.get(key).is_some_and(|row| row.version() == version);
+//!         Ok(seen && rows.remove(key).is_some())
+//!     }
+//! }
+//! ```
+
+use std::future::{Future, ready};
+use std::time::Duration;
+
+mod error;
+mod sealed;
+
+pub use error::StoreError;
+pub use sealed::{GrantId, SealedToken, TokenKey, TokenVersion};
+
+use crate::Subject;
+
+/// A place for sealed tokens.
+///
+/// The rules that every store keeps:
+/// 1. A row is found by its exact subject: case, normalization and odd characters make another
+///    subject.
+/// 2. An invalid subject ([`Subject::validate`]) is refused on [`save`](Self::save) with
+///    [`StoreError::InvalidSubject`].
+/// 3. A [`save`](Self::save) that returned `Ok` is seen by every later [`load`](Self::load).
+/// 4. [`remove`](Self::remove) compares the version and removes in one atomic step.
+/// 5. An engine that cannot be read is an error, never an empty answer.
+///
+/// # Cancel safety
+/// The layer never drops the future of a write; a future of `load` may be dropped at any await.
+pub trait TokenStore: Send + Sync + 'static {
+    /// Every grant of that subject, newest version first; empty when there is none.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] but `Full`.
+    fn load(
+        &self,
+        subject: &Subject,
+    ) -> impl Future<Output = Result<Vec<SealedToken>, StoreError>> + Send;
+
+    /// Inserts or replaces the row of (subject, grant id).
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; the row that was there before is then still there.
+    fn save(&self, token: &SealedToken) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Removes only that version: a late removal never takes a newer token along. True if a row
+    /// went.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] but `Full`.
+    fn remove(
+        &self,
+        key: &TokenKey,
+        version: TokenVersion,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Every grant that covers the site, newest version first.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] unless the store overrides it.
+    fn by_site(
+        &self,
+        site_id: &str,
+    ) -> impl Future<Output = Result<Vec<SealedToken>, StoreError>> + Send {
+        let _ = site_id;
+        ready(Err(StoreError::Unsupported("look-up by site")))
+    }
+
+    /// Every grant that covers the workspace, newest version first.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] unless the store overrides it.
+    fn by_workspace(
+        &self,
+        workspace_id: &str,
+    ) -> impl Future<Output = Result<Vec<SealedToken>, StoreError>> + Send {
+        let _ = workspace_id;
+        ready(Err(StoreError::Unsupported("look-up by workspace")))
+    }
+
+    /// Removes every grant whose token was obtained longer ago than `age`, and tells how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] unless the store overrides it.
+    fn purge_older_than(
+        &self,
+        age: Duration,
+    ) -> impl Future<Output = Result<u64, StoreError>> + Send {
+        let _ = age;
+        ready(Err(StoreError::Unsupported("purging")))
+    }
+
+    /// Whether the store can be used right now; the default says that it can.
+    ///
+    /// # Errors
+    /// The error that a look-up would meet.
+    fn healthy(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
+        ready(Ok(()))
+    }
+}

@@ -1,0 +1,184 @@
+//! Where Webflow is reached.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use crate::config::{ConfigError, ConfigProblem};
+
+/// The addresses of Webflow's authorization server and Data API.
+///
+/// Webflow uses two hosts: `webflow.com` for consent and revocation, `api.webflow.com` for the
+/// exchange and the API. A stand-in has all of them under one base.
+///
+/// ```
+/// use tower_webflow_auth::Endpoints;
+///
+/// let fake = Endpoints::at("http://127.0.0.1:4000")?;
+/// assert_eq!(fake.authorize().as_str(), "http://127.0.0.1:4000/oauth/authorize");
+/// assert!(Endpoints::at("http://webflow.example").is_err());
+/// # Ok::<(), tower_webflow_auth::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    authorize: Url,
+    token: Url,
+    revoke: Url,
+    api: Url,
+}
+
+impl Endpoints {
+    /// Webflow's own: `https://webflow.com` and `https://api.webflow.com`.
+    #[expect(
+        clippy::expect_used,
+        reason = "the two addresses are constants, parsed by a test"
+    )]
+    pub fn webflow() -> Self {
+        let parse = |base| Url::parse(base).expect("a constant");
+        Self::from_hosts(
+            &parse("https://webflow.com"),
+            &parse("https://api.webflow.com"),
+        )
+    }
+
+    /// A stand-in that has every endpoint under one base address, with Webflow's own paths.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when `base` is not an absolute http(s) address, is plain http off
+    /// loopback, or carries credentials, a query or a fragment.
+    pub fn at(base: &str) -> Result<Self, ConfigError> {
+        let invalid = |problem: &str, remedy| ConfigProblem::Invalid {
+            setting: "endpoints (WEBFLOW_BASE_URL)",
+            problem: problem.to_owned(),
+            remedy,
+        };
+        let url = Url::parse(base).map_err(|_| {
+            invalid(
+                "is not an address",
+                "give an absolute one, for example http://127.0.0.1:4000",
+            )
+        })?;
+        if !is_https_or_loopback(&url) {
+            return Err(invalid(
+                "is not https",
+                "plain http is for loopback only: the client secret is sent there",
+            )
+            .into());
+        }
+        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+            return Err(invalid(
+                "has credentials, a query or a fragment",
+                "give scheme, host, port and path only",
+            )
+            .into());
+        }
+        Ok(Self::from_hosts(&url, &url))
+    }
+
+    fn from_hosts(site: &Url, api: &Url) -> Self {
+        Self {
+            authorize: join(site, "/oauth/authorize"),
+            token: join(api, "/oauth/access_token"),
+            revoke: join(site, "/oauth/revoke_authorization"),
+            api: api.clone(),
+        }
+    }
+
+    /// The consent screen.
+    pub const fn authorize(&self) -> &Url {
+        &self.authorize
+    }
+
+    /// The token endpoint of RFC 6749 section 3.2.
+    pub const fn token(&self) -> &Url {
+        &self.token
+    }
+
+    /// Where an authorization is revoked; on the consent screen's host, not the API's.
+    pub const fn revoke(&self) -> &Url {
+        &self.revoke
+    }
+
+    /// The address of a path of the Data API, such as `/v2/sites`.
+    pub(crate) fn api_path(&self, path: &str) -> Url {
+        join(&self.api, path)
+    }
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self::webflow()
+    }
+}
+
+/// Appends a path to a base that may have a path of its own.
+fn join(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let (path, query) = path
+        .split_once('?')
+        .map_or((path, None), |(p, q)| (p, Some(q)));
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url.set_query(query);
+    url
+}
+
+/// Whether an address is https, or http to this very machine.
+pub(crate) fn is_https_or_loopback(url: &Url) -> bool {
+    match url.scheme() {
+        "https" => url.host().is_some(),
+        "http" => is_loopback(url),
+        _ => false,
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn webflow_has_two_hosts() {
+        let endpoints = Endpoints::webflow();
+        assert_eq!(
+            endpoints.authorize().as_str(),
+            "https://webflow.com/oauth/authorize"
+        );
+        assert_eq!(
+            endpoints.token().as_str(),
+            "https://api.webflow.com/oauth/access_token"
+        );
+        assert_eq!(
+            endpoints.revoke().as_str(),
+            "https://webflow.com/oauth/revoke_authorization"
+        );
+        assert_eq!(
+            endpoints.api_path("/v2/sites?limit=2").as_str(),
+            "https://api.webflow.com/v2/sites?limit=2"
+        );
+    }
+
+    #[test]
+    fn a_base_may_have_a_path_but_nothing_else() {
+        let nested = Endpoints::at("https://stand-in.example/webflow/").unwrap();
+        assert_eq!(nested.token().path(), "/webflow/oauth/access_token");
+        for bad in [
+            "",
+            "/x",
+            "ftp://127.0.0.1",
+            "http://10.0.0.1",
+            "https://a@b",
+            "https://b?x",
+        ] {
+            assert!(Endpoints::at(bad).is_err(), "{bad}");
+        }
+        assert!(Endpoints::at("http://[::1]:4000").is_ok());
+    }
+}

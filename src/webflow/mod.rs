@@ -1,0 +1,2 @@
+mod endpoints;
+pub use endpoints::Endpoints;
