@@ -1,13 +1,53 @@
 //! skeleton
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod admission;
+pub mod api;
+mod caller;
+mod challenge;
 mod clock;
 mod config;
+mod cookie;
+mod disconnect;
+mod endpoints_service;
+#[cfg(feature = "axum")]
+mod extract;
+mod flow;
+mod future;
+mod handle;
+#[cfg(feature = "axum")]
+mod into_response;
+mod keyring;
+mod layer;
+mod pages;
+mod problem;
+mod query;
+mod random;
+#[cfg(feature = "axum")]
+mod rejection;
 mod scope;
+mod service;
+mod shared;
 pub mod store;
 mod subject;
+#[cfg(feature = "testing")]
 pub mod testing;
+mod token;
+mod vault;
 mod webflow;
+
 pub use clock::Clock;
-pub use config::{ConfigError, ConfigProblem};
+pub use config::{ConfigError, ConfigProblem, WebflowAuthBuilder};
+pub use disconnect::DisconnectError;
+pub use endpoints_service::{EndpointsFuture, EndpointsService};
+pub use future::ResponseFuture;
+pub use handle::WebflowAuthHandle;
+pub use keyring::Keyring;
+pub use layer::WebflowAuthLayer;
+#[cfg(feature = "axum")]
+pub use rejection::{WebflowTokenRejection, WebflowTokenRejectionReason};
 pub use scope::{Scope, Scopes};
-pub use subject::Subject;
+pub use service::WebflowAuth;
+pub use subject::{InvalidSubject, Subject};
+pub use token::{Reauthorize, WebflowToken};
 pub use webflow::Endpoints;

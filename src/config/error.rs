@@ -43,6 +43,15 @@ pub enum ConfigProblem {
     },
 }
 
+impl ConfigProblem {
+    /// The setting that the problem is about.
+    pub const fn setting(&self) -> &'static str {
+        match self {
+            Self::Missing { setting, .. } | Self::Invalid { setting, .. } => setting,
+        }
+    }
+}
+
 impl ConfigError {
     /// The problems, in the order of the builder's settings; never empty.
     pub fn problems(&self) -> &[ConfigProblem] {

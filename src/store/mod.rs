@@ -37,10 +37,14 @@
 use std::future::{Future, ready};
 use std::time::Duration;
 
+mod erased;
 mod error;
+mod memory;
 mod sealed;
 
+pub(crate) use erased::ErasedStore;
 pub use error::StoreError;
+pub use memory::MemoryStore;
 pub use sealed::{GrantId, SealedToken, TokenKey, TokenVersion};
 
 use crate::Subject;

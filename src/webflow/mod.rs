@@ -1,2 +1,44 @@
+//! Calls to Webflow's authorization server.
+
+mod call;
 mod endpoints;
+mod exchange;
+mod introspect;
+pub(crate) mod revocation;
+mod revoke;
+
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub(crate) use call::{CallError, retry_after};
 pub use endpoints::Endpoints;
+pub(crate) use endpoints::is_https_or_loopback;
+pub(crate) use exchange::{ExchangeError, Issued};
+pub(crate) use introspect::Introspection;
+
+/// How long an introspection may take while a user waits for the callback.
+const INTROSPECTION_BUDGET: Duration = Duration::from_secs(5);
+
+/// The application as Webflow knows it, and the way there.
+pub(crate) struct WebflowClient {
+    pub(crate) http: reqwest::Client,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: SecretString,
+    /// The very string that the authorization request carries.
+    pub(crate) redirect_uri: String,
+    /// The time for one call, connecting included.
+    pub(crate) budget: Duration,
+}
+
+impl fmt::Debug for WebflowClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebflowClient")
+            .field("endpoints", &self.endpoints)
+            .field("client_id", &self.client_id)
+            .field("redirect_uri", &self.redirect_uri)
+            .finish_non_exhaustive()
+    }
+}

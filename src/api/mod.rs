@@ -1,0 +1,86 @@
+//! Calls to Webflow's Data API with a token.
+//!
+//! ```no_run
+//! use serde_json::Value;
+//! use tower_webflow_auth::{WebflowToken, api::ApiError};
+//!
+//! async fn site_count(token: &WebflowToken) -> Result<usize, ApiError> {
+//!     let answer: Value = token.api().get("/v2/sites").send().await?.json().await?;
+//!     Ok(answer["sites"].as_array().map_or(0, Vec::len))
+//! }
+//! ```
+
+mod error;
+mod request;
+mod response;
+
+use std::fmt;
+use std::time::Duration;
+
+use http::Method;
+
+pub use error::{ApiError, WebflowErrorBody};
+pub use request::ApiRequest;
+pub use response::{ApiResponse, RateLimit};
+
+use crate::{Endpoints, WebflowToken};
+
+/// What all calls share: the connection pool, the address, the time allowed.
+pub(crate) struct ApiClient {
+    pub(crate) http: reqwest::Client,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) budget: Duration,
+}
+
+/// Webflow's Data API, called with one token.
+///
+/// Paths start with `/`, for example `/v2/sites`, and stay on Webflow's host. An answer that is
+/// not a success becomes an [`ApiError`] with Webflow's own code and message.
+#[derive(Clone)]
+pub struct WebflowApi {
+    token: WebflowToken,
+}
+
+impl WebflowApi {
+    pub(crate) const fn new(token: WebflowToken) -> Self {
+        Self { token }
+    }
+
+    /// A `GET` of `path`.
+    pub fn get(&self, path: &str) -> ApiRequest {
+        self.request(Method::GET, path)
+    }
+
+    /// A `POST` to `path`.
+    pub fn post(&self, path: &str) -> ApiRequest {
+        self.request(Method::POST, path)
+    }
+
+    /// A `PATCH` of `path`.
+    pub fn patch(&self, path: &str) -> ApiRequest {
+        self.request(Method::PATCH, path)
+    }
+
+    /// A `PUT` to `path`.
+    pub fn put(&self, path: &str) -> ApiRequest {
+        self.request(Method::PUT, path)
+    }
+
+    /// A `DELETE` of `path`.
+    pub fn delete(&self, path: &str) -> ApiRequest {
+        self.request(Method::DELETE, path)
+    }
+
+    /// A request with any method.
+    pub fn request(&self, method: Method, path: &str) -> ApiRequest {
+        ApiRequest::new(self.token.clone(), method, path)
+    }
+}
+
+impl fmt::Debug for WebflowApi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebflowApi")
+            .field("token", &self.token)
+            .finish()
+    }
+}

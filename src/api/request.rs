@@ -1,0 +1,114 @@
+//! A call before it is sent.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
+
+use super::{ApiError, ApiResponse};
+use crate::WebflowToken;
+
+/// A call to Webflow's Data API, to be filled and sent.
+///
+/// What cannot be sent (a path off Webflow's host, a body that does not serialize) is told by
+/// [`send`](Self::send).
+#[must_use = "nothing is sent before `send`"]
+pub struct ApiRequest {
+    token: WebflowToken,
+    method: Method,
+    budget: Duration,
+    inner: Result<reqwest::RequestBuilder, ApiError>,
+}
+
+impl ApiRequest {
+    pub(super) fn new(token: WebflowToken, method: Method, path: &str) -> Self {
+        let client = token.client();
+        let budget = client.budget;
+        // `//host/..` and `/\host/..` would name another host to some parsers.
+        let on_host = path.starts_with('/')
+            && !path.starts_with("//")
+            && !path
+                .bytes()
+                .any(|byte| byte.is_ascii_control() || byte == b'\\' || byte == b'#');
+        let inner = if on_host {
+            let url = client.endpoints.api_path(path);
+            Ok(client
+                .http
+                .request(method.clone(), url)
+                .bearer_auth(token.access_token().expose_secret()))
+        } else {
+            Err(ApiError::InvalidRequest(
+                "the path must start with one slash, for example /v2/sites".into(),
+            ))
+        };
+        Self {
+            token,
+            method,
+            budget,
+            inner,
+        }
+    }
+
+    fn map(
+        mut self,
+        change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Self {
+        self.inner = self.inner.map(change);
+        self
+    }
+
+    /// Appends query parameters.
+    pub fn query<T: Serialize + ?Sized>(self, parameters: &T) -> Self {
+        self.map(|request| request.query(parameters))
+    }
+
+    /// Sends `body` as JSON.
+    pub fn json<T: Serialize + ?Sized>(self, body: &T) -> Self {
+        self.map(|request| request.json(body))
+    }
+
+    /// Sends a header beside those that the crate sets.
+    pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
+        self.map(|request| request.header(name, value))
+    }
+
+    /// The time for the whole call; the default is the builder's
+    /// [`timeout`](crate::WebflowAuthBuilder::timeout), 10 seconds.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.budget = timeout;
+        self
+    }
+
+    /// Sends the call and takes the head of the answer.
+    ///
+    /// # Errors
+    /// [`ApiError`]: an answer that is not a success, no answer in time, no connection, or a
+    /// request that cannot be sent. A 401 marks the token as dead, so that a handler that returns
+    /// the error sends the user to Webflow for a new one.
+    pub async fn send(self) -> Result<ApiResponse, ApiError> {
+        let request = self.inner?;
+        let deadline = Instant::now() + self.budget;
+        let response = match timeout_at(deadline, request.send()).await {
+            Err(_) => return Err(ApiError::Timeout),
+            Ok(Err(error)) => return Err(ApiError::from_transport(error)),
+            Ok(Ok(response)) => ApiResponse::new(response, deadline),
+        };
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(ApiError::from_answer(response, &self.token).await)
+        }
+    }
+}
+
+impl fmt::Debug for ApiRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiRequest")
+            .field("method", &self.method)
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}

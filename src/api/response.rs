@@ -1,0 +1,107 @@
+//! The answer to a call.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
+
+use super::ApiError;
+
+/// The longest body that is read into memory.
+const MAX_BODY_LEN: usize = 32 * 1024 * 1024;
+
+/// A successful answer of Webflow's Data API.
+///
+/// The body is read by [`json`](Self::json), [`text`](Self::text) or [`bytes`](Self::bytes),
+/// within the time allowed for the whole call and up to 32 MiB.
+pub struct ApiResponse {
+    inner: reqwest::Response,
+    deadline: Instant,
+}
+
+/// How many calls the token has left in the present minute.
+///
+/// Source: Webflow Data API, *Rate Limits*: the headers `X-RateLimit-Limit` and
+/// `X-RateLimit-Remaining`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateLimit {
+    /// Calls allowed per minute.
+    pub limit: u32,
+    /// Calls left.
+    pub remaining: u32,
+}
+
+impl ApiResponse {
+    pub(super) const fn new(inner: reqwest::Response, deadline: Instant) -> Self {
+        Self { inner, deadline }
+    }
+
+    /// The status, between 200 and 299.
+    pub fn status(&self) -> StatusCode {
+        self.inner.status()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.inner.headers()
+    }
+
+    /// What the answer says of the rate limit; `None` if it says nothing.
+    pub fn rate_limit(&self) -> Option<RateLimit> {
+        let number = |name| self.headers().get(name)?.to_str().ok()?.trim().parse().ok();
+        Some(RateLimit {
+            limit: number("x-ratelimit-limit")?,
+            remaining: number("x-ratelimit-remaining")?,
+        })
+    }
+
+    /// The body, from JSON.
+    ///
+    /// # Errors
+    /// [`ApiError::Decode`] when the body is not the JSON that `T` expects, and the errors of
+    /// [`bytes`](Self::bytes).
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        serde_json::from_slice(&self.bytes().await?).map_err(ApiError::Decode)
+    }
+
+    /// The body as text; what is not UTF-8 becomes U+FFFD.
+    ///
+    /// # Errors
+    /// Those of [`bytes`](Self::bytes).
+    pub async fn text(self) -> Result<String, ApiError> {
+        Ok(String::from_utf8_lossy(&self.bytes().await?).into_owned())
+    }
+
+    /// The body as it is.
+    ///
+    /// # Errors
+    /// [`ApiError::Timeout`], [`ApiError::TooLong`], or [`ApiError::Unreachable`] when the
+    /// connection breaks.
+    pub async fn bytes(mut self) -> Result<Bytes, ApiError> {
+        let mut body = BytesMut::new();
+        loop {
+            let chunk = timeout_at(self.deadline, self.inner.chunk())
+                .await
+                .map_err(|_| ApiError::Timeout)?
+                .map_err(ApiError::from_transport)?;
+            match chunk {
+                None => return Ok(body.freeze()),
+                Some(chunk) if body.len() + chunk.len() > MAX_BODY_LEN => {
+                    return Err(ApiError::TooLong);
+                }
+                Some(chunk) => body.extend_from_slice(&chunk),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ApiResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiResponse")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}

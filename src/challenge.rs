@@ -1,0 +1,111 @@
+//! The challenge: what a request gets that has no usable token.
+
+use http::header::WWW_AUTHENTICATE;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+
+use crate::caller::{self, Caller};
+use crate::cookie::flow::FlowKind;
+use crate::flow::start::{Start, begin};
+use crate::problem::{Answer, Problem};
+use crate::shared::{Shared, original_uri};
+use crate::{Scopes, Subject};
+
+const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
+
+/// Sends a navigation to Webflow; tells everything else where a login begins.
+pub(crate) fn challenge(
+    shared: &Shared,
+    parts: &Parts,
+    subject: Option<&Subject>,
+    kind: FlowKind,
+    scopes: &Scopes,
+) -> Answer {
+    let more = (kind == FlowKind::StepUp).then_some(scopes);
+    if Caller::of(&parts.method, &parts.headers) == Caller::Navigation {
+        let return_to = shared.return_to(&path_of(original_uri(parts)));
+        begin(
+            shared,
+            &parts.headers,
+            Start {
+                kind,
+                scopes,
+                return_to,
+                subject,
+            },
+        )
+    } else {
+        script(shared, parts, &return_to(shared, parts), more)
+    }
+}
+
+/// The 401 for everything that does not navigate: no cookie is set, so that no script begins
+/// flows that nobody ends.
+pub(crate) fn script(
+    shared: &Shared,
+    parts: &Parts,
+    return_to: &str,
+    scopes: Option<&Scopes>,
+) -> Answer {
+    let login_url = shared.login_url(return_to, scopes);
+    let mut answer = login_required(&login_url).respond(false);
+    if caller::is_htmx(&parts.headers)
+        && let Ok(login_url) = HeaderValue::from_str(&login_url)
+    {
+        answer.headers_mut().insert(HX_REDIRECT, login_url);
+    }
+    with_scheme(answer)
+}
+
+/// The 401 where the application decides who its users are, and there is none.
+pub(crate) fn not_signed_in(parts: &Parts) -> Answer {
+    let problem = Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "not-signed-in",
+        "Please sign in first",
+        "Webflow can be connected once you are signed in to the application.",
+    );
+    with_scheme(problem.respond(caller::wants_page(&parts.headers)))
+}
+
+fn login_required(login_url: &str) -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "login-required",
+        "Webflow is not connected",
+        "Send the browser to login_url to connect Webflow; it comes back when that is done.",
+    )
+    .login_url(login_url)
+}
+
+/// A 401 names the scheme by which to authenticate (RFC 9110 section 15.5.2). No browser asks for
+/// a password for this one.
+fn with_scheme(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static("Webflow realm=\"webflow\""),
+    );
+    answer
+}
+
+/// Where to go after a login that a script has asked for.
+fn return_to(shared: &Shared, parts: &Parts) -> String {
+    let path = htmx_page(shared, &parts.headers)
+        .or_else(|| caller::is_safe(&parts.method).then(|| path_of(original_uri(parts))));
+    shared.return_to(path.as_deref().unwrap_or("/"))
+}
+
+/// The page that an HTMX request comes from, if it is one of this origin.
+fn htmx_page(shared: &Shared, headers: &HeaderMap) -> Option<String> {
+    if !caller::is_htmx(headers) {
+        return None;
+    }
+    let page: Uri = headers.get("hx-current-url")?.to_str().ok()?.parse().ok()?;
+    let origin = format!("{}://{}", page.scheme_str()?, page.authority()?);
+    (origin == shared.origin).then(|| path_of(&page))
+}
+
+fn path_of(uri: &Uri) -> String {
+    uri.path_and_query()
+        .map_or_else(|| "/".to_owned(), ToString::to_string)
+}

@@ -1,0 +1,449 @@
+//! The builder of the layer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::request::Parts;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::redirect_uri::RedirectUri;
+use super::{ConfigError, ConfigProblem};
+use crate::api::ApiClient;
+use crate::cookie::CookiePolicy;
+use crate::flow::in_flight::InFlight;
+use crate::shared::{Paths, Shared, SubjectSource};
+use crate::store::{ErasedStore, MemoryStore, TokenStore};
+use crate::vault::Vault;
+use crate::webflow::WebflowClient;
+use crate::{Clock, Endpoints, Keyring, Scope, Scopes, Subject, WebflowAuthLayer};
+
+const FLOW_LIFETIME: Duration = Duration::from_secs(15 * 60);
+const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const TIMEOUT: Duration = Duration::from_secs(10);
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The settings of a [`WebflowAuthLayer`].
+///
+/// Required are the client's id and secret, the redirect URI, at least one scope and a key ring;
+/// everything else has a default. [`build`](Self::build) checks all of it at once.
+#[must_use = "`build` makes the layer"]
+pub struct WebflowAuthBuilder {
+    client_id: Option<String>,
+    client_secret: Option<SecretString>,
+    redirect_uri: Option<String>,
+    scopes: Scopes,
+    keyring: Option<Keyring>,
+    endpoints: Endpoints,
+    store: Option<Arc<dyn ErasedStore>>,
+    http: Option<reqwest::Client>,
+    subjects: SubjectSource,
+    login_path: Option<String>,
+    logout_path: Option<String>,
+    flow_lifetime: Duration,
+    session_lifetime: Duration,
+    timeout: Duration,
+    store_timeout: Duration,
+    introspect: bool,
+    clock: Clock,
+    /// What was found wrong while reading text out of the environment.
+    problems: Vec<ConfigProblem>,
+}
+
+impl WebflowAuthBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            client_id: None,
+            client_secret: None,
+            redirect_uri: None,
+            scopes: Scopes::default(),
+            keyring: None,
+            endpoints: Endpoints::webflow(),
+            store: None,
+            http: None,
+            subjects: SubjectSource::Session,
+            login_path: Some("/auth/webflow/login".to_owned()),
+            logout_path: Some("/auth/webflow/logout".to_owned()),
+            flow_lifetime: FLOW_LIFETIME,
+            session_lifetime: SESSION_LIFETIME,
+            timeout: TIMEOUT,
+            store_timeout: STORE_TIMEOUT,
+            introspect: true,
+            clock: Clock::system(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// The app's client id, out of its settings at Webflow. Required.
+    pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.client_id = Some(id.into());
+        self
+    }
+
+    /// The app's client secret, out of its settings at Webflow. Required.
+    pub fn client_secret(mut self, secret: impl Into<SecretString>) -> Self {
+        self.client_secret = Some(secret.into());
+        self
+    }
+
+    /// The redirect URI, exactly as it is registered at Webflow. Required.
+    ///
+    /// Its path becomes the callback path. It must be https; plain http is accepted on loopback
+    /// only, where cookies then do without `Secure` and the `__Host-` prefix.
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uri = Some(uri.into());
+        self
+    }
+
+    /// The scopes to ask for; each must be among those of the app's settings. Required.
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        self.scopes = scopes.into_iter().collect();
+        self
+    }
+
+    /// The keys that seal tokens and cookies. Required.
+    pub fn keyring(mut self, keyring: Keyring) -> Self {
+        self.keyring = Some(keyring);
+        self
+    }
+
+    /// Where tokens are kept. The default is a [`MemoryStore`], which forgets them with the
+    /// process; the log warns about that.
+    pub fn store(mut self, store: impl TokenStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Where Webflow is reached. The default is [`Endpoints::webflow`].
+    pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
+        self.endpoints = endpoints;
+        self
+    }
+
+    /// Takes the application's own user for the subject, instead of a browser session.
+    ///
+    /// The closure sees the request's head with the extensions that outer middleware has put
+    /// there. `None` means that nobody is signed in to the application: the answer is 401.
+    ///
+    /// ```
+    /// # use tower_webflow_auth::{Subject, WebflowAuthLayer};
+    /// #[derive(Clone)]
+    /// struct User { id: u64 }
+    ///
+    /// let builder = WebflowAuthLayer::builder()
+    ///     .subject(|parts| parts.extensions.get::<User>().map(|user| Subject::user(user.id)));
+    /// ```
+    pub fn subject(
+        mut self,
+        subject_of: impl Fn(&Parts) -> Option<Subject> + Send + Sync + 'static,
+    ) -> Self {
+        self.subjects = SubjectSource::Application(Arc::new(subject_of));
+        self
+    }
+
+    /// The path that begins a login; default `/auth/webflow/login`. `None` switches it off:
+    /// answers for scripts then name the page itself.
+    pub fn login_path<'a>(mut self, path: impl Into<Option<&'a str>>) -> Self {
+        self.login_path = path.into().map(str::to_owned);
+        self
+    }
+
+    /// The path that ends a session; default `/auth/webflow/logout`. `None` switches it off.
+    pub fn logout_path<'a>(mut self, path: impl Into<Option<&'a str>>) -> Self {
+        self.logout_path = path.into().map(str::to_owned);
+        self
+    }
+
+    /// How long a flow may take; default 15 minutes, the lifetime of Webflow's codes.
+    pub const fn flow_lifetime(mut self, lifetime: Duration) -> Self {
+        self.flow_lifetime = lifetime;
+        self
+    }
+
+    /// How long a browser session lasts after its flow; default 30 days.
+    pub const fn session_lifetime(mut self, lifetime: Duration) -> Self {
+        self.session_lifetime = lifetime;
+        self
+    }
+
+    /// The time for one call to Webflow, connecting included; default 10 seconds.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The time for one operation of the store, after which the answer is 503; default 5 seconds.
+    pub const fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.store_timeout = timeout;
+        self
+    }
+
+    /// Whether to ask Webflow at the callback which sites and workspaces the grant covers; default
+    /// true. A look-up that fails does not fail the flow.
+    pub const fn introspect(mut self, introspect: bool) -> Self {
+        self.introspect = introspect;
+        self
+    }
+
+    /// The client for calls to Webflow, for a proxy or TLS settings of your own.
+    ///
+    /// # Security
+    /// It must not follow redirects: the client secret would go along.
+    pub fn http_client(mut self, client: reqwest::Client) -> Self {
+        self.http = Some(client);
+        self
+    }
+
+    /// Where the time is read; default is the system's clock.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    pub(super) fn scopes_from_text(mut self, scopes: &str) -> Self {
+        for scope in scopes.split([' ', ',']).filter(|scope| !scope.is_empty()) {
+            match Scope::new(scope) {
+                Ok(scope) => self.scopes = self.scopes.union(&Scopes::from([scope])),
+                Err(error) => self.problems.extend(error.into_problems()),
+            }
+        }
+        self
+    }
+
+    pub(super) fn keyring_from_text(mut self, keys: &str) -> Self {
+        match Keyring::from_base64(keys) {
+            Ok(keyring) => self.keyring(keyring),
+            Err(error) => {
+                self.problems.extend(error.into_problems());
+                self
+            }
+        }
+    }
+
+    pub(super) fn endpoints_from_text(mut self, base: &str) -> Self {
+        match Endpoints::at(base) {
+            Ok(endpoints) => self.endpoints(endpoints),
+            Err(error) => {
+                self.problems.extend(error.into_problems());
+                self
+            }
+        }
+    }
+
+    /// Checks the settings and makes the layer.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every problem there is.
+    pub fn build(mut self) -> Result<WebflowAuthLayer, ConfigError> {
+        let mut problems = std::mem::take(&mut self.problems);
+        let Some(required) = self.check(&mut problems) else {
+            return Err(problems.into());
+        };
+        let Required {
+            keyring,
+            client_id,
+            client_secret,
+            redirect_uri,
+            http,
+        } = required;
+        let store = self.store.unwrap_or_else(|| {
+            tracing::warn!(
+                "tokens are kept in memory only: they are lost with the process; \
+                 set a store with WebflowAuthBuilder::store"
+            );
+            Arc::new(MemoryStore::new())
+        });
+        let api = ApiClient {
+            http: http.clone(),
+            endpoints: self.endpoints.clone(),
+            budget: self.timeout,
+        };
+        Ok(WebflowAuthLayer::new(Shared {
+            vault: Vault {
+                store,
+                keyring: keyring.clone(),
+                clock: self.clock.clone(),
+                client: Arc::new(api),
+                budget: self.store_timeout,
+            },
+            webflow: Arc::new(WebflowClient {
+                http,
+                endpoints: self.endpoints,
+                client_id,
+                client_secret,
+                redirect_uri: redirect_uri.text,
+                budget: self.timeout,
+            }),
+            keyring,
+            clock: self.clock,
+            cookies: CookiePolicy::new(redirect_uri.secure),
+            paths: Paths {
+                callback: redirect_uri.path,
+                login: self.login_path,
+                logout: self.logout_path,
+            },
+            origin: redirect_uri.origin,
+            scopes: self.scopes,
+            subjects: self.subjects,
+            flow_lifetime: self.flow_lifetime,
+            session_lifetime: self.session_lifetime,
+            introspect: self.introspect,
+            in_flight: InFlight::default(),
+        }))
+    }
+}
+
+/// What a layer cannot be without, checked.
+struct Required {
+    keyring: Keyring,
+    client_id: String,
+    client_secret: SecretString,
+    redirect_uri: RedirectUri,
+    http: reqwest::Client,
+}
+
+impl WebflowAuthBuilder {
+    /// Finds every problem, besides those known already; `None` if there is any.
+    fn check(&mut self, problems: &mut Vec<ConfigProblem>) -> Option<Required> {
+        let named = |problems: &[ConfigProblem], setting: &str| {
+            problems
+                .iter()
+                .any(|problem| problem.setting().starts_with(setting))
+        };
+        let keyring = self.keyring.take();
+        if keyring.is_none() && !named(problems, "keyring") {
+            problems.push(missing(
+                "keyring (WEBFLOW_AUTH_KEY)",
+                "make a key with `openssl rand -base64 32`, and keep it secret",
+            ));
+        }
+        if self.scopes.is_empty() && !named(problems, "scope") {
+            problems.push(missing(
+                "scopes (WEBFLOW_SCOPES)",
+                "name at least one of the app's scopes, for example sites:read",
+            ));
+        }
+        let client_id = self.client_id.take().filter(|id| !id.trim().is_empty());
+        if client_id.is_none() {
+            let setting = "client_id (WEBFLOW_CLIENT_ID)";
+            problems.push(missing(setting, "it is in the app's settings at Webflow"));
+        }
+        let client_secret = self
+            .client_secret
+            .take()
+            .filter(|secret| !secret.expose_secret().trim().is_empty());
+        if client_secret.is_none() {
+            let setting = "client_secret (WEBFLOW_CLIENT_SECRET)";
+            problems.push(missing(setting, "it is in the app's settings at Webflow"));
+        }
+        let redirect_uri = match self.redirect_uri.as_deref() {
+            None | Some("") => Err(missing(
+                "redirect_uri (WEBFLOW_REDIRECT_URI)",
+                "give the one registered in the app's settings at Webflow",
+            )),
+            Some(uri) => RedirectUri::parse(uri),
+        };
+        let redirect_uri = redirect_uri.map_err(|problem| problems.push(problem)).ok();
+        let callback = redirect_uri.as_ref().map(|uri| uri.path.as_str());
+        self.check_paths(callback, problems);
+        self.check_durations(problems);
+        let http = match self.http.take() {
+            Some(client) => Some(client),
+            None => client(&self.endpoints)
+                .map_err(|problem| problems.push(problem))
+                .ok(),
+        };
+        if !problems.is_empty() {
+            return None;
+        }
+        Some(Required {
+            keyring: keyring?,
+            client_id: client_id?,
+            client_secret: client_secret?,
+            redirect_uri: redirect_uri?,
+            http: http?,
+        })
+    }
+
+    fn check_paths(&self, callback: Option<&str>, problems: &mut Vec<ConfigProblem>) {
+        let (login, logout) = (self.login_path.as_deref(), self.logout_path.as_deref());
+        let others = [("login_path", login, logout), ("logout_path", logout, None)];
+        for (setting, path, other) in others {
+            let Some(path) = path else { continue };
+            if !path.starts_with('/') || path.starts_with("//") || path.contains(['?', '#', ' ']) {
+                problems.push(ConfigProblem::Invalid {
+                    setting,
+                    problem: "is not a path".to_owned(),
+                    remedy: "begin with one slash and leave out query and fragment",
+                });
+            }
+            if Some(path) == callback || Some(path) == other {
+                problems.push(ConfigProblem::Invalid {
+                    setting,
+                    problem: "is the same as another endpoint's".to_owned(),
+                    remedy: "give each endpoint a path of its own",
+                });
+            }
+        }
+    }
+
+    fn check_durations(&self, problems: &mut Vec<ConfigProblem>) {
+        for (setting, duration) in [
+            ("flow_lifetime", self.flow_lifetime),
+            ("session_lifetime", self.session_lifetime),
+            ("timeout", self.timeout),
+            ("store_timeout", self.store_timeout),
+        ] {
+            if duration.is_zero() {
+                problems.push(ConfigProblem::Invalid {
+                    setting,
+                    problem: "is zero".to_owned(),
+                    remedy: "give it a length, or leave it at its default",
+                });
+            }
+        }
+    }
+}
+
+fn missing(setting: &'static str, remedy: &'static str) -> ConfigProblem {
+    ConfigProblem::Missing { setting, remedy }
+}
+
+/// The client for Webflow: follows no redirect, since the client secret would go along, and uses
+/// https unless the endpoints are on loopback.
+fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
+    let https = endpoints.token().scheme() == "https";
+    if https && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
+        return Err(ConfigProblem::Missing {
+            setting: "http_client",
+            remedy: "without the features rustls and native-tls, give a client that speaks https",
+        });
+    }
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .https_only(https)
+        .user_agent(concat!(
+            env!("CARGO_PKG_NAME"),
+            "/",
+            env!("CARGO_PKG_VERSION")
+        ))
+        .build()
+        .map_err(|error| ConfigProblem::Invalid {
+            setting: "http_client",
+            problem: format!("cannot be made ({error})"),
+            remedy: "check the system's TLS certificates, or give a client of your own",
+        })
+}
+
+impl fmt::Debug for WebflowAuthBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebflowAuthBuilder")
+            .field("client_id", &self.client_id)
+            .field("redirect_uri", &self.redirect_uri)
+            .field("scopes", &self.scopes.to_string())
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! The redirect URI: kept as it was given, and taken apart.
+
+use url::Url;
+
+use super::ConfigProblem;
+use crate::webflow::is_https_or_loopback;
+
+/// What follows from the redirect URI.
+pub(super) struct RedirectUri {
+    /// The very string that was given: Webflow compares it byte for byte.
+    pub(super) text: String,
+    /// Its path, where the callback arrives.
+    pub(super) path: String,
+    /// Its origin, which is the application's.
+    pub(super) origin: String,
+    /// Whether it is https.
+    pub(super) secure: bool,
+}
+
+impl RedirectUri {
+    pub(super) fn parse(text: &str) -> Result<Self, ConfigProblem> {
+        let problem = |problem: &str, remedy| ConfigProblem::Invalid {
+            setting: "redirect_uri (WEBFLOW_REDIRECT_URI)",
+            problem: problem.to_owned(),
+            remedy,
+        };
+        let url = Url::parse(text).ok().filter(Url::has_host).ok_or_else(|| {
+            problem(
+                "is not an absolute address",
+                "give the one registered in Webflow's app settings, for example \
+                 https://app.example.com/auth/webflow/callback",
+            )
+        })?;
+        if url.fragment().is_some() {
+            return Err(problem(
+                "has a fragment",
+                "leave out the # and what follows",
+            ));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(problem(
+                "has credentials in it",
+                "leave out what stands before the @",
+            ));
+        }
+        if !is_https_or_loopback(&url) {
+            return Err(problem(
+                "is not https",
+                "use https; plain http is for loopback (127.0.0.1, [::1], localhost) only",
+            ));
+        }
+        if text.trim() != text || !text.is_ascii() {
+            return Err(problem(
+                "has blanks around it or characters beyond ASCII",
+                "write it exactly as it is registered, percent-encoded",
+            ));
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            path: url.path().to_owned(),
+            origin: url.origin().ascii_serialization(),
+            secure: url.scheme() == "https",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c5_plain_http_is_for_loopback_only() {
+        for good in [
+            "https://app.example.com/cb",
+            "http://127.0.0.1:3000/cb",
+            "http://localhost/cb",
+            "http://[::1]:3000/cb",
+        ] {
+            assert!(RedirectUri::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://app.example.com/cb",
+            "http://10.0.0.1/cb",
+            "http://localhost.example.com/cb",
+            "ftp://localhost/cb",
+            "/cb",
+            "app.example.com/cb",
+            "https://app.example.com/cb#x",
+            "https://a:b@app.example.com/cb",
+            " https://app.example.com/cb",
+        ] {
+            assert!(RedirectUri::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

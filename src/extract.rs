@@ -1,0 +1,42 @@
+//! The token as an argument of axum handlers.
+
+use std::sync::Arc;
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::request::Parts;
+
+use crate::layer::Guard;
+use crate::{WebflowToken, WebflowTokenRejection};
+
+impl<S: Sync> FromRequestParts<S> for WebflowToken {
+    type Rejection = WebflowTokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        extract(parts)?.ok_or_else(|| match parts.extensions.get::<Arc<Guard>>() {
+            Some(guard) => WebflowTokenRejection::not_connected(guard, parts),
+            None => WebflowTokenRejection::layer_missing(),
+        })
+    }
+}
+
+/// `None` when the user has not connected Webflow. A missing layer is an error here too: it is a
+/// mistake that would otherwise pass for users who never connect.
+impl<S: Sync> OptionalFromRequestParts<S> for WebflowToken {
+    type Rejection = WebflowTokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        extract(parts)
+    }
+}
+
+fn extract(parts: &Parts) -> Result<Option<WebflowToken>, WebflowTokenRejection> {
+    if let Some(token) = parts.extensions.get::<WebflowToken>() {
+        return Ok(Some(token.clone()));
+    }
+    if parts.extensions.get::<Arc<Guard>>().is_some() {
+        return Ok(None);
+    }
+    let rejection = WebflowTokenRejection::layer_missing();
+    tracing::error!(path = parts.uri.path(), "{rejection}");
+    Err(rejection)
+}

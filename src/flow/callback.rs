@@ -1,0 +1,335 @@
+//! The authorization response: what Webflow sends the browser back with.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Method, StatusCode};
+
+use super::complete::{self, Arrival};
+use super::failure::{self, Failure};
+use super::start::{Start, begin};
+use super::{method_not_allowed, no_prefetch, see_other, set_cookies};
+use crate::Subject;
+use crate::caller;
+use crate::challenge;
+use crate::cookie::flow::{Flow, FlowCookies, FlowError, FlowKind, flow_id};
+use crate::problem::{Answer, Problem, answer};
+use crate::query::{QueryError, single};
+use crate::shared::{Shared, Who, original_uri};
+
+/// The longest authorization code that is sent on; Webflow's have 64 characters.
+const MAX_CODE_LEN: usize = 4096;
+
+/// The callback's parameters (RFC 6749 sections 4.1.2 and 4.1.2.1).
+struct Parameters {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+}
+
+impl Parameters {
+    fn read(query: &str) -> Result<Self, QueryError> {
+        Ok(Self {
+            state: single(query, "state")?,
+            code: single(query, "code")?,
+            error: single(query, "error")?,
+        })
+    }
+}
+
+pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
+    match parts.method {
+        Method::GET => {}
+        Method::HEAD => return answer(StatusCode::OK, ""),
+        _ => return method_not_allowed(parts, "GET, HEAD"),
+    }
+    if caller::is_prefetch(&parts.headers) {
+        return no_prefetch(parts);
+    }
+    let html = caller::accepts_html(&parts.headers);
+    let again = |problem: Problem| problem.login_url(shared.login_url("/", None)).respond(html);
+    let query = original_uri(parts).query().unwrap_or_default();
+    let Ok(parameters) = Parameters::read(query) else {
+        return again(malformed());
+    };
+    if let Some(error) = &parameters.error {
+        return refused(shared, parts, error, parameters.state.as_deref());
+    }
+    let Some(code) = parameters.code.filter(|code| is_well_formed(code)) else {
+        return again(malformed());
+    };
+    let Some(state) = parameters.state else {
+        return installed(shared, parts);
+    };
+    let who = shared.who(parts);
+    match who {
+        Who::Failed => return failure::internal().respond(html),
+        Who::Stranger => return challenge::not_signed_in(parts),
+        Who::Known(_) | Who::Nobody => {}
+    }
+    let flow = match find(shared, parts, &state) {
+        Ok(flow) => flow,
+        Err(FlowError::Expired) => {
+            tracing::warn!(
+                flow = flow_id(&state),
+                reason = "expired",
+                "callback refused"
+            );
+            return again(expired());
+        }
+        Err(FlowError::Unknown) => return unknown(shared, parts, &who, &state).await,
+    };
+    let subject = match &who {
+        Who::Known(subject) if flow.user.is_some() => {
+            if flow.user != shared.user_digest(subject) {
+                tracing::warn!(
+                    flow = flow.id(),
+                    reason = "another subject",
+                    "callback refused"
+                );
+                return again(not_ours());
+            }
+            subject.clone()
+        }
+        _ => Subject::session(&flow.session),
+    };
+    arrived(shared, parts, &who, flow, subject, code).await
+}
+
+/// A good callback: the grant is obtained and stored, and the browser goes where it wanted to.
+async fn arrived(
+    shared: &Arc<Shared>,
+    parts: &Parts,
+    who: &Who,
+    flow: Flow,
+    subject: Subject,
+    code: String,
+) -> Answer {
+    let previous = match who {
+        Who::Known(previous) if previous.is_session() && *previous != subject => {
+            Some(previous.clone())
+        }
+        _ => None,
+    };
+    let arrival = Arrival {
+        flow: flow.clone(),
+        code: code.into(),
+        subject: subject.clone(),
+        previous,
+    };
+    let work = || complete::complete(Arc::clone(shared), arrival);
+    let mut answer = match shared.in_flight.join(&flow.id(), work).await {
+        Ok(()) => see_other(&flow.return_to),
+        Err(failure) => {
+            let again = shared.login_url(&flow.return_to, None);
+            let html = caller::accepts_html(&parts.headers);
+            let mut answer = failure.problem().login_url(again).respond(html);
+            if failure == Failure::InvalidGrant {
+                set_cookies(&mut answer, forget(shared, &flow));
+            }
+            return answer;
+        }
+    };
+    set_cookies(&mut answer, forget(shared, &flow));
+    if subject.is_session() {
+        set_cookies(&mut answer, shared.session_cookie(&flow.session));
+    }
+    answer
+}
+
+/// A code without state: an installation that Webflow initiated. The code is not used, since
+/// nothing tells whose it is; a flow of our own takes its place, once.
+fn installed(shared: &Shared, parts: &Parts) -> Answer {
+    let html = caller::accepts_html(&parts.headers);
+    let subject = match shared.who(parts) {
+        Who::Known(subject) => Some(subject),
+        Who::Nobody => None,
+        Who::Stranger => return challenge::not_signed_in(parts),
+        Who::Failed => return failure::internal().respond(html),
+    };
+    let now = shared.clock.unix_secs();
+    let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
+    if flows
+        .open(shared.flow_lifetime, now)
+        .any(|flow| flow.kind == FlowKind::Install)
+    {
+        tracing::warn!(reason = "without state, twice", "callback refused");
+        return not_ours()
+            .login_url(shared.login_url("/", None))
+            .respond(html);
+    }
+    if caller::is_surely_no_navigation(&parts.headers) {
+        return challenge::script(shared, parts, "/", None);
+    }
+    begin(
+        shared,
+        &parts.headers,
+        Start {
+            kind: FlowKind::Install,
+            scopes: &shared.scopes,
+            return_to: "/".to_owned(),
+            subject: subject.as_ref(),
+        },
+    )
+}
+
+/// The user cancelled, or Webflow refused. Of the query only known words are used.
+fn refused(shared: &Shared, parts: &Parts, error: &str, state: Option<&str>) -> Answer {
+    let html = caller::accepts_html(&parts.headers);
+    let flow = match state.map(|state| find(shared, parts, state)) {
+        None | Some(Err(FlowError::Expired)) => None,
+        Some(Ok(flow)) => Some(flow),
+        Some(Err(FlowError::Unknown)) => {
+            tracing::warn!(reason = "unknown state", "callback refused");
+            return not_ours()
+                .login_url(shared.login_url("/", None))
+                .respond(html);
+        }
+    };
+    let code = known_error(error);
+    tracing::info!(
+        flow = flow.as_ref().map(Flow::id),
+        error = code,
+        "authorization refused"
+    );
+    let return_to = flow.as_ref().map_or("/", |flow| flow.return_to.as_str());
+    let problem = refusal(code).login_url(shared.login_url(return_to, None));
+    let mut answer = problem.respond(html);
+    if let Some(flow) = flow {
+        set_cookies(&mut answer, forget(shared, &flow));
+    }
+    answer
+}
+
+/// No flow of this browser has that state. When it is the state of a flow that this session has
+/// completed, the callback is merely repeated and nothing is wrong.
+async fn unknown(shared: &Shared, parts: &Parts, who: &Who, state: &str) -> Answer {
+    let html = caller::accepts_html(&parts.headers);
+    if let Who::Known(subject) = who {
+        match shared.vault.load(subject).await {
+            Ok(tokens) => {
+                let id = flow_id(state);
+                if tokens
+                    .iter()
+                    .any(|token| token.grant().details.flows.contains(&id))
+                {
+                    tracing::info!(flow = id, "callback repeated after its flow had ended");
+                    return see_other("/");
+                }
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "store unavailable"
+                );
+                return failure::store_unavailable().respond(html);
+            }
+        }
+    }
+    tracing::warn!(reason = "unknown state", "callback refused");
+    not_ours()
+        .login_url(shared.login_url("/", None))
+        .respond(html)
+}
+
+fn find(shared: &Shared, parts: &Parts, state: &str) -> Result<Flow, FlowError> {
+    Flow::find(
+        &parts.headers,
+        state,
+        shared.cookies,
+        &shared.keyring,
+        shared.flow_lifetime,
+        shared.clock.unix_secs(),
+    )
+}
+
+fn forget(shared: &Shared, flow: &Flow) -> Option<http::HeaderValue> {
+    shared
+        .cookies
+        .remove(&format!("{}{}", shared.cookies.flow_prefix(), flow.id()))
+}
+
+fn is_well_formed(code: &str) -> bool {
+    (1..=MAX_CODE_LEN).contains(&code.len()) && !code.chars().any(char::is_control)
+}
+
+/// The error codes of RFC 6749 section 4.1.2.1; any other is the same to us.
+fn known_error(error: &str) -> &'static str {
+    const KNOWN: [&str; 7] = [
+        "access_denied",
+        "invalid_request",
+        "unauthorized_client",
+        "unsupported_response_type",
+        "invalid_scope",
+        "server_error",
+        "temporarily_unavailable",
+    ];
+    KNOWN
+        .into_iter()
+        .find(|known| *known == error)
+        .unwrap_or("unknown")
+}
+
+fn refusal(code: &'static str) -> Problem {
+    if code == "access_denied" {
+        return Problem::new(
+            StatusCode::FORBIDDEN,
+            "access-denied",
+            "You did not connect Webflow",
+            "Access was declined on Webflow's page, so nothing has changed. \
+             You can connect whenever you like.",
+        )
+        .way_on("Connect Webflow");
+    }
+    let detail = match code {
+        "invalid_scope" => {
+            "The application asks for scopes that its Webflow settings do not have. \
+             Its developers can add them there."
+        }
+        "invalid_request" | "unauthorized_client" | "unsupported_response_type" => {
+            "Webflow refused the application's request. Its developers should compare client id \
+             and redirect URI with the app's settings at Webflow."
+        }
+        "server_error" | "temporarily_unavailable" => {
+            "Webflow has a problem right now. Please try again in a moment."
+        }
+        _ => "Webflow did not complete the sign-in.",
+    };
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "authorization-refused",
+        "Webflow refused the sign-in",
+        detail,
+    )
+}
+
+fn malformed() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "malformed-callback",
+        "This sign-in link is malformed",
+        "It does not have the form that Webflow gives it. Please start again.",
+    )
+}
+
+fn expired() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "flow-expired",
+        "This sign-in took too long",
+        "A sign-in has to be completed within 15 minutes or so. Please start again.",
+    )
+    .way_on("Start again")
+}
+
+/// The same words for every state that is not this browser's, so that nothing can be probed.
+fn not_ours() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "unknown-flow",
+        "This sign-in was not started here",
+        "It was started in another browser, was completed already, or its cookie is missing: \
+         cookies must be allowed for this site. Please start again.",
+    )
+    .way_on("Start again")
+}

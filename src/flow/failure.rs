@@ -1,0 +1,102 @@
+//! Why a callback did not end in a grant, and what its user is told.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::problem::Problem;
+use crate::webflow::{CallError, ExchangeError};
+
+/// Why a flow ended without a grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    InvalidGrant,
+    /// Webflow refuses this client, or answers nonsense.
+    Webflow,
+    Timeout,
+    Unreachable,
+    RateLimited(Option<Duration>),
+    Store,
+    Internal,
+}
+
+impl From<&ExchangeError> for Failure {
+    fn from(error: &ExchangeError) -> Self {
+        match error {
+            ExchangeError::InvalidGrant => Self::InvalidGrant,
+            ExchangeError::RateLimited { retry_after } => Self::RateLimited(*retry_after),
+            ExchangeError::Call(CallError::Timeout) => Self::Timeout,
+            ExchangeError::Call(CallError::Unreachable(_)) => Self::Unreachable,
+            ExchangeError::InvalidClient
+            | ExchangeError::Status { .. }
+            | ExchangeError::Malformed
+            | ExchangeError::Call(CallError::TooLong) => Self::Webflow,
+        }
+    }
+}
+
+/// How long a client should wait before it asks an unavailable store again.
+const STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
+const RATE_LIMIT_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+impl Failure {
+    /// The answer's content; says nothing that helps to probe the application.
+    pub(crate) fn problem(&self) -> Problem {
+        match self {
+            Self::InvalidGrant => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "invalid-grant",
+                "Webflow did not accept this sign-in",
+                "Its code was used before or is older than 15 minutes. Please start again.",
+            ),
+            Self::Webflow => Problem::new(
+                StatusCode::BAD_GATEWAY,
+                "webflow-refused",
+                "Webflow could not complete the sign-in",
+                "Webflow's answer could not be used. The application's log says why.",
+            ),
+            Self::Timeout => Problem::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "webflow-timeout",
+                "Webflow is not answering",
+                "Webflow took too long to complete the sign-in. Please try again in a moment.",
+            ),
+            Self::Unreachable => Problem::new(
+                StatusCode::BAD_GATEWAY,
+                "webflow-unreachable",
+                "Webflow cannot be reached",
+                "The connection to Webflow failed. Please try again in a moment.",
+            ),
+            Self::RateLimited(wait) => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "webflow-busy",
+                "Webflow is busy",
+                "Webflow asks to wait for a while before the next sign-in.",
+            )
+            .retry_after(wait.unwrap_or(RATE_LIMIT_RETRY_AFTER)),
+            Self::Store => store_unavailable(),
+            Self::Internal => internal(),
+        }
+    }
+}
+
+/// The answer while the token store cannot be used.
+pub(crate) fn store_unavailable() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "store-unavailable",
+        "Sign-ins cannot be looked up right now",
+        "The application's token store is not available. Please try again in a moment.",
+    )
+    .retry_after(STORE_RETRY_AFTER)
+}
+
+/// The answer after a panic in the application's own closures.
+pub(crate) fn internal() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "Something went wrong",
+        "The application met an unexpected error. Please try again.",
+    )
+}

@@ -1,0 +1,82 @@
+//! The login path: a flow begun by a link.
+
+use http::request::Parts;
+use http::{Method, StatusCode};
+
+use super::start::{Start, begin};
+use super::{failure, method_not_allowed, no_prefetch};
+use crate::caller;
+use crate::challenge;
+use crate::cookie::flow::FlowKind;
+use crate::problem::{Answer, Problem, answer};
+use crate::query::single;
+use crate::shared::{Shared, Who, original_uri};
+use crate::{Scope, Scopes};
+
+/// The most scopes that one login may ask for; Webflow has about thirty.
+const MAX_SCOPES: usize = 64;
+
+pub(crate) fn serve(shared: &Shared, parts: &Parts) -> Answer {
+    let html = caller::accepts_html(&parts.headers);
+    match parts.method {
+        Method::GET => {}
+        Method::HEAD => return answer(StatusCode::OK, ""),
+        _ => return method_not_allowed(parts, "GET, HEAD"),
+    }
+    if caller::is_prefetch(&parts.headers) {
+        return no_prefetch(parts);
+    }
+    let query = original_uri(parts).query().unwrap_or_default();
+    let (Ok(return_to), Ok(scope)) = (single(query, "return_to"), single(query, "scope")) else {
+        return malformed().respond(html);
+    };
+    let Some(scopes) = scopes(shared, scope.as_deref()) else {
+        return malformed().respond(html);
+    };
+    let return_to = shared.return_to(return_to.as_deref().unwrap_or("/"));
+    let subject = match shared.who(parts) {
+        Who::Known(subject) => Some(subject),
+        Who::Nobody => None,
+        Who::Stranger => return challenge::not_signed_in(parts),
+        Who::Failed => return failure::internal().respond(html),
+    };
+    if caller::is_surely_no_navigation(&parts.headers) {
+        return challenge::script(shared, parts, &return_to, None);
+    }
+    let stepping_up = scopes.len() > shared.scopes.len();
+    let kind = if stepping_up {
+        FlowKind::StepUp
+    } else {
+        FlowKind::Login
+    };
+    begin(
+        shared,
+        &parts.headers,
+        Start {
+            kind,
+            scopes: &scopes,
+            return_to,
+            subject: subject.as_ref(),
+        },
+    )
+}
+
+/// The application's own scopes and those asked for; `None` when one of them is malformed.
+fn scopes(shared: &Shared, asked: Option<&str>) -> Option<Scopes> {
+    let asked = asked
+        .unwrap_or_default()
+        .split(' ')
+        .filter(|scope| !scope.is_empty())
+        .map(|scope| Scope::new(scope).ok())
+        .collect::<Option<Scopes>>()?;
+    (asked.len() <= MAX_SCOPES).then(|| shared.scopes.union(&asked))
+}
+
+fn malformed() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "malformed-login",
+        "This sign-in link is malformed",
+        "It takes return_to, a path, and scope, a list such as sites:read cms:read; each once.",
+    )
+}

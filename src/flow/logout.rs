@@ -1,0 +1,127 @@
+//! The logout path: the session ends, and the authorization too when that is asked for.
+
+use std::sync::Arc;
+
+use http::header::ORIGIN;
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+
+use super::{failure, method_not_allowed, see_other, set_cookies};
+use crate::caller;
+use crate::cookie::flow::FlowCookies;
+use crate::disconnect::{DisconnectError, disconnect};
+use crate::problem::{Answer, Problem, answer};
+use crate::query::single;
+use crate::shared::{Shared, Who, original_uri};
+
+pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
+    let page = caller::wants_page(&parts.headers);
+    if parts.method != Method::POST {
+        return method_not_allowed(parts, "POST");
+    }
+    if !is_same_origin(&parts.headers, &shared.origin) {
+        return cross_origin(&shared.origin).respond(page);
+    }
+    let query = original_uri(parts).query().unwrap_or_default();
+    let revoke = single(query, "revoke").is_ok_and(|it| it.as_deref() == Some("true"));
+    let return_to = single(query, "return_to").ok().flatten();
+    let outcome = match shared.who(parts) {
+        Who::Known(subject) => disconnect(shared, &subject, revoke).await.map(|_| ()),
+        Who::Nobody | Who::Stranger => Ok(()),
+        Who::Failed => return failure::internal().respond(page),
+    };
+    let mut answer = match outcome {
+        Err(DisconnectError::Store(error)) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "logout failed");
+            return failure::store_unavailable().respond(page);
+        }
+        Err(DisconnectError::Webflow) => webflow_not_told().respond(page),
+        Ok(()) if page => see_other(&shared.return_to(return_to.as_deref().unwrap_or("/"))),
+        Ok(()) => answer(StatusCode::NO_CONTENT, ""),
+    };
+    // Flows that are under way end too: a callback that comes late must not log in again.
+    let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
+    set_cookies(&mut answer, flows.remove_all(shared.cookies));
+    set_cookies(
+        &mut answer,
+        shared.cookies.remove(shared.cookies.session_name()),
+    );
+    answer
+}
+
+/// Whether the request comes from a page of this origin, by `Sec-Fetch-Site` and `Origin`: each
+/// that is there must say so, and one of them must be there.
+fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
+    let site = headers
+        .get("sec-fetch-site")
+        .map(|site| site == "same-origin" || site == "none");
+    let origin = headers
+        .get(ORIGIN)
+        .map(|origin| origin.as_bytes() == own.as_bytes());
+    site.or(origin).is_some() && site.unwrap_or(true) && origin.unwrap_or(true)
+}
+
+fn cross_origin(own: &str) -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "cross-origin",
+        "This request did not come from the application's own pages",
+        format!("Signing out takes a POST from a page of {own}."),
+    )
+    .login_url("/")
+    .way_on("Back to the application")
+}
+
+fn webflow_not_told() -> Problem {
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "webflow-not-told",
+        "You are signed out, but Webflow was not told",
+        "Webflow could not be asked to end the authorization. It will be asked again; \
+         you can also remove the app in your Webflow settings.",
+    )
+    .login_url("/")
+    .way_on("Back to the application")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    #[test]
+    fn o1_only_requests_of_this_origin_log_out() {
+        let own = "https://app.example.com";
+        for (expected, headers) in [
+            (true, vec![("origin", own)]),
+            (true, vec![("sec-fetch-site", "same-origin")]),
+            (
+                true,
+                vec![("sec-fetch-site", "same-origin"), ("origin", own)],
+            ),
+            (false, vec![]),
+            (false, vec![("origin", "https://evil.example")]),
+            (false, vec![("origin", "null")]),
+            (false, vec![("origin", "http://app.example.com")]),
+            (false, vec![("sec-fetch-site", "cross-site")]),
+            (false, vec![("sec-fetch-site", "same-site")]),
+            (
+                false,
+                vec![("sec-fetch-site", "cross-site"), ("origin", own)],
+            ),
+            (
+                false,
+                vec![
+                    ("sec-fetch-site", "same-origin"),
+                    ("origin", "https://evil.example"),
+                ],
+            ),
+        ] {
+            let map: HeaderMap = headers
+                .iter()
+                .map(|&(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+                .collect();
+            assert_eq!(is_same_origin(&map, own), expected, "{headers:?}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Flows: the trips to Webflow's consent screen and back.
+
+pub(crate) mod callback;
+mod complete;
+pub(crate) mod failure;
+pub(crate) mod in_flight;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod return_to;
+pub(crate) mod start;
+
+use std::sync::Arc;
+
+use http::header::{ALLOW, LOCATION, SET_COOKIE};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+
+use crate::caller;
+use crate::problem::{Answer, Problem, answer};
+use crate::shared::{Endpoint, Shared};
+
+/// Answers a request for one of the crate's own paths.
+pub(crate) async fn serve(shared: Arc<Shared>, endpoint: Endpoint, parts: Parts) -> Answer {
+    match endpoint {
+        Endpoint::Callback => callback::serve(&shared, &parts).await,
+        Endpoint::Login => login::serve(&shared, &parts),
+        Endpoint::Logout => logout::serve(&shared, &parts).await,
+    }
+}
+
+fn method_not_allowed(parts: &Parts, allow: &'static str) -> Answer {
+    let problem = Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "This address does not take that method",
+        format!("Use {allow}."),
+    );
+    let mut answer = problem.respond(caller::accepts_html(&parts.headers));
+    answer
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allow));
+    answer
+}
+
+fn no_prefetch(parts: &Parts) -> Answer {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "prefetch",
+        "Nothing is done ahead",
+        "A sign-in is not prefetched: open the link itself.",
+    )
+    .respond(caller::accepts_html(&parts.headers))
+}
+
+/// A 303, which browsers follow by GET.
+pub(crate) fn see_other(location: &str) -> Answer {
+    let mut answer = answer(StatusCode::SEE_OTHER, "");
+    let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
+    answer.headers_mut().insert(LOCATION, location);
+    answer
+}
+
+fn set_cookies(answer: &mut Answer, cookies: impl IntoIterator<Item = HeaderValue>) {
+    for cookie in cookies {
+        answer.headers_mut().append(SET_COOKIE, cookie);
+    }
+}

@@ -1,0 +1,126 @@
+//! Where the browser goes after a flow: a path of this origin, and nothing else.
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use url::Url;
+
+/// The longest path that is taken, in bytes.
+const MAX_LEN: usize = 2048;
+
+/// What may not stand in a `Location` as it is. `%` is not among them: what was encoded stays so.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
+
+/// The path itself when it stays on this origin, as a browser would resolve it; else `/`.
+///
+/// Refused are other schemes and hosts, `//` and backslashes (browsers take them for slashes),
+/// control characters (browsers drop some of them before they resolve), each also in the path's
+/// percent-encoded forms, since proxies in between may decode them; and paths over 2 KiB.
+pub(crate) fn own_path(path: &str) -> String {
+    let encoded = utf8_percent_encode(path, ENCODED).to_string();
+    if !path.chars().any(char::is_control) && encoded.len() <= MAX_LEN && stays_here(&encoded) {
+        encoded
+    } else {
+        "/".to_owned()
+    }
+}
+
+fn stays_here(reference: &str) -> bool {
+    let end = reference.find(['?', '#']).unwrap_or(reference.len());
+    let (path, rest) = reference.split_at(end);
+    if rest.contains('\\') {
+        return false;
+    }
+    let mut decoded = path.to_owned();
+    for _ in 0..3 {
+        let odd = !decoded.starts_with('/')
+            || decoded.starts_with("//")
+            || decoded.contains('\\')
+            || decoded.chars().any(char::is_control);
+        if odd {
+            return false;
+        }
+        decoded = percent_decode_str(&decoded)
+            .decode_utf8_lossy()
+            .into_owned();
+    }
+    resolves_here(reference)
+}
+
+/// The same question put to the URL standard's own algorithm.
+fn resolves_here(reference: &str) -> bool {
+    let Ok(base) = Url::parse("https://here.invalid/base/") else {
+        return false;
+    };
+    base.join(reference)
+        .is_ok_and(|url| url.origin() == base.origin() && !url.path().starts_with("//"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn r1_own_paths_pass() {
+        for path in [
+            "/",
+            "/a/b?c=d&e=%2F%2Fevil",
+            "/a//b",
+            "/%E2%9C%93",
+            "/q?x=https://b.example",
+        ] {
+            assert_eq!(own_path(path), path);
+        }
+        assert_eq!(own_path("/a b?q=\u{2713}"), "/a%20b?q=%E2%9C%93");
+        assert_eq!(own_path(&format!("/{}", "x".repeat(2047))).len(), 2048);
+    }
+
+    #[test]
+    fn r1_everything_else_becomes_the_root() {
+        let long = format!("/{}", "x".repeat(3000));
+        for path in [
+            "",
+            "a",
+            " /a",
+            "//evil",
+            "/\\evil",
+            "\\\\evil",
+            "\\/evil",
+            "https:evil",
+            "https://evil.example/",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "/\t/evil",
+            "/%09/evil",
+            "/%2509/evil",
+            "/\r\nSet-Cookie: a=b",
+            "/%0d%0aSet-Cookie:a=b",
+            "/\0",
+            "/%00",
+            "/%5cevil",
+            "/%5Cevil",
+            "/%255cevil",
+            "/%2Fevil.example",
+            "/%252fevil.example",
+            "/.//evil",
+            "/..//evil",
+            "@evil.example",
+            "/a?b\\c",
+            &long,
+        ] {
+            assert_eq!(own_path(path), "/", "{path:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn r1_return_to_never_leaves_the_origin(
+            path in r"[/\\]{0,3}[a-z@:.%\\/?# \t\r\n\x00-\x1f-]{0,20}(%(25)?(5[cC]|2[fF]|09|00))?.{0,8}",
+        ) {
+            let own = own_path(&path);
+            prop_assert!(own.starts_with('/') && !own.starts_with("//"));
+            prop_assert!(http::HeaderValue::from_str(&own).is_ok());
+            let base = Url::parse("https://app.example.com/auth/callback").unwrap();
+            prop_assert_eq!(base.join(&own).unwrap().origin(), base.origin());
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The future of a response.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::admission::{self, Verdict};
+use crate::layer::Guard;
+use crate::problem::Answer;
+use crate::service::Recovery;
+use crate::token::Reauthorize;
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+pin_project! {
+    /// The response of [`WebflowAuth`](crate::WebflowAuth): the inner service's, or one of ours.
+    pub struct ResponseFuture<S, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        #[pin]
+        state: State<S, S::Future, ReqBody>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, F, ReqBody> {
+        /// The inner service is at work.
+        Forwarding { #[pin] future: F, recovery: Option<Recovery> },
+        /// The answer is one of ours and has to be waited for.
+        Answering { answer: Boxed<Answer> },
+        /// The answer is one of ours and there.
+        Answered { answer: Option<Answer> },
+        /// The subject's grants are being looked up; the inner service waits, ready.
+        Deciding {
+            verdict: Boxed<(Parts, Verdict)>,
+            waiting: Option<(S, ReqBody, Arc<Guard>)>,
+        },
+    }
+}
+
+impl<S, ReqBody> ResponseFuture<S, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    pub(crate) const fn forwarding(future: S::Future, recovery: Option<Recovery>) -> Self {
+        Self {
+            state: State::Forwarding { future, recovery },
+        }
+    }
+
+    pub(crate) fn answering(answer: Boxed<Answer>) -> Self {
+        Self {
+            state: State::Answering { answer },
+        }
+    }
+
+    pub(crate) const fn answered(answer: Answer) -> Self {
+        Self {
+            state: State::Answered {
+                answer: Some(answer),
+            },
+        }
+    }
+
+    pub(crate) fn deciding(
+        verdict: Boxed<(Parts, Verdict)>,
+        service: S,
+        body: ReqBody,
+        guard: Arc<Guard>,
+    ) -> Self {
+        Self {
+            state: State::Deciding {
+                verdict,
+                waiting: Some((service, body, guard)),
+            },
+        }
+    }
+}
+
+impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: From<Bytes>,
+{
+    type Output = Result<Response<ResBody>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProjection::Forwarding { future, recovery } => {
+                    let mut response = ready!(future.poll(cx))?;
+                    let wish = response.extensions_mut().remove::<Reauthorize>();
+                    match (wish, recovery.take()) {
+                        (Some(wish), Some(Recovery { guard, head })) => State::Answering {
+                            answer: Box::pin(admission::recover(guard, head, wish)),
+                        },
+                        (Some(wish), None) => {
+                            // A layer further out may know what to do with it.
+                            response.extensions_mut().insert(wish);
+                            return Poll::Ready(Ok(response));
+                        }
+                        (None, _) => return Poll::Ready(Ok(response)),
+                    }
+                }
+                StateProjection::Answering { answer } => {
+                    return Poll::Ready(Ok(ready!(answer.as_mut().poll(cx)).map(ResBody::from)));
+                }
+                StateProjection::Answered { answer } => {
+                    return answer.take().map_or(Poll::Pending, |answer| {
+                        Poll::Ready(Ok(answer.map(ResBody::from)))
+                    });
+                }
+                StateProjection::Deciding { verdict, waiting } => {
+                    let (parts, verdict) = ready!(verdict.as_mut().poll(cx));
+                    match (verdict, waiting.take()) {
+                        (Verdict::Answer(answer), _) => State::Answered {
+                            answer: Some(answer),
+                        },
+                        (Verdict::Forward(token), Some((mut service, body, guard))) => {
+                            let recovery = Recovery::prepare(&guard, &parts, token.is_some());
+                            let request = admission::forward(&guard, parts, token, body);
+                            State::Forwarding {
+                                future: service.call(request),
+                                recovery,
+                            }
+                        }
+                        // Polled after it was ready, which no future has to bear.
+                        (Verdict::Forward(_), None) => return Poll::Pending,
+                    }
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S, ReqBody> fmt::Debug for ResponseFuture<S, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

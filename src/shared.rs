@@ -1,0 +1,204 @@
+//! What every clone of the layer, its services and its handle have in common.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::cookie::session::Session;
+use crate::cookie::{self, CookiePolicy};
+use crate::flow::in_flight::InFlight;
+use crate::flow::return_to;
+use crate::vault::Vault;
+use crate::webflow::WebflowClient;
+use crate::{Clock, Keyring, Scopes, Subject};
+
+/// Everything but letters, digits and `-._~` (RFC 3986 section 2.3).
+pub(crate) const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+pub(crate) struct Shared {
+    pub(crate) webflow: Arc<WebflowClient>,
+    pub(crate) vault: Vault,
+    pub(crate) keyring: Keyring,
+    pub(crate) clock: Clock,
+    pub(crate) cookies: CookiePolicy,
+    pub(crate) paths: Paths,
+    /// The application's own origin, out of `redirect_uri`: what requests say of theirs (`Host`,
+    /// `Forwarded`) is not trusted for anything.
+    pub(crate) origin: String,
+    pub(crate) scopes: Scopes,
+    pub(crate) subjects: SubjectSource,
+    pub(crate) flow_lifetime: Duration,
+    pub(crate) session_lifetime: Duration,
+    pub(crate) introspect: bool,
+    pub(crate) in_flight: InFlight,
+}
+
+/// Where the crate's own endpoints are.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    pub(crate) callback: String,
+    pub(crate) login: Option<String>,
+    pub(crate) logout: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Callback,
+    Login,
+    Logout,
+}
+
+impl Paths {
+    /// The endpoint at that path, compared byte for byte: a path that is merely equivalent is
+    /// the application's to answer.
+    pub(crate) fn endpoint(&self, path: &str) -> Option<Endpoint> {
+        if path == self.callback {
+            Some(Endpoint::Callback)
+        } else if Some(path) == self.login.as_deref() {
+            Some(Endpoint::Login)
+        } else if Some(path) == self.logout.as_deref() {
+            Some(Endpoint::Logout)
+        } else {
+            None
+        }
+    }
+}
+
+type SubjectOf = dyn Fn(&Parts) -> Option<Subject> + Send + Sync;
+
+/// Who decides whose token it is.
+#[derive(Clone)]
+pub(crate) enum SubjectSource {
+    /// The crate's own session cookie.
+    Session,
+    /// The application.
+    Application(Arc<SubjectOf>),
+}
+
+/// Whose request it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Who {
+    Known(Subject),
+    /// A browser without a session.
+    Nobody,
+    /// The application has not authenticated anybody.
+    Stranger,
+    /// The application's closure panicked.
+    Failed,
+}
+
+impl Shared {
+    /// Whose request it is.
+    pub(crate) fn who(&self, parts: &Parts) -> Who {
+        match &self.subjects {
+            SubjectSource::Session => self.session(&parts.headers).map_or(Who::Nobody, |session| {
+                Who::Known(Subject::session(&session.id))
+            }),
+            SubjectSource::Application(subject_of) => {
+                match std::panic::catch_unwind(AssertUnwindSafe(|| subject_of(parts))) {
+                    Ok(Some(subject)) if subject.validate().is_ok() => Who::Known(subject),
+                    Ok(Some(_)) => {
+                        tracing::error!(
+                            "the application named a subject that is empty or over 1 KiB: \
+                             the request counts as not signed in"
+                        );
+                        Who::Stranger
+                    }
+                    Ok(None) => Who::Stranger,
+                    Err(_) => Who::Failed,
+                }
+            }
+        }
+    }
+
+    /// The browser's session, if its cookie is signed and not over.
+    pub(crate) fn session(&self, headers: &HeaderMap) -> Option<Session> {
+        let name = self.cookies.session_name();
+        let now = self.clock.unix_secs();
+        cookie::named(headers, name)
+            .find_map(|value| Session::verify(name, value, &self.keyring, now))
+    }
+
+    /// The `Set-Cookie` value for a session of that id that begins now.
+    pub(crate) fn session_cookie(&self, id: &str) -> Option<HeaderValue> {
+        let expires_unix_secs = self
+            .clock
+            .unix_secs()
+            .saturating_add(self.session_lifetime.as_secs());
+        let session = Session {
+            id: id.to_owned(),
+            expires_unix_secs,
+        };
+        let name = self.cookies.session_name();
+        self.cookies.set(
+            name,
+            &session.sign(name, &self.keyring)?,
+            self.session_lifetime,
+        )
+    }
+
+    /// Where a flow can be begun by a link. Without a login path that is the page itself, which
+    /// challenges.
+    pub(crate) fn login_url(&self, return_to: &str, scopes: Option<&Scopes>) -> String {
+        let Some(login) = &self.paths.login else {
+            return return_to.to_owned();
+        };
+        let mut url = format!(
+            "{login}?return_to={}",
+            utf8_percent_encode(return_to, COMPONENT)
+        );
+        if let Some(scopes) = scopes {
+            url.push_str("&scope=");
+            url.extend(utf8_percent_encode(&scopes.to_string(), COMPONENT));
+        }
+        url
+    }
+
+    /// A path to return to: on this origin, and none of the crate's own endpoints.
+    pub(crate) fn return_to(&self, path: &str) -> String {
+        let path = return_to::own_path(path);
+        let end = path.find(['?', '#']).unwrap_or(path.len());
+        let own = path
+            .get(..end)
+            .is_some_and(|path| self.paths.endpoint(path).is_some());
+        if own { "/".to_owned() } else { path }
+    }
+
+    /// What stands in a flow cookie for the application's user.
+    pub(crate) fn user_digest(&self, subject: &Subject) -> Option<String> {
+        match self.subjects {
+            SubjectSource::Session => None,
+            SubjectSource::Application(_) => Some(URL_SAFE_NO_PAD.encode(subject.digest())),
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("webflow", &self.webflow)
+            .field("paths", &self.paths)
+            .field("scopes", &self.scopes.to_string())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The address that the client asked for, where a nested axum router has taken off its prefix.
+pub(crate) fn original_uri(parts: &Parts) -> &Uri {
+    #[cfg(feature = "axum")]
+    if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
+        return &original.0;
+    }
+    &parts.uri
+}

@@ -1,0 +1,76 @@
+//! A store behind a pointer, so that the layer has no type parameter for it.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
+use crate::Subject;
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// [`TokenStore`] with boxed futures, where a panic has become an error.
+pub(crate) trait ErasedStore: Send + Sync {
+    fn load<'a>(&'a self, subject: &'a Subject) -> Answer<'a, Vec<SealedToken>>;
+    fn save<'a>(&'a self, token: &'a SealedToken) -> Answer<'a, ()>;
+    fn remove<'a>(&'a self, key: &'a TokenKey, version: TokenVersion) -> Answer<'a, bool>;
+    fn by_site<'a>(&'a self, site_id: &'a str) -> Answer<'a, Vec<SealedToken>>;
+    fn by_workspace<'a>(&'a self, workspace_id: &'a str) -> Answer<'a, Vec<SealedToken>>;
+    fn purge_older_than(&self, age: Duration) -> Answer<'_, u64>;
+    fn healthy(&self) -> Answer<'_, ()>;
+}
+
+impl<S: TokenStore> ErasedStore for S {
+    fn load<'a>(&'a self, subject: &'a Subject) -> Answer<'a, Vec<SealedToken>> {
+        guard(move || TokenStore::load(self, subject))
+    }
+
+    fn save<'a>(&'a self, token: &'a SealedToken) -> Answer<'a, ()> {
+        guard(move || TokenStore::save(self, token))
+    }
+
+    fn remove<'a>(&'a self, key: &'a TokenKey, version: TokenVersion) -> Answer<'a, bool> {
+        guard(move || TokenStore::remove(self, key, version))
+    }
+
+    fn by_site<'a>(&'a self, site_id: &'a str) -> Answer<'a, Vec<SealedToken>> {
+        guard(move || TokenStore::by_site(self, site_id))
+    }
+
+    fn by_workspace<'a>(&'a self, workspace_id: &'a str) -> Answer<'a, Vec<SealedToken>> {
+        guard(move || TokenStore::by_workspace(self, workspace_id))
+    }
+
+    fn purge_older_than(&self, age: Duration) -> Answer<'_, u64> {
+        guard(move || TokenStore::purge_older_than(self, age))
+    }
+
+    fn healthy(&self) -> Answer<'_, ()> {
+        guard(move || TokenStore::healthy(self))
+    }
+}
+
+fn guard<'a, T: Send + 'a, F>(make: impl FnOnce() -> F + Send + 'a) -> Answer<'a, T>
+where
+    F: Future<Output = Result<T, StoreError>> + Send + 'a,
+{
+    match std::panic::catch_unwind(AssertUnwindSafe(make)) {
+        Ok(future) => Box::pin(CatchPanic(Box::pin(future))),
+        Err(_) => Box::pin(std::future::ready(Err(StoreError::Panicked))),
+    }
+}
+
+/// Turns a panic while polling into [`StoreError::Panicked`]: one request fails, the service goes
+/// on. The future is not polled again after that.
+struct CatchPanic<F>(Pin<Box<F>>);
+
+impl<T, F: Future<Output = Result<T, StoreError>>> Future for CatchPanic<F> {
+    type Output = Result<T, StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        std::panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)))
+            .unwrap_or(Poll::Ready(Err(StoreError::Panicked)))
+    }
+}

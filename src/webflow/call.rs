@@ -1,0 +1,155 @@
+//! One request to Webflow's authorization server and its bounded answer.
+
+use std::time::Duration;
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+/// The longest answer that is read; real ones have some hundred bytes.
+const MAX_BODY_LEN: usize = 64 * 1024;
+
+/// Why there is no usable answer. Never holds an answer's body: it may have a token in it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error("Webflow did not answer in time")]
+    Timeout,
+    #[error("Webflow cannot be reached")]
+    Unreachable(#[source] reqwest::Error),
+    #[error("Webflow's answer is longer than {MAX_BODY_LEN} bytes")]
+    TooLong,
+}
+
+impl CallError {
+    fn from_transport(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            Self::Timeout
+        } else {
+            Self::Unreachable(error.without_url())
+        }
+    }
+}
+
+/// An answer of Webflow's, whatever its status.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    body: Zeroizing<Vec<u8>>,
+}
+
+/// Sends the request and reads the answer, all within `budget`.
+pub(super) async fn call(
+    request: reqwest::RequestBuilder,
+    budget: Duration,
+) -> Result<Reply, CallError> {
+    tokio::time::timeout(budget, read(request))
+        .await
+        .unwrap_or(Err(CallError::Timeout))
+}
+
+async fn read(request: reqwest::RequestBuilder) -> Result<Reply, CallError> {
+    let mut response = request.send().await.map_err(CallError::from_transport)?;
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await.map_err(CallError::from_transport)? {
+        if body.len() + chunk.len() > MAX_BODY_LEN {
+            return Err(CallError::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Reply {
+        status: response.status(),
+        headers: response.headers().clone(),
+        body,
+    })
+}
+
+impl Reply {
+    pub(super) fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The error code of an answer: RFC 6749 section 5.2's `error`, the Data API's `code`, or a
+    /// known code in plain text. Webflow documents no shape, and all three have been seen.
+    pub(super) fn error_code(&self) -> Option<String> {
+        let known = |text: &str| KNOWN_CODES.iter().find(|code| text.contains(*code));
+        let from_json = self.json().and_then(|body| {
+            let field = |name| {
+                body.get(name)
+                    .and_then(Value::as_str)
+                    .filter(|it| is_code(it))
+            };
+            field("error").or_else(|| field("code")).map(str::to_owned)
+        });
+        let in_text = std::str::from_utf8(&self.body).ok().and_then(known);
+        match (from_json, in_text) {
+            (Some(code), _) if known(&code).is_some() => Some(code),
+            (_, Some(code)) => Some((*code).to_owned()),
+            (code, None) => code,
+        }
+    }
+
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        retry_after(&self.headers)
+    }
+}
+
+const KNOWN_CODES: [&str; 4] = [
+    "invalid_grant",
+    "invalid_client",
+    "invalid_token",
+    "invalid_request",
+];
+
+/// The characters of an error code, so that nothing else of a body reaches a log.
+fn is_code(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+/// `Retry-After` in its form of seconds (RFC 9110 section 10.2.3), the one that Webflow sends.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let secs = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(secs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code_of(body: &str) -> Option<String> {
+        let body = Zeroizing::new(body.as_bytes().to_vec());
+        Reply {
+            status: StatusCode::BAD_REQUEST,
+            headers: HeaderMap::new(),
+            body,
+        }
+        .error_code()
+    }
+
+    #[test]
+    fn the_error_code_is_found_in_all_three_shapes() {
+        let found = |body| code_of(body).unwrap();
+        assert_eq!(
+            found(r#"{"error":"invalid_grant","error_description":"x"}"#),
+            "invalid_grant"
+        );
+        assert_eq!(
+            found(r#"{"code":"bad_request","message":"no"}"#),
+            "bad_request"
+        );
+        assert_eq!(
+            found(r#"{"code":"bad_request","message":"invalid_grant"}"#),
+            "invalid_grant"
+        );
+        assert_eq!(found("Error: invalid_client"), "invalid_client");
+        assert_eq!(code_of("<html>no</html>"), None);
+        assert_eq!(code_of(r#"{"error":"<script>"}"#), None);
+        assert_eq!(code_of(r#"{"error":{"a":1}}"#), None);
+    }
+}

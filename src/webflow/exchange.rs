@@ -1,0 +1,130 @@
+//! The access token request: an authorization code becomes a token.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use super::{CallError, WebflowClient, call};
+use crate::Scopes;
+
+/// What Webflow issued.
+pub(crate) struct Issued {
+    pub(crate) access_token: SecretString,
+    /// The scopes granted, if the answer says so; Webflow documents `access_token` alone.
+    pub(crate) scopes: Option<Scopes>,
+}
+
+/// Why no token was issued.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExchangeError {
+    /// The code is used, stale or another client's, or the `redirect_uri` differs.
+    #[error("Webflow refused the authorization code (invalid_grant)")]
+    InvalidGrant,
+    /// Webflow does not know this client id, or the secret is wrong.
+    #[error("Webflow refused the client's credentials (invalid_client)")]
+    InvalidClient,
+    #[error("Webflow asks to wait (429)")]
+    RateLimited { retry_after: Option<Duration> },
+    #[error("Webflow answered the exchange with status {status}, error code {code:?}")]
+    Status { status: u16, code: Option<String> },
+    #[error("Webflow's answer to the exchange has no usable access_token")]
+    Malformed,
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// The longest access token that is taken; Webflow's have 64 characters.
+const MAX_TOKEN_LEN: usize = 4096;
+
+impl WebflowClient {
+    /// Exchanges an authorization code (RFC 6749 section 4.1.3, with Webflow's JSON encoding;
+    /// Webflow Data API, OAuth, *Get an access token*).
+    pub(crate) async fn exchange(&self, code: &str) -> Result<Issued, ExchangeError> {
+        let body = json!({
+            "client_id": self.client_id,
+            "client_secret": self.client_secret.expose_secret(),
+            "code": code,
+            "grant_type": "authorization_code",
+            "redirect_uri": self.redirect_uri,
+        });
+        let request = self.http.post(self.endpoints.token().clone()).json(&body);
+        let reply = call::call(request, self.budget).await?;
+        if reply.status.is_success()
+            && let Some(answer) = reply.json()
+            && let Some(issued) = Issued::from_answer(&answer)
+        {
+            return Ok(issued);
+        }
+        let code = reply.error_code();
+        Err(match (reply.status.as_u16(), code.as_deref()) {
+            (429, _) => ExchangeError::RateLimited {
+                retry_after: reply.retry_after(),
+            },
+            (200..=499, Some("invalid_grant")) => ExchangeError::InvalidGrant,
+            (200..=499, Some("invalid_client")) | (401, _) => ExchangeError::InvalidClient,
+            (200..=299, _) => ExchangeError::Malformed,
+            (status, _) => ExchangeError::Status { status, code },
+        })
+    }
+}
+
+impl Issued {
+    fn from_answer(answer: &Value) -> Option<Self> {
+        let token = answer.get("access_token")?.as_str()?;
+        // It goes into a header: control characters and blanks never come from Webflow.
+        let usable = (1..=MAX_TOKEN_LEN).contains(&token.len())
+            && token.bytes().all(|byte| byte.is_ascii_graphic());
+        usable.then(|| Self {
+            access_token: token.into(),
+            scopes: answer.get("scope").and_then(scopes_of),
+        })
+    }
+}
+
+/// Scopes as a string, separated by spaces or commas, or as a list.
+pub(super) fn scopes_of(value: &Value) -> Option<Scopes> {
+    match value {
+        Value::String(list) => Some(Scopes::parse_lenient(list)),
+        Value::Array(list) => {
+            let scopes: Vec<_> = list.iter().filter_map(Value::as_str).collect();
+            Some(Scopes::parse_lenient(&scopes.join(" ")))
+        }
+        _ => None,
+    }
+    .filter(|scopes| !scopes.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n2_an_answer_without_a_usable_token_is_none() {
+        for bad in [
+            json!({}),
+            json!([]),
+            json!({"access_token": ""}),
+            json!({"access_token": 7}),
+            json!({"access_token": "a\r\nb"}),
+            json!({"access_token": "a b"}),
+            json!({"access_token": "x".repeat(4097)}),
+        ] {
+            assert!(Issued::from_answer(&bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn scopes_are_read_in_every_shape() {
+        for scope in [
+            json!("sites:read cms:read"),
+            json!("sites:read,cms:read"),
+            json!(["sites:read", "cms:read"]),
+        ] {
+            let issued =
+                Issued::from_answer(&json!({"access_token": "t", "scope": scope})).unwrap();
+            assert_eq!(issued.scopes.unwrap().to_string(), "sites:read cms:read");
+        }
+        let bare = Issued::from_answer(&json!({"access_token": "t", "scope": ""})).unwrap();
+        assert!(bare.scopes.is_none());
+    }
+}

@@ -1,0 +1,110 @@
+//! Token introspection: what a token is good for.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::exchange::scopes_of;
+use super::{CallError, INTROSPECTION_BUDGET, WebflowClient, call};
+use crate::Scopes;
+
+/// What Webflow says of a token. Every field of the answer may be missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Introspection {
+    pub(crate) authorization_id: Option<String>,
+    pub(crate) scopes: Option<Scopes>,
+    pub(crate) sites: Vec<String>,
+    pub(crate) workspaces: Vec<String>,
+    /// Requests per minute.
+    pub(crate) rate_limit: Option<u64>,
+}
+
+/// Why a token could not be looked up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum IntrospectError {
+    #[error("Webflow answered the introspection with status {0}")]
+    Status(u16),
+    #[error("Webflow's answer to the introspection is not JSON")]
+    Malformed,
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl WebflowClient {
+    /// Asks what a token covers (Webflow Data API, Token, *Get Authorization Info*; unlike RFC
+    /// 7662 it is a GET with the token itself as the bearer).
+    pub(crate) async fn introspect(
+        &self,
+        token: &SecretString,
+    ) -> Result<Introspection, IntrospectError> {
+        let request = self
+            .http
+            .get(self.endpoints.api_path("/v2/token/introspect"))
+            .bearer_auth(token.expose_secret());
+        let reply = call::call(request, self.budget.min(INTROSPECTION_BUDGET)).await?;
+        if !reply.status.is_success() {
+            return Err(IntrospectError::Status(reply.status.as_u16()));
+        }
+        reply
+            .json()
+            .map(|body| Introspection::from_answer(&body))
+            .ok_or(IntrospectError::Malformed)
+    }
+}
+
+impl Introspection {
+    pub(crate) fn from_answer(body: &Value) -> Self {
+        let authorization = body.get("authorization").unwrap_or(&Value::Null);
+        let text = |name| {
+            authorization
+                .get(name)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let ids = |name| {
+            let list = authorization.pointer(&format!("/authorizedTo/{name}"));
+            let list = list
+                .and_then(Value::as_array)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            list.iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect()
+        };
+        Self {
+            authorization_id: text("id"),
+            scopes: authorization.get("scope").and_then(scopes_of),
+            sites: ids("siteIds"),
+            workspaces: ids("workspaceIds"),
+            rate_limit: authorization.get("rateLimit").and_then(Value::as_u64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn every_field_may_be_missing_or_of_another_type() {
+        for body in [
+            json!(null),
+            json!([]),
+            json!({"authorization": {"authorizedTo": []}}),
+        ] {
+            assert_eq!(Introspection::from_answer(&body), Introspection::default());
+        }
+        let full = Introspection::from_answer(&json!({"authorization": {
+            "id": "a1", "scope": "sites:read,cms:read", "rateLimit": 60,
+            "authorizedTo": {"siteIds": ["s1", 7], "workspaceIds": ["w1"], "userIds": []},
+        }}));
+        assert_eq!(full.authorization_id.as_deref(), Some("a1"));
+        assert_eq!(full.scopes.unwrap().to_string(), "sites:read cms:read");
+        assert_eq!(
+            (full.sites, full.workspaces),
+            (vec!["s1".to_owned()], vec!["w1".to_owned()])
+        );
+        assert_eq!(full.rate_limit, Some(60));
+    }
+}
