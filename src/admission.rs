@@ -65,20 +65,12 @@ pub(crate) async fn look_up(guard: &Guard, parts: &Parts, subject: &Subject) -> 
     let tokens = match guard.shared.vault.load(subject).await {
         Ok(tokens) => tokens,
         Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "store unavailable"
-            );
+            tracing::error!(error = &error as &dyn std::error::Error, "store unavailable");
             let page = caller::wants_page(&parts.headers);
             return Verdict::Answer(failure::store_unavailable().respond(page));
         }
     };
-    judge(
-        guard,
-        parts,
-        subject,
-        tokens.into_iter().find(|token| !token.is_dead()),
-    )
+    judge(guard, parts, subject, tokens.into_iter().find(|token| !token.is_dead()))
 }
 
 fn judge(guard: &Guard, parts: &Parts, subject: &Subject, token: Option<WebflowToken>) -> Verdict {
@@ -88,13 +80,7 @@ fn judge(guard: &Guard, parts: &Parts, subject: &Subject, token: Option<WebflowT
         (Some(token), Mode::Optional) => Verdict::Forward(Some(token)),
         (None, Mode::Required { scopes }) => {
             let wanted = shared.scopes.union(scopes);
-            Verdict::Answer(challenge(
-                shared,
-                parts,
-                Some(subject),
-                FlowKind::Login,
-                &wanted,
-            ))
+            Verdict::Answer(challenge(shared, parts, Some(subject), FlowKind::Login, &wanted))
         }
         (Some(token), Mode::Required { scopes }) => {
             let missing = token.scopes().missing(scopes);
@@ -140,18 +126,11 @@ pub(crate) async fn recover(guard: Arc<Guard>, parts: Parts, reauthorize: Reauth
     let page = caller::wants_page(&parts.headers);
     let dead = reauthorize.0;
     if let Err(error) = shared.vault.remove(&dead).await {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "store unavailable"
-        );
+        tracing::error!(error = &error as &dyn std::error::Error, "store unavailable");
         return failure::store_unavailable().respond(page);
     }
     tracing::info!(subject = ?dead.subject(), "Webflow refuses the token: it is forgotten");
-    let age = shared
-        .clock
-        .now()
-        .duration_since(dead.obtained_at())
-        .unwrap_or_default();
+    let age = shared.clock.now().duration_since(dead.obtained_at()).unwrap_or_default();
     if dead.grant().details.renewed && age < LOOP_WINDOW {
         return Problem::new(
             StatusCode::BAD_GATEWAY,
@@ -166,11 +145,5 @@ pub(crate) async fn recover(guard: Arc<Guard>, parts: Parts, reauthorize: Reauth
         Mode::Required { scopes } => shared.scopes.union(scopes),
         Mode::Optional => shared.scopes.clone(),
     };
-    challenge(
-        shared,
-        &parts,
-        Some(dead.subject()),
-        FlowKind::Reauthorize,
-        &wanted,
-    )
+    challenge(shared, &parts, Some(dead.subject()), FlowKind::Reauthorize, &wanted)
 }

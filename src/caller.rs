@@ -38,14 +38,8 @@ pub(crate) fn is_safe(method: &Method) -> bool {
 }
 
 fn navigates(headers: &HeaderMap) -> bool {
-    let fetch_metadata = headers
-        .keys()
-        .any(|name| name.as_str().starts_with("sec-fetch-"));
-    if fetch_metadata {
-        is(headers, "sec-fetch-mode", "navigate")
-    } else {
-        accepts_html(headers)
-    }
+    let fetch_metadata = headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
+    if fetch_metadata { is(headers, "sec-fetch-mode", "navigate") } else { accepts_html(headers) }
 }
 
 /// Whether a browser will show the answer as a page, whatever the method was.
@@ -61,16 +55,12 @@ pub(crate) fn is_surely_no_navigation(headers: &HeaderMap) -> bool {
 
 /// `Sec-Purpose` is the standard's header, `Purpose` and `X-Moz` are what browsers sent before.
 pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
-    ["sec-purpose", "purpose", "x-purpose", "x-moz"]
-        .into_iter()
-        .any(|name| {
-            headers.get_all(name).iter().any(|value| {
-                let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-                ["prefetch", "prerender", "preview"]
-                    .iter()
-                    .any(|purpose| value.contains(purpose))
-            })
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"].into_iter().any(|name| {
+        headers.get_all(name).iter().any(|value| {
+            let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+            ["prefetch", "prerender", "preview"].iter().any(|purpose| value.contains(purpose))
         })
+    })
 }
 
 pub(crate) fn is_htmx(headers: &HeaderMap) -> bool {
@@ -86,30 +76,20 @@ pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
         .flat_map(|value| value.split(','))
         .any(|range| {
             let mut parts = range.split(';').map(str::trim);
-            let html = parts
-                .next()
-                .is_some_and(|it| it.eq_ignore_ascii_case("text/html"));
+            let html = parts.next().is_some_and(|it| it.eq_ignore_ascii_case("text/html"));
             let refused =
-                parts
-                    .filter_map(|parameter| parameter.split_once('='))
-                    .any(|(name, weight)| {
-                        name.trim().eq_ignore_ascii_case("q")
-                            && weight
-                                .trim()
-                                .parse::<f32>()
-                                .is_ok_and(|weight| weight <= 0.0)
-                    });
+                parts.filter_map(|parameter| parameter.split_once('=')).any(|(name, weight)| {
+                    name.trim().eq_ignore_ascii_case("q")
+                        && weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0)
+                });
             html && !refused
         })
 }
 
 fn is(headers: &HeaderMap, name: &str, value: &str) -> bool {
-    headers.get(name).is_some_and(|found| {
-        found
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(value.as_bytes())
-    })
+    headers
+        .get(name)
+        .is_some_and(|found| found.as_bytes().trim_ascii().eq_ignore_ascii_case(value.as_bytes()))
 }
 
 #[cfg(test)]
@@ -138,20 +118,11 @@ mod tests {
             (vec![("accept", "application/json")], Caller::Script),
             (vec![("accept", "text/html;q=0")], Caller::Script),
             (vec![html, ("sec-fetch-mode", "cors")], Caller::Script),
-            (
-                vec![html, ("sec-fetch-site", "same-origin")],
-                Caller::Script,
-            ),
+            (vec![html, ("sec-fetch-site", "same-origin")], Caller::Script),
             (vec![navigate, ("hx-request", "true")], Caller::Script),
-            (
-                vec![html, ("x-requested-with", "XMLHttpRequest")],
-                Caller::Script,
-            ),
+            (vec![html, ("x-requested-with", "XMLHttpRequest")], Caller::Script),
             (vec![html, ("upgrade", "websocket")], Caller::Script),
-            (
-                vec![navigate, ("sec-purpose", "prefetch;prerender")],
-                Caller::Prefetch,
-            ),
+            (vec![navigate, ("sec-purpose", "prefetch;prerender")], Caller::Prefetch),
             (vec![html, ("purpose", "prefetch")], Caller::Prefetch),
         ] {
             assert_eq!(caller(Method::GET, &headers), expected, "{headers:?}");

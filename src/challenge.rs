@@ -24,16 +24,7 @@ pub(crate) fn challenge(
     let more = (kind == FlowKind::StepUp).then_some(scopes);
     if Caller::of(&parts.method, &parts.headers) == Caller::Navigation {
         let return_to = shared.return_to(&path_of(original_uri(parts)));
-        begin(
-            shared,
-            &parts.headers,
-            Start {
-                kind,
-                scopes,
-                return_to,
-                subject,
-            },
-        )
+        begin(shared, &parts.headers, Start { kind, scopes, return_to, subject })
     } else {
         script(shared, parts, &return_to(shared, parts), more)
     }
@@ -81,10 +72,9 @@ fn login_required(login_url: &str) -> Problem {
 /// A 401 names the scheme by which to authenticate (RFC 9110 section 15.5.2). No browser asks for
 /// a password for this one.
 fn with_scheme(mut answer: Answer) -> Answer {
-    answer.headers_mut().insert(
-        WWW_AUTHENTICATE,
-        HeaderValue::from_static("Webflow realm=\"webflow\""),
-    );
+    answer
+        .headers_mut()
+        .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Webflow realm=\"webflow\""));
     answer
 }
 
@@ -106,6 +96,5 @@ fn htmx_page(shared: &Shared, headers: &HeaderMap) -> Option<String> {
 }
 
 fn path_of(uri: &Uri) -> String {
-    uri.path_and_query()
-        .map_or_else(|| "/".to_owned(), ToString::to_string)
+    uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string)
 }

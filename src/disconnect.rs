@@ -36,11 +36,7 @@ pub(crate) async fn disconnect(
         shared.vault.remove(token).await?;
     }
     tracing::info!(?subject, grants = tokens.len(), revoke, "disconnected");
-    if told {
-        Ok(tokens.len())
-    } else {
-        Err(DisconnectError::Webflow)
-    }
+    if told { Ok(tokens.len()) } else { Err(DisconnectError::Webflow) }
 }
 
 async fn revoke_now_or_later(shared: &Arc<Shared>, token: &WebflowToken) -> bool {

@@ -53,23 +53,15 @@ where
     S: Service<Request<ReqBody>>,
 {
     pub(crate) const fn forwarding(future: S::Future, recovery: Option<Recovery>) -> Self {
-        Self {
-            state: State::Forwarding { future, recovery },
-        }
+        Self { state: State::Forwarding { future, recovery } }
     }
 
     pub(crate) fn answering(answer: Boxed<Answer>) -> Self {
-        Self {
-            state: State::Answering { answer },
-        }
+        Self { state: State::Answering { answer } }
     }
 
     pub(crate) const fn answered(answer: Answer) -> Self {
-        Self {
-            state: State::Answered {
-                answer: Some(answer),
-            },
-        }
+        Self { state: State::Answered { answer: Some(answer) } }
     }
 
     pub(crate) fn deciding(
@@ -78,12 +70,7 @@ where
         body: ReqBody,
         guard: Arc<Guard>,
     ) -> Self {
-        Self {
-            state: State::Deciding {
-                verdict,
-                waiting: Some((service, body, guard)),
-            },
-        }
+        Self { state: State::Deciding { verdict, waiting: Some((service, body, guard)) } }
     }
 }
 
@@ -124,16 +111,11 @@ where
                 StateProjection::Deciding { verdict, waiting } => {
                     let (parts, verdict) = ready!(verdict.as_mut().poll(cx));
                     match (verdict, waiting.take()) {
-                        (Verdict::Answer(answer), _) => State::Answered {
-                            answer: Some(answer),
-                        },
+                        (Verdict::Answer(answer), _) => State::Answered { answer: Some(answer) },
                         (Verdict::Forward(token), Some((mut service, body, guard))) => {
                             let recovery = Recovery::prepare(&guard, &parts, token.is_some());
                             let request = admission::forward(&guard, parts, token, body);
-                            State::Forwarding {
-                                future: service.call(request),
-                                recovery,
-                            }
+                            State::Forwarding { future: service.call(request), recovery }
                         }
                         // Polled after it was ready, which no future has to bear.
                         (Verdict::Forward(_), None) => return Poll::Pending,

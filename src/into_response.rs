@@ -24,16 +24,9 @@ impl IntoResponse for Reauthorize {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        tracing::warn!(
-            error = &self as &dyn std::error::Error,
-            "a call to Webflow failed"
-        );
-        let mut problem = Problem::new(
-            self.status(),
-            self.slug(),
-            "A call to Webflow failed",
-            self.to_string(),
-        );
+        tracing::warn!(error = &self as &dyn std::error::Error, "a call to Webflow failed");
+        let mut problem =
+            Problem::new(self.status(), self.slug(), "A call to Webflow failed", self.to_string());
         match self {
             Self::Unauthorized { token, .. } => return token.reauthorize().into_response(),
             Self::RateLimited { retry_after, .. } => problem.retry_after = retry_after,

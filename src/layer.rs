@@ -79,18 +79,11 @@ impl WebflowAuthLayer {
     }
 
     pub(crate) fn new(shared: Shared) -> Self {
-        Self::with_mode(
-            Arc::new(shared),
-            Mode::Required {
-                scopes: Scopes::default(),
-            },
-        )
+        Self::with_mode(Arc::new(shared), Mode::Required { scopes: Scopes::default() })
     }
 
     fn with_mode(shared: Arc<Shared>, mode: Mode) -> Self {
-        Self {
-            guard: Arc::new(Guard { shared, mode }),
-        }
+        Self { guard: Arc::new(Guard { shared, mode }) }
     }
 
     /// This layer for routes that work without a token too: handlers take

@@ -83,13 +83,10 @@ impl Problem {
     pub(crate) fn respond(&self, html: bool) -> Answer {
         let mut answer = if html {
             let mut answer = answer(self.status, pages::problem(self).into_string());
-            answer.headers_mut().insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("text/html; charset=utf-8"),
-            );
             answer
                 .headers_mut()
-                .insert(CONTENT_SECURITY_POLICY, pages::policy());
+                .insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+            answer.headers_mut().insert(CONTENT_SECURITY_POLICY, pages::policy());
             answer
         } else {
             let json = Json {
@@ -101,10 +98,9 @@ impl Problem {
                 missing_scopes: self.missing_scopes.as_deref(),
             };
             let mut answer = answer(self.status, serde_json::to_vec(&json).unwrap_or_default());
-            answer.headers_mut().insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static("application/problem+json"),
-            );
+            answer
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
             answer
         };
         if let Some(wait) = self.retry_after {

@@ -28,9 +28,7 @@ pub(crate) fn single(query: &str, name: &str) -> Result<Option<String>, QueryErr
 
 fn decode(text: &str) -> Result<String, QueryError> {
     let spaced = text.replace('+', " ");
-    let decoded = percent_decode_str(&spaced)
-        .decode_utf8()
-        .map_err(|_| QueryError::NotUtf8)?;
+    let decoded = percent_decode_str(&spaced).decode_utf8().map_err(|_| QueryError::NotUtf8)?;
     Ok(decoded.into_owned())
 }
 

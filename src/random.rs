@@ -8,10 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 /// # Panics
 /// When the system has no source of randomness, which no supported system lacks once it has
 /// booted: to go on without one would make every secret guessable.
-#[expect(
-    clippy::expect_used,
-    reason = "there is no safe way on without randomness"
-)]
+#[expect(clippy::expect_used, reason = "there is no safe way on without randomness")]
 pub(crate) fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives random bytes");

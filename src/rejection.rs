@@ -50,19 +50,10 @@ impl WebflowTokenRejection {
 
     pub(crate) fn not_connected(guard: &Arc<Guard>, parts: &Parts) -> Self {
         let shared = &guard.shared;
-        let path = original_uri(parts)
-            .path_and_query()
-            .map_or("/", |path| path.as_str());
-        let return_to = if crate::caller::is_safe(&parts.method) {
-            path
-        } else {
-            "/"
-        };
+        let path = original_uri(parts).path_and_query().map_or("/", |path| path.as_str());
+        let return_to = if crate::caller::is_safe(&parts.method) { path } else { "/" };
         let answer = challenge::script(shared, parts, &shared.return_to(return_to), None);
-        Self {
-            reason: WebflowTokenRejectionReason::NotConnected,
-            answer: Box::new(answer),
-        }
+        Self { reason: WebflowTokenRejectionReason::NotConnected, answer: Box::new(answer) }
     }
 
     /// What kind of rejection it is.
@@ -83,10 +74,7 @@ impl fmt::Display for WebflowTokenRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason {
             WebflowTokenRejectionReason::LayerMissing => {
-                write!(
-                    f,
-                    "WebflowAuthLayer is missing on this route: {LAYER_MISSING}"
-                )
+                write!(f, "WebflowAuthLayer is missing on this route: {LAYER_MISSING}")
             }
             WebflowTokenRejectionReason::NotConnected => {
                 f.write_str("the user has not connected Webflow")

@@ -75,9 +75,7 @@ impl Scope {
         let scope = scope.into();
         let part = |part: &str| {
             !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"_-.*".contains(&b))
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.*".contains(&b))
         };
         match scope.split_once(':') {
             Some((resource, action))
@@ -87,10 +85,7 @@ impl Scope {
             }
             _ => Err(ConfigProblem::Invalid {
                 setting: "scope",
-                problem: format!(
-                    "{:?} is not a scope",
-                    scope.chars().take(40).collect::<String>()
-                ),
+                problem: format!("{:?} is not a scope", scope.chars().take(40).collect::<String>()),
                 remedy: "write it as in Webflow's app settings, for example sites:read",
             }
             .into()),
@@ -139,9 +134,7 @@ impl Scopes {
     /// The well-formed scopes in an answer of Webflow's, where they may be separated by spaces or
     /// by commas; what is not a scope is left out.
     pub fn parse_lenient(list: &str) -> Self {
-        list.split([' ', ','])
-            .filter_map(|scope| Scope::new(scope).ok())
-            .collect()
+        list.split([' ', ',']).filter_map(|scope| Scope::new(scope).ok()).collect()
     }
 
     /// Whether `scope` is in the set.
@@ -157,11 +150,7 @@ impl Scopes {
     /// The scopes of `wanted` that are not in this set.
     #[must_use]
     pub fn missing(&self, wanted: &Self) -> Self {
-        wanted
-            .iter()
-            .filter(|scope| !self.contains(scope))
-            .cloned()
-            .collect()
+        wanted.iter().filter(|scope| !self.contains(scope)).cloned().collect()
     }
 
     /// The scopes of both sets: this one's first, then what `other` adds.
@@ -247,17 +236,10 @@ mod tests {
 
     #[test]
     fn only_resource_and_action_make_a_scope() {
-        for good in [
-            "sites:read",
-            "site_config:write",
-            "workspace*:read",
-            "x.y-z:w",
-        ] {
+        for good in ["sites:read", "site_config:write", "workspace*:read", "x.y-z:w"] {
             assert_eq!(Scope::new(good).unwrap().as_str(), good);
         }
-        for bad in [
-            "", "sites", ":read", "sites:", "a:b:c", "a b:c", "a:b,c:d", "a:é", "a:b\n",
-        ] {
+        for bad in ["", "sites", ":read", "sites:", "a:b:c", "a b:c", "a:b,c:d", "a:é", "a:b\n"] {
             assert!(Scope::new(bad).is_err(), "{bad:?}");
         }
         assert!(Scope::new(format!("{}:read", "x".repeat(64))).is_err());
@@ -267,9 +249,6 @@ mod tests {
     fn webflows_lists_are_read_with_spaces_and_with_commas() {
         let spaces = Scopes::parse_lenient("sites:read cms:read");
         assert_eq!(spaces, Scopes::parse_lenient("cms:read, sites:read,,"));
-        assert_eq!(
-            Scopes::parse_lenient("<b> sites:read").to_string(),
-            "sites:read"
-        );
+        assert_eq!(Scopes::parse_lenient("<b> sites:read").to_string(), "sites:read");
     }
 }

@@ -104,9 +104,6 @@ impl Recovery {
         head.method = parts.method.clone();
         head.uri = original_uri(parts).clone();
         head.headers = parts.headers.clone();
-        Some(Self {
-            guard: Arc::clone(guard),
-            head,
-        })
+        Some(Self { guard: Arc::clone(guard), head })
     }
 }

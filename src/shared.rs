@@ -20,11 +20,8 @@ use crate::webflow::WebflowClient;
 use crate::{Clock, Keyring, Scopes, Subject};
 
 /// Everything but letters, digits and `-._~` (RFC 3986 section 2.3).
-pub(crate) const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+pub(crate) const COMPONENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(crate) struct Shared {
     pub(crate) webflow: Arc<WebflowClient>,
@@ -102,9 +99,9 @@ impl Shared {
     /// Whose request it is.
     pub(crate) fn who(&self, parts: &Parts) -> Who {
         match &self.subjects {
-            SubjectSource::Session => self.session(&parts.headers).map_or(Who::Nobody, |session| {
-                Who::Known(Subject::session(&session.id))
-            }),
+            SubjectSource::Session => self
+                .session(&parts.headers)
+                .map_or(Who::Nobody, |session| Who::Known(Subject::session(&session.id))),
             SubjectSource::Application(subject_of) => {
                 match std::panic::catch_unwind(AssertUnwindSafe(|| subject_of(parts))) {
                     Ok(Some(subject)) if subject.validate().is_ok() => Who::Known(subject),
@@ -132,20 +129,11 @@ impl Shared {
 
     /// The `Set-Cookie` value for a session of that id that begins now.
     pub(crate) fn session_cookie(&self, id: &str) -> Option<HeaderValue> {
-        let expires_unix_secs = self
-            .clock
-            .unix_secs()
-            .saturating_add(self.session_lifetime.as_secs());
-        let session = Session {
-            id: id.to_owned(),
-            expires_unix_secs,
-        };
+        let expires_unix_secs =
+            self.clock.unix_secs().saturating_add(self.session_lifetime.as_secs());
+        let session = Session { id: id.to_owned(), expires_unix_secs };
         let name = self.cookies.session_name();
-        self.cookies.set(
-            name,
-            &session.sign(name, &self.keyring)?,
-            self.session_lifetime,
-        )
+        self.cookies.set(name, &session.sign(name, &self.keyring)?, self.session_lifetime)
     }
 
     /// Where a flow can be begun by a link. Without a login path that is the page itself, which
@@ -154,10 +142,7 @@ impl Shared {
         let Some(login) = &self.paths.login else {
             return return_to.to_owned();
         };
-        let mut url = format!(
-            "{login}?return_to={}",
-            utf8_percent_encode(return_to, COMPONENT)
-        );
+        let mut url = format!("{login}?return_to={}", utf8_percent_encode(return_to, COMPONENT));
         if let Some(scopes) = scopes {
             url.push_str("&scope=");
             url.extend(utf8_percent_encode(&scopes.to_string(), COMPONENT));
@@ -169,9 +154,7 @@ impl Shared {
     pub(crate) fn return_to(&self, path: &str) -> String {
         let path = return_to::own_path(path);
         let end = path.find(['?', '#']).unwrap_or(path.len());
-        let own = path
-            .get(..end)
-            .is_some_and(|path| self.paths.endpoint(path).is_some());
+        let own = path.get(..end).is_some_and(|path| self.paths.endpoint(path).is_some());
         if own { "/".to_owned() } else { path }
     }
 

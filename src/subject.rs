@@ -69,11 +69,7 @@ impl Subject {
     /// # Errors
     /// [`InvalidSubject`].
     pub fn validate(&self) -> Result<(), InvalidSubject> {
-        if (1..=Self::MAX_ID_LEN).contains(&self.id().len()) {
-            Ok(())
-        } else {
-            Err(InvalidSubject)
-        }
+        if (1..=Self::MAX_ID_LEN).contains(&self.id().len()) { Ok(()) } else { Err(InvalidSubject) }
     }
 
     /// A short digest that stands for the subject in logs.
@@ -98,10 +94,7 @@ impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.is_session() { "session" } else { "user" };
         write!(f, "Subject({kind} #")?;
-        self.digest()
-            .iter()
-            .take(4)
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.digest().iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str(")")
     }
 }

@@ -94,30 +94,17 @@ impl WebflowToken {
     /// The ids of the sites that it covers; empty when it covers whole workspaces only, or when
     /// Webflow could not be asked yet.
     pub fn sites(&self) -> &[String] {
-        self.0
-            .details
-            .coverage
-            .as_ref()
-            .map_or(&[], |coverage| &coverage.sites)
+        self.0.details.coverage.as_ref().map_or(&[], |coverage| &coverage.sites)
     }
 
     /// The ids of the workspaces that it covers; empty as with [`sites`](Self::sites).
     pub fn workspaces(&self) -> &[String] {
-        self.0
-            .details
-            .coverage
-            .as_ref()
-            .map_or(&[], |coverage| &coverage.workspaces)
+        self.0.details.coverage.as_ref().map_or(&[], |coverage| &coverage.workspaces)
     }
 
     /// The id of the authorization at Webflow, if introspection told it.
     pub fn authorization_id(&self) -> Option<&str> {
-        self.0
-            .details
-            .coverage
-            .as_ref()?
-            .authorization_id
-            .as_deref()
+        self.0.details.coverage.as_ref()?.authorization_id.as_deref()
     }
 
     /// Tells the layer that Webflow does not accept this token any more.

@@ -84,10 +84,8 @@ impl Vault {
         details: GrantDetails,
     ) -> Result<WebflowToken, StoreError> {
         key.subject().validate()?;
-        let version = TokenVersion::at(
-            self.clock.unix_millis(),
-            u32::from_be_bytes(random::bytes()),
-        );
+        let version =
+            TokenVersion::at(self.clock.unix_millis(), u32::from_be_bytes(random::bytes()));
         let row = self.seal(&key, version, &details)?;
         self.within(self.store.save(&row)).await?;
         Ok(self.token(key, version, details))
@@ -97,8 +95,7 @@ impl Vault {
     pub(crate) async fn remove(&self, token: &WebflowToken) -> Result<bool, StoreError> {
         let grant = token.grant();
         token.mark_dead();
-        self.within(self.store.remove(&grant.key, grant.version))
-            .await
+        self.within(self.store.remove(&grant.key, grant.version)).await
     }
 
     pub(crate) async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
@@ -113,9 +110,7 @@ impl Vault {
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        timeout(self.budget, operation)
-            .await
-            .unwrap_or(Err(StoreError::Timeout))
+        timeout(self.budget, operation).await.unwrap_or(Err(StoreError::Timeout))
     }
 
     fn seal(
@@ -128,15 +123,11 @@ impl Vault {
         let json = serde_json::to_vec(&plain).map(Zeroizing::new);
         plain.access_token.zeroize();
         let json = json.map_err(StoreError::unavailable)?;
-        let sealed = self
-            .keyring
-            .seal(Purpose::Token, &context(key, version), &json);
+        let sealed = self.keyring.seal(Purpose::Token, &context(key, version), &json);
         let coverage = details.coverage.clone().unwrap_or_default();
-        Ok(
-            SealedToken::new(key.clone(), version, sealed, details.obtained_at)
-                .with_sites(coverage.sites)
-                .with_workspaces(coverage.workspaces),
-        )
+        Ok(SealedToken::new(key.clone(), version, sealed, details.obtained_at)
+            .with_sites(coverage.sites)
+            .with_workspaces(coverage.workspaces))
     }
 
     fn open_all(

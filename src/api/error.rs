@@ -97,18 +97,10 @@ fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::
 impl std::fmt::Display for WebflowErrorBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let or_unknown = |text: &str| {
-            if text.is_empty() {
-                "no code".into()
-            } else {
-                text.to_owned()
-            }
+            if text.is_empty() { "no code".into() } else { text.to_owned() }
         };
         write!(f, "{}", or_unknown(&self.code))?;
-        if self.message.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ": {}", self.message)
-        }
+        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
     }
 }
 
@@ -131,10 +123,7 @@ impl ApiError {
         match status {
             StatusCode::UNAUTHORIZED => {
                 token.mark_dead();
-                Self::Unauthorized {
-                    token: token.clone(),
-                    body,
-                }
+                Self::Unauthorized { token: token.clone(), body }
             }
             StatusCode::FORBIDDEN => Self::Forbidden { body },
             StatusCode::TOO_MANY_REQUESTS => Self::RateLimited { retry_after, body },

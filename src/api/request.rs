@@ -30,9 +30,7 @@ impl ApiRequest {
         // `//host/..` and `/\host/..` would name another host to some parsers.
         let on_host = path.starts_with('/')
             && !path.starts_with("//")
-            && !path
-                .bytes()
-                .any(|byte| byte.is_ascii_control() || byte == b'\\' || byte == b'#');
+            && !path.bytes().any(|byte| byte.is_ascii_control() || byte == b'\\' || byte == b'#');
         let inner = if on_host {
             let url = client.endpoints.api_path(path);
             Ok(client
@@ -44,12 +42,7 @@ impl ApiRequest {
                 "the path must start with one slash, for example /v2/sites".into(),
             ))
         };
-        Self {
-            token,
-            method,
-            budget,
-            inner,
-        }
+        Self { token, method, budget, inner }
     }
 
     fn map(

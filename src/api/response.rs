@@ -100,8 +100,6 @@ impl ApiResponse {
 
 impl fmt::Debug for ApiResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiResponse")
-            .field("status", &self.status())
-            .finish_non_exhaustive()
+        f.debug_struct("ApiResponse").field("status", &self.status()).finish_non_exhaustive()
     }
 }

@@ -240,13 +240,7 @@ impl WebflowAuthBuilder {
         let Some(required) = self.check(&mut problems) else {
             return Err(problems.into());
         };
-        let Required {
-            keyring,
-            client_id,
-            client_secret,
-            redirect_uri,
-            http,
-        } = required;
+        let Required { keyring, client_id, client_secret, redirect_uri, http } = required;
         let store = self.store.unwrap_or_else(|| {
             tracing::warn!(
                 "tokens are kept in memory only: they are lost with the process; \
@@ -307,9 +301,7 @@ impl WebflowAuthBuilder {
     /// Finds every problem, besides those known already; `None` if there is any.
     fn check(&mut self, problems: &mut Vec<ConfigProblem>) -> Option<Required> {
         let named = |problems: &[ConfigProblem], setting: &str| {
-            problems
-                .iter()
-                .any(|problem| problem.setting().starts_with(setting))
+            problems.iter().any(|problem| problem.setting().starts_with(setting))
         };
         let keyring = self.keyring.take();
         if keyring.is_none() && !named(problems, "keyring") {
@@ -329,10 +321,8 @@ impl WebflowAuthBuilder {
             let setting = "client_id (WEBFLOW_CLIENT_ID)";
             problems.push(missing(setting, "it is in the app's settings at Webflow"));
         }
-        let client_secret = self
-            .client_secret
-            .take()
-            .filter(|secret| !secret.expose_secret().trim().is_empty());
+        let client_secret =
+            self.client_secret.take().filter(|secret| !secret.expose_secret().trim().is_empty());
         if client_secret.is_none() {
             let setting = "client_secret (WEBFLOW_CLIENT_SECRET)";
             problems.push(missing(setting, "it is in the app's settings at Webflow"));
@@ -350,9 +340,7 @@ impl WebflowAuthBuilder {
         self.check_durations(problems);
         let http = match self.http.take() {
             Some(client) => Some(client),
-            None => client(&self.endpoints)
-                .map_err(|problem| problems.push(problem))
-                .ok(),
+            None => client(&self.endpoints).map_err(|problem| problems.push(problem)).ok(),
         };
         if !problems.is_empty() {
             return None;
@@ -424,11 +412,7 @@ fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .https_only(https)
-        .user_agent(concat!(
-            env!("CARGO_PKG_NAME"),
-            "/",
-            env!("CARGO_PKG_VERSION")
-        ))
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| ConfigProblem::Invalid {
             setting: "http_client",

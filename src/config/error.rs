@@ -71,9 +71,7 @@ impl From<Vec<ConfigProblem>> for ConfigError {
 
 impl From<ConfigProblem> for ConfigError {
     fn from(problem: ConfigProblem) -> Self {
-        Self {
-            problems: vec![problem],
-        }
+        Self { problems: vec![problem] }
     }
 }
 
@@ -83,8 +81,7 @@ impl fmt::Display for ConfigError {
             [one] => write!(f, "the Webflow configuration cannot work: {one}"),
             many => {
                 write!(f, "the Webflow configuration has {} problems:", many.len())?;
-                many.iter()
-                    .try_for_each(|problem| write!(f, "\n  - {problem}"))
+                many.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
             }
         }
     }

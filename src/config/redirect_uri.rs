@@ -32,16 +32,10 @@ impl RedirectUri {
             )
         })?;
         if url.fragment().is_some() {
-            return Err(problem(
-                "has a fragment",
-                "leave out the # and what follows",
-            ));
+            return Err(problem("has a fragment", "leave out the # and what follows"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(problem(
-                "has credentials in it",
-                "leave out what stands before the @",
-            ));
+            return Err(problem("has credentials in it", "leave out what stands before the @"));
         }
         if !is_https_or_loopback(&url) {
             return Err(problem(

@@ -122,11 +122,7 @@ impl Flow {
             .filter_map(|value| Self::open(&name, value, keyring))
             .find(|flow| bool::from(flow.state.as_bytes().ct_eq(state.as_bytes())))
             .ok_or(FlowError::Unknown)?;
-        if flow.is_open(lifetime, now) {
-            Ok(flow)
-        } else {
-            Err(FlowError::Expired)
-        }
+        if flow.is_open(lifetime, now) { Ok(flow) } else { Err(FlowError::Expired) }
     }
 
     /// Whether the flow's lifetime is running, by the server's clock.
@@ -154,11 +150,7 @@ impl<'h> FlowCookies<'h> {
             .map(|(i, (name, value))| FoundCookie {
                 name,
                 len: name.len() + value.len() + 1,
-                flow: if i < MAX_LOOKED_AT {
-                    Flow::open(name, value, keyring)
-                } else {
-                    None
-                },
+                flow: if i < MAX_LOOKED_AT { Flow::open(name, value, keyring) } else { None },
             })
             .collect();
         Self { found }
@@ -182,10 +174,7 @@ impl<'h> FlowCookies<'h> {
         now: u64,
     ) -> Vec<HeaderValue> {
         self.found.sort_by_key(|cookie| {
-            let open = cookie
-                .flow
-                .as_ref()
-                .filter(|flow| flow.is_open(lifetime, now));
+            let open = cookie.flow.as_ref().filter(|flow| flow.is_open(lifetime, now));
             std::cmp::Reverse(open.map(|flow| flow.began_unix_secs))
         });
         let mut total = new_len;
@@ -193,12 +182,7 @@ impl<'h> FlowCookies<'h> {
         let mut removals = Vec::new();
         for cookie in &self.found {
             let fits = kept < MAX_FLOWS && total + cookie.len <= MAX_TOTAL_LEN;
-            if fits
-                && cookie
-                    .flow
-                    .as_ref()
-                    .is_some_and(|flow| flow.is_open(lifetime, now))
-            {
+            if fits && cookie.flow.as_ref().is_some_and(|flow| flow.is_open(lifetime, now)) {
                 kept += 1;
                 total += cookie.len;
             } else {
@@ -210,10 +194,7 @@ impl<'h> FlowCookies<'h> {
 
     /// `Set-Cookie` values that drop every one of them.
     pub(crate) fn remove_all(&self, policy: CookiePolicy) -> Vec<HeaderValue> {
-        self.found
-            .iter()
-            .filter_map(|cookie| policy.remove(cookie.name))
-            .collect()
+        self.found.iter().filter_map(|cookie| policy.remove(cookie.name)).collect()
     }
 }
 
@@ -240,10 +221,7 @@ mod tests {
     }
 
     fn headers(cookies: &[(String, String)]) -> HeaderMap {
-        let all: Vec<_> = cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let all: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&all.join("; ")).unwrap())])
     }
 
@@ -271,14 +249,8 @@ mod tests {
             Flow::find(&headers(cookies), state, POLICY, &ring, LIFETIME, 0).map(|_| ())
         };
         assert_eq!(find(&[(name_a, value_a.clone())], &a.state), Ok(()));
-        assert_eq!(
-            find(&[(name_b.clone(), value_a.clone())], &a.state),
-            Err(FlowError::Unknown)
-        );
-        assert_eq!(
-            find(&[(name_b, value_a)], &b.state),
-            Err(FlowError::Unknown)
-        );
+        assert_eq!(find(&[(name_b.clone(), value_a.clone())], &a.state), Err(FlowError::Unknown));
+        assert_eq!(find(&[(name_b, value_a)], &b.state), Err(FlowError::Unknown));
     }
 
     #[test]
@@ -294,37 +266,21 @@ mod tests {
     #[test]
     fn s11_the_newest_eight_are_kept_and_junk_goes_first() {
         let ring = Keyring::generate();
-        let mut cookies: Vec<_> = (0..7)
-            .map(|i| flow(i).seal(POLICY, &ring).unwrap())
-            .collect();
+        let mut cookies: Vec<_> = (0..7).map(|i| flow(i).seal(POLICY, &ring).unwrap()).collect();
         cookies.push((format!("{}junk", POLICY.flow_prefix()), "junk".to_owned()));
         let request = headers(&cookies);
         let gone = FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, 500, LIFETIME, 10);
         assert_eq!(gone.len(), 1);
-        assert!(
-            gone[0]
-                .to_str()
-                .unwrap()
-                .starts_with("__Host-webflow-flow-junk=;")
-        );
+        assert!(gone[0].to_str().unwrap().starts_with("__Host-webflow-flow-junk=;"));
 
-        let cookies: Vec<_> = (0..20)
-            .map(|i| flow(i).seal(POLICY, &ring).unwrap())
-            .collect();
+        let cookies: Vec<_> = (0..20).map(|i| flow(i).seal(POLICY, &ring).unwrap()).collect();
         let request = headers(&cookies);
         let gone = FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, 500, LIFETIME, 30);
         assert_eq!(gone.len(), 13, "seven stay beside the new one");
         let oldest = &cookies[0].0;
-        assert!(
-            gone.iter()
-                .any(|set| set.to_str().unwrap().starts_with(oldest.as_str()))
-        );
+        assert!(gone.iter().any(|set| set.to_str().unwrap().starts_with(oldest.as_str())));
         let newest = &cookies[19].0;
-        assert!(
-            !gone
-                .iter()
-                .any(|set| set.to_str().unwrap().starts_with(newest.as_str()))
-        );
+        assert!(!gone.iter().any(|set| set.to_str().unwrap().starts_with(newest.as_str())));
     }
 
     proptest! {

@@ -26,19 +26,11 @@ impl CookiePolicy {
     }
 
     pub(crate) const fn session_name(self) -> &'static str {
-        if self.secure {
-            "__Host-webflow-session"
-        } else {
-            "webflow-session"
-        }
+        if self.secure { "__Host-webflow-session" } else { "webflow-session" }
     }
 
     pub(crate) const fn flow_prefix(self) -> &'static str {
-        if self.secure {
-            "__Host-webflow-flow-"
-        } else {
-            "webflow-flow-"
-        }
+        if self.secure { "__Host-webflow-flow-" } else { "webflow-flow-" }
     }
 
     /// A `Set-Cookie` value; `None` only if the value could not stand in a header.
@@ -86,9 +78,7 @@ pub(crate) fn with_prefix<'h>(
 
 /// The values of the request's cookies of exactly that name, in the order sent.
 pub(crate) fn named<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
-    with_prefix(headers, name)
-        .filter(move |(found, _)| *found == name)
-        .map(|(_, value)| value)
+    with_prefix(headers, name).filter(move |(found, _)| *found == name).map(|(_, value)| value)
 }
 
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
@@ -105,22 +95,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn headers(values: &[&[u8]]) -> HeaderMap {
-        values
-            .iter()
-            .map(|value| (COOKIE, HeaderValue::from_bytes(value).unwrap()))
-            .collect()
+        values.iter().map(|value| (COOKIE, HeaderValue::from_bytes(value).unwrap())).collect()
     }
 
     #[test]
     fn c1_the_attributes_are_those_of_the_design() {
         let lifetime = Duration::from_secs(900);
-        let set = CookiePolicy::new(true)
-            .set("__Host-x", "v", lifetime)
-            .unwrap();
-        assert_eq!(
-            set,
-            "__Host-x=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=900"
-        );
+        let set = CookiePolicy::new(true).set("__Host-x", "v", lifetime).unwrap();
+        assert_eq!(set, "__Host-x=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=900");
         let removed = CookiePolicy::new(false).remove("x").unwrap();
         assert_eq!(removed, "x=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0");
     }

@@ -25,16 +25,9 @@ pub(crate) struct Session {
 impl Session {
     /// The cookie's value; `None` if the id is not 32 bytes of base64url.
     pub(crate) fn sign(&self, name: &str, keyring: &Keyring) -> Option<String> {
-        let id = URL_SAFE_NO_PAD
-            .decode(&self.id)
-            .ok()
-            .filter(|id| id.len() == ID_LEN)?;
-        let content = [
-            &[FORMAT][..],
-            &self.expires_unix_secs.to_be_bytes(),
-            id.as_slice(),
-        ]
-        .concat();
+        let id = URL_SAFE_NO_PAD.decode(&self.id).ok().filter(|id| id.len() == ID_LEN)?;
+        let content =
+            [&[FORMAT][..], &self.expires_unix_secs.to_be_bytes(), id.as_slice()].concat();
         let tag = keyring.sign_session(&[name.as_bytes(), &content].concat());
         Some(URL_SAFE_NO_PAD.encode([content.as_slice(), &tag].concat()))
     }
@@ -54,10 +47,8 @@ impl Session {
         let (&format, rest) = content.split_first()?;
         let (expiry, id) = rest.split_first_chunk::<8>()?;
         let expires_unix_secs = u64::from_be_bytes(*expiry);
-        (format == FORMAT && now < expires_unix_secs).then(|| Self {
-            id: URL_SAFE_NO_PAD.encode(id),
-            expires_unix_secs,
-        })
+        (format == FORMAT && now < expires_unix_secs)
+            .then(|| Self { id: URL_SAFE_NO_PAD.encode(id), expires_unix_secs })
     }
 }
 
@@ -68,10 +59,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn session() -> Session {
-        Session {
-            id: random::token_256(),
-            expires_unix_secs: 1000,
-        }
+        Session { id: random::token_256(), expires_unix_secs: 1000 }
     }
 
     #[test]

@@ -70,11 +70,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     let flow = match find(shared, parts, &state) {
         Ok(flow) => flow,
         Err(FlowError::Expired) => {
-            tracing::warn!(
-                flow = flow_id(&state),
-                reason = "expired",
-                "callback refused"
-            );
+            tracing::warn!(flow = flow_id(&state), reason = "expired", "callback refused");
             return again(expired());
         }
         Err(FlowError::Unknown) => return unknown(shared, parts, &who, &state).await,
@@ -82,11 +78,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     let subject = match &who {
         Who::Known(subject) if flow.user.is_some() => {
             if flow.user != shared.user_digest(subject) {
-                tracing::warn!(
-                    flow = flow.id(),
-                    reason = "another subject",
-                    "callback refused"
-                );
+                tracing::warn!(flow = flow.id(), reason = "another subject", "callback refused");
                 return again(not_ours());
             }
             subject.clone()
@@ -111,12 +103,8 @@ async fn arrived(
         }
         _ => None,
     };
-    let arrival = Arrival {
-        flow: flow.clone(),
-        code: code.into(),
-        subject: subject.clone(),
-        previous,
-    };
+    let arrival =
+        Arrival { flow: flow.clone(), code: code.into(), subject: subject.clone(), previous };
     let work = || complete::complete(Arc::clone(shared), arrival);
     let mut answer = match shared.in_flight.join(&flow.id(), work).await {
         Ok(()) => see_other(&flow.return_to),
@@ -149,14 +137,9 @@ fn installed(shared: &Shared, parts: &Parts) -> Answer {
     };
     let now = shared.clock.unix_secs();
     let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
-    if flows
-        .open(shared.flow_lifetime, now)
-        .any(|flow| flow.kind == FlowKind::Install)
-    {
+    if flows.open(shared.flow_lifetime, now).any(|flow| flow.kind == FlowKind::Install) {
         tracing::warn!(reason = "without state, twice", "callback refused");
-        return not_ours()
-            .login_url(shared.login_url("/", None))
-            .respond(html);
+        return not_ours().login_url(shared.login_url("/", None)).respond(html);
     }
     if caller::is_surely_no_navigation(&parts.headers) {
         return challenge::script(shared, parts, "/", None);
@@ -181,17 +164,11 @@ fn refused(shared: &Shared, parts: &Parts, error: &str, state: Option<&str>) -> 
         Some(Ok(flow)) => Some(flow),
         Some(Err(FlowError::Unknown)) => {
             tracing::warn!(reason = "unknown state", "callback refused");
-            return not_ours()
-                .login_url(shared.login_url("/", None))
-                .respond(html);
+            return not_ours().login_url(shared.login_url("/", None)).respond(html);
         }
     };
     let code = known_error(error);
-    tracing::info!(
-        flow = flow.as_ref().map(Flow::id),
-        error = code,
-        "authorization refused"
-    );
+    tracing::info!(flow = flow.as_ref().map(Flow::id), error = code, "authorization refused");
     let return_to = flow.as_ref().map_or("/", |flow| flow.return_to.as_str());
     let problem = refusal(code).login_url(shared.login_url(return_to, None));
     let mut answer = problem.respond(html);
@@ -209,27 +186,19 @@ async fn unknown(shared: &Shared, parts: &Parts, who: &Who, state: &str) -> Answ
         match shared.vault.load(subject).await {
             Ok(tokens) => {
                 let id = flow_id(state);
-                if tokens
-                    .iter()
-                    .any(|token| token.grant().details.flows.contains(&id))
-                {
+                if tokens.iter().any(|token| token.grant().details.flows.contains(&id)) {
                     tracing::info!(flow = id, "callback repeated after its flow had ended");
                     return see_other("/");
                 }
             }
             Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "store unavailable"
-                );
+                tracing::error!(error = &error as &dyn std::error::Error, "store unavailable");
                 return failure::store_unavailable().respond(html);
             }
         }
     }
     tracing::warn!(reason = "unknown state", "callback refused");
-    not_ours()
-        .login_url(shared.login_url("/", None))
-        .respond(html)
+    not_ours().login_url(shared.login_url("/", None)).respond(html)
 }
 
 fn find(shared: &Shared, parts: &Parts, state: &str) -> Result<Flow, FlowError> {
@@ -244,9 +213,7 @@ fn find(shared: &Shared, parts: &Parts, state: &str) -> Result<Flow, FlowError> 
 }
 
 fn forget(shared: &Shared, flow: &Flow) -> Option<http::HeaderValue> {
-    shared
-        .cookies
-        .remove(&format!("{}{}", shared.cookies.flow_prefix(), flow.id()))
+    shared.cookies.remove(&format!("{}{}", shared.cookies.flow_prefix(), flow.id()))
 }
 
 fn is_well_formed(code: &str) -> bool {
@@ -264,10 +231,7 @@ fn known_error(error: &str) -> &'static str {
         "server_error",
         "temporarily_unavailable",
     ];
-    KNOWN
-        .into_iter()
-        .find(|known| *known == error)
-        .unwrap_or("unknown")
+    KNOWN.into_iter().find(|known| *known == error).unwrap_or("unknown")
 }
 
 fn refusal(code: &'static str) -> Problem {

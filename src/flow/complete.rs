@@ -72,13 +72,8 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
         None => Vec::new(),
     };
     let looked_up = introspect(&shared, &issued).await;
-    let details = details(
-        &shared,
-        &arrival.flow,
-        issued,
-        looked_up,
-        present.iter().chain(&previous),
-    );
+    let details =
+        details(&shared, &arrival.flow, issued, looked_up, present.iter().chain(&previous));
     let key = TokenKey::new(arrival.subject.clone(), GrantId::default());
     let token = match save(&shared, &key, &details).await {
         Ok(token) => token,
@@ -102,10 +97,7 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
     for old in previous {
         // A session that ends here is reachable by nobody once its cookie is replaced.
         if let Err(error) = shared.vault.remove(&old).await {
-            tracing::warn!(
-                error = &error as &dyn Error,
-                "the former session's grant remains"
-            );
+            tracing::warn!(error = &error as &dyn Error, "the former session's grant remains");
         }
     }
     Ok(())
@@ -113,30 +105,20 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
 
 async fn load(shared: &Shared, subject: &Subject) -> Result<Vec<WebflowToken>, Failure> {
     shared.vault.load(subject).await.map_err(|error| {
-        tracing::error!(
-            error = &error as &dyn Error,
-            "store unavailable: no code was exchanged"
-        );
+        tracing::error!(error = &error as &dyn Error, "store unavailable: no code was exchanged");
         Failure::Store
     })
 }
 
 fn has_flow(tokens: &[WebflowToken], id: &String) -> bool {
-    tokens
-        .iter()
-        .any(|token| token.grant().details.flows.contains(id))
+    tokens.iter().any(|token| token.grant().details.flows.contains(id))
 }
 
 /// Whether the flow's grant is there, or comes to be there in a moment.
 async fn appears(shared: &Shared, subject: &Subject, id: &String) -> bool {
     for pause in OTHER_INSTANCE_POLLS {
         sleep(pause).await;
-        if shared
-            .vault
-            .load(subject)
-            .await
-            .is_ok_and(|tokens| has_flow(&tokens, id))
-        {
+        if shared.vault.load(subject).await.is_ok_and(|tokens| has_flow(&tokens, id)) {
             return true;
         }
     }
@@ -147,9 +129,7 @@ async fn appears(shared: &Shared, subject: &Subject, id: &String) -> bool {
 async fn exchange(shared: &Shared, arrival: &Arrival) -> Result<Issued, ExchangeError> {
     let code = arrival.code.expose_secret();
     match shared.webflow.exchange(code).await {
-        Err(ExchangeError::RateLimited {
-            retry_after: Some(wait),
-        }) if wait <= LONGEST_WAIT => {
+        Err(ExchangeError::RateLimited { retry_after: Some(wait) }) if wait <= LONGEST_WAIT => {
             sleep(wait).await;
             shared.webflow.exchange(code).await
         }
@@ -211,9 +191,8 @@ fn details<'a>(
     if !lacking.is_empty() {
         tracing::warn!(flow = flow.id(), %lacking, "the grant is narrower than asked");
     }
-    let mut flows: Vec<String> = before
-        .flat_map(|token| token.grant().details.flows.iter().cloned())
-        .collect();
+    let mut flows: Vec<String> =
+        before.flat_map(|token| token.grant().details.flows.iter().cloned()).collect();
     flows.push(flow.id());
     GrantDetails {
         access_token: issued.access_token,
@@ -239,11 +218,7 @@ async fn save(
     loop {
         match shared.vault.save(key.clone(), details.clone()).await {
             Err(error) if attempt < WRITE_ATTEMPTS => {
-                tracing::warn!(
-                    attempt,
-                    error = &error as &dyn Error,
-                    "the write is tried again"
-                );
+                tracing::warn!(attempt, error = &error as &dyn Error, "the write is tried again");
                 sleep(pause).await;
                 pause *= 2;
                 attempt += 1;

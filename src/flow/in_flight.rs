@@ -30,10 +30,7 @@ impl InFlight {
             } else {
                 let (sender, outcome) = watch::channel(None);
                 running.insert(flow.to_owned(), outcome.clone());
-                let entry = Entry {
-                    in_flight: self.clone(),
-                    flow: flow.to_owned(),
-                };
+                let entry = Entry { in_flight: self.clone(), flow: flow.to_owned() };
                 let work = work();
                 let task = async move {
                     let _entry = entry;
@@ -100,9 +97,7 @@ mod tests {
     #[tokio::test]
     async fn n14_work_that_panics_is_an_internal_failure_and_leaves_nothing() {
         let in_flight = InFlight::default();
-        let outcome = in_flight
-            .join("a", || async { panic!("in the test") })
-            .await;
+        let outcome = in_flight.join("a", || async { panic!("in the test") }).await;
         assert!(matches!(outcome, Err(Failure::Internal)));
         assert!(in_flight.lock().is_empty());
     }

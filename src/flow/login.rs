@@ -44,20 +44,11 @@ pub(crate) fn serve(shared: &Shared, parts: &Parts) -> Answer {
         return challenge::script(shared, parts, &return_to, None);
     }
     let stepping_up = scopes.len() > shared.scopes.len();
-    let kind = if stepping_up {
-        FlowKind::StepUp
-    } else {
-        FlowKind::Login
-    };
+    let kind = if stepping_up { FlowKind::StepUp } else { FlowKind::Login };
     begin(
         shared,
         &parts.headers,
-        Start {
-            kind,
-            scopes: &scopes,
-            return_to,
-            subject: subject.as_ref(),
-        },
+        Start { kind, scopes: &scopes, return_to, subject: subject.as_ref() },
     )
 }
 

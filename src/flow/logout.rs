@@ -42,22 +42,15 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     // Flows that are under way end too: a callback that comes late must not log in again.
     let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
     set_cookies(&mut answer, flows.remove_all(shared.cookies));
-    set_cookies(
-        &mut answer,
-        shared.cookies.remove(shared.cookies.session_name()),
-    );
+    set_cookies(&mut answer, shared.cookies.remove(shared.cookies.session_name()));
     answer
 }
 
 /// Whether the request comes from a page of this origin, by `Sec-Fetch-Site` and `Origin`: each
 /// that is there must say so, and one of them must be there.
 fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
-    let site = headers
-        .get("sec-fetch-site")
-        .map(|site| site == "same-origin" || site == "none");
-    let origin = headers
-        .get(ORIGIN)
-        .map(|origin| origin.as_bytes() == own.as_bytes());
+    let site = headers.get("sec-fetch-site").map(|site| site == "same-origin" || site == "none");
+    let origin = headers.get(ORIGIN).map(|origin| origin.as_bytes() == own.as_bytes());
     site.or(origin).is_some() && site.unwrap_or(true) && origin.unwrap_or(true)
 }
 
@@ -95,27 +88,15 @@ mod tests {
         for (expected, headers) in [
             (true, vec![("origin", own)]),
             (true, vec![("sec-fetch-site", "same-origin")]),
-            (
-                true,
-                vec![("sec-fetch-site", "same-origin"), ("origin", own)],
-            ),
+            (true, vec![("sec-fetch-site", "same-origin"), ("origin", own)]),
             (false, vec![]),
             (false, vec![("origin", "https://evil.example")]),
             (false, vec![("origin", "null")]),
             (false, vec![("origin", "http://app.example.com")]),
             (false, vec![("sec-fetch-site", "cross-site")]),
             (false, vec![("sec-fetch-site", "same-site")]),
-            (
-                false,
-                vec![("sec-fetch-site", "cross-site"), ("origin", own)],
-            ),
-            (
-                false,
-                vec![
-                    ("sec-fetch-site", "same-origin"),
-                    ("origin", "https://evil.example"),
-                ],
-            ),
+            (false, vec![("sec-fetch-site", "cross-site"), ("origin", own)]),
+            (false, vec![("sec-fetch-site", "same-origin"), ("origin", "https://evil.example")]),
         ] {
             let map: HeaderMap = headers
                 .iter()

@@ -36,9 +36,7 @@ fn method_not_allowed(parts: &Parts, allow: &'static str) -> Answer {
         format!("Use {allow}."),
     );
     let mut answer = problem.respond(caller::accepts_html(&parts.headers));
-    answer
-        .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static(allow));
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
     answer
 }
 

@@ -38,9 +38,7 @@ fn stays_here(reference: &str) -> bool {
         if odd {
             return false;
         }
-        decoded = percent_decode_str(&decoded)
-            .decode_utf8_lossy()
-            .into_owned();
+        decoded = percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
     }
     resolves_here(reference)
 }
@@ -61,13 +59,8 @@ mod tests {
 
     #[test]
     fn r1_own_paths_pass() {
-        for path in [
-            "/",
-            "/a/b?c=d&e=%2F%2Fevil",
-            "/a//b",
-            "/%E2%9C%93",
-            "/q?x=https://b.example",
-        ] {
+        for path in ["/", "/a/b?c=d&e=%2F%2Fevil", "/a//b", "/%E2%9C%93", "/q?x=https://b.example"]
+        {
             assert_eq!(own_path(path), path);
         }
         assert_eq!(own_path("/a b?q=\u{2713}"), "/a%20b?q=%E2%9C%93");

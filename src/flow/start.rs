@@ -32,16 +32,11 @@ pub(crate) fn begin(shared: &Shared, headers: &HeaderMap, start: Start<'_>) -> A
         began_unix_secs: now,
         scopes: start.scopes.to_string(),
         return_to: start.return_to,
-        user: start
-            .subject
-            .and_then(|subject| shared.user_digest(subject)),
+        user: start.subject.and_then(|subject| shared.user_digest(subject)),
         kind: start.kind,
     };
     let mut sealed = flow.seal(shared.cookies, &shared.keyring);
-    if sealed
-        .as_ref()
-        .is_some_and(|(name, value)| name.len() + value.len() > MAX_COOKIE_LEN)
-    {
+    if sealed.as_ref().is_some_and(|(name, value)| name.len() + value.len() > MAX_COOKIE_LEN) {
         "/".clone_into(&mut flow.return_to);
         sealed = flow.seal(shared.cookies, &shared.keyring);
     }

@@ -73,9 +73,7 @@ impl Keyring {
         if !problems.is_empty() {
             return Err(problems.into());
         }
-        Ok(Self {
-            keys: decoded.iter().map(derive).collect(),
-        })
+        Ok(Self { keys: decoded.iter().map(derive).collect() })
     }
 
     /// A key ring with one key of raw bytes.
@@ -89,16 +87,12 @@ impl Keyring {
                 problem: problem.to_owned(),
                 remedy: MAKE_ONE,
             })?;
-        Ok(Self {
-            keys: [derive(&key)].into(),
-        })
+        Ok(Self { keys: [derive(&key)].into() })
     }
 
     /// A fresh random key, for tests and demos: what it sealed is lost with the process.
     pub fn generate() -> Self {
-        Self {
-            keys: [derive(&Zeroizing::new(random::bytes::<32>()[..].to_vec()))].into(),
-        }
+        Self { keys: [derive(&Zeroizing::new(random::bytes::<32>()[..].to_vec()))].into() }
     }
 
     /// A fresh random key in base64, to be put into a configuration.
@@ -122,15 +116,8 @@ impl fmt::Debug for Keyring {
 fn decode(key: &str) -> Option<Zeroizing<Vec<u8>>> {
     let config =
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let alphabet = if key.contains(['-', '_']) {
-        &alphabet::URL_SAFE
-    } else {
-        &alphabet::STANDARD
-    };
-    GeneralPurpose::new(alphabet, config)
-        .decode(key)
-        .ok()
-        .map(Zeroizing::new)
+    let alphabet = if key.contains(['-', '_']) { &alphabet::URL_SAFE } else { &alphabet::STANDARD };
+    GeneralPurpose::new(alphabet, config).decode(key).ok().map(Zeroizing::new)
 }
 
 fn check(key: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, &'static str> {
@@ -170,12 +157,8 @@ mod tests {
         let standard = base64::engine::general_purpose::STANDARD.encode(key);
         let url = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key);
         assert_ne!(standard, url);
-        let sealed = Keyring::from_base64(&standard)
-            .unwrap()
-            .seal(Purpose::Token, b"", b"x");
-        let opened = Keyring::from_base64(&url)
-            .unwrap()
-            .open(Purpose::Token, b"", &sealed);
+        let sealed = Keyring::from_base64(&standard).unwrap().seal(Purpose::Token, b"", b"x");
+        let opened = Keyring::from_base64(&url).unwrap().open(Purpose::Token, b"", &sealed);
         assert_eq!(opened.unwrap().as_slice(), b"x");
     }
 

@@ -52,12 +52,7 @@ pub(crate) struct DerivedKey {
 
 impl DerivedKey {
     pub(super) fn from_hkdf(hkdf: &Hkdf<Sha256>) -> Self {
-        let mut key = Self {
-            id: [0; ID_LEN],
-            token: [0; 32],
-            flow: [0; 32],
-            session: [0; 32],
-        };
+        let mut key = Self { id: [0; ID_LEN], token: [0; 32], flow: [0; 32], session: [0; 32] };
         expand(hkdf, b"key id", &mut key.id);
         expand(hkdf, Purpose::Token.label(), &mut key.token);
         expand(hkdf, Purpose::Flow.label(), &mut key.flow);
@@ -73,22 +68,16 @@ impl DerivedKey {
     }
 
     fn session_mac(&self, message: &[u8]) -> Option<Hmac<Sha256>> {
-        <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&self.session)
-            .ok()
-            .map(|mut mac| {
-                mac.update(message);
-                mac
-            })
+        <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&self.session).ok().map(|mut mac| {
+            mac.update(message);
+            mac
+        })
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "the lengths are constants far below HKDF's limit"
-)]
+#[expect(clippy::expect_used, reason = "the lengths are constants far below HKDF's limit")]
 fn expand(hkdf: &Hkdf<Sha256>, info: &[u8], out: &mut [u8]) {
-    hkdf.expand(info, out)
-        .expect("the length is constant and short");
+    hkdf.expand(info, out).expect("the length is constant and short");
 }
 
 impl Keyring {
@@ -105,21 +94,13 @@ impl Keyring {
         sealed.extend_from_slice(&nonce);
         let cipher = XChaCha20Poly1305::new(key.secret(purpose).into());
         // Encryption fails only for messages of hundreds of GiB; an empty value opens nowhere.
-        cipher
-            .encrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: plain,
-                    aad: &aad,
-                },
-            )
-            .map_or_else(
-                |_| Vec::new(),
-                |ciphertext| {
-                    sealed.extend_from_slice(&ciphertext);
-                    sealed
-                },
-            )
+        cipher.encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: &aad }).map_or_else(
+            |_| Vec::new(),
+            |ciphertext| {
+                sealed.extend_from_slice(&ciphertext);
+                sealed
+            },
+        )
     }
 
     /// Opens what any key of the ring sealed for that purpose and context; `None` for all else.
@@ -137,17 +118,11 @@ impl Keyring {
         }
         let nonce = XNonce::try_from(nonce).ok()?;
         let aad = associated_data(header, context);
-        self.keys()
-            .iter()
-            .filter(|key| key.id == id)
-            .find_map(|key| {
-                let cipher = XChaCha20Poly1305::new(key.secret(purpose).into());
-                let payload = Payload {
-                    msg: ciphertext,
-                    aad: &aad,
-                };
-                cipher.decrypt(&nonce, payload).ok().map(Zeroizing::new)
-            })
+        self.keys().iter().filter(|key| key.id == id).find_map(|key| {
+            let cipher = XChaCha20Poly1305::new(key.secret(purpose).into());
+            let payload = Payload { msg: ciphertext, aad: &aad };
+            cipher.decrypt(&nonce, payload).ok().map(Zeroizing::new)
+        })
     }
 
     /// The newest key's MAC over a session cookie's content.
@@ -184,37 +159,22 @@ mod tests {
     fn a_sealed_value_opens_for_its_own_purpose_and_context_only() {
         let ring = ring(&[1; 32]);
         let sealed = ring.seal(Purpose::Token, b"ada", b"secret");
-        assert_eq!(
-            ring.open(Purpose::Token, b"ada", &sealed)
-                .unwrap()
-                .as_slice(),
-            b"secret"
-        );
+        assert_eq!(ring.open(Purpose::Token, b"ada", &sealed).unwrap().as_slice(), b"secret");
         assert!(ring.open(Purpose::Flow, b"ada", &sealed).is_none());
         assert!(ring.open(Purpose::Token, b"bob", &sealed).is_none());
         assert!(ring.open(Purpose::Token, b"ada", b"").is_none());
-        assert_ne!(
-            sealed,
-            ring.seal(Purpose::Token, b"ada", b"secret"),
-            "the nonce is fresh"
-        );
+        assert_ne!(sealed, ring.seal(Purpose::Token, b"ada", b"secret"), "the nonce is fresh");
     }
 
     #[test]
     fn k1_after_a_roll_the_old_opens_and_after_the_drop_it_does_not() {
         let (old, new) = (Keyring::generate_base64(), Keyring::generate_base64());
         let both = Keyring::from_base64(&format!("{new},{old}")).unwrap();
-        let (old, new) = (
-            Keyring::from_base64(&old).unwrap(),
-            Keyring::from_base64(&new).unwrap(),
-        );
+        let (old, new) = (Keyring::from_base64(&old).unwrap(), Keyring::from_base64(&new).unwrap());
         let sealed = old.seal(Purpose::Token, b"", b"x");
         assert!(both.open(Purpose::Token, b"", &sealed).is_some());
         assert!(new.open(Purpose::Token, b"", &sealed).is_none());
-        assert!(
-            new.open(Purpose::Token, b"", &both.seal(Purpose::Token, b"", b"x"))
-                .is_some()
-        );
+        assert!(new.open(Purpose::Token, b"", &both.seal(Purpose::Token, b"", b"x")).is_some());
 
         let tag = old.sign_session(b"id");
         assert!(both.verify_session(b"id", &tag));

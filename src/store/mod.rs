@@ -41,11 +41,15 @@ mod erased;
 mod error;
 mod memory;
 mod sealed;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub(crate) use erased::ErasedStore;
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use sealed::{GrantId, SealedToken, TokenKey, TokenVersion};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
 
 use crate::Subject;
 

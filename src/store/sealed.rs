@@ -86,11 +86,7 @@ pub struct TokenVersion(i64);
 impl TokenVersion {
     /// A version as a store has it; `None` for a negative number, which no version is.
     pub const fn from_i64(version: i64) -> Option<Self> {
-        if version < 0 {
-            None
-        } else {
-            Some(Self(version))
-        }
+        if version < 0 { None } else { Some(Self(version)) }
     }
 
     /// The version as a signed 64-bit number, never negative.

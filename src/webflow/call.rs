@@ -23,11 +23,7 @@ pub(crate) enum CallError {
 
 impl CallError {
     fn from_transport(error: reqwest::Error) -> Self {
-        if error.is_timeout() {
-            Self::Timeout
-        } else {
-            Self::Unreachable(error.without_url())
-        }
+        if error.is_timeout() { Self::Timeout } else { Self::Unreachable(error.without_url()) }
     }
 }
 
@@ -43,9 +39,7 @@ pub(super) async fn call(
     request: reqwest::RequestBuilder,
     budget: Duration,
 ) -> Result<Reply, CallError> {
-    tokio::time::timeout(budget, read(request))
-        .await
-        .unwrap_or(Err(CallError::Timeout))
+    tokio::time::timeout(budget, read(request)).await.unwrap_or(Err(CallError::Timeout))
 }
 
 async fn read(request: reqwest::RequestBuilder) -> Result<Reply, CallError> {
@@ -57,11 +51,7 @@ async fn read(request: reqwest::RequestBuilder) -> Result<Reply, CallError> {
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Reply {
-        status: response.status(),
-        headers: response.headers().clone(),
-        body,
-    })
+    Ok(Reply { status: response.status(), headers: response.headers().clone(), body })
 }
 
 impl Reply {
@@ -74,11 +64,7 @@ impl Reply {
     pub(super) fn error_code(&self) -> Option<String> {
         let known = |text: &str| KNOWN_CODES.iter().find(|code| text.contains(*code));
         let from_json = self.json().and_then(|body| {
-            let field = |name| {
-                body.get(name)
-                    .and_then(Value::as_str)
-                    .filter(|it| is_code(it))
-            };
+            let field = |name| body.get(name).and_then(Value::as_str).filter(|it| is_code(it));
             field("error").or_else(|| field("code")).map(str::to_owned)
         });
         let in_text = std::str::from_utf8(&self.body).ok().and_then(known);
@@ -94,12 +80,8 @@ impl Reply {
     }
 }
 
-const KNOWN_CODES: [&str; 4] = [
-    "invalid_grant",
-    "invalid_client",
-    "invalid_token",
-    "invalid_request",
-];
+const KNOWN_CODES: [&str; 4] =
+    ["invalid_grant", "invalid_client", "invalid_token", "invalid_request"];
 
 /// The characters of an error code, so that nothing else of a body reaches a log.
 fn is_code(text: &str) -> bool {
@@ -108,13 +90,7 @@ fn is_code(text: &str) -> bool {
 
 /// `Retry-After` in its form of seconds (RFC 9110 section 10.2.3), the one that Webflow sends.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let secs = headers
-        .get(RETRY_AFTER)?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
+    let secs = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(Duration::from_secs(secs))
 }
 
@@ -124,29 +100,15 @@ mod tests {
 
     fn code_of(body: &str) -> Option<String> {
         let body = Zeroizing::new(body.as_bytes().to_vec());
-        Reply {
-            status: StatusCode::BAD_REQUEST,
-            headers: HeaderMap::new(),
-            body,
-        }
-        .error_code()
+        Reply { status: StatusCode::BAD_REQUEST, headers: HeaderMap::new(), body }.error_code()
     }
 
     #[test]
     fn the_error_code_is_found_in_all_three_shapes() {
         let found = |body| code_of(body).unwrap();
-        assert_eq!(
-            found(r#"{"error":"invalid_grant","error_description":"x"}"#),
-            "invalid_grant"
-        );
-        assert_eq!(
-            found(r#"{"code":"bad_request","message":"no"}"#),
-            "bad_request"
-        );
-        assert_eq!(
-            found(r#"{"code":"bad_request","message":"invalid_grant"}"#),
-            "invalid_grant"
-        );
+        assert_eq!(found(r#"{"error":"invalid_grant","error_description":"x"}"#), "invalid_grant");
+        assert_eq!(found(r#"{"code":"bad_request","message":"no"}"#), "bad_request");
+        assert_eq!(found(r#"{"code":"bad_request","message":"invalid_grant"}"#), "invalid_grant");
         assert_eq!(found("Error: invalid_client"), "invalid_client");
         assert_eq!(code_of("<html>no</html>"), None);
         assert_eq!(code_of(r#"{"error":"<script>"}"#), None);

@@ -31,14 +31,12 @@ impl Endpoints {
     /// Webflow's own: `https://webflow.com` and `https://api.webflow.com`.
     #[expect(
         clippy::expect_used,
+        clippy::missing_panics_doc,
         reason = "the two addresses are constants, parsed by a test"
     )]
     pub fn webflow() -> Self {
         let parse = |base| Url::parse(base).expect("a constant");
-        Self::from_hosts(
-            &parse("https://webflow.com"),
-            &parse("https://api.webflow.com"),
-        )
+        Self::from_hosts(&parse("https://webflow.com"), &parse("https://api.webflow.com"))
     }
 
     /// A stand-in that has every endpoint under one base address, with Webflow's own paths.
@@ -53,10 +51,7 @@ impl Endpoints {
             remedy,
         };
         let url = Url::parse(base).map_err(|_| {
-            invalid(
-                "is not an address",
-                "give an absolute one, for example http://127.0.0.1:4000",
-            )
+            invalid("is not an address", "give an absolute one, for example http://127.0.0.1:4000")
         })?;
         if !is_https_or_loopback(&url) {
             return Err(invalid(
@@ -114,9 +109,7 @@ impl Default for Endpoints {
 /// Appends a path to a base that may have a path of its own.
 fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
-    let (path, query) = path
-        .split_once('?')
-        .map_or((path, None), |(p, q)| (p, Some(q)));
+    let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
     url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
     url.set_query(query);
     url
@@ -147,18 +140,9 @@ mod tests {
     #[test]
     fn webflow_has_two_hosts() {
         let endpoints = Endpoints::webflow();
-        assert_eq!(
-            endpoints.authorize().as_str(),
-            "https://webflow.com/oauth/authorize"
-        );
-        assert_eq!(
-            endpoints.token().as_str(),
-            "https://api.webflow.com/oauth/access_token"
-        );
-        assert_eq!(
-            endpoints.revoke().as_str(),
-            "https://webflow.com/oauth/revoke_authorization"
-        );
+        assert_eq!(endpoints.authorize().as_str(), "https://webflow.com/oauth/authorize");
+        assert_eq!(endpoints.token().as_str(), "https://api.webflow.com/oauth/access_token");
+        assert_eq!(endpoints.revoke().as_str(), "https://webflow.com/oauth/revoke_authorization");
         assert_eq!(
             endpoints.api_path("/v2/sites?limit=2").as_str(),
             "https://api.webflow.com/v2/sites?limit=2"
@@ -169,14 +153,7 @@ mod tests {
     fn a_base_may_have_a_path_but_nothing_else() {
         let nested = Endpoints::at("https://stand-in.example/webflow/").unwrap();
         assert_eq!(nested.token().path(), "/webflow/oauth/access_token");
-        for bad in [
-            "",
-            "/x",
-            "ftp://127.0.0.1",
-            "http://10.0.0.1",
-            "https://a@b",
-            "https://b?x",
-        ] {
+        for bad in ["", "/x", "ftp://127.0.0.1", "http://10.0.0.1", "https://a@b", "https://b?x"] {
             assert!(Endpoints::at(bad).is_err(), "{bad}");
         }
         assert!(Endpoints::at("http://[::1]:4000").is_ok());

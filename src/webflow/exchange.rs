@@ -57,9 +57,7 @@ impl WebflowClient {
         }
         let code = reply.error_code();
         Err(match (reply.status.as_u16(), code.as_deref()) {
-            (429, _) => ExchangeError::RateLimited {
-                retry_after: reply.retry_after(),
-            },
+            (429, _) => ExchangeError::RateLimited { retry_after: reply.retry_after() },
             (200..=499, Some("invalid_grant")) => ExchangeError::InvalidGrant,
             (200..=499, Some("invalid_client")) | (401, _) => ExchangeError::InvalidClient,
             (200..=299, _) => ExchangeError::Malformed,

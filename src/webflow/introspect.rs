@@ -44,32 +44,18 @@ impl WebflowClient {
         if !reply.status.is_success() {
             return Err(IntrospectError::Status(reply.status.as_u16()));
         }
-        reply
-            .json()
-            .map(|body| Introspection::from_answer(&body))
-            .ok_or(IntrospectError::Malformed)
+        reply.json().map(|body| Introspection::from_answer(&body)).ok_or(IntrospectError::Malformed)
     }
 }
 
 impl Introspection {
     pub(crate) fn from_answer(body: &Value) -> Self {
         let authorization = body.get("authorization").unwrap_or(&Value::Null);
-        let text = |name| {
-            authorization
-                .get(name)
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
+        let text = |name| authorization.get(name).and_then(Value::as_str).map(str::to_owned);
         let ids = |name| {
             let list = authorization.pointer(&format!("/authorizedTo/{name}"));
-            let list = list
-                .and_then(Value::as_array)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            list.iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect()
+            let list = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
         };
         Self {
             authorization_id: text("id"),
@@ -88,11 +74,7 @@ mod tests {
 
     #[test]
     fn every_field_may_be_missing_or_of_another_type() {
-        for body in [
-            json!(null),
-            json!([]),
-            json!({"authorization": {"authorizedTo": []}}),
-        ] {
+        for body in [json!(null), json!([]), json!({"authorization": {"authorizedTo": []}})] {
             assert_eq!(Introspection::from_answer(&body), Introspection::default());
         }
         let full = Introspection::from_answer(&json!({"authorization": {
@@ -101,10 +83,7 @@ mod tests {
         }}));
         assert_eq!(full.authorization_id.as_deref(), Some("a1"));
         assert_eq!(full.scopes.unwrap().to_string(), "sites:read cms:read");
-        assert_eq!(
-            (full.sites, full.workspaces),
-            (vec!["s1".to_owned()], vec!["w1".to_owned()])
-        );
+        assert_eq!((full.sites, full.workspaces), (vec!["s1".to_owned()], vec!["w1".to_owned()]));
         assert_eq!(full.rate_limit, Some(60));
     }
 }

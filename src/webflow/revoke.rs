@@ -30,9 +30,6 @@ impl WebflowClient {
         {
             return Ok(());
         }
-        Err(RevokeError::Status {
-            status: reply.status.as_u16(),
-            code,
-        })
+        Err(RevokeError::Status { status: reply.status.as_u16(), code })
     }
 }

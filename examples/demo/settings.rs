@@ -1,0 +1,78 @@
+//! Where the demo's settings come from.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy;
+use tower_webflow_auth::store::{MemoryStore, SqliteStore};
+use tower_webflow_auth::testing::FakeWebflow;
+use tower_webflow_auth::{Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer};
+
+const SCOPES: [Scope; 3] = [Scope::AUTHORIZED_USER_READ, Scope::SITES_READ, Scope::CMS_READ];
+
+/// The layer's settings: from the environment if there is any of it, else for a stand-in that is
+/// started here.
+pub async fn builder(
+    address: SocketAddr,
+) -> Result<(WebflowAuthBuilder, Option<FakeWebflow>), Box<dyn Error>> {
+    let configured = ["ID", "SECRET"]
+        .into_iter()
+        .any(|name| std::env::var_os(format!("WEBFLOW_CLIENT_{name}")).is_some())
+        || std::env::var_os("WEBFLOW_BASE_URL").is_some();
+    if configured {
+        return Ok((WebflowAuthLayer::from_env()?, None));
+    }
+    let redirect_uri = format!("http://{address}/auth/webflow/callback");
+    let fake = FakeWebflow::builder()
+        .redirect_uri(&redirect_uri)
+        .scopes(SCOPES.into_iter().chain([Scope::CMS_WRITE]))
+        .start()
+        .await?;
+    let builder = WebflowAuthLayer::builder()
+        .client_id(fake.client_id())
+        .client_secret(fake.client_secret())
+        .redirect_uri(redirect_uri)
+        .scopes(SCOPES)
+        .keyring(Keyring::generate())
+        .endpoints(fake.endpoints());
+    Ok((builder, Some(fake)))
+}
+
+/// Opens the store that `DEMO_STORE` names.
+pub async fn with_store(builder: WebflowAuthBuilder) -> Result<WebflowAuthBuilder, Box<dyn Error>> {
+    let setting = match std::env::var("DEMO_STORE") {
+        Ok(setting) if !setting.is_empty() => setting,
+        _ => format!("sqlite:{}", default_file()?.display()),
+    };
+    let explain = |error| format!("DEMO_STORE={} cannot be opened: {error}", kind(&setting));
+    if setting == "memory" {
+        return Ok(builder.store(MemoryStore::new()));
+    }
+    if let Some(path) = setting.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        return Ok(builder.store(SqliteStore::open(path).await.map_err(chain).map_err(explain)?));
+    }
+    Err(format!("DEMO_STORE={} is not known: give memory or sqlite:PATH", kind(&setting)).into())
+}
+
+/// The setting without what may be a password in an address.
+fn kind(setting: &str) -> &str {
+    if setting.contains("://") { setting.split("://").next().unwrap_or_default() } else { setting }
+}
+
+fn chain(error: impl Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+fn default_file() -> Result<PathBuf, Box<dyn Error>> {
+    let folder = etcetera::choose_base_strategy()?.data_dir().join("tower-webflow-auth");
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder.join("demo.db"))
+}

@@ -1,0 +1,309 @@
+//! A browser for tests: keeps cookies, follows redirects, says what browsers say of themselves.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use cookie::Cookie;
+use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Url;
+
+/// How many redirects are followed; browsers stop at 20.
+const MAX_REDIRECTS: usize = 20;
+
+/// A cookie-keeping client that navigates as a browser does, for tests of one's own application.
+///
+/// Cookies are kept by host, as in browsers: not by port. Nothing of `Secure` is enforced, so that
+/// an application under test may run on plain http.
+///
+/// ```no_run
+/// use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
+///
+/// # async fn run(fake: FakeWebflow) -> Result<(), tower_webflow_auth::testing::BrowserError> {
+/// let mut browser = TestBrowser::new();
+/// let consent = browser.visit("http://127.0.0.1:3000/sites").await?;
+/// let page = browser.press("Authorize", &consent).await?;
+/// assert_eq!(page.path(), "/sites");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct TestBrowser {
+    http: reqwest::Client,
+    cookies: BTreeMap<(String, String), String>,
+}
+
+/// A page that a [`TestBrowser`] has arrived at.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Page {
+    /// The address at the end of all redirects.
+    pub url: Url,
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+}
+
+/// Why a [`TestBrowser`] did not arrive.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BrowserError {
+    /// The address cannot be parsed.
+    #[error("{0:?} is not an address")]
+    Address(String),
+    /// No answer.
+    #[error("no answer")]
+    Transport(#[from] reqwest::Error),
+    /// More than 20 redirects in a row.
+    #[error("too many redirects")]
+    TooManyRedirects,
+    /// The page has no form with such a button.
+    #[error("the page has no form with a button {0:?}")]
+    NoButton(String),
+}
+
+impl TestBrowser {
+    /// A browser without cookies.
+    pub fn new() -> Self {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap_or_default();
+        Self { http, cookies: BTreeMap::new() }
+    }
+
+    /// Navigates to `url` and follows redirects.
+    ///
+    /// # Errors
+    /// [`BrowserError`].
+    pub async fn visit(&mut self, url: &str) -> Result<Page, BrowserError> {
+        let mut page = self.step(url).await?;
+        for _ in 0..MAX_REDIRECTS {
+            match page.location() {
+                Some(next) => page = self.step(next.as_str()).await?,
+                None => return Ok(page),
+            }
+        }
+        Err(BrowserError::TooManyRedirects)
+    }
+
+    /// Navigates to `url` without following a redirect.
+    ///
+    /// # Errors
+    /// [`BrowserError`].
+    pub async fn step(&mut self, url: &str) -> Result<Page, BrowserError> {
+        self.send(Method::GET, url, &navigation(), None).await
+    }
+
+    /// Asks as a page's script does: `fetch` with `Accept: application/json`.
+    ///
+    /// # Errors
+    /// [`BrowserError`].
+    pub async fn fetch(&mut self, method: Method, url: &str) -> Result<Page, BrowserError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(SEC_FETCH_MODE, HeaderValue::from_static("cors"));
+        headers.insert(SEC_FETCH_SITE, HeaderValue::from_static("same-origin"));
+        self.send(method, url, &headers, None).await
+    }
+
+    /// Submits an empty form of this origin's and follows redirects.
+    ///
+    /// # Errors
+    /// [`BrowserError`].
+    pub async fn submit(&mut self, url: &str) -> Result<Page, BrowserError> {
+        self.post(url, String::new()).await
+    }
+
+    /// Submits the page's form by the button with that text, with the form's own values, and
+    /// follows redirects.
+    ///
+    /// # Errors
+    /// [`BrowserError`].
+    pub async fn press(&mut self, button: &str, page: &Page) -> Result<Page, BrowserError> {
+        let (action, body) =
+            page.form_with(button).ok_or_else(|| BrowserError::NoButton(button.to_owned()))?;
+        self.post(action.as_str(), body).await
+    }
+
+    async fn post(&mut self, url: &str, body: String) -> Result<Page, BrowserError> {
+        let mut headers = navigation();
+        headers.insert(SEC_FETCH_SITE, HeaderValue::from_static("same-origin"));
+        let page = self.send(Method::POST, url, &headers, Some(body)).await?;
+        match page.location() {
+            Some(next) => self.visit(next.as_str()).await,
+            None => Ok(page),
+        }
+    }
+
+    /// Sends one request with exactly those headers and this browser's cookies.
+    ///
+    /// # Errors
+    /// [`BrowserError`].
+    pub async fn send(
+        &mut self,
+        method: Method,
+        url: &str,
+        headers: &HeaderMap,
+        form: Option<String>,
+    ) -> Result<Page, BrowserError> {
+        let url: Url = url.parse().map_err(|_| BrowserError::Address(url.to_owned()))?;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let mut request = self.http.request(method, url.clone()).headers(headers.clone());
+        if let Some(cookies) = self.cookie_header(&host) {
+            request = request.header(COOKIE, cookies);
+        }
+        if let Some(form) = form {
+            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+        }
+        let response = request.send().await?;
+        for set in response.headers().get_all(SET_COOKIE) {
+            self.take(&host, set);
+        }
+        Ok(Page {
+            url,
+            status: response.status(),
+            headers: response.headers().clone(),
+            text: response.text().await?,
+        })
+    }
+
+    fn cookie_header(&self, host: &str) -> Option<String> {
+        let pairs: Vec<_> = self
+            .cookies
+            .iter()
+            .filter(|((of, _), _)| of == host)
+            .map(|((_, name), value)| format!("{name}={value}"))
+            .collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+
+    fn take(&mut self, host: &str, set: &HeaderValue) {
+        let Some(cookie) = set.to_str().ok().and_then(|set| Cookie::parse(set).ok()) else {
+            return;
+        };
+        let key = (host.to_owned(), cookie.name().to_owned());
+        if cookie.max_age() == Some(cookie::time::Duration::ZERO) {
+            self.cookies.remove(&key);
+        } else {
+            self.cookies.insert(key, cookie.value().to_owned());
+        }
+    }
+
+    /// The names and values of the cookies for `host`.
+    pub fn cookies(&self, host: &str) -> Vec<(String, String)> {
+        self.cookies
+            .iter()
+            .filter(|((of, _), _)| of == host)
+            .map(|((_, name), value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    /// Puts a cookie there, or changes it.
+    pub fn set_cookie(&mut self, host: &str, name: &str, value: &str) {
+        self.cookies.insert((host.to_owned(), name.to_owned()), value.to_owned());
+    }
+
+    /// Drops every cookie whose name starts with `prefix`.
+    pub fn drop_cookies(&mut self, prefix: &str) {
+        self.cookies.retain(|(_, name), _| !name.starts_with(prefix));
+    }
+}
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+fn navigation() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        ACCEPT,
+        HeaderValue::from_static("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"),
+    );
+    headers.insert(SEC_FETCH_MODE, HeaderValue::from_static("navigate"));
+    headers
+}
+
+impl Default for TestBrowser {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Page {
+    /// Where the answer redirects to, resolved against the page's own address.
+    pub fn location(&self) -> Option<Url> {
+        self.url.join(self.headers.get(LOCATION)?.to_str().ok()?).ok()
+    }
+
+    /// The address's path.
+    pub fn path(&self) -> &str {
+        self.url.path()
+    }
+
+    /// The body as JSON; `Null` if it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// The values of the answer's `Set-Cookie` headers.
+    pub fn set_cookies(&self) -> Vec<&str> {
+        let values = self.headers.get_all(SET_COOKIE).iter();
+        values.filter_map(|value| value.to_str().ok()).collect()
+    }
+
+    /// The address and the encoded values of the form that has a button with that text. Reads the
+    /// plain forms of a test's pages, not every form that HTML can express.
+    fn form_with(&self, button: &str) -> Option<(Url, String)> {
+        let form = self.text.split("<form").skip(1).find(|form| {
+            let form = form.split("</form>").next().unwrap_or_default();
+            form.contains(&format!(">{button}</button>"))
+        })?;
+        let form = form.split("</form>").next()?;
+        let (head, content) = form.split_once('>')?;
+        let action = self.url.join(&attribute(head, "action").unwrap_or_default()).ok()?;
+        let mut values = url::form_urlencoded::Serializer::new(String::new());
+        for input in content.split("<input").skip(1) {
+            let (input, _) = input.split_once('>')?;
+            let kind = attribute(input, "type").unwrap_or_default();
+            let chosen =
+                !matches!(kind.as_str(), "checkbox" | "radio") || input.contains("checked");
+            if let (true, Some(name)) = (chosen, attribute(input, "name")) {
+                values.append_pair(&name, &attribute(input, "value").unwrap_or_default());
+            }
+        }
+        let pressed = content.split("<button").skip(1).find_map(|it| {
+            let (head, rest) = it.split_once('>')?;
+            rest.starts_with(&format!("{button}</button>")).then_some(head)
+        })?;
+        if let Some(name) = attribute(pressed, "name") {
+            values.append_pair(&name, &attribute(pressed, "value").unwrap_or_default());
+        }
+        Some((action, values.finish()))
+    }
+}
+
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
+    let (value, _) = rest.split_once('"')?;
+    let unescaped = value.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
+    Some(unescaped.replace("&amp;", "&"))
+}
+
+impl fmt::Debug for TestBrowser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.cookies.keys().map(|(host, name)| (host, name)).collect();
+        f.debug_struct("TestBrowser").field("cookies", &names).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page")
+            .field("path", &self.path())
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
