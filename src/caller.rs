@@ -97,12 +97,12 @@ mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
 
-    fn caller(method: Method, headers: &[(&'static str, &'static str)]) -> Caller {
+    fn caller(method: &Method, headers: &[(&'static str, &'static str)]) -> Caller {
         let headers = headers
             .iter()
             .map(|&(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
             .collect();
-        Caller::of(&method, &headers)
+        Caller::of(method, &headers)
     }
 
     #[test]
@@ -125,9 +125,9 @@ mod tests {
             (vec![navigate, ("sec-purpose", "prefetch;prerender")], Caller::Prefetch),
             (vec![html, ("purpose", "prefetch")], Caller::Prefetch),
         ] {
-            assert_eq!(caller(Method::GET, &headers), expected, "{headers:?}");
+            assert_eq!(caller(&Method::GET, &headers), expected, "{headers:?}");
         }
-        assert_eq!(caller(Method::HEAD, &[navigate]), Caller::Navigation);
-        assert_eq!(caller(Method::POST, &[navigate, html]), Caller::Script);
+        assert_eq!(caller(&Method::HEAD, &[navigate]), Caller::Navigation);
+        assert_eq!(caller(&Method::POST, &[navigate, html]), Caller::Script);
     }
 }

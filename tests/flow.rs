@@ -1,4 +1,5 @@
 //! The flow, end to end over real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![cfg(feature = "testing")]
 
 mod support;

@@ -4,6 +4,7 @@
 //! friends in the environment or in `.env` it talks to Webflow, or to `WEBFLOW_BASE_URL`.
 //! `DEMO_ADDR` (default 127.0.0.1:3000) says where to listen, `DEMO_STORE` where to keep tokens:
 //! `memory` or `sqlite:PATH`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is run by hand")]
 
 mod pages;
 mod settings;

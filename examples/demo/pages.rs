@@ -14,7 +14,7 @@ use tower_webflow_auth::{WebflowAuthLayer, WebflowToken};
 const STYLE: &str = include_str!("style.css");
 
 /// A whole page with its headers.
-pub fn page(status: StatusCode, title: &str, content: &Markup) -> Response {
+pub(crate) fn page(status: StatusCode, title: &str, content: &Markup) -> Response {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -52,7 +52,7 @@ pub fn page(status: StatusCode, title: &str, content: &Markup) -> Response {
     response
 }
 
-pub fn home(auth: &WebflowAuthLayer, token: Option<&WebflowToken>) -> Markup {
+pub(crate) fn home(auth: &WebflowAuthLayer, token: Option<&WebflowToken>) -> Markup {
     html! {
         @match token {
             Some(token) => {
@@ -102,7 +102,7 @@ fn grant(token: &WebflowToken) -> Markup {
     }
 }
 
-pub fn sites(answer: &Value) -> Markup {
+pub(crate) fn sites(answer: &Value) -> Markup {
     let sites = answer["sites"].as_array().map(Vec::as_slice).unwrap_or_default();
     let text = |site: &Value, name: &str| site[name].as_str().unwrap_or_default().to_owned();
     html! {
@@ -128,7 +128,7 @@ pub fn sites(answer: &Value) -> Markup {
     }
 }
 
-pub fn cms(token: &WebflowToken) -> Markup {
+pub(crate) fn cms(token: &WebflowToken) -> Markup {
     html! {
         h1 { "The CMS may be written" }
         p { "This page needs " code { "cms:write" } ", and the connection has it." }
@@ -136,7 +136,7 @@ pub fn cms(token: &WebflowToken) -> Markup {
     }
 }
 
-pub fn api_error(error: &ApiError) -> Markup {
+pub(crate) fn api_error(error: &ApiError) -> Markup {
     html! {
         h1 { "Webflow did not answer as hoped" }
         p { (error.to_string()) }

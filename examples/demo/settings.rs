@@ -13,7 +13,7 @@ const SCOPES: [Scope; 3] = [Scope::AUTHORIZED_USER_READ, Scope::SITES_READ, Scop
 
 /// The layer's settings: from the environment if there is any of it, else for a stand-in that is
 /// started here.
-pub async fn builder(
+pub(crate) async fn builder(
     address: SocketAddr,
 ) -> Result<(WebflowAuthBuilder, Option<FakeWebflow>), Box<dyn Error>> {
     let configured = ["ID", "SECRET"]
@@ -40,7 +40,9 @@ pub async fn builder(
 }
 
 /// Opens the store that `DEMO_STORE` names.
-pub async fn with_store(builder: WebflowAuthBuilder) -> Result<WebflowAuthBuilder, Box<dyn Error>> {
+pub(crate) async fn with_store(
+    builder: WebflowAuthBuilder,
+) -> Result<WebflowAuthBuilder, Box<dyn Error>> {
     let setting = match std::env::var("DEMO_STORE") {
         Ok(setting) if !setting.is_empty() => setting,
         _ => format!("sqlite:{}", default_file()?.display()),

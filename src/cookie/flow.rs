@@ -245,7 +245,7 @@ mod tests {
         let (a, b) = (flow(0), flow(0));
         let (name_a, value_a) = a.seal(POLICY, &ring).unwrap();
         let (name_b, _) = b.seal(POLICY, &ring).unwrap();
-        let find = |cookies, state: &str| {
+        let find = |cookies: &[(String, String)], state: &str| {
             Flow::find(&headers(cookies), state, POLICY, &ring, LIFETIME, 0).map(|_| ())
         };
         assert_eq!(find(&[(name_a, value_a.clone())], &a.state), Ok(()));

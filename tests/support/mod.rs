@@ -1,4 +1,5 @@
 //! An application under test, on a real socket, with a stand-in for Webflow.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 use std::net::SocketAddr;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 
-/// Makes the file, empty, if it is not there. `SQLite` gives its companions (`-wal`, `-shm`) the
+/// Makes the file, empty, if it is not there. SQLite gives its companions (`-wal`, `-shm`) the
 /// same mode.
 pub(super) fn create(path: &Path) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();

@@ -1,4 +1,4 @@
-//! A store in one `SQLite` file.
+//! A store in one SQLite file.
 
 mod file;
 mod schema;
@@ -27,7 +27,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 
 const MAX_CONNECTIONS: u32 = 4;
 
-/// Keeps sealed tokens in one `SQLite` file: the embedded default.
+/// Keeps sealed tokens in one SQLite file: the embedded default.
 ///
 /// The file is made if it is missing, readable by its owner only (mode 0600), and migrated when
 /// it is opened, also when several processes open it at once. It is in WAL mode, so readers do

@@ -1,0 +1,218 @@
+//! The demo as a process: its settings, its messages, its end, and what it leaves behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![cfg(all(feature = "testing", feature = "sqlite", unix))]
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+use axum::http::{HeaderMap, Method, StatusCode};
+use tower_webflow_auth::Keyring;
+use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
+
+fn binary() -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    let path = path.join("examples").join("demo");
+    assert!(path.exists(), "build it first: cargo build --example demo --features sqlite,testing");
+    path
+}
+
+struct Demo {
+    process: Child,
+    address: String,
+    /// All that it prints: a file, since a pipe that nobody reads would block it.
+    output: File,
+}
+
+impl Demo {
+    async fn start(settings: &[(&str, &str)]) -> Self {
+        // A port that was free a moment ago: the redirect URI has to name it beforehand.
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self::start_at(&address.to_string(), settings).await
+    }
+
+    async fn start_at(address: &str, settings: &[(&str, &str)]) -> Self {
+        let output = tempfile::tempfile().unwrap();
+        let process = Command::new(binary())
+            .current_dir(std::env::temp_dir())
+            .env_clear()
+            .env("RUST_LOG", "trace")
+            .env("DEMO_ADDR", address)
+            .envs(settings.iter().copied())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        let mut demo = Self { process, address: address.to_owned(), output };
+        for _ in 0..200 {
+            if tokio::net::TcpStream::connect(address).await.is_ok() {
+                return demo;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("the demo does not listen: {}", demo.stop());
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Ends it by SIGTERM: all that it printed.
+    fn stop(&mut self) -> String {
+        Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        self.process.wait().unwrap();
+        let mut text = String::new();
+        self.output.seek(SeekFrom::Start(0)).unwrap();
+        self.output.read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn fails_with(settings: &[(&str, &str)]) -> String {
+    let output = Command::new(binary())
+        .current_dir(std::env::temp_dir())
+        .env_clear()
+        .env("DEMO_ADDR", "127.0.0.1:0")
+        .envs(settings.iter().copied())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+async fn connect(browser: &mut TestBrowser, demo: &Demo) -> String {
+    let consent = browser.visit(&demo.url("/sites")).await.unwrap();
+    assert_eq!(consent.path(), "/oauth/authorize", "{}", consent.text);
+    let page = browser.press("Authorize", &consent).await.unwrap();
+    assert_eq!((page.path(), page.status), ("/sites", StatusCode::OK), "{}", page.text);
+    page.text
+}
+
+#[tokio::test]
+async fn without_configuration_it_runs_beside_a_stand_in_and_stops_when_asked() {
+    let mut demo = Demo::start(&[("DEMO_STORE", "memory"), ("RUST_LOG", "info")]).await;
+    let sites = connect(&mut TestBrowser::new(), &demo).await;
+    assert!(sites.contains("Portfolio"), "{sites}");
+    let printed = demo.stop();
+    assert!(printed.contains(&format!("demo: visit {}", demo.url("/"))), "{printed}");
+    assert!(printed.contains("demo: stopped"), "{printed}");
+    for step in ["flow started", "code exchanged", "grant stored"] {
+        assert!(printed.contains(step), "{step} in {printed}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_outlives_a_restart_and_a_rolled_key_and_nothing_secret_is_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", folder.path().join("demo.db").display());
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = address.to_string();
+    let redirect_uri = format!("http://{address}/auth/webflow/callback");
+    let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await.unwrap();
+    let (old, new) = (Keyring::generate_base64(), Keyring::generate_base64());
+    let (id, secret, base) = (fake.client_id(), fake.client_secret(), fake.base_url());
+    let settings = |key| {
+        [
+            ("WEBFLOW_CLIENT_ID", id.clone()),
+            ("WEBFLOW_CLIENT_SECRET", secret.clone()),
+            ("WEBFLOW_REDIRECT_URI", redirect_uri.clone()),
+            ("WEBFLOW_SCOPES", "sites:read cms:read".to_owned()),
+            ("WEBFLOW_BASE_URL", base.clone()),
+            ("WEBFLOW_AUTH_KEY", key),
+            ("DEMO_STORE", store.clone()),
+        ]
+    };
+    let first = settings(old.clone());
+    let mut demo = Demo::start_at(&address, &texts(&first)).await;
+    let mut browser = TestBrowser::new();
+    connect(&mut browser, &demo).await;
+    let printed = demo.stop();
+
+    let rolled = settings(format!("{new},{old}"));
+    let mut demo = Demo::start_at(&address, &texts(&rolled)).await;
+    let whoami = browser.fetch(Method::GET, &demo.url("/whoami")).await.unwrap();
+    assert_eq!(whoami.status, StatusCode::OK, "{}", whoami.text);
+    assert_eq!(whoami.json()["sites"].as_array().unwrap().len(), 4);
+    let refused = browser.fetch(Method::GET, &demo.url("/cms")).await.unwrap();
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let printed = printed + &demo.stop();
+
+    let exchange = &fake.requests_to("/oauth/access_token")[0];
+    let bearer = fake.requests_to("/v2/sites")[0].headers["authorization"].clone();
+    let token = bearer.to_str().unwrap().trim_start_matches("Bearer ").to_owned();
+    let state = exchange.json()["code"].as_str().unwrap().to_owned();
+    let files = read_all(folder.path());
+    for (name, secret) in
+        [("secret", &secret), ("token", &token), ("code", &state), ("key", &old), ("key", &new)]
+    {
+        assert!(!printed.contains(secret), "the {name} is in the log");
+        assert!(!contains(&files, secret.as_bytes()), "the {name} is in the database");
+    }
+}
+
+fn texts<'a>(settings: &'a [(&'a str, String); 7]) -> Vec<(&'a str, &'a str)> {
+    settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
+fn read_all(folder: &Path) -> Vec<u8> {
+    let files = std::fs::read_dir(folder).unwrap();
+    files.flat_map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect()
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+#[test]
+fn mistakes_in_the_settings_are_all_named_with_their_remedy() {
+    let message = fails_with(&[("WEBFLOW_CLIENT_ID", "id"), ("WEBFLOW_SCOPES", "sites read")]);
+    for expected in ["client_secret", "redirect_uri", "\"read\" is not a scope", "openssl rand"] {
+        assert!(message.contains(expected), "{expected:?} in {message}");
+    }
+    let message = fails_with(&[("DEMO_STORE", "mysql://user:hunter2@host/db")]);
+    assert!(message.contains("is not known: give memory or sqlite:PATH"), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+    let message = fails_with(&[("DEMO_STORE", "sqlite:/missing/folder/demo.db")]);
+    assert!(message.contains("its folder must be there"), "{message}");
+    let message = fails_with(&[("DEMO_ADDR", "nowhere")]);
+    assert!(message.contains("cannot listen on DEMO_ADDR=nowhere"), "{message}");
+}
+
+#[tokio::test]
+async fn a_wrong_client_secret_is_a_502_whose_log_names_the_setting() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = address.to_string();
+    let redirect_uri = format!("http://{address}/auth/webflow/callback");
+    let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await.unwrap();
+    let mut demo = Demo::start_at(
+        &address,
+        &[
+            ("WEBFLOW_CLIENT_ID", &fake.client_id()),
+            ("WEBFLOW_CLIENT_SECRET", "wrong"),
+            ("WEBFLOW_REDIRECT_URI", &redirect_uri),
+            ("WEBFLOW_SCOPES", "sites:read"),
+            ("WEBFLOW_BASE_URL", &fake.base_url()),
+            ("WEBFLOW_AUTH_KEY", &Keyring::generate_base64()),
+            ("DEMO_STORE", "memory"),
+        ],
+    )
+    .await;
+    let mut browser = TestBrowser::new();
+    let consent = browser.visit(&demo.url("/sites")).await.unwrap();
+    let page = browser.press("Authorize", &consent).await.unwrap();
+    assert_eq!(page.status, StatusCode::BAD_GATEWAY, "{}", page.text);
+    let asked = browser.send(Method::GET, &demo.url("/health"), &HeaderMap::new(), None).await;
+    assert_eq!(asked.unwrap().status, StatusCode::OK);
+    let printed = demo.stop();
+    assert!(printed.contains("WEBFLOW_CLIENT_SECRET"), "{printed}");
+}
