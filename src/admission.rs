@@ -47,7 +47,12 @@ pub(crate) fn first(guard: &Guard, parts: &Parts) -> First {
         return First::Decided(judge(guard, parts, token.subject(), Some(token.clone())));
     }
     First::Decided(match (shared.who(parts), mode) {
-        (Who::Known(subject), _) => return First::LookUp(subject),
+        (Who::Known(subject), _) => match shared.vault.known(&subject) {
+            Some(tokens) if tokens.iter().all(|token| !token.is_dead()) => {
+                judge(guard, parts, &subject, tokens.first().cloned())
+            }
+            _ => return First::LookUp(subject),
+        },
         (Who::Failed, _) => {
             Verdict::Answer(failure::internal().respond(caller::wants_page(&parts.headers)))
         }
@@ -70,7 +75,16 @@ pub(crate) async fn look_up(guard: &Guard, parts: &Parts, subject: &Subject) -> 
             return Verdict::Answer(failure::store_unavailable().respond(page));
         }
     };
-    judge(guard, parts, subject, tokens.into_iter().find(|token| !token.is_dead()))
+    let mut alive = None;
+    for token in tokens.iter() {
+        if !token.is_dead() {
+            alive = alive.or(Some(token));
+        } else if let Err(error) = guard.shared.vault.remove(token).await {
+            // It died while nobody was there to say so; whoever comes next will try again.
+            tracing::warn!(error = &error as &dyn std::error::Error, "a dead token remains");
+        }
+    }
+    judge(guard, parts, subject, alive.cloned())
 }
 
 fn judge(guard: &Guard, parts: &Parts, subject: &Subject, token: Option<WebflowToken>) -> Verdict {

@@ -27,9 +27,9 @@ pub(crate) async fn disconnect(
     subject: &Subject,
     revoke: bool,
 ) -> Result<usize, DisconnectError> {
-    let tokens = shared.vault.load(subject).await?;
+    let tokens = shared.vault.load_anew(subject).await?;
     let mut told = true;
-    for token in &tokens {
+    for token in tokens.iter() {
         if revoke {
             told &= revoke_now_or_later(shared, token).await;
         }

@@ -37,7 +37,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn token(&self, subject: &Subject) -> Result<Option<WebflowToken>, StoreError> {
-        Ok(self.shared.vault.load(subject).await?.into_iter().next())
+        Ok(self.shared.vault.load(subject).await?.iter().find(|token| !token.is_dead()).cloned())
     }
 
     /// Every token of the subject, newest first.
@@ -45,7 +45,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn tokens(&self, subject: &Subject) -> Result<Vec<WebflowToken>, StoreError> {
-        self.shared.vault.load(subject).await
+        Ok(self.shared.vault.load(subject).await?.to_vec())
     }
 
     /// Every token that covers the site, newest first.

@@ -3,6 +3,7 @@
 
 mod admission;
 pub mod api;
+mod cache;
 mod caller;
 mod challenge;
 mod clock;
@@ -36,6 +37,7 @@ mod token;
 mod vault;
 mod webflow;
 
+pub use cache::CacheConfig;
 pub use clock::Clock;
 pub use config::{ConfigError, ConfigProblem, WebflowAuthBuilder};
 pub use disconnect::DisconnectError;

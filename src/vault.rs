@@ -4,18 +4,20 @@
 //! truncated or put together from two writes open no more. Such a row counts as no token and is
 //! logged by a digest of its subject.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::api::ApiClient;
+use crate::cache::{Cache, Tokens};
 use crate::keyring::Purpose;
-use crate::store::{ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
+use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::token::{Coverage, Grant, GrantDetails};
 use crate::{Clock, Keyring, Scopes, Subject, WebflowToken, random};
 
@@ -26,6 +28,21 @@ pub(crate) struct Vault {
     pub(crate) client: Arc<ApiClient>,
     /// The time for one operation of the store.
     pub(crate) budget: Duration,
+    pub(crate) cache: Arc<Cache>,
+    /// The task that hears of other instances' changes; it ends with the vault.
+    pub(crate) watcher: Watcher,
+}
+
+/// Started at the first look-up, since the layer may be built outside of a runtime.
+#[derive(Default)]
+pub(crate) struct Watcher(OnceLock<AbortHandle>);
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.get() {
+            task.abort();
+        }
+    }
 }
 
 /// A grant as it is sealed: JSON with short names, since large numbers of rows are kept.
@@ -57,9 +74,34 @@ struct PlainCoverage {
 
 impl Vault {
     /// The subject's grants, newest first.
-    pub(crate) async fn load(&self, subject: &Subject) -> Result<Vec<WebflowToken>, StoreError> {
+    pub(crate) async fn load(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+        self.watch();
+        let now = self.clock.unix_millis();
+        let read = self.cache.get_or_load(subject, now, || self.read(subject));
+        self.within(read).await
+    }
+
+    /// The same without waiting, when it is known.
+    pub(crate) fn known(&self, subject: &Subject) -> Option<Tokens> {
+        self.cache.fresh(subject, self.clock.unix_millis())
+    }
+
+    /// The same past the cache, for what must not be a moment old.
+    pub(crate) async fn load_anew(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+        self.cache.forget(subject);
+        self.load(subject).await
+    }
+
+    async fn read(&self, subject: &Subject) -> Result<Tokens, StoreError> {
         let rows = self.within(self.store.load(subject)).await?;
-        Ok(self.open_all(&rows, |row| row.key().subject() == subject))
+        Ok(self.open_all(&rows, |row| row.key().subject() == subject).into())
+    }
+
+    fn watch(&self) {
+        self.watcher.0.get_or_init(|| {
+            let sink = ChangeSink(Arc::clone(&self.cache));
+            tokio::spawn(Arc::clone(&self.store).watch(sink)).abort_handle()
+        });
     }
 
     pub(crate) async fn by_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {
@@ -87,19 +129,27 @@ impl Vault {
         let version =
             TokenVersion::at(self.clock.unix_millis(), u32::from_be_bytes(random::bytes()));
         let row = self.seal(&key, version, &details)?;
-        self.within(self.store.save(&row)).await?;
-        Ok(self.token(key, version, details))
+        let write = async {
+            self.within(self.store.save(&row)).await?;
+            Ok(self.token(key.clone(), version, details))
+        };
+        self.cache.write_through(key.subject(), self.clock.unix_millis(), write).await
     }
 
     /// Removes exactly this version of the grant. True if it was there.
     pub(crate) async fn remove(&self, token: &WebflowToken) -> Result<bool, StoreError> {
         let grant = token.grant();
         token.mark_dead();
-        self.within(self.store.remove(&grant.key, grant.version)).await
+        let removed = self.within(self.store.remove(&grant.key, grant.version)).await;
+        // Also when the store fails: better to read once more than to serve what should be gone.
+        self.cache.forget(grant.key.subject());
+        removed
     }
 
     pub(crate) async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
-        self.store.purge_older_than(age).await
+        let purged = self.store.purge_older_than(age).await;
+        self.cache.forget_all();
+        purged
     }
 
     pub(crate) async fn healthy(&self) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ mod support;
 use axum::http::{Method, StatusCode};
 use std::time::Duration;
 use support::App;
-use tower_webflow_auth::testing::{FakeEndpoint, Fault, TestBrowser};
+use tower_webflow_auth::testing::{Access, Endpoint, Fault, TestBrowser};
 
 #[tokio::test]
 async fn a_browser_meets_a_protected_route_and_comes_back_with_its_sites() {
@@ -16,13 +16,27 @@ async fn a_browser_meets_a_protected_route_and_comes_back_with_its_sites() {
     let page = app.connect(&mut browser, "/sites?page=2").await;
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     assert_eq!(page.url.as_str(), app.url("/sites?page=2"));
-    assert_eq!(page.json()["sites"].as_array().unwrap().len(), 4);
+    assert_eq!(page.json()["sites"].as_array().unwrap().len(), 2);
     assert_eq!(browser.cookies("127.0.0.1").len(), 1, "the flow cookie is gone: {browser:?}");
 
     let whoami = browser.visit(&app.url("/whoami")).await.unwrap().json();
     assert_eq!(whoami["scopes"], "sites:read cms:read");
-    assert_eq!(whoami["sites"].as_array().unwrap().len(), 4);
     assert!(whoami["subject"].as_str().unwrap().starts_with("session:"));
+}
+
+#[tokio::test]
+async fn a_grant_for_single_sites_knows_them() {
+    let app = App::start().await;
+    let mut browser = TestBrowser::new();
+    let authorize = browser.step(&app.url("/whoami")).await.unwrap().location().unwrap();
+    let site = app.fake.workspaces()[0].sites()[1].id().to_owned();
+    let chosen = Access::Sites(vec![site.clone()]);
+    let callback = app.fake.approve_with(&authorize, chosen).unwrap();
+    let whoami = browser.visit(callback.as_str()).await.unwrap().json();
+    assert_eq!(whoami["sites"], serde_json::json!([site]));
+    let [token] = app.auth.handle().tokens_for_site(&site).await.unwrap().try_into().unwrap();
+    assert_eq!(token.subject().as_str(), whoami["subject"]);
+    assert!(app.auth.handle().tokens_for_site("another").await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -47,12 +61,12 @@ async fn the_exchange_has_the_fields_of_the_official_sdks_and_the_very_redirect_
     let app = App::start().await;
     app.connected().await;
     let [exchange] = app.fake.requests_to("/oauth/access_token").try_into().unwrap();
-    let body = exchange.json();
+    let body = exchange.json().unwrap();
     let mut fields: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
     fields.sort();
     assert_eq!(fields, ["client_id", "client_secret", "code", "grant_type", "redirect_uri"]);
     assert_eq!(body["redirect_uri"], app.url("/auth/webflow/callback"));
-    assert_eq!(exchange.headers["content-type"], "application/json");
+    assert_eq!(exchange.headers()["content-type"], "application/json");
 }
 
 #[tokio::test]
@@ -110,7 +124,7 @@ async fn s8_a_repeated_callback_ends_in_the_same_session_without_a_second_exchan
 #[tokio::test]
 async fn s9_a_double_click_makes_one_exchange_and_both_end_logged_in() {
     let app = App::start().await;
-    app.fake.fail_next(FakeEndpoint::Token, Fault::Delay(Duration::from_millis(50)));
+    app.fake.fail_next(Endpoint::Token, Fault::Delay(Duration::from_millis(50)));
     let mut first = TestBrowser::new();
     let callback = app.callback(&mut first, "/sites").await;
     let mut second = first.clone();
@@ -124,7 +138,7 @@ async fn s9_a_double_click_makes_one_exchange_and_both_end_logged_in() {
 async fn s1_a_code_without_state_begins_a_flow_of_our_own_once() {
     let app = App::start().await;
     let mut browser = TestBrowser::new();
-    let callback = app.fake.approve(&app.fake.install_url()).unwrap();
+    let callback = app.fake.approve(app.fake.install_url()).unwrap();
     assert!(callback.query_pairs().all(|(name, _)| name != "state"));
     let consent = browser.visit(callback.as_str()).await.unwrap();
     assert_eq!(consent.path(), "/oauth/authorize", "the browser is sent to Webflow again");
@@ -192,7 +206,7 @@ async fn a_dead_token_leads_to_one_new_consent() {
 async fn n8_a_webflow_that_refuses_what_it_issues_does_not_send_the_browser_in_circles() {
     let app = App::start().await;
     let mut browser = app.connected().await;
-    app.fake.fail_always(FakeEndpoint::Sites, Fault::Status(401, String::new()));
+    app.fake.fail_always(Endpoint::Sites, Fault::Status(401));
     let page = app.connect(&mut browser, "/sites").await;
     assert_eq!(page.status, StatusCode::BAD_GATEWAY, "{}", page.text);
 }

@@ -10,13 +10,14 @@ use secrecy::{ExposeSecret, SecretString};
 use super::redirect_uri::RedirectUri;
 use super::{ConfigError, ConfigProblem};
 use crate::api::ApiClient;
+use crate::cache::Cache;
 use crate::cookie::CookiePolicy;
 use crate::flow::in_flight::InFlight;
 use crate::shared::{Paths, Shared, SubjectSource};
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
-use crate::vault::Vault;
+use crate::vault::{Vault, Watcher};
 use crate::webflow::WebflowClient;
-use crate::{Clock, Endpoints, Keyring, Scope, Scopes, Subject, WebflowAuthLayer};
+use crate::{CacheConfig, Clock, Endpoints, Keyring, Scope, Scopes, Subject, WebflowAuthLayer};
 
 const FLOW_LIFETIME: Duration = Duration::from_secs(15 * 60);
 const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -46,6 +47,7 @@ pub struct WebflowAuthBuilder {
     timeout: Duration,
     store_timeout: Duration,
     introspect: bool,
+    cache: CacheConfig,
     clock: Clock,
     /// What was found wrong while reading text out of the environment.
     problems: Vec<ConfigProblem>,
@@ -70,6 +72,7 @@ impl WebflowAuthBuilder {
             timeout: TIMEOUT,
             store_timeout: STORE_TIMEOUT,
             introspect: true,
+            cache: CacheConfig::new(),
             clock: Clock::system(),
             problems: Vec::new(),
         }
@@ -186,6 +189,12 @@ impl WebflowAuthBuilder {
         self
     }
 
+    /// The read cache in front of the store; default [`CacheConfig::new`].
+    pub const fn cache(mut self, cache: CacheConfig) -> Self {
+        self.cache = cache;
+        self
+    }
+
     /// The client for calls to Webflow, for a proxy or TLS settings of your own.
     ///
     /// # Security
@@ -260,6 +269,8 @@ impl WebflowAuthBuilder {
                 clock: self.clock.clone(),
                 client: Arc::new(api),
                 budget: self.store_timeout,
+                cache: Arc::new(Cache::new(&self.cache)),
+                watcher: Watcher::default(),
             },
             webflow: Arc::new(WebflowClient {
                 http,

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::sleep;
 
 use super::failure::Failure;
+use crate::cache::Tokens;
 use crate::cookie::flow::{Flow, FlowKind};
 use crate::shared::Shared;
 use crate::store::{GrantId, StoreError, TokenKey};
@@ -68,12 +69,13 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
     };
     tracing::info!(flow = id, "code exchanged");
     let previous = match &arrival.previous {
-        Some(previous) => shared.vault.load(previous).await.unwrap_or_default(),
-        None => Vec::new(),
-    };
+        Some(previous) => shared.vault.load(previous).await.ok(),
+        None => None,
+    }
+    .unwrap_or_default();
     let looked_up = introspect(&shared, &issued).await;
     let details =
-        details(&shared, &arrival.flow, issued, looked_up, present.iter().chain(&previous));
+        details(&shared, &arrival.flow, issued, looked_up, present.iter().chain(previous.iter()));
     let key = TokenKey::new(arrival.subject.clone(), GrantId::default());
     let token = match save(&shared, &key, &details).await {
         Ok(token) => token,
@@ -94,17 +96,17 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
         sites = token.sites().len(),
         "grant stored"
     );
-    for old in previous {
+    for old in previous.iter() {
         // A session that ends here is reachable by nobody once its cookie is replaced.
-        if let Err(error) = shared.vault.remove(&old).await {
+        if let Err(error) = shared.vault.remove(old).await {
             tracing::warn!(error = &error as &dyn Error, "the former session's grant remains");
         }
     }
     Ok(())
 }
 
-async fn load(shared: &Shared, subject: &Subject) -> Result<Vec<WebflowToken>, Failure> {
-    shared.vault.load(subject).await.map_err(|error| {
+async fn load(shared: &Shared, subject: &Subject) -> Result<Tokens, Failure> {
+    shared.vault.load_anew(subject).await.map_err(|error| {
         tracing::error!(error = &error as &dyn Error, "store unavailable: no code was exchanged");
         Failure::Store
     })
@@ -118,7 +120,7 @@ fn has_flow(tokens: &[WebflowToken], id: &String) -> bool {
 async fn appears(shared: &Shared, subject: &Subject, id: &String) -> bool {
     for pause in OTHER_INSTANCE_POLLS {
         sleep(pause).await;
-        if shared.vault.load(subject).await.is_ok_and(|tokens| has_flow(&tokens, id)) {
+        if shared.vault.load_anew(subject).await.is_ok_and(|tokens| has_flow(&tokens, id)) {
             return true;
         }
     }

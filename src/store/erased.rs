@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
+use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::Subject;
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -20,6 +21,7 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn by_workspace<'a>(&'a self, workspace_id: &'a str) -> Answer<'a, Vec<SealedToken>>;
     fn purge_older_than(&self, age: Duration) -> Answer<'_, u64>;
     fn healthy(&self) -> Answer<'_, ()>;
+    fn watch(self: Arc<Self>, changes: ChangeSink) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
 impl<S: TokenStore> ErasedStore for S {
@@ -49,6 +51,10 @@ impl<S: TokenStore> ErasedStore for S {
 
     fn healthy(&self) -> Answer<'_, ()> {
         guard(move || TokenStore::healthy(self))
+    }
+
+    fn watch(self: Arc<Self>, changes: ChangeSink) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move { TokenStore::watch(&*self, changes).await })
     }
 }
 

@@ -37,19 +37,31 @@
 use std::future::{Future, ready};
 use std::time::Duration;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod columns;
 mod erased;
 mod error;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 mod sealed;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod watch;
 
 pub(crate) use erased::ErasedStore;
 pub use error::StoreError;
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresStore, PostgresStoreBuilder};
+#[cfg(feature = "redis")]
+pub use redis::{RedisStore, RedisStoreBuilder};
 pub use sealed::{GrantId, SealedToken, TokenKey, TokenVersion};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
+pub use watch::ChangeSink;
 
 use crate::Subject;
 
@@ -135,5 +147,15 @@ pub trait TokenStore: Send + Sync + 'static {
     /// The error that a look-up would meet.
     fn healthy(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
         ready(Ok(()))
+    }
+
+    /// Tells of changes that other instances make, for as long as the returned future runs.
+    ///
+    /// The layer runs it in a task of its own and drops it with the layer. It should reconnect by
+    /// itself, and call [`ChangeSink::everything`] whenever news may have been missed. The default
+    /// tells nothing: what other instances change is then noticed after the cache's time.
+    fn watch(&self, changes: ChangeSink) -> impl Future<Output = ()> + Send {
+        let _ = changes;
+        ready(())
     }
 }

@@ -1,7 +1,10 @@
-//! What helps to test an application that uses this crate.
+//! What tests need to run without Webflow; feature `testing`.
 
 mod browser;
-mod fake;
+mod fake_webflow;
 
 pub use browser::{BrowserError, Page, TestBrowser};
-pub use fake::{FakeEndpoint, FakeSite, FakeWebflow, FakeWebflowBuilder, Fault, RecordedRequest};
+pub use fake_webflow::{
+    Access, Endpoint, ErrorShape, FakeWebflow, FakeWebflowBuilder, Fault, RecordedRequest, Refused,
+    ScopeShape, Site, Workspace,
+};

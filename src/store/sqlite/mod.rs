@@ -3,11 +3,9 @@
 mod file;
 mod schema;
 
-use std::cmp::Reverse;
 use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{
@@ -15,7 +13,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{Row, Sqlite};
 
-use super::{GrantId, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
+use super::columns::{Columns, cutoff, tokens, unavailable, unix_secs};
+use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::Subject;
 use file::WatchedFile;
 
@@ -90,7 +89,7 @@ impl SqliteStore {
     ) -> Result<Vec<SealedToken>, StoreError> {
         self.file.check()?;
         let rows = sqlx::query(query).bind(id).fetch_all(&self.pool).await.map_err(unavailable)?;
-        Ok(tokens(&rows))
+        Ok(tokens(rows.iter().map(columns)))
     }
 }
 
@@ -120,7 +119,7 @@ impl TokenStore for SqliteStore {
             .fetch_all(&self.pool)
             .await
             .map_err(unavailable)?;
-        Ok(tokens(&rows))
+        Ok(tokens(rows.iter().map(columns)))
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
@@ -186,9 +185,8 @@ impl TokenStore for SqliteStore {
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
         self.file.check()?;
-        let before = SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH);
         let gone = sqlx::query("DELETE FROM webflow_tokens WHERE obtained_at < ?1")
-            .bind(unix_secs(before))
+            .bind(cutoff(age))
             .execute(&self.pool)
             .await
             .map_err(unavailable)?;
@@ -205,54 +203,21 @@ impl TokenStore for SqliteStore {
     }
 }
 
-/// The rows that have the shape in which they were written, newest first. One that has not is
-/// passed over, so that it takes no other along.
-fn tokens(rows: &[SqliteRow]) -> Vec<SealedToken> {
-    let mut tokens: Vec<_> = rows
-        .iter()
-        .filter_map(|row| {
-            let token = token(row);
-            if token.is_none() {
-                tracing::warn!("a row of the token store is malformed: it counts as none");
-            }
-            token
-        })
-        .collect();
-    tokens.sort_by_key(|token| Reverse(token.version()));
-    tokens
-}
-
-fn token(row: &SqliteRow) -> Option<SealedToken> {
-    let subject: Vec<u8> = row.try_get(0).ok()?;
-    let subject = Subject::from_str(std::str::from_utf8(&subject).ok()?).ok()?;
-    let grant: String = row.try_get(1).ok()?;
-    let version = TokenVersion::from_i64(row.try_get(2).ok()?)?;
-    let sealed: Vec<u8> = row.try_get(3).ok()?;
-    let obtained_at = u64::try_from(row.try_get::<i64, _>(4).ok()?).ok()?;
-    let obtained_at = UNIX_EPOCH.checked_add(Duration::from_secs(obtained_at))?;
-    let key = TokenKey::new(subject, GrantId::new(grant));
+fn columns(row: &SqliteRow) -> Option<Columns> {
     let ids = |column| serde_json::from_str(&row.try_get::<String, _>(column).ok()?).ok();
-    Some(
-        SealedToken::new(key, version, sealed, obtained_at)
-            .with_sites(ids(5)?)
-            .with_workspaces(ids(6)?),
-    )
+    Some(Columns {
+        subject: row.try_get(0).ok()?,
+        grant: row.try_get(1).ok()?,
+        version: row.try_get(2).ok()?,
+        sealed: row.try_get(3).ok()?,
+        obtained_at: row.try_get(4).ok()?,
+        sites: ids(5)?,
+        workspaces: ids(6)?,
+    })
 }
 
 fn list(ids: &[String]) -> String {
     serde_json::to_string(ids).unwrap_or_else(|_| "[]".to_owned())
-}
-
-fn unix_secs(at: SystemTime) -> i64 {
-    let secs = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    i64::try_from(secs).unwrap_or(i64::MAX)
-}
-
-fn unavailable(error: sqlx::Error) -> StoreError {
-    match error {
-        sqlx::Error::PoolTimedOut => StoreError::Timeout,
-        error => StoreError::unavailable(error),
-    }
 }
 
 impl fmt::Debug for SqliteStore {

@@ -1,0 +1,64 @@
+//! The columns in which the SQL engines keep a row.
+
+use std::cmp::Reverse;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{GrantId, SealedToken, StoreError, TokenKey, TokenVersion};
+use crate::Subject;
+
+/// A row as an engine gives it.
+pub(super) struct Columns {
+    pub(super) subject: Vec<u8>,
+    pub(super) grant: String,
+    pub(super) version: i64,
+    pub(super) sealed: Vec<u8>,
+    pub(super) obtained_at: i64,
+    pub(super) sites: Vec<String>,
+    pub(super) workspaces: Vec<String>,
+}
+
+impl Columns {
+    fn into_token(self) -> Option<SealedToken> {
+        let subject = Subject::from_str(std::str::from_utf8(&self.subject).ok()?).ok()?;
+        let version = TokenVersion::from_i64(self.version)?;
+        let obtained_at = u64::try_from(self.obtained_at).ok()?;
+        let obtained_at = UNIX_EPOCH.checked_add(Duration::from_secs(obtained_at))?;
+        let key = TokenKey::new(subject, GrantId::new(self.grant));
+        let token = SealedToken::new(key, version, self.sealed, obtained_at);
+        Some(token.with_sites(self.sites).with_workspaces(self.workspaces))
+    }
+}
+
+/// The rows that have the shape in which they were written, newest first. One that has not is
+/// passed over, so that it takes no other along.
+pub(super) fn tokens(rows: impl Iterator<Item = Option<Columns>>) -> Vec<SealedToken> {
+    let mut tokens: Vec<_> = rows
+        .filter_map(|row| {
+            let token = row.and_then(Columns::into_token);
+            if token.is_none() {
+                tracing::warn!("a row of the token store is malformed: it counts as none");
+            }
+            token
+        })
+        .collect();
+    tokens.sort_by_key(|token| Reverse(token.version()));
+    tokens
+}
+
+pub(super) fn unix_secs(at: SystemTime) -> i64 {
+    let secs = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(secs).unwrap_or(i64::MAX)
+}
+
+/// The time before which a token is older than `age`.
+pub(super) fn cutoff(age: Duration) -> i64 {
+    SystemTime::now().checked_sub(age).map_or(0, unix_secs)
+}
+
+pub(super) fn unavailable(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::PoolTimedOut => StoreError::Timeout,
+        error => StoreError::unavailable(error),
+    }
+}

@@ -1,0 +1,107 @@
+//! The table's name, and the statements with it.
+
+use std::fmt;
+
+use super::StoreError;
+
+/// A schema and a table, checked: both stand in statements as they are.
+#[derive(Clone)]
+pub(super) struct Names {
+    schema: String,
+    table: String,
+}
+
+/// Postgres takes 63 bytes for a name; indexes and the channel add to ours.
+const MAX_LEN: usize = 30;
+
+impl Names {
+    pub(super) fn new(schema: &str, table: &str) -> Result<Self, StoreError> {
+        for name in [schema, table] {
+            let plain =
+                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                    && name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
+            if !plain || name.len() > MAX_LEN {
+                return Err(StoreError::unavailable(format!(
+                    "{name:?} cannot be the name of a schema or table here: use up to {MAX_LEN} \
+                     lower-case letters, digits and _, not beginning with a digit"
+                )));
+            }
+        }
+        Ok(Self { schema: schema.to_owned(), table: table.to_owned() })
+    }
+
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// The channel on which changes are announced.
+    pub(super) fn channel(&self) -> String {
+        format!("{}.{}", self.schema, self.table)
+    }
+
+    pub(super) fn select(&self, condition: &str) -> String {
+        format!(
+            "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
+             FROM {self} WHERE {condition}"
+        )
+    }
+
+    /// One statement, so that row and announcement are one transaction.
+    pub(super) fn save(&self) -> String {
+        format!(
+            "WITH saved AS (INSERT INTO {self} \
+             (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             ON CONFLICT (subject, grant_id) DO UPDATE SET version = excluded.version, \
+             sealed = excluded.sealed, obtained_at = excluded.obtained_at, \
+             sites = excluded.sites, workspaces = excluded.workspaces RETURNING 1) \
+             SELECT pg_notify($8, $9) FROM saved"
+        )
+    }
+
+    pub(super) fn remove(&self) -> String {
+        format!(
+            "WITH gone AS (DELETE FROM {self} \
+             WHERE subject = $1 AND grant_id = $2 AND version = $3 RETURNING 1) \
+             SELECT pg_notify($4, $5) FROM gone"
+        )
+    }
+
+    pub(super) fn purge(&self) -> String {
+        format!(
+            "WITH gone AS (DELETE FROM {self} WHERE obtained_at < $1 RETURNING 1), \
+             told AS (SELECT pg_notify($2, $3) WHERE EXISTS (SELECT 1 FROM gone)) \
+             SELECT (SELECT count(*) FROM gone) + 0 * (SELECT count(*) FROM told)"
+        )
+    }
+}
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\".\"{}\"", self.schema, self.table)
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_names_stand_in_a_statement() {
+        assert!(Names::new("public", "webflow_tokens").is_ok());
+        for bad in ["", "a b", "a\"b", "A", "1a", "a;drop table x", &"a".repeat(31)] {
+            assert!(Names::new("public", bad).is_err(), "{bad}");
+            assert!(Names::new(bad, "t").is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Answers in the shapes that Webflow uses.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::{Value, json};
+
+/// A whole answer; every endpoint makes one without waiting, and faults are laid over it.
+pub(super) type Answer = Response<Bytes>;
+
+/// How `/oauth/access_token` writes the `scope` of a token.
+///
+/// Webflow does not document it, so a client has to read them all. The default is `Space`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ScopeShape {
+    /// `"sites:read cms:read"`, as in RFC 6749 section 5.1.
+    #[default]
+    Space,
+    /// `"sites:read,cms:read"`, as introspection is documented to write it.
+    Comma,
+    /// `["sites:read", "cms:read"]`.
+    List,
+    /// No `scope` at all.
+    Absent,
+}
+
+/// How the two OAuth endpoints write an error.
+///
+/// Webflow documents the error codes but not the body around them. The default is `OAuth`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ErrorShape {
+    /// `{"error": .., "error_description": ..}`, as in RFC 6749 section 5.2.
+    #[default]
+    OAuth,
+    /// `{"code": .., "message": .., "externalReference": null, "details": []}`, as the Data API
+    /// writes it.
+    Api,
+    /// One line of text.
+    PlainText,
+}
+
+/// An error of the exchange or the revocation, before it has a shape.
+#[derive(Debug)]
+pub(super) struct OAuthError {
+    status: StatusCode,
+    error: &'static str,
+    description: Cow<'static, str>,
+}
+
+impl OAuthError {
+    pub(super) fn bad_request(
+        error: &'static str,
+        description: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, error, description: description.into() }
+    }
+
+    pub(super) fn invalid_client() -> Self {
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            error: "invalid_client",
+            description: "client_id or client_secret is wrong".into(),
+        }
+    }
+
+    pub(super) fn into_answer(self, shape: ErrorShape) -> Answer {
+        let Self { status, error, description } = self;
+        match shape {
+            ErrorShape::OAuth => {
+                json(status, &json!({"error": error, "error_description": description}))
+            }
+            ErrorShape::Api => api_error(status, error, &description),
+            ErrorShape::PlainText => text(status, format!("{error}: {description}")),
+        }
+    }
+}
+
+pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
+    let mut answer = of(status, "application/json; charset=utf-8", body.to_string());
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// An error as the Data API writes it. Source: Webflow Data API, *Error Handling*.
+pub(super) fn api_error(status: StatusCode, code: &str, message: &str) -> Answer {
+    json(
+        status,
+        &json!({"code": code, "message": message, "externalReference": null, "details": []}),
+    )
+}
+
+pub(super) fn not_found(message: &str) -> Answer {
+    api_error(StatusCode::NOT_FOUND, "resource_not_found", message)
+}
+
+pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    of(status, "text/plain; charset=utf-8", body)
+}
+
+/// A redirection, or a 500 when the target cannot be a header's value.
+pub(super) fn redirect(status: StatusCode, to: &str) -> Answer {
+    let Ok(location) = HeaderValue::try_from(to) else {
+        return text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the target of the redirection is not an address",
+        );
+    };
+    with_header(text(status, ""), LOCATION, location)
+}
+
+pub(super) fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(body.into());
+    *answer.status_mut() = status;
+    with_header(answer, CONTENT_TYPE, HeaderValue::from_static(content_type))
+}
+
+pub(super) fn with_header(
+    mut answer: Answer,
+    name: HeaderName,
+    value: impl Into<HeaderValue>,
+) -> Answer {
+    answer.headers_mut().insert(name, value.into());
+    answer
+}

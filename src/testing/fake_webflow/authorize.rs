@@ -1,0 +1,281 @@
+//! `/oauth/authorize`: which links are good, and what becomes of the user's decision.
+//!
+//! Source: Webflow Data API, OAuth, *Authorization Code Grant Flow* and *Troubleshooting*; RFC 6749
+//! section 4.1.1. Whatever is wrong here is shown to the user and never sent to the app.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::StatusCode;
+use url::form_urlencoded;
+
+use super::answer::{Answer, redirect};
+use super::consent::{self, Rejected};
+use super::directory::Access;
+use super::ledger::Approval;
+use super::log::RecordedRequest;
+use super::world::World;
+use crate::{Scope, Scopes};
+
+/// Why the consent page refused: what the 400 page says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(Cow<'static, str>);
+
+impl Refused {
+    pub(super) fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self(reason.into())
+    }
+
+    /// The reason, a sentence.
+    pub fn reason(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the consent page refused: {}", self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A good authorize link.
+pub(super) struct AuthorizationRequest {
+    pub(super) redirect_uri: String,
+    pub(super) redirect_uri_sent: bool,
+    pub(super) state: Option<String>,
+    pub(super) scopes: Scopes,
+}
+
+impl AuthorizationRequest {
+    /// Reads a link's parameters. Those that Webflow does not document are ignored, PKCE's among
+    /// them: a client that relies on them must not be told here that they work.
+    pub(super) fn read(
+        params: &[(String, String)],
+        client_id: &str,
+        redirect_uris: &[String],
+        app_scopes: &Scopes,
+    ) -> Result<Self, Refused> {
+        let param = |name: &str| {
+            params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        };
+        if let Some(twice) = first_double(params) {
+            return Err(Refused::new(format!("{twice} is given more than once.")));
+        }
+        match param("client_id") {
+            None => return Err(Refused::new("client_id is missing.")),
+            Some(id) if id != client_id => {
+                return Err(Refused::new("client_id does not name a registered app."));
+            }
+            Some(_) => {}
+        }
+        let redirect_uri = match (param("redirect_uri"), redirect_uris) {
+            (Some(sent), known) if known.iter().any(|uri| uri == sent) => sent,
+            (Some(_), _) => {
+                return Err(Refused::new("redirect_uri differs from those in the app's settings."));
+            }
+            // The documentation lists redirect_uri as required; the official SDKs leave it out.
+            (None, [only]) => only,
+            (None, _) => {
+                return Err(Refused::new(
+                    "redirect_uri is missing, and the app's settings do not have exactly one.",
+                ));
+            }
+        };
+        if param("response_type") != Some("code") {
+            return Err(Refused::new("response_type must be code."));
+        }
+        Ok(Self {
+            redirect_uri: redirect_uri.to_owned(),
+            redirect_uri_sent: param("redirect_uri").is_some(),
+            state: param("state").map(str::to_owned),
+            scopes: read_scopes(param("scope").unwrap_or_default(), app_scopes)?,
+        })
+    }
+
+    /// The address that the user's browser is sent to, with these parameters and the state.
+    fn answer_url(&self, params: &[(&str, &str)]) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(params);
+        query.extend_pairs(self.state.iter().map(|state| ("state", state)));
+        // RFC 6749 section 3.1.2: a query that the registered address has must be kept.
+        let joint = match self.redirect_uri.rsplit_once('?') {
+            None => "?",
+            Some((_, rest)) if rest.is_empty() || rest.ends_with('&') => "",
+            Some(_) => "&",
+        };
+        format!("{}{joint}{}", self.redirect_uri, query.finish())
+    }
+}
+
+fn first_double(params: &[(String, String)]) -> Option<&str> {
+    params
+        .iter()
+        .enumerate()
+        .find(|(i, (name, _))| params.iter().take(*i).any(|(earlier, _)| earlier == name))
+        .map(|(_, (name, _))| name.as_str())
+}
+
+fn read_scopes(list: &str, app_scopes: &Scopes) -> Result<Scopes, Refused> {
+    if list.is_empty() {
+        return Err(Refused::new("scope is missing."));
+    }
+    let scopes = list
+        .split(' ')
+        .map(Scope::new)
+        .collect::<Result<Scopes, _>>()
+        .map_err(|_| Refused::new("scope is not a list of scopes joined by one space."))?;
+    let beyond = app_scopes.missing(&scopes);
+    if beyond.is_empty() {
+        Ok(scopes)
+    } else {
+        Err(Refused::new(format!("The app's settings do not have these scopes: {beyond}.")))
+    }
+}
+
+/// What the user did at the consent page.
+pub(super) enum Decision {
+    Authorize(Access),
+    Cancel,
+}
+
+/// Validates a link for the app as it is registered at this moment.
+pub(super) fn read(
+    world: &World,
+    params: &[(String, String)],
+) -> Result<AuthorizationRequest, Refused> {
+    let settings = world.settings();
+    AuthorizationRequest::read(
+        params,
+        &world.app.client_id,
+        &settings.redirect_uris,
+        &world.app.scopes,
+    )
+}
+
+/// Where the browser goes after a decision; a code is issued if the user agreed.
+pub(super) fn decide(
+    world: &World,
+    request: &AuthorizationRequest,
+    decision: Decision,
+) -> Result<String, Refused> {
+    match decision {
+        // Webflow documents no shape; this is RFC 6749 section 4.1.2.1.
+        Decision::Cancel => Ok(request.answer_url(&[
+            ("error", "access_denied"),
+            ("error_description", "The user did not authorize the request."),
+        ])),
+        Decision::Authorize(access) => {
+            access.resolve(&world.workspaces).map_err(Refused::new)?;
+            let approval = Approval { scopes: request.scopes.clone(), access };
+            let code =
+                world.issue_code(approval, request.redirect_uri.clone(), request.redirect_uri_sent);
+            Ok(request.answer_url(&[("code", &code)]))
+        }
+    }
+}
+
+/// `GET /oauth/authorize`.
+pub(super) fn show(world: &World, request: &RecordedRequest) -> Answer {
+    match read(world, request.query()) {
+        Ok(authorization) => consent::page(world, &authorization, request.query(), None),
+        Err(refused) => consent::refusal(&refused),
+    }
+}
+
+/// `POST /oauth/authorize`: the form of the consent page. Its hidden fields come from the browser,
+/// so they are held to the same rules as the link.
+pub(super) fn submit(world: &World, request: &RecordedRequest) -> Answer {
+    let (choices, params): (Vec<_>, Vec<_>) =
+        request.form().into_iter().partition(|(name, _)| consent::CHOICES.contains(&name.as_str()));
+    let authorization = match read(world, &params) {
+        Ok(authorization) => authorization,
+        Err(refused) => return consent::refusal(&refused),
+    };
+    let location = consent::read_decision(&choices)
+        .and_then(|decision| decide(world, &authorization, decision));
+    match location {
+        Ok(location) => redirect(StatusCode::SEE_OTHER, &location),
+        Err(reason) => {
+            let rejected = Rejected { reason: &reason, choices: &choices };
+            consent::page(world, &authorization, &params, Some(&rejected))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::log::pairs;
+    use super::*;
+
+    const GOOD: &str = "response_type=code&client_id=id&redirect_uri=https%3A%2F%2Fapp.example%2Fcb\
+                        &scope=sites%3Aread%20cms%3Aread&state=s";
+
+    fn read(query: &str) -> Result<AuthorizationRequest, Refused> {
+        let uris = ["https://app.example/cb".to_owned()];
+        let scopes = Scopes::from([Scope::SITES_READ, Scope::CMS_READ]);
+        AuthorizationRequest::read(&pairs(query.as_bytes()), "id", &uris, &scopes)
+    }
+
+    #[test]
+    fn a_space_between_scopes_may_be_a_plus() {
+        let plus = read(&GOOD.replace("%20", "+")).unwrap();
+        assert_eq!(plus.scopes.to_string(), "sites:read cms:read");
+    }
+
+    #[test]
+    fn every_departure_from_the_settings_is_refused() {
+        for (what, query) in [
+            ("no client_id", GOOD.replace("client_id=id", "")),
+            ("other client_id", GOOD.replace("=id", "=di")),
+            ("other redirect_uri", GOOD.replace("cb&", "cb%2F&")),
+            ("no response_type", GOOD.replace("response_type=code", "")),
+            ("other response_type", GOOD.replace("=code", "=token")),
+            ("no scope", GOOD.replace("scope=", "scopes=")),
+            ("empty scope", GOOD.replace("sites%3Aread%20cms%3Aread", "")),
+            ("scope beyond", GOOD.replace("cms%3Aread", "cms%3Awrite")),
+            ("commas", GOOD.replace("%20", ",")),
+            ("two spaces", GOOD.replace("%20", "%20%20")),
+            ("doubled state", format!("{GOOD}&state=s")),
+            ("doubled client_id", format!("{GOOD}&client_id=id")),
+        ] {
+            assert!(read(&query).is_err(), "{what}");
+        }
+        assert!(read(GOOD).is_ok());
+    }
+
+    #[test]
+    fn without_redirect_uri_the_only_registered_one_is_used() {
+        let link = GOOD.replace("redirect_uri=", "x=");
+        let request = read(&link).unwrap();
+        assert_eq!(request.redirect_uri, "https://app.example/cb");
+        assert!(!request.redirect_uri_sent);
+
+        let two = ["https://a.example", "https://b.example"].map(str::to_owned);
+        let scopes = Scopes::from([Scope::SITES_READ, Scope::CMS_READ]);
+        let params = pairs(link.as_bytes());
+        assert!(AuthorizationRequest::read(&params, "id", &two, &scopes).is_err());
+    }
+
+    #[test]
+    fn pkce_is_ignored() {
+        assert!(read(&format!("{GOOD}&code_challenge=x&code_challenge_method=nonsense")).is_ok());
+    }
+
+    #[test]
+    fn the_answer_keeps_the_query_and_echoes_only_a_state_that_was_sent() {
+        let answer = |redirect_uri: &str, state: Option<&str>| {
+            let request = AuthorizationRequest {
+                redirect_uri: redirect_uri.into(),
+                redirect_uri_sent: true,
+                state: state.map(str::to_owned),
+                scopes: Scopes::default(),
+            };
+            request.answer_url(&[("code", "c")])
+        };
+        assert_eq!(answer("https://a/cb", None), "https://a/cb?code=c");
+        assert_eq!(answer("https://a/cb?x=1", Some("a&b")), "https://a/cb?x=1&code=c&state=a%26b");
+        assert_eq!(answer("https://a/cb?", Some("")), "https://a/cb?code=c&state=");
+    }
+}

@@ -1,0 +1,209 @@
+//! How a stand-in is set up.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use super::FakeWebflow;
+use super::directory::Workspace;
+use super::mint::{Mint, id_from};
+use super::server;
+use super::world::{App, Settings, User, World};
+use crate::{Clock, Endpoints, Scope, Scopes};
+
+/// Requests per token and minute on Webflow's smaller plans. Source: Webflow Data API, *Rate
+/// Limits*.
+const REQUESTS_PER_MINUTE: u32 = 60;
+
+/// Settings of a [`FakeWebflow`]; every one has a default.
+///
+/// ```
+/// # #[tokio::main] async fn main() -> std::io::Result<()> {
+/// use tower_webflow_auth::{Scope, testing::FakeWebflow};
+///
+/// let webflow = FakeWebflow::builder()
+///     .client_id("my-app")
+///     .redirect_uri("http://127.0.0.1:3000/auth/webflow/callback")
+///     .scopes([Scope::SITES_READ, Scope::CMS_READ])
+///     .workspace("Acme", ["Shop", "Blog"])
+///     .start()
+///     .await?;
+/// assert_eq!(webflow.workspaces()[0].sites().len(), 2);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing runs before start"]
+pub struct FakeWebflowBuilder {
+    addr: SocketAddr,
+    app_name: String,
+    client_id: Option<String>,
+    client_secret: Option<SecretString>,
+    redirect_uris: Vec<String>,
+    scopes: Scopes,
+    workspaces: Vec<Workspace>,
+    user: (String, String, String),
+    requests_per_minute: u32,
+    clock: Clock,
+}
+
+impl Default for FakeWebflowBuilder {
+    fn default() -> Self {
+        let user = ("ada@example.com", "Ada", "Lovelace");
+        Self {
+            addr: (Ipv4Addr::LOCALHOST, 0).into(),
+            app_name: "Example App".to_owned(),
+            client_id: None,
+            client_secret: None,
+            redirect_uris: Vec::new(),
+            scopes: Scope::DOCUMENTED.iter().cloned().collect(),
+            workspaces: Vec::new(),
+            user: (user.0.to_owned(), user.1.to_owned(), user.2.to_owned()),
+            requests_per_minute: REQUESTS_PER_MINUTE,
+            clock: Clock::system(),
+        }
+    }
+}
+
+impl FakeWebflowBuilder {
+    /// The address to listen on, which must be loopback; default a free port of 127.0.0.1.
+    pub fn addr(mut self, addr: SocketAddr) -> Self {
+        self.addr = addr;
+        self
+    }
+
+    /// The app's name on the consent page; default `Example App`.
+    pub fn app_name(mut self, name: impl Into<String>) -> Self {
+        self.app_name = name.into();
+        self
+    }
+
+    /// The app's client identifier; default a random one.
+    pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.client_id = Some(id.into());
+        self
+    }
+
+    /// The app's client secret; default a random one.
+    pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
+        self.client_secret = Some(secret.into().into());
+        self
+    }
+
+    /// Registers an address for callbacks, to be met to the letter. Repeatable; default none.
+    ///
+    /// [`FakeWebflow::register_redirect_uri`] does the same later, for a test that learns its own
+    /// port late.
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uris.push(uri.into());
+        self
+    }
+
+    /// The scopes that the app is registered with; default all that Webflow documents.
+    pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        self.scopes = scopes.into_iter().collect();
+        self
+    }
+
+    /// A workspace of the user with the sites in it. Repeatable; default `Acme` with `Shop` and
+    /// `Blog`, and `Globex` with `Home`.
+    pub fn workspace<S: Into<String>>(
+        mut self,
+        name: &str,
+        sites: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let sites = sites.into_iter().map(Into::into);
+        self.workspaces.push(Workspace::new(name, sites));
+        self
+    }
+
+    /// The user who authorizes; default Ada Lovelace, `ada@example.com`.
+    pub fn user(
+        mut self,
+        email: impl Into<String>,
+        first_name: impl Into<String>,
+        last_name: impl Into<String>,
+    ) -> Self {
+        self.user = (email.into(), first_name.into(), last_name.into());
+        self
+    }
+
+    /// Requests that the Data API lets through per token and minute; default 60.
+    pub fn rate_limit(mut self, requests_per_minute: u32) -> Self {
+        self.requests_per_minute = requests_per_minute;
+        self
+    }
+
+    /// The clock by which codes, ID tokens and rate limits run; default the system's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Starts the server on the current Tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be bound or is not loopback ([`io::ErrorKind::InvalidInput`]), or
+    /// the system has no randomness.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime with I/O and time enabled.
+    pub async fn start(self) -> io::Result<FakeWebflow> {
+        let mint = Mint::new()?;
+        let listener = TcpListener::bind(self.addr).await?;
+        let base_url = format!("http://{}", listener.local_addr()?);
+        let endpoints = Endpoints::at(&base_url)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let workspaces = if self.workspaces.is_empty() {
+            let sites = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            let (acme, globex): (Vec<_>, Vec<_>) = (sites(&["Shop", "Blog"]), sites(&["Home"]));
+            vec![Workspace::new("Acme", acme), Workspace::new("Globex", globex)]
+        } else {
+            self.workspaces
+        };
+        let (email, first_name, last_name) = self.user;
+        let world = Arc::new(World {
+            app: App {
+                name: self.app_name,
+                client_id: self.client_id.unwrap_or_else(|| mint.secret()),
+                client_secret: self.client_secret.unwrap_or_else(|| mint.secret().into()),
+                scopes: self.scopes,
+            },
+            user: User { id: id_from(&["user", &email]), email, first_name, last_name },
+            workspaces,
+            started_at: self.clock.now(),
+            clock: self.clock,
+            endpoints,
+            mint,
+            settings: Mutex::new(Settings {
+                redirect_uris: self.redirect_uris,
+                scope_shape: super::ScopeShape::default(),
+                error_shape: super::ErrorShape::default(),
+                requests_per_minute: self.requests_per_minute,
+            }),
+            ledger: Mutex::default(),
+            items: Mutex::default(),
+            faults: Mutex::default(),
+            log: Mutex::default(),
+            logged: Notify::new(),
+        });
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&world)));
+        Ok(FakeWebflow { base_url, world, server })
+    }
+}
+
+impl fmt::Debug for FakeWebflowBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FakeWebflowBuilder")
+            .field("addr", &self.addr)
+            .field("client_id", &self.client_id)
+            .field("redirect_uris", &self.redirect_uris)
+            .field("scopes", &self.scopes)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}

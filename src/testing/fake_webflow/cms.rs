@@ -1,0 +1,143 @@
+//! Collections and their items, so that the scopes `cms:read` and `cms:write` mean something.
+//!
+//! Every site has the same three collections; items live as long as the server. Source: Webflow
+//! Data API, CMS, *List Collections*, *List Collection Items* and *Create Collection Item(s)*;
+//! *Pagination*.
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, api_error, json, not_found};
+use super::data_api::{sites_of, with_grant};
+use super::directory::slug;
+use super::ledger::Grant;
+use super::log::RecordedRequest;
+use super::mint::id_from;
+use super::world::{World, lock, timestamp};
+use crate::Scope;
+
+const COLLECTIONS: [(&str, &str); 3] =
+    [("Blog Posts", "Blog Post"), ("Authors", "Author"), ("Categories", "Category")];
+
+const MAX_LIMIT: usize = 100;
+
+fn collection_id(site_id: &str, name: &str) -> String {
+    id_from(&["collection", site_id, name])
+}
+
+/// Whether the grant covers the collection's site.
+fn covers_collection(world: &World, grant: &Grant, id: &str) -> bool {
+    sites_of(world, grant)
+        .into_iter()
+        .any(|site| COLLECTIONS.iter().any(|(name, _)| collection_id(site.id(), name) == id))
+}
+
+/// `GET /v2/sites/{site_id}/collections`. Webflow does not page this list; the stand-in does, so
+/// that paging can be tried without writing a hundred items first.
+pub(super) fn collections(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
+    with_grant(world, request, Some(&Scope::CMS_READ), |grant| {
+        if !grant.approval.access.covers(site_id, &world.workspaces) {
+            return not_found("Requested resource not found");
+        }
+        let created = timestamp(world.started_at);
+        let all: Vec<Value> = COLLECTIONS
+            .iter()
+            .map(|(name, singular)| {
+                json!({
+                    "id": collection_id(site_id, name),
+                    "displayName": name,
+                    "singularName": singular,
+                    "slug": slug(name),
+                    "createdOn": created,
+                    "lastUpdated": created,
+                })
+            })
+            .collect();
+        page_of(&all, "collections", request)
+    })
+}
+
+/// `GET /v2/collections/{collection_id}/items`.
+pub(super) fn items(world: &World, request: &RecordedRequest, collection_id: &str) -> Answer {
+    with_grant(world, request, Some(&Scope::CMS_READ), |grant| {
+        if !covers_collection(world, grant, collection_id) {
+            return not_found("Requested resource not found");
+        }
+        let items = lock(&world.items);
+        let all = items.get(collection_id).map_or(&[][..], Vec::as_slice);
+        page_of(all, "items", request)
+    })
+}
+
+/// `POST /v2/collections/{collection_id}/items`.
+pub(super) fn create_item(world: &World, request: &RecordedRequest, collection_id: &str) -> Answer {
+    with_grant(world, request, Some(&Scope::CMS_WRITE), |grant| {
+        if !covers_collection(world, grant, collection_id) {
+            return not_found("Requested resource not found");
+        }
+        let body = request.json().unwrap_or_default();
+        let Some(fields) = field_data(&body) else {
+            return invalid("fieldData.name is missing or not a string");
+        };
+        let flag = |name: &str| body.get(name).and_then(Value::as_bool).unwrap_or(false);
+        let now = timestamp(world.clock.now());
+        let item = json!({
+            "id": world.mint.id(),
+            "cmsLocaleId": null,
+            "lastPublished": null,
+            "lastUpdated": now,
+            "createdOn": now,
+            "isArchived": flag("isArchived"),
+            "isDraft": flag("isDraft"),
+            "fieldData": fields,
+        });
+        lock(&world.items).entry(collection_id.to_owned()).or_default().push(item.clone());
+        json(StatusCode::ACCEPTED, &item)
+    })
+}
+
+/// The fields of an item with a slug, which Webflow makes from the name when it is not given.
+fn field_data(body: &Value) -> Option<Map<String, Value>> {
+    let mut fields = body.get("fieldData")?.as_object()?.clone();
+    let name = fields.get("name")?.as_str()?.to_owned();
+    fields.entry("slug").or_insert_with(|| slug(&name).into());
+    Some(fields)
+}
+
+/// The part of a list that `offset` and `limit` ask for.
+fn page_of(all: &[Value], name: &str, request: &RecordedRequest) -> Answer {
+    let number = |param: &str, default: usize| {
+        request
+            .query()
+            .iter()
+            .find(|(key, _)| key == param)
+            .map_or(Ok(default), |(_, value)| value.parse())
+    };
+    let (Ok(offset), Ok(limit @ ..=MAX_LIMIT)) = (number("offset", 0), number("limit", MAX_LIMIT))
+    else {
+        return invalid("offset and limit must be numbers, limit at most 100");
+    };
+    let page: Vec<&Value> = all.iter().skip(offset).take(limit).collect();
+    let pagination = json!({"limit": limit, "offset": offset, "total": all.len()});
+    json(StatusCode::OK, &json!({name: page, "pagination": pagination}))
+}
+
+fn invalid(message: &str) -> Answer {
+    api_error(StatusCode::BAD_REQUEST, "validation_error", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slug_is_made_from_the_name_unless_given() {
+        let fields = field_data(&json!({"fieldData": {"name": "My Post"}})).unwrap();
+        assert_eq!(fields["slug"], "my-post");
+        let fields = field_data(&json!({"fieldData": {"name": "My Post", "slug": "x"}})).unwrap();
+        assert_eq!(fields["slug"], "x");
+        for bad in [json!({}), json!({"fieldData": {}}), json!({"fieldData": {"name": 1}})] {
+            assert!(field_data(&bad).is_none());
+        }
+    }
+}

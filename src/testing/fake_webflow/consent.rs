@@ -1,0 +1,258 @@
+//! The pages of `/oauth/authorize`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderValue, StatusCode};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
+
+use super::answer::{self, Answer};
+use super::authorize::{AuthorizationRequest, Decision, Refused};
+use super::directory::{Access, Workspace};
+use super::world::World;
+use crate::Scope;
+
+const STYLE: &str = include_str!("consent.css");
+
+/// The fields of the form that carry the user's decision; all others are the link's parameters.
+pub(super) const CHOICES: [&str; 3] = ["decision", "access", "site"];
+
+const WORKSPACE: &str = "workspace:";
+const CHOSEN_SITES: &str = "sites";
+
+/// Reads the form's [`CHOICES`].
+pub(super) fn read_decision(choices: &[(String, String)]) -> Result<Decision, Refused> {
+    let choice =
+        |name: &str| choices.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    match choice("decision") {
+        Some("cancel") => return Ok(Decision::Cancel),
+        Some("authorize") => {}
+        _ => return Err(Refused::new("Choose Authorize or Cancel.")),
+    }
+    match choice("access") {
+        Some(CHOSEN_SITES) => {
+            let sites = choices.iter().filter(|(name, _)| name == "site");
+            Ok(Decision::Authorize(Access::Sites(sites.map(|(_, id)| id.clone()).collect())))
+        }
+        Some(access) => access
+            .strip_prefix(WORKSPACE)
+            .map(|id| Decision::Authorize(Access::Workspace(id.to_owned())))
+            .ok_or_else(|| Refused::new("Choose a workspace or sites.")),
+        None => Err(Refused::new("Choose a workspace or sites.")),
+    }
+}
+
+/// A form that was filled in wrongly.
+pub(super) struct Rejected<'a> {
+    pub(super) reason: &'a Refused,
+    pub(super) choices: &'a [(String, String)],
+}
+
+/// The consent page; a rejected form comes back with the reason and as it was filled in, so that
+/// a second press of the button cannot grant more than was chosen.
+pub(super) fn page(
+    world: &World,
+    request: &AuthorizationRequest,
+    params: &[(String, String)],
+    rejected: Option<&Rejected<'_>>,
+) -> Answer {
+    let (app, user) = (&world.app, &world.user);
+    let body = html! {
+        h1 { "Authorize " (app.name) }
+        p {
+            (app.name) " asks for access to your Webflow data. You are "
+            strong { (user.first_name) " " (user.last_name) } " (" (user.email) ")."
+        }
+        @if let Some(rejected) = rejected {
+            p.problem role="alert" { (rejected.reason.reason()) }
+        }
+        h2 { "It will be able to" }
+        ul {
+            @for scope in &request.scopes {
+                li { (in_words(scope)) " " code { (scope) } }
+            }
+        }
+        form method="post" action="/oauth/authorize" {
+            @for (name, value) in params {
+                input type="hidden" name=(name) value=(value);
+            }
+            (choice(&world.workspaces, rejected.map_or(&[], |rejected| rejected.choices)))
+            p { "Afterwards you are sent to " span.address { (request.redirect_uri) } }
+            div.buttons {
+                button.primary type="submit" name="decision" value="authorize" { "Authorize" }
+                button type="submit" name="decision" value="cancel" { "Cancel" }
+            }
+        }
+    };
+    let status = if rejected.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    document(status, "Authorize an app", &body)
+}
+
+fn choice(workspaces: &[Workspace], chosen: &[(String, String)]) -> Markup {
+    let value_of = |workspace: &Workspace| format!("{WORKSPACE}{}", workspace.id());
+    let is_chosen = |field: &str, value: &str| {
+        chosen.iter().any(|(name, chosen)| name == field && chosen == value)
+    };
+    let is_fresh = !chosen.iter().any(|(name, _)| name == "access");
+    html! {
+        fieldset {
+            legend { "Where" }
+            @for (i, workspace) in workspaces.iter().enumerate() {
+                label {
+                    input type="radio" name="access" value=(value_of(workspace)) required
+                        checked[is_chosen("access", &value_of(workspace)) || is_fresh && i == 0];
+                    " All sites of " (workspace.name())
+                }
+            }
+            label {
+                input #single type="radio" name="access" value=(CHOSEN_SITES) required
+                    checked[is_chosen("access", CHOSEN_SITES)];
+                " Only these sites, all of one workspace"
+            }
+            div.sites {
+                @for workspace in workspaces {
+                    fieldset {
+                        legend { (workspace.name()) }
+                        @for site in workspace.sites() {
+                            label {
+                                input type="checkbox" name="site" value=(site.id())
+                                    checked[is_chosen("site", site.id())];
+                                " " (site.display_name())
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The 400 page for a bad link.
+pub(super) fn refusal(refused: &Refused) -> Answer {
+    let body = html! {
+        h1 { "This app cannot be authorized" }
+        p.problem role="alert" { (refused.reason()) }
+        p {
+            "Compare the link's client_id, redirect_uri and scope with the app's settings in "
+            "Webflow. Nothing was sent to the app."
+        }
+    };
+    document(StatusCode::BAD_REQUEST, "Bad authorize link", &body)
+}
+
+fn document(status: StatusCode, title: &str, body: &Markup) -> Answer {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) " – stand-in for Webflow" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    p.notice { "Stand-in for Webflow: nothing here is real." }
+                    (body)
+                }
+            }
+        }
+    };
+    let mut answer = answer::of(status, "text/html; charset=utf-8", page.into_string());
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (HeaderName::from_static("x-robots-tag"), "noindex"),
+    ] {
+        answer = answer::with_header(answer, name, HeaderValue::from_static(value));
+    }
+    // No form-action: browsers hold the redirections after the form to it as well, so it would
+    // have to know every address that the app's callback may go on to.
+    let hash = STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    match HeaderValue::try_from(policy) {
+        Ok(policy) => answer::with_header(answer, CONTENT_SECURITY_POLICY, policy),
+        Err(_) => answer,
+    }
+}
+
+/// What a scope means to the one who grants it.
+fn in_words(scope: &Scope) -> String {
+    let (resource, action) = scope.as_str().split_once(':').unwrap_or_default();
+    let what = match resource {
+        "assets" => "your files and images",
+        "authorized_user" => "your name and e-mail address",
+        "cms" => "your CMS collections and their items",
+        "comments" => "comments on your sites",
+        "components" => "the components of your sites",
+        "custom_code" => "the custom code of your sites",
+        "ecommerce" => "your products, orders and stock",
+        "forms" => "your forms and what was sent with them",
+        "pages" => "your pages and their content",
+        "site_activity" => "the activity log of your sites",
+        "site_config" => "the configuration of your sites, such as redirects",
+        "sites" => "your sites and their settings",
+        "users" => "the user accounts of your sites",
+        "workspace" => "your workspace and its members",
+        other => return format!("Use “{other}” ({action})"),
+    };
+    match action {
+        "read" => format!("See {what}"),
+        "write" => format!("Change {what}"),
+        other => format!("Use {what} ({other})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision(fields: &[(&str, &str)]) -> Option<Option<Access>> {
+        let choices: Vec<_> =
+            fields.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        match read_decision(&choices).ok()? {
+            Decision::Cancel => Some(None),
+            Decision::Authorize(access) => Some(Some(access)),
+        }
+    }
+
+    #[test]
+    fn only_a_pressed_button_with_a_choice_is_a_decision() {
+        let authorize = ("decision", "authorize");
+        assert_eq!(decision(&[]), None);
+        assert_eq!(decision(&[("access", "sites")]), None);
+        assert_eq!(decision(&[authorize]), None);
+        assert_eq!(decision(&[authorize, ("access", "w")]), None);
+        assert_eq!(decision(&[("decision", "cancel")]), Some(None));
+        assert_eq!(
+            decision(&[authorize, ("access", "workspace:w")]),
+            Some(Some(Access::Workspace("w".into())))
+        );
+    }
+
+    #[test]
+    fn ticked_sites_count_only_when_they_were_chosen() {
+        let fields =
+            |access| [("decision", "authorize"), ("access", access), ("site", "a"), ("site", "b")];
+        assert_eq!(
+            decision(&fields("sites")),
+            Some(Some(Access::Sites(vec!["a".into(), "b".into()])))
+        );
+        assert_eq!(decision(&fields("workspace:w")), Some(Some(Access::Workspace("w".into()))));
+    }
+
+    #[test]
+    fn every_documented_scope_is_explained() {
+        for scope in Scope::DOCUMENTED {
+            let words = in_words(scope);
+            assert!(words.starts_with("See ") || words.starts_with("Change "));
+        }
+        assert_eq!(in_words(&Scope::new("new:list").unwrap()), "Use “new” (list)");
+    }
+}

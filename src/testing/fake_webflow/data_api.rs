@@ -1,0 +1,127 @@
+//! The Data API: who may call, and the look-ups of tokens and sites.
+
+use http::header::HeaderName;
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+use super::answer::{Answer, api_error, json, with_header};
+use super::directory::Site;
+use super::ledger::{Budget, Grant};
+use super::log::RecordedRequest;
+use super::oauth::comma_separated;
+use super::world::{World, lock, timestamp, too_many_requests};
+use crate::Scope;
+
+const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
+const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
+
+/// Lets a request through to `endpoint` if its bearer token is live, within its rate limit and has
+/// the scope. A request without the scope counts against the limit, as any other.
+pub(super) fn with_grant(
+    world: &World,
+    request: &RecordedRequest,
+    scope: Option<&Scope>,
+    endpoint: impl FnOnce(&Grant) -> Answer,
+) -> Answer {
+    let per_minute = world.settings().requests_per_minute;
+    let now = world.clock.now();
+    let spent =
+        request.bearer().and_then(|token| lock(&world.ledger).spend(token, per_minute, now));
+    let Some((grant, budget)) = spent else {
+        return api_error(StatusCode::UNAUTHORIZED, "not_authorized", "Request not authorized");
+    };
+    let (remaining, answer) = match budget {
+        Budget::Spent { retry_after } => (0, too_many_requests(retry_after)),
+        Budget::Left(left) => {
+            let missing = scope.filter(|scope| !grant.approval.scopes.contains(scope));
+            let answer = missing.map_or_else(
+                || endpoint(&grant),
+                |scope| {
+                    let message =
+                        format!("OAuthForbidden: You are missing the following scopes - {scope}");
+                    api_error(StatusCode::FORBIDDEN, "missing_scopes", &message)
+                },
+            );
+            (left, answer)
+        }
+    };
+    let answer = with_header(answer, LIMIT, HeaderValue::from(per_minute));
+    with_header(answer, REMAINING, HeaderValue::from(remaining))
+}
+
+/// `GET /v2/token/introspect`. Source: Webflow Data API, Token, *Get Authorization Info*.
+pub(super) fn introspect(world: &World, request: &RecordedRequest) -> Answer {
+    with_grant(world, request, None, |grant| {
+        json(
+            StatusCode::OK,
+            &json!({
+                "authorization": {
+                    "id": grant.id,
+                    "createdOn": timestamp(grant.created_at),
+                    "lastUsed": timestamp(grant.last_used_at),
+                    "grantType": "authorization_code",
+                    "rateLimit": world.settings().requests_per_minute,
+                    "scope": comma_separated(&grant.approval.scopes),
+                    "authorizedTo": grant.approval.access.to_json(&world.user.id),
+                },
+                "application": {
+                    "id": world.app.client_id,
+                    "description": "An app of the stand-in for Webflow",
+                    "homepage": "https://app.example",
+                    "displayName": world.app.name,
+                },
+            }),
+        )
+    })
+}
+
+/// `GET /v2/token/authorized_by`. Source: Webflow Data API, Token, *Get Authorization User Info*.
+pub(super) fn authorized_by(world: &World, request: &RecordedRequest) -> Answer {
+    let scope = Some(&Scope::AUTHORIZED_USER_READ);
+    with_grant(world, request, scope, |_| json(StatusCode::OK, &world.user.to_json()))
+}
+
+/// `GET /v2/sites`: those that the user chose. Source: Webflow Data API, *List Sites*.
+pub(super) fn sites(world: &World, request: &RecordedRequest) -> Answer {
+    with_grant(world, request, Some(&Scope::SITES_READ), |grant| {
+        let created = timestamp(world.started_at);
+        let sites: Vec<_> =
+            sites_of(world, grant).into_iter().map(|site| site.to_json(&created)).collect();
+        json(StatusCode::OK, &json!({"sites": sites}))
+    })
+}
+
+pub(super) fn sites_of<'a>(world: &'a World, grant: &Grant) -> Vec<&'a Site> {
+    let access = &grant.approval.access;
+    access.resolve(&world.workspaces).unwrap_or_default()
+}
+
+/// `POST /beta/token/resolve`: who uses a Designer Extension. Source: Webflow, *Hybrid Apps*.
+///
+/// Webflow documents the good answer only; the refusals here are a guess.
+pub(super) fn resolve_id_token(world: &World, request: &RecordedRequest) -> Answer {
+    with_grant(world, request, None, |grant| {
+        let body = request.json().unwrap_or_default();
+        let Some(id_token) = body.get("idToken").and_then(|token| token.as_str()) else {
+            return api_error(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "idToken is missing or not a string",
+            );
+        };
+        let ledger = lock(&world.ledger);
+        match ledger.site_of_id_token(id_token, world.clock.now()) {
+            None => api_error(
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "The ID token is not known or older than 15 minutes",
+            ),
+            Some(site) if !grant.approval.access.covers(site, &world.workspaces) => api_error(
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "The ID token belongs to a site that is not authorized",
+            ),
+            Some(_) => json(StatusCode::OK, &world.user.to_json()),
+        }
+    })
+}

@@ -1,0 +1,273 @@
+//! The codes and tokens that were issued, and when they die.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use super::directory::Access;
+use crate::Scopes;
+
+/// How long a code may be exchanged and an ID token be resolved. Source: Webflow Data API, OAuth,
+/// *Authorization Code Grant Flow*; *Hybrid Apps*.
+pub(super) const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What the user agreed to.
+#[derive(Debug, Clone)]
+pub(super) struct Approval {
+    pub(super) scopes: Scopes,
+    pub(super) access: Access,
+}
+
+/// A code's conditions.
+pub(super) struct Code {
+    pub(super) approval: Approval,
+    /// Where the code was sent.
+    pub(super) redirect_uri: String,
+    /// Whether the authorize link named that address; if so the exchange has to as well.
+    pub(super) redirect_uri_sent: bool,
+    pub(super) issued_at: SystemTime,
+}
+
+/// A token's record.
+#[derive(Clone)]
+pub(super) struct Grant {
+    pub(super) id: String,
+    pub(super) approval: Approval,
+    pub(super) created_at: SystemTime,
+    pub(super) last_used_at: SystemTime,
+    live: bool,
+    minute: Minute,
+}
+
+/// The requests of one token within one minute, counted from the minute's first.
+#[derive(Clone)]
+struct Minute {
+    since: SystemTime,
+    requests: u32,
+}
+
+/// What is left of a token's minute after a request.
+pub(super) enum Budget {
+    Left(u32),
+    Spent { retry_after: Duration },
+}
+
+struct IdToken {
+    site_id: String,
+    issued_at: SystemTime,
+}
+
+/// Everything that was issued since the start.
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// A used code stays, without its conditions, to be told from one that never was.
+    codes: HashMap<String, Option<Code>>,
+    grants: HashMap<String, Grant>,
+    latest: Option<String>,
+    id_tokens: HashMap<String, IdToken>,
+}
+
+impl Ledger {
+    pub(super) fn add_code(&mut self, text: String, code: Code) {
+        self.codes.insert(text, Some(code));
+    }
+
+    /// Uses a code up, or says why it is no good. A refusal leaves the code as it was: somebody who
+    /// only knows the code cannot spoil it for the app.
+    pub(super) fn redeem(
+        &mut self,
+        text: &str,
+        redirect_uri: Option<&str>,
+        now: SystemTime,
+    ) -> Result<Approval, &'static str> {
+        let slot = self.codes.get_mut(text).ok_or("the code is not known")?;
+        let code = slot.as_ref().ok_or("the code was used before")?;
+        if has_passed(code.issued_at, LIFETIME, now) {
+            return Err("the code is older than 15 minutes");
+        }
+        match redirect_uri {
+            None if code.redirect_uri_sent => {
+                return Err("redirect_uri was in the authorize link and is missing here");
+            }
+            Some(sent) if sent != code.redirect_uri => {
+                return Err("redirect_uri differs from the authorize link's");
+            }
+            _ => {}
+        }
+        slot.take().map(|code| code.approval).ok_or("the code was used before")
+    }
+
+    pub(super) fn add_token(
+        &mut self,
+        token: String,
+        id: String,
+        approval: Approval,
+        now: SystemTime,
+    ) {
+        self.latest = Some(token.clone());
+        let grant = Grant {
+            id,
+            approval,
+            created_at: now,
+            last_used_at: now,
+            live: true,
+            minute: Minute { since: now, requests: 0 },
+        };
+        self.grants.insert(token, grant);
+    }
+
+    /// Counts a request of a live token; `None` for any other.
+    pub(super) fn spend(
+        &mut self,
+        token: &str,
+        per_minute: u32,
+        now: SystemTime,
+    ) -> Option<(Grant, Budget)> {
+        let grant = self.grants.get_mut(token).filter(|grant| grant.live)?;
+        grant.last_used_at = now;
+        if has_passed(grant.minute.since, MINUTE, now) {
+            grant.minute = Minute { since: now, requests: 0 };
+        }
+        let minute = &mut grant.minute;
+        let budget = if minute.requests < per_minute {
+            minute.requests += 1;
+            Budget::Left(per_minute - minute.requests)
+        } else {
+            let elapsed = now.duration_since(minute.since).unwrap_or_default();
+            Budget::Spent { retry_after: MINUTE.saturating_sub(elapsed) }
+        };
+        Some((grant.clone(), budget))
+    }
+
+    /// Ends a token; `false` when it was not live.
+    pub(super) fn revoke(&mut self, token: &str) -> bool {
+        self.grants.get_mut(token).is_some_and(|grant| std::mem::replace(&mut grant.live, false))
+    }
+
+    pub(super) fn revoke_everything(&mut self) {
+        for grant in self.grants.values_mut() {
+            grant.live = false;
+        }
+        self.codes.values_mut().for_each(|code| *code = None);
+    }
+
+    pub(super) fn latest_token(&self) -> Option<&str> {
+        self.latest.as_deref()
+    }
+
+    pub(super) fn issued_tokens(&self) -> usize {
+        self.grants.len()
+    }
+
+    pub(super) fn live_tokens(&self) -> usize {
+        self.grants.values().filter(|grant| grant.live).count()
+    }
+
+    pub(super) fn add_id_token(&mut self, text: String, site_id: String, now: SystemTime) {
+        let issued_at = now;
+        self.id_tokens.insert(text, IdToken { site_id, issued_at });
+    }
+
+    /// The site in whose Designer an ID token was issued, while it is valid.
+    pub(super) fn site_of_id_token(&self, text: &str, now: SystemTime) -> Option<&str> {
+        self.id_tokens
+            .get(text)
+            .filter(|token| !has_passed(token.issued_at, LIFETIME, now))
+            .map(|token| token.site_id.as_str())
+    }
+}
+
+fn has_passed(since: SystemTime, span: Duration, now: SystemTime) -> bool {
+    now.duration_since(since).is_ok_and(|elapsed| elapsed >= span)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::Scope;
+
+    fn approval() -> Approval {
+        Approval {
+            scopes: Scopes::from([Scope::SITES_READ]),
+            access: Access::Workspace("w".into()),
+        }
+    }
+
+    fn ledger_with_code(redirect_uri_sent: bool) -> Ledger {
+        let mut ledger = Ledger::default();
+        let code = Code {
+            approval: approval(),
+            redirect_uri: "https://app.example/cb".into(),
+            redirect_uri_sent,
+            issued_at: UNIX_EPOCH,
+        };
+        ledger.add_code("code".into(), code);
+        ledger
+    }
+
+    #[test]
+    fn a_code_works_once() {
+        let mut ledger = ledger_with_code(false);
+        assert!(ledger.redeem("code", None, UNIX_EPOCH).is_ok());
+        assert!(ledger.redeem("code", None, UNIX_EPOCH).is_err());
+        assert!(ledger.redeem("other", None, UNIX_EPOCH).is_err());
+    }
+
+    #[test]
+    fn a_code_lives_15_minutes() {
+        let last = UNIX_EPOCH + LIFETIME - Duration::from_millis(1);
+        assert!(ledger_with_code(false).redeem("code", None, last).is_ok());
+        let late = UNIX_EPOCH + LIFETIME;
+        assert!(ledger_with_code(false).redeem("code", None, late).is_err());
+    }
+
+    #[test]
+    fn a_redirect_uri_in_the_link_is_asked_for_again() {
+        for (sent, again, good) in [
+            (true, Some("https://app.example/cb"), true),
+            (true, Some("https://app.example/cb/"), false),
+            (true, None, false),
+            (false, None, true),
+            (false, Some("https://app.example/cb"), true),
+            (false, Some("https://other.example/cb"), false),
+        ] {
+            let mut ledger = ledger_with_code(sent);
+            let redeemed = ledger.redeem("code", again, UNIX_EPOCH);
+            assert_eq!(redeemed.is_ok(), good, "{sent} {again:?}");
+            let right = ledger.redeem("code", Some("https://app.example/cb"), UNIX_EPOCH);
+            assert_eq!(right.is_ok(), !good, "a refusal leaves the code alone");
+        }
+    }
+
+    #[test]
+    fn a_tokens_minute_begins_with_its_first_request() {
+        let mut ledger = Ledger::default();
+        ledger.add_token("token".into(), "id".into(), approval(), UNIX_EPOCH);
+        let mut spend = |secs| {
+            let now = UNIX_EPOCH + Duration::from_secs(secs);
+            match ledger.spend("token", 2, now) {
+                Some((_, Budget::Left(left))) => Ok(left),
+                Some((_, Budget::Spent { retry_after })) => Err(retry_after.as_secs()),
+                None => panic!("the token is live"),
+            }
+        };
+        assert_eq!(spend(100), Ok(1));
+        assert_eq!(spend(110), Ok(0));
+        assert_eq!(spend(130), Err(30));
+        assert_eq!(spend(160), Ok(1));
+    }
+
+    #[test]
+    fn a_revoked_token_is_issued_but_not_live() {
+        let mut ledger = Ledger::default();
+        ledger.add_token("token".into(), "id".into(), approval(), UNIX_EPOCH);
+        assert!(ledger.revoke("token"));
+        assert!(!ledger.revoke("token"));
+        assert!(!ledger.revoke("other"));
+        assert!(ledger.spend("token", 60, UNIX_EPOCH).is_none());
+        assert_eq!((ledger.issued_tokens(), ledger.live_tokens()), (1, 0));
+    }
+}

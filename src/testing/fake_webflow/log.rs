@@ -1,0 +1,173 @@
+//! What was asked of the stand-in.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, request::Parts};
+use url::form_urlencoded;
+
+/// A request that reached the stand-in, whole.
+///
+/// `Debug` shows the names of parameters and headers but no value: those carry codes, tokens and
+/// the client secret.
+#[derive(Clone)]
+pub struct RecordedRequest {
+    method: Method,
+    path: String,
+    query: Vec<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl RecordedRequest {
+    pub(super) fn new(parts: Parts, body: Bytes) -> Self {
+        let query = parts.uri.query().unwrap_or_default();
+        Self {
+            query: pairs(query.as_bytes()),
+            path: parts.uri.path().to_owned(),
+            method: parts.method,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    /// The method.
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path, as it was sent and without the query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The decoded parameters of the query, in their order.
+    pub fn query(&self) -> &[(String, String)] {
+        &self.query
+    }
+
+    /// The headers.
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// A header's value; `None` when it is absent or not text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body, byte for byte.
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The body as JSON; `None` when it is not.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
+    /// The body as the fields of a form, in their order.
+    pub(super) fn form(&self) -> Vec<(String, String)> {
+        pairs(&self.body)
+    }
+
+    /// Whether the body is declared to have this media type; parameters do not count.
+    pub(super) fn has_media_type(&self, media_type: &str) -> bool {
+        self.header("content-type").is_some_and(|value| {
+            let declared = value.split(';').next().unwrap_or_default();
+            declared.trim().eq_ignore_ascii_case(media_type)
+        })
+    }
+
+    /// The token of `Authorization: Bearer`, RFC 6750 section 2.1.
+    pub(super) fn bearer(&self) -> Option<&str> {
+        let (scheme, token) = self.header("authorization")?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+}
+
+impl fmt::Debug for RecordedRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let query: Vec<_> = self.query.iter().map(|(name, _)| name).collect();
+        let headers: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("RecordedRequest")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("query", &query)
+            .field("headers", &headers)
+            .field("body_len", &self.body.len())
+            .finish()
+    }
+}
+
+pub(super) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+    form_urlencoded::parse(encoded).into_owned().collect()
+}
+
+/// The latest requests; a server that runs for days must not keep them all.
+#[derive(Default)]
+pub(super) struct Log(VecDeque<RecordedRequest>);
+
+impl Log {
+    pub(super) const CAPACITY: usize = 10_000;
+
+    pub(super) fn push(&mut self, request: RecordedRequest) {
+        if self.0.len() == Self::CAPACITY {
+            self.0.pop_front();
+        }
+        self.0.push_back(request);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RecordedRequest> {
+        self.0.iter()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(headers: &[(&str, &str)], body: &'static str) -> RecordedRequest {
+        let mut request = http::Request::post("/oauth/access_token?code=c0de+1&code=2");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        RecordedRequest::new(parts, Bytes::from_static(body.as_bytes()))
+    }
+
+    #[test]
+    fn debug_has_names_but_no_values() {
+        let request = request(&[("authorization", "Bearer t0ken")], "s3cret");
+        let debug = format!("{request:?}");
+        for secret in ["c0de", "t0ken", "s3cret"] {
+            assert!(!debug.contains(secret), "{debug}");
+        }
+        assert!(debug.contains("/oauth/access_token") && debug.contains("authorization"));
+    }
+
+    #[test]
+    fn the_query_is_decoded_and_keeps_doubles() {
+        let query = request(&[], "").query;
+        assert_eq!(query, [("code", "c0de 1"), ("code", "2")].map(|(n, v)| (n.into(), v.into())));
+    }
+
+    #[test]
+    fn the_media_type_is_compared_without_its_parameters() {
+        for (value, is_json) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/json+ld", false),
+            ("text/plain", false),
+        ] {
+            let request = request(&[("content-type", value)], "");
+            assert_eq!(request.has_media_type("application/json"), is_json);
+        }
+        assert!(!request(&[], "").has_media_type("application/json"));
+    }
+}
