@@ -2,9 +2,11 @@
 
 mod browser;
 mod fake_webflow;
+mod store_contract;
 
 pub use browser::{BrowserError, Page, TestBrowser};
 pub use fake_webflow::{
     Access, Endpoint, ErrorShape, FakeWebflow, FakeWebflowBuilder, Fault, RecordedRequest, Refused,
     ScopeShape, Site, Workspace,
 };
+pub use store_contract::{ContractReport, ContractViolation, store_contract};

@@ -1,0 +1,367 @@
+//! The contract of a token store, as a suite that every store can run.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::store::{GrantId, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
+use crate::{Subject, random};
+
+/// A rule of the contract that a store does not keep.
+#[derive(Debug)]
+pub struct ContractViolation {
+    rule: &'static str,
+    detail: String,
+}
+
+impl ContractViolation {
+    /// The rule, as a sentence.
+    pub const fn rule(&self) -> &'static str {
+        self.rule
+    }
+}
+
+impl fmt::Display for ContractViolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the store breaks a rule: {}: {}", self.rule, self.detail)
+    }
+}
+
+impl std::error::Error for ContractViolation {}
+
+type Checked = Result<(), ContractViolation>;
+
+/// What the suite found beside the rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ContractReport {
+    /// The optional look-ups that the store does not offer.
+    pub unsupported: Vec<&'static str>,
+}
+
+/// Runs the contract of [`TokenStore`] on a store: the suite that the crate's own stores pass.
+///
+/// The store may hold other rows already: every run uses subjects of its own. The look-ups that a
+/// store need not offer are in the report when it answers [`StoreError::Unsupported`]. The purge
+/// removes what is older than 1000 days, so do not run it on rows that matter.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_webflow_auth::{store::MemoryStore, testing::store_contract};
+///
+/// // A lifetime that the suite's old rows outlive, so that it can purge them itself.
+/// let store = MemoryStore::new().with_lifetime(std::time::Duration::MAX);
+/// let report = store_contract(store).await?;
+/// assert!(report.unsupported.is_empty());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ContractViolation`] for the first rule that does not hold.
+pub async fn store_contract(store: impl TokenStore) -> Result<ContractReport, ContractViolation> {
+    let suite = Suite { store: Arc::new(store), run: random::token_256() };
+    suite.rows().await?;
+    suite.versions().await?;
+    suite.grants().await?;
+    suite.subjects().await?;
+    suite.refusals().await?;
+    suite.large_tokens().await?;
+    suite.concurrency().await?;
+    let mut report = ContractReport::default();
+    suite.look_ups(&mut report).await?;
+    suite.purge(&mut report).await?;
+    suite.healthy().await?;
+    Ok(report)
+}
+
+struct Suite<S> {
+    store: Arc<S>,
+    run: String,
+}
+
+impl<S: TokenStore> Suite<S> {
+    fn subject(&self, name: impl fmt::Display) -> Subject {
+        Subject::user(format_args!("{}/{name}", self.run))
+    }
+
+    fn row(&self, name: impl fmt::Display, version: i64) -> SealedToken {
+        row(self.subject(name), version)
+    }
+
+    async fn load(
+        &self,
+        rule: &'static str,
+        subject: &Subject,
+    ) -> Result<Vec<SealedToken>, ContractViolation> {
+        self.store.load(subject).await.map_err(|error| failed(rule, "load", &error))
+    }
+
+    async fn save(&self, rule: &'static str, token: &SealedToken) -> Checked {
+        self.store.save(token).await.map_err(|error| failed(rule, "save", &error))
+    }
+
+    async fn remove(
+        &self,
+        rule: &'static str,
+        token: &SealedToken,
+        version: i64,
+    ) -> Result<bool, ContractViolation> {
+        let removed = self.store.remove(token.key(), number(version)).await;
+        removed.map_err(|error| failed(rule, "remove", &error))
+    }
+
+    async fn rows(&self) -> Checked {
+        let rule = "what was saved is loaded unchanged, and a second save replaces it";
+        let token =
+            self.row("rows", 1).with_sites(vec!["s".into()]).with_workspaces(vec!["w".into()]);
+        equal(rule, &self.load(rule, token.key().subject()).await?, &[])?;
+        self.save(rule, &token).await?;
+        equal(rule, &self.load(rule, token.key().subject()).await?, std::slice::from_ref(&token))?;
+        let newer = self.row("rows", 2);
+        self.save(rule, &newer).await?;
+        equal(rule, &self.load(rule, token.key().subject()).await?, &[newer])
+    }
+
+    async fn versions(&self) -> Checked {
+        let rule = "a removal takes the version that it names, and no other";
+        let token = self.row("versions", 5);
+        self.save(rule, &token).await?;
+        for other in [4, 6] {
+            if self.remove(rule, &token, other).await? {
+                return violated(rule, format!("version 5 went for a removal of version {other}"));
+            }
+        }
+        equal(rule, &self.load(rule, token.key().subject()).await?, std::slice::from_ref(&token))?;
+        if !self.remove(rule, &token, 5).await? {
+            return violated(rule, "the removal of a row that was there says that there was none");
+        }
+        if self.remove(rule, &token, 5).await? {
+            return violated(rule, "a second removal says that a row went");
+        }
+        equal(rule, &self.load(rule, token.key().subject()).await?, &[])
+    }
+
+    async fn grants(&self) -> Checked {
+        let rule = "a subject's grants are apart from each other and come newest version first";
+        let subject = self.subject("grants");
+        let grant = |id: &str, version| {
+            let key = TokenKey::new(subject.clone(), GrantId::new(id));
+            SealedToken::new(key, number(version), vec![1], SystemTime::UNIX_EPOCH)
+        };
+        let (a, b, c) = (grant("a", 2), grant("B", 3), grant("b", 1));
+        for token in [&a, &b, &c] {
+            self.save(rule, token).await?;
+        }
+        equal(rule, &self.load(rule, &subject).await?, &[b.clone(), a.clone(), c.clone()])?;
+        self.remove(rule, &b, 3).await?;
+        equal(rule, &self.load(rule, &subject).await?, &[a, c])
+    }
+
+    async fn subjects(&self) -> Checked {
+        let rule = "a subject is matched exactly, whatever characters it has";
+        let longest = "x".repeat(Subject::MAX_ID_LEN - self.run.len() - 1);
+        let names = [
+            "ada",
+            "Ada",
+            "ADA",
+            "ada ",
+            " ada",
+            "ada\0",
+            "ada\n",
+            "a%",
+            "a_",
+            "%",
+            "*",
+            "?",
+            "{ada}",
+            "[a-z]",
+            "a:b",
+            "a|b",
+            "'; DROP TABLE x; --",
+            "\"ada\"",
+            "\\",
+            "\u{e9}",
+            "e\u{301}",
+            "\u{430}da",
+            "\u{1f600}",
+            "$1",
+            "null",
+            "",
+            &longest,
+        ];
+        for (version, name) in (1..).zip(names) {
+            self.save(rule, &self.row(name, version)).await?;
+        }
+        for (version, name) in (1..).zip(names) {
+            let found = self.load(rule, &self.subject(name)).await?;
+            equal(rule, &found, &[self.row(name, version)])?;
+        }
+        Ok(())
+    }
+
+    async fn refusals(&self) -> Checked {
+        let rule = "an empty or overlong subject is refused as InvalidSubject";
+        for id in [String::new(), "x".repeat(Subject::MAX_ID_LEN + 1)] {
+            match self.store.save(&row(Subject::user(&id), 1)).await {
+                Err(StoreError::InvalidSubject(_)) => {}
+                other => return violated(rule, format!("{} bytes: {other:?}", id.len())),
+            }
+        }
+        Ok(())
+    }
+
+    async fn large_tokens(&self) -> Checked {
+        let rule = "64 KiB of sealed bytes and a hundred sites are kept";
+        let sites = (0..100).map(|i| format!("site-{i}")).collect();
+        let key = TokenKey::new(self.subject("large"), GrantId::default());
+        let bytes = (0..64 * 1024).map(|i: u32| i.to_le_bytes()[0]).collect();
+        let token =
+            SealedToken::new(key, number(1), bytes, SystemTime::UNIX_EPOCH).with_sites(sites);
+        self.save(rule, &token).await?;
+        equal(rule, &self.load(rule, token.key().subject()).await?, &[token])
+    }
+
+    async fn concurrency(&self) -> Checked {
+        let rule = "100 writes at once end in one of the written versions";
+        let tasks: Vec<_> = (1..=100)
+            .map(|version| {
+                let (store, token) = (Arc::clone(&self.store), self.row("concurrency", version));
+                tokio::spawn(async move { store.save(&token).await })
+            })
+            .collect();
+        for task in tasks {
+            match task.await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(failed(rule, "save", &error)),
+                Err(error) => return violated(rule, error.to_string()),
+            }
+        }
+        let found = self.load(rule, &self.subject("concurrency")).await?;
+        let [found] = found.as_slice() else {
+            return violated(rule, format!("{} rows", found.len()));
+        };
+        let version = found.version().as_i64();
+        equal(rule, std::slice::from_ref(found), &[self.row("concurrency", version)])?;
+        let rule = "of many removals of one version at once exactly one takes the row";
+        let tasks: Vec<_> = (0..20)
+            .map(|_| {
+                let (store, key, version) =
+                    (Arc::clone(&self.store), found.key().clone(), found.version());
+                tokio::spawn(async move { store.remove(&key, version).await })
+            })
+            .collect();
+        let mut removed = 0;
+        for task in tasks {
+            removed += usize::from(matches!(task.await, Ok(Ok(true))));
+        }
+        if removed == 1 { Ok(()) } else { violated(rule, format!("{removed} removals say so")) }
+    }
+
+    async fn look_ups(&self, report: &mut ContractReport) -> Checked {
+        let rule = "a look-up finds the grants that cover exactly this id, newest first";
+        let site = |name: &str| format!("{}-{name}", self.run);
+        let first = self.row("look-up 1", 1).with_sites(vec![site("a"), site("b")]);
+        let second = self.row("look-up 2", 2).with_sites(vec![site("b"), site("%")]);
+        let third = self.row("look-up 3", 3).with_workspaces(vec![site("a")]);
+        for token in [&first, &second, &third] {
+            self.save(rule, token).await?;
+        }
+        match self.store.by_site(&site("b")).await {
+            Err(StoreError::Unsupported(_)) => report.unsupported.push("by_site"),
+            found => {
+                equal(rule, &loaded(rule, found)?, &[second.clone(), first.clone()])?;
+                equal(
+                    rule,
+                    &loaded(rule, self.store.by_site(&site("a")).await)?,
+                    std::slice::from_ref(&first),
+                )?;
+                equal(
+                    rule,
+                    &loaded(rule, self.store.by_site(&site("%")).await)?,
+                    std::slice::from_ref(&second),
+                )?;
+                equal(rule, &loaded(rule, self.store.by_site(&site("A")).await)?, &[])?;
+                let moved = self.row("look-up 1", 4).with_sites(vec![site("c")]);
+                self.save(rule, &moved).await?;
+                equal(rule, &loaded(rule, self.store.by_site(&site("a")).await)?, &[])?;
+                equal(
+                    rule,
+                    &loaded(rule, self.store.by_site(&site("c")).await)?,
+                    std::slice::from_ref(&moved),
+                )?;
+                self.remove(rule, &moved, 4).await?;
+                equal(rule, &loaded(rule, self.store.by_site(&site("c")).await)?, &[])?;
+            }
+        }
+        match self.store.by_workspace(&site("a")).await {
+            Err(StoreError::Unsupported(_)) => report.unsupported.push("by_workspace"),
+            found => equal(rule, &loaded(rule, found)?, &[third])?,
+        }
+        Ok(())
+    }
+
+    async fn purge(&self, report: &mut ContractReport) -> Checked {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let rule = "a purge takes what is older and leaves the rest";
+        let at = |name, days| {
+            let obtained_at = SystemTime::now().checked_sub(DAY * days);
+            let key = TokenKey::new(self.subject(name), GrantId::default());
+            let obtained_at = obtained_at.unwrap_or(SystemTime::UNIX_EPOCH);
+            SealedToken::new(key, number(1), vec![1], obtained_at)
+        };
+        let (old, young) = (at("old", 2000), at("young", 500));
+        self.save(rule, &old).await?;
+        self.save(rule, &young).await?;
+        match self.store.purge_older_than(DAY * 1000).await {
+            Err(StoreError::Unsupported(_)) => report.unsupported.push("purge_older_than"),
+            Err(error) => return Err(failed(rule, "purge_older_than", &error)),
+            Ok(0) => return violated(rule, "it says that nothing went"),
+            Ok(_) => {
+                equal(rule, &self.load(rule, old.key().subject()).await?, &[])?;
+                equal(rule, &self.load(rule, young.key().subject()).await?, &[young])?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn healthy(&self) -> Checked {
+        let rule = "a store that works says that it is healthy";
+        self.store.healthy().await.map_err(|error| failed(rule, "healthy", &error))
+    }
+}
+
+fn row(subject: Subject, version: i64) -> SealedToken {
+    let key = TokenKey::new(subject, GrantId::default());
+    let sealed = format!("sealed {version}").into_bytes();
+    let obtained_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    SealedToken::new(key, number(version), sealed, obtained_at)
+}
+
+fn number(version: i64) -> TokenVersion {
+    TokenVersion::from_i64(version.max(0)).unwrap_or(TokenVersion::at(0, 0))
+}
+
+fn loaded(
+    rule: &'static str,
+    found: Result<Vec<SealedToken>, StoreError>,
+) -> Result<Vec<SealedToken>, ContractViolation> {
+    found.map_err(|error| failed(rule, "a look-up", &error))
+}
+
+fn equal(rule: &'static str, found: &[SealedToken], expected: &[SealedToken]) -> Checked {
+    if found == expected {
+        return Ok(());
+    }
+    violated(rule, format!("expected {expected:?}, found {found:?}"))
+}
+
+fn violated(rule: &'static str, detail: impl Into<String>) -> Checked {
+    Err(ContractViolation { rule, detail: detail.into() })
+}
+
+fn failed(rule: &'static str, operation: &str, error: &StoreError) -> ContractViolation {
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    ContractViolation { rule, detail: format!("{operation} failed: {error}: {cause}") }
+}

@@ -1,0 +1,135 @@
+//! One contract for every store, and the proof that it can fail.
+#![cfg(feature = "testing")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tower_webflow_auth::Subject;
+use tower_webflow_auth::store::{
+    MemoryStore, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion,
+};
+use tower_webflow_auth::testing::{ContractReport, store_contract};
+
+#[tokio::test]
+async fn the_memory_store_keeps_the_contract() {
+    let store = MemoryStore::new().with_lifetime(Duration::MAX);
+    assert_eq!(store_contract(store).await.unwrap(), ContractReport::default());
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn the_sqlite_store_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.db");
+    let store = tower_webflow_auth::store::SqliteStore::open(path).await.unwrap();
+    assert_eq!(store_contract(store).await.unwrap(), ContractReport::default());
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test]
+#[ignore = "needs Postgres: run scripts/test, or set TEST_POSTGRES_URL and pass --ignored"]
+async fn the_postgres_store_keeps_the_contract() {
+    let url = std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL: run scripts/test");
+    let store = tower_webflow_auth::store::PostgresStore::builder()
+        .table("contract")
+        .connect(&url)
+        .await
+        .unwrap();
+    assert_eq!(store_contract(store).await.unwrap(), ContractReport::default());
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test]
+#[ignore = "needs Redis: run scripts/test, or set TEST_REDIS_URL and pass --ignored"]
+async fn the_redis_store_keeps_the_contract() {
+    let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL: run scripts/test");
+    let store = tower_webflow_auth::store::RedisStore::builder()
+        .key_prefix("contract")
+        .connect(&url)
+        .await
+        .unwrap();
+    assert_eq!(store_contract(store).await.unwrap(), ContractReport::default());
+}
+
+/// A store of one's own, with the three methods that are enough, and with a mistake.
+struct Broken {
+    rows: Mutex<HashMap<(String, String), SealedToken>>,
+    mistake: Mistake,
+}
+
+#[derive(PartialEq)]
+enum Mistake {
+    None,
+    FoldsCase,
+    IgnoresVersions,
+    KeepsOneGrant,
+    TakesAnySubject,
+}
+
+impl Broken {
+    fn with(mistake: Mistake) -> Self {
+        Self { rows: Mutex::default(), mistake }
+    }
+
+    fn key(&self, key: &TokenKey) -> (String, String) {
+        let subject = key.subject().as_str();
+        let subject = match self.mistake {
+            Mistake::FoldsCase => subject.to_lowercase(),
+            _ => subject.to_owned(),
+        };
+        let grant = match self.mistake {
+            Mistake::KeepsOneGrant => String::new(),
+            _ => key.grant().as_str().to_owned(),
+        };
+        (subject, grant)
+    }
+}
+
+impl TokenStore for Broken {
+    async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
+        let (wanted, _) = self.key(&TokenKey::new(subject.clone(), Default::default()));
+        let rows = self.rows.lock().unwrap();
+        let mut found: Vec<_> =
+            rows.iter().filter(|((of, _), _)| *of == wanted).map(|(_, row)| row.clone()).collect();
+        found.sort_by_key(|row| std::cmp::Reverse(row.version()));
+        Ok(found)
+    }
+
+    async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
+        if self.mistake != Mistake::TakesAnySubject {
+            token.key().subject().validate()?;
+        }
+        self.rows.lock().unwrap().insert(self.key(token.key()), token.clone());
+        Ok(())
+    }
+
+    async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
+        let mut rows = self.rows.lock().unwrap();
+        let key = self.key(key);
+        let matches = rows.get(&key).is_some_and(|row| {
+            row.version() == version || self.mistake == Mistake::IgnoresVersions
+        });
+        Ok(matches && rows.remove(&key).is_some())
+    }
+}
+
+#[tokio::test]
+async fn three_methods_are_enough_and_what_is_not_offered_is_reported() {
+    let report = store_contract(Broken::with(Mistake::None)).await.unwrap();
+    assert_eq!(report.unsupported, ["by_site", "by_workspace", "purge_older_than"]);
+}
+
+#[tokio::test]
+async fn broken_stores_are_caught_by_the_rule_that_they_break() {
+    for (mistake, rule) in [
+        (Mistake::FoldsCase, "matched exactly"),
+        (Mistake::IgnoresVersions, "the version that it names"),
+        (Mistake::KeepsOneGrant, "apart from each other"),
+        (Mistake::TakesAnySubject, "InvalidSubject"),
+    ] {
+        let violation = store_contract(Broken::with(mistake)).await.unwrap_err();
+        assert!(violation.rule().contains(rule), "{violation}");
+    }
+}
