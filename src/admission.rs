@@ -70,9 +70,8 @@ pub(crate) async fn look_up(guard: &Guard, parts: &Parts, subject: &Subject) -> 
     let tokens = match guard.shared.vault.load(subject).await {
         Ok(tokens) => tokens,
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "store unavailable");
             let page = caller::wants_page(&parts.headers);
-            return Verdict::Answer(failure::store_unavailable().respond(page));
+            return Verdict::Answer(failure::of_store(&error).respond(page));
         }
     };
     let mut alive = None;
@@ -140,8 +139,7 @@ pub(crate) async fn recover(guard: Arc<Guard>, parts: Parts, reauthorize: Reauth
     let page = caller::wants_page(&parts.headers);
     let dead = reauthorize.0;
     if let Err(error) = shared.vault.remove(&dead).await {
-        tracing::error!(error = &error as &dyn std::error::Error, "store unavailable");
-        return failure::store_unavailable().respond(page);
+        return failure::of_store(&error).respond(page);
     }
     tracing::info!(subject = ?dead.subject(), "Webflow refuses the token: it is forgotten");
     let age = shared.clock.now().duration_since(dead.obtained_at()).unwrap_or_default();

@@ -99,9 +99,16 @@ struct Entry {
 #[error(transparent)]
 struct SharedError(Arc<StoreError>);
 
+fn share(error: Arc<StoreError>) -> StoreError {
+    match *error {
+        StoreError::Panicked => StoreError::Panicked,
+        _ => StoreError::unavailable(SharedError(error)),
+    }
+}
+
 impl Entry {
     fn answer(&self) -> Result<Tokens, StoreError> {
-        self.outcome.clone().map_err(|error| StoreError::unavailable(SharedError(error)))
+        self.outcome.clone().map_err(share)
     }
 }
 
@@ -173,7 +180,7 @@ impl Cache {
                 let lifetime = millis(FAILURE_TTL);
                 let outcome = Err(Arc::clone(&error));
                 guard.insert(Entry { outcome, loaded_at: now, lifetime, epoch }).ok();
-                Err(StoreError::unavailable(SharedError(error)))
+                Err(share(error))
             }
         }
     }

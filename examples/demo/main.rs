@@ -3,7 +3,8 @@
 //! Without configuration a stand-in for Webflow is started beside it. With `WEBFLOW_CLIENT_ID` and
 //! friends in the environment or in `.env` it talks to Webflow, or to `WEBFLOW_BASE_URL`.
 //! `DEMO_ADDR` (default 127.0.0.1:3000) says where to listen, `DEMO_STORE` where to keep tokens:
-//! `memory` or `sqlite:PATH`.
+//! `memory`, `sqlite:PATH` (the default, in the platform's data folder), and with the features of
+//! those names `postgres://..` and `redis://..`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is run by hand")]
 
 mod pages;

@@ -5,6 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use etcetera::BaseStrategy;
+#[cfg(feature = "postgres")]
+use tower_webflow_auth::store::PostgresStore;
+#[cfg(feature = "redis")]
+use tower_webflow_auth::store::RedisStore;
 use tower_webflow_auth::store::{MemoryStore, SqliteStore};
 use tower_webflow_auth::testing::FakeWebflow;
 use tower_webflow_auth::{Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer};
@@ -55,8 +59,25 @@ pub(crate) async fn with_store(
         let path = path.strip_prefix("//").unwrap_or(path);
         return Ok(builder.store(SqliteStore::open(path).await.map_err(chain).map_err(explain)?));
     }
-    Err(format!("DEMO_STORE={} is not known: give memory or sqlite:PATH", kind(&setting)).into())
+    #[cfg(feature = "postgres")]
+    if setting.starts_with("postgres://") || setting.starts_with("postgresql://") {
+        let store = PostgresStore::connect(&setting).await.map_err(chain).map_err(explain)?;
+        return Ok(builder.store(store));
+    }
+    #[cfg(feature = "redis")]
+    if setting.starts_with("redis://") || setting.starts_with("rediss://") {
+        let store = RedisStore::connect(&setting).await.map_err(chain).map_err(explain)?;
+        return Ok(builder.store(store));
+    }
+    Err(format!("DEMO_STORE={} is not known: give {KNOWN}", kind(&setting)).into())
 }
+
+/// The stores that the demo was built with.
+const KNOWN: &str = if cfg!(all(feature = "postgres", feature = "redis")) {
+    "memory, sqlite:PATH, postgres://.. or redis://.."
+} else {
+    "memory or sqlite:PATH; for postgres:// and redis:// build with those features"
+};
 
 /// The setting without what may be a password in an address.
 fn kind(setting: &str) -> &str {

@@ -192,8 +192,7 @@ async fn unknown(shared: &Shared, parts: &Parts, who: &Who, state: &str) -> Answ
                 }
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "store unavailable");
-                return failure::store_unavailable().respond(html);
+                return failure::of_store(&error).respond(html);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::problem::Problem;
+use crate::store::StoreError;
 use crate::webflow::{CallError, ExchangeError};
 
 /// Why a flow ended without a grant.
@@ -80,8 +81,13 @@ impl Failure {
     }
 }
 
-/// The answer while the token store cannot be used.
-pub(crate) fn store_unavailable() -> Problem {
+/// The answer when the token store has failed: 503, or 500 if it panicked.
+pub(crate) fn of_store(error: &StoreError) -> Problem {
+    tracing::error!(error = error as &dyn std::error::Error, "the token store failed");
+    if matches!(error, StoreError::Panicked) { internal() } else { store_unavailable() }
+}
+
+fn store_unavailable() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "store-unavailable",

@@ -32,8 +32,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     };
     let mut answer = match outcome {
         Err(DisconnectError::Store(error)) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "logout failed");
-            return failure::store_unavailable().respond(page);
+            return failure::of_store(&error).respond(page);
         }
         Err(DisconnectError::Webflow) => webflow_not_told().respond(page),
         Ok(()) if page => see_other(&shared.return_to(return_to.as_deref().unwrap_or("/"))),

@@ -1,0 +1,87 @@
+//! The demo as a process.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+pub fn binary() -> PathBuf {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    let path = path.join("examples").join("demo");
+    assert!(path.exists(), "build it first: cargo build --example demo --features sqlite,testing");
+    path
+}
+
+pub struct Demo {
+    process: Child,
+    pub address: String,
+    /// All that it prints: a file, since a pipe that nobody reads would block it.
+    output: File,
+}
+
+impl Demo {
+    pub async fn start(settings: &[(&str, &str)]) -> Self {
+        // A port that was free a moment ago: the redirect URI has to name it beforehand.
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self::start_at(&address.to_string(), settings).await
+    }
+
+    pub async fn start_at(address: &str, settings: &[(&str, &str)]) -> Self {
+        let output = tempfile::tempfile().unwrap();
+        let process = Command::new(binary())
+            .current_dir(std::env::temp_dir())
+            .env_clear()
+            .env("RUST_LOG", "trace")
+            .env("DEMO_ADDR", address)
+            .envs(settings.iter().copied())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        let mut demo = Self { process, address: address.to_owned(), output };
+        for _ in 0..200 {
+            if tokio::net::TcpStream::connect(address).await.is_ok() {
+                return demo;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the demo does not listen: {}", demo.stop());
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Ends it by SIGTERM: all that it printed.
+    pub fn stop(&mut self) -> String {
+        Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
+        self.process.wait().unwrap();
+        let mut text = String::new();
+        self.output.seek(SeekFrom::Start(0)).unwrap();
+        self.output.read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Demo {
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
