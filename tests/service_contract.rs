@@ -154,7 +154,7 @@ async fn without_a_token_the_inner_service_is_not_called_in_required_mode() {
         service.ready().await.unwrap().call(request(Method::GET, "/x", None)).await.unwrap();
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
     let location = response.headers()[LOCATION].to_str().unwrap();
-    assert!(location.starts_with(&app.fake.base_url()), "{location}");
+    assert!(location.starts_with(app.fake.base_url()), "{location}");
     drop(service);
     assert!(handle.next_request().await.is_none());
 }

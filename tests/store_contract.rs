@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tower_webflow_auth::Subject;
 use tower_webflow_auth::store::{
-    MemoryStore, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion,
+    GrantId, MemoryStore, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion,
 };
 use tower_webflow_auth::testing::{ContractReport, store_contract};
 
@@ -89,7 +89,7 @@ impl Broken {
 
 impl TokenStore for Broken {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        let (wanted, _) = self.key(&TokenKey::new(subject.clone(), Default::default()));
+        let (wanted, _) = self.key(&TokenKey::new(subject.clone(), GrantId::default()));
         let rows = self.rows.lock().unwrap();
         let mut found: Vec<_> =
             rows.iter().filter(|((of, _), _)| *of == wanted).map(|(_, row)| row.clone()).collect();

@@ -213,6 +213,7 @@ fn in_words(scope: &Scope) -> String {
 mod tests {
     use super::*;
 
+    #[allow(clippy::option_option, reason = "no decision, cancelled, allowed")]
     fn decision(fields: &[(&str, &str)]) -> Option<Option<Access>> {
         let choices: Vec<_> =
             fields.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
