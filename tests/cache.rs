@@ -69,7 +69,7 @@ impl TokenStore for Probe {
 
     async fn watch(&self, changes: ChangeSink) {
         *self.0.sink.lock().unwrap() = Some(changes);
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
