@@ -1,0 +1,84 @@
+//! Engines that are restarted under the application. In a file of their own, since test files run
+//! one after another: nobody else needs the engines meanwhile.
+#![cfg(all(feature = "testing", feature = "postgres", feature = "redis"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use support::App;
+use tower_webflow_auth::store::{PostgresStore, RedisStore, TokenStore};
+use tower_webflow_auth::testing::TestBrowser;
+
+fn setting(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/test"))
+}
+
+/// Stops and starts an engine by the script that `scripts/with-servers` has left.
+fn control(name: &str, action: &str) {
+    let status = Command::new(setting(name))
+        .arg(action)
+        .current_dir(std::env::temp_dir())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "{name} {action}");
+}
+
+/// What was stored before, between and after two outages is usable at the end, no token is lost or
+/// left over at Webflow, and an outage is never a challenge.
+async fn outlives_restarts(store: impl TokenStore, ctl: &str) {
+    let app = App::with(|builder| builder.store(store)).await;
+    let mut browsers: Vec<TestBrowser> = vec![app.connected().await, app.connected().await];
+    for _ in 0..2 {
+        control(ctl, "stop");
+        app.clock.advance(Duration::from_secs(60));
+        for browser in &mut browsers {
+            let page = browser.step(&app.url("/whoami")).await.unwrap();
+            assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
+        }
+        // A flow that was begun while the engine is away is told so, and loses no token.
+        let mut late = TestBrowser::new();
+        let callback = app.callback(&mut late, "/whoami").await;
+        let page = late.step(&callback).await.unwrap();
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+        control(ctl, "start");
+        app.clock.advance(Duration::from_secs(60));
+        let mut page = late.visit(&callback).await.unwrap();
+        for _ in 0..50 {
+            if page.status != StatusCode::SERVICE_UNAVAILABLE {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            app.clock.advance(Duration::from_secs(1));
+            page = late.visit(&callback).await.unwrap();
+        }
+        assert_eq!((page.path(), page.status), ("/whoami", StatusCode::OK), "{}", page.text);
+        browsers.push(late);
+    }
+    for browser in &mut browsers {
+        let page = browser.visit(&app.url("/sites")).await.unwrap();
+        assert_eq!((page.path(), page.status), ("/sites", StatusCode::OK), "{}", page.text);
+    }
+    assert_eq!(app.fake.live_tokens(), browsers.len());
+}
+
+#[tokio::test]
+#[ignore = "restarts Postgres: run scripts/test"]
+async fn every_token_outlives_two_restarts_of_postgres() {
+    let store = PostgresStore::builder().table("restarted");
+    let store = store.connect(&setting("TEST_POSTGRES_URL")).await.unwrap();
+    outlives_restarts(store, "TEST_POSTGRES_CTL").await;
+}
+
+#[tokio::test]
+#[ignore = "restarts Redis: run scripts/test"]
+async fn every_token_outlives_two_restarts_of_redis() {
+    let store = RedisStore::builder().key_prefix("restarted");
+    let store = store.connect(&setting("TEST_REDIS_URL")).await.unwrap();
+    outlives_restarts(store, "TEST_REDIS_CTL").await;
+}
