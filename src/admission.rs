@@ -6,20 +6,31 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{Method, Request, StatusCode};
 
-use crate::caller;
+use crate::cache::Tokens;
+use crate::caller::{self, Caller};
 use crate::challenge::{self, challenge};
 use crate::cookie::flow::FlowKind;
-use crate::flow::failure;
+use crate::flow::{failure, return_to, see_other};
+use crate::grants::GrantPolicy;
 use crate::layer::{Guard, Mode};
 use crate::problem::{Answer, Problem};
+use crate::refresh::refresh;
 use crate::shared::Who;
 use crate::token::Reauthorize;
-use crate::{Scopes, Subject, WebflowToken};
+use crate::{Scopes, Subject, WebflowGrants, WebflowToken};
 
 /// What happens to a request.
 pub(crate) enum Verdict {
-    Forward(Option<WebflowToken>),
+    Forward(Admitted),
     Answer(Answer),
+}
+
+/// What goes along with a request.
+#[derive(Default)]
+pub(crate) struct Admitted {
+    pub(crate) token: Option<WebflowToken>,
+    /// All of the subject's grants, where there may be several.
+    pub(crate) grants: Option<Tokens>,
 }
 
 /// What can be decided at once.
@@ -38,25 +49,28 @@ pub(crate) fn first(guard: &Guard, parts: &Parts) -> First {
     let Guard { shared, mode } = guard;
     // A CORS preflight carries no cookie; the inner service answers it, and gets no token.
     if parts.method == Method::OPTIONS {
-        return First::Decided(Verdict::Forward(None));
+        return First::Decided(Verdict::Forward(Admitted::default()));
     }
     if let Some(token) = parts.extensions.get::<WebflowToken>()
         && token.is_of(&shared.vault.client)
     {
         // A layer further out has let the request in already.
-        return First::Decided(judge(guard, parts, token.subject(), Some(token.clone())));
+        let grants = parts.extensions.get::<WebflowGrants>().map(|grants| Arc::clone(&grants.0));
+        let grants = grants.unwrap_or_else(|| Tokens::from([token.clone()]));
+        return First::Decided(judge(guard, parts, token.subject(), &grants));
     }
     First::Decided(match (shared.who(parts), mode) {
         (Who::Known(subject), _) => match shared.vault.known(&subject) {
             Some(tokens) if tokens.iter().all(|token| !token.is_dead()) => {
-                judge(guard, parts, &subject, tokens.first().cloned())
+                refresh(shared, &tokens);
+                judge(guard, parts, &subject, &tokens)
             }
             _ => return First::LookUp(subject),
         },
         (Who::Failed, _) => {
-            Verdict::Answer(failure::internal().respond(caller::wants_page(&parts.headers)))
+            Verdict::Answer(shared.fail(&failure::internal(), caller::wants_page(&parts.headers)))
         }
-        (Who::Nobody | Who::Stranger, Mode::Optional) => Verdict::Forward(None),
+        (Who::Nobody | Who::Stranger, Mode::Optional) => Verdict::Forward(Admitted::default()),
         (Who::Nobody, Mode::Required { scopes }) => {
             let wanted = shared.scopes.union(scopes);
             Verdict::Answer(challenge(shared, parts, None, FlowKind::Login, &wanted))
@@ -71,42 +85,64 @@ pub(crate) async fn look_up(guard: &Guard, parts: &Parts, subject: &Subject) -> 
         Ok(tokens) => tokens,
         Err(error) => {
             let page = caller::wants_page(&parts.headers);
-            return Verdict::Answer(failure::of_store(&error).respond(page));
+            return Verdict::Answer(guard.shared.fail(&failure::of_store(&error), page));
         }
     };
-    let mut alive = None;
-    for token in tokens.iter() {
-        if !token.is_dead() {
-            alive = alive.or(Some(token));
-        } else if let Err(error) = guard.shared.vault.remove(token).await {
-            // It died while nobody was there to say so; whoever comes next will try again.
+    refresh(&guard.shared, &tokens);
+    for token in tokens.iter().filter(|token| token.is_dead()) {
+        // It died while nobody was there to say so.
+        if let Err(error) = guard.shared.vault.remove(token).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a dead token remains");
         }
     }
-    judge(guard, parts, subject, alive.cloned())
+    if tokens.iter().any(WebflowToken::is_dead) {
+        let alive: Tokens = tokens.iter().filter(|token| !token.is_dead()).cloned().collect();
+        return judge(guard, parts, subject, &alive);
+    }
+    judge(guard, parts, subject, &tokens)
 }
 
-fn judge(guard: &Guard, parts: &Parts, subject: &Subject, token: Option<WebflowToken>) -> Verdict {
+/// Decides with the grants that the subject has, newest first and alive.
+fn judge(guard: &Guard, parts: &Parts, subject: &Subject, grants: &Tokens) -> Verdict {
     let Guard { shared, mode } = guard;
+    let Ok(token) = shared.selection.pick(parts, grants) else {
+        let page = caller::wants_page(&parts.headers);
+        return Verdict::Answer(shared.fail(&failure::internal(), page));
+    };
+    let grants = (shared.vault.grants != GrantPolicy::Single).then(|| Arc::clone(grants));
     match (token, mode) {
-        (None, Mode::Optional) => Verdict::Forward(None),
-        (Some(token), Mode::Optional) => Verdict::Forward(Some(token)),
+        (None, Mode::Optional) => Verdict::Forward(Admitted { token: None, grants }),
+        (token @ Some(_), Mode::Optional) => Verdict::Forward(Admitted { token, grants }),
         (None, Mode::Required { scopes }) => {
             let wanted = shared.scopes.union(scopes);
             Verdict::Answer(challenge(shared, parts, Some(subject), FlowKind::Login, &wanted))
         }
         (Some(token), Mode::Required { scopes }) => {
-            let missing = token.scopes().missing(scopes);
-            if missing.is_empty() {
-                Verdict::Forward(Some(token))
+            if token.scopes().contains_all(scopes) {
+                Verdict::Forward(Admitted { token: Some(token), grants })
             } else {
-                Verdict::Answer(missing_scopes(parts, &missing))
+                Verdict::Answer(step_up(guard, parts, &token, scopes))
             }
         }
     }
 }
 
-fn missing_scopes(parts: &Parts, missing: &Scopes) -> Answer {
+/// Asks for the scopes that are lacking beside those that are there. What was asked for a moment
+/// ago and not granted is not asked for again: the browser would go round in circles.
+fn step_up(guard: &Guard, parts: &Parts, token: &WebflowToken, scopes: &Scopes) -> Answer {
+    let shared = &guard.shared;
+    let missing = token.scopes().missing(scopes);
+    let age = shared.clock.now().duration_since(token.obtained_at()).unwrap_or_default();
+    let wanted = shared.scopes.union(token.scopes()).union(scopes);
+    if age < LOOP_WINDOW && token.grant().details.asked.contains_all(&missing) {
+        let login_url = shared.login_url("/", Some(&wanted));
+        let problem = missing_scopes(&missing).login_url(login_url);
+        return shared.fail(&problem, caller::wants_page(&parts.headers));
+    }
+    challenge(shared, parts, Some(token.subject()), FlowKind::StepUp, &wanted)
+}
+
+fn missing_scopes(missing: &Scopes) -> Problem {
     let mut problem = Problem::new(
         StatusCode::FORBIDDEN,
         "missing-scopes",
@@ -114,7 +150,7 @@ fn missing_scopes(parts: &Parts, missing: &Scopes) -> Answer {
         format!("The connection to Webflow lacks: {missing}."),
     );
     problem.missing_scopes = Some(missing.to_string());
-    problem.respond(caller::wants_page(&parts.headers))
+    problem
 }
 
 /// The request as the inner service gets it: with the token, or with a mark that tells an
@@ -122,13 +158,16 @@ fn missing_scopes(parts: &Parts, missing: &Scopes) -> Answer {
 pub(crate) fn forward<B>(
     guard: &Arc<Guard>,
     mut parts: Parts,
-    token: Option<WebflowToken>,
+    admitted: Admitted,
     body: B,
 ) -> Request<B> {
-    match token {
+    match admitted.token {
         Some(token) => parts.extensions.insert(token).map(drop),
         None => parts.extensions.insert(Arc::clone(guard)).map(drop),
     };
+    if let Some(grants) = admitted.grants {
+        parts.extensions.insert(WebflowGrants(grants));
+    }
     Request::from_parts(parts, body)
 }
 
@@ -138,24 +177,50 @@ pub(crate) async fn recover(guard: Arc<Guard>, parts: Parts, reauthorize: Reauth
     let Guard { shared, mode } = &*guard;
     let page = caller::wants_page(&parts.headers);
     let dead = reauthorize.0;
-    if let Err(error) = shared.vault.remove(&dead).await {
-        return failure::of_store(&error).respond(page);
+    match shared.vault.remove(&dead).await {
+        // Of twenty that meet the dead token at once, one removes it.
+        Ok(true) => shared.hooks.revoked(&dead),
+        Ok(false) => {}
+        Err(error) => return shared.fail(&failure::of_store(&error), page),
     }
     tracing::info!(subject = ?dead.subject(), "Webflow refuses the token: it is forgotten");
+    match shared.vault.load_anew(dead.subject()).await {
+        Ok(tokens) if tokens.iter().any(|token| !token.is_dead()) => {
+            return try_again(&parts);
+        }
+        Ok(_) => {}
+        Err(error) => return shared.fail(&failure::of_store(&error), page),
+    }
     let age = shared.clock.now().duration_since(dead.obtained_at()).unwrap_or_default();
     if dead.grant().details.renewed && age < LOOP_WINDOW {
-        return Problem::new(
+        let problem = Problem::new(
             StatusCode::BAD_GATEWAY,
             "renewed-token-refused",
             "Webflow refuses the new connection",
             "Webflow does not accept a token that it has just issued. Please try again later.",
         )
-        .login_url(shared.login_url("/", None))
-        .respond(page);
+        .login_url(shared.login_url("/", None));
+        return shared.fail(&problem, page);
     }
     let wanted = match mode {
         Mode::Required { scopes } => shared.scopes.union(scopes),
         Mode::Optional => shared.scopes.clone(),
     };
     challenge(shared, &parts, Some(dead.subject()), FlowKind::Reauthorize, &wanted)
+}
+
+/// The answer when a newer token, or another grant, is there already: the same request works now.
+fn try_again(parts: &Parts) -> Answer {
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    if Caller::of(&parts.method, &parts.headers) == Caller::Navigation {
+        return see_other(&return_to::own_path(path));
+    }
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "token-replaced",
+        "The connection to Webflow has just been renewed",
+        "Make the same request again.",
+    )
+    .retry_after(Duration::from_secs(1))
+    .respond(false)
 }

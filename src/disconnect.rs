@@ -30,13 +30,33 @@ pub(crate) async fn disconnect(
     let tokens = shared.vault.load_anew(subject).await?;
     let mut told = true;
     for token in tokens.iter() {
-        if revoke {
-            told &= revoke_now_or_later(shared, token).await;
-        }
-        shared.vault.remove(token).await?;
+        told &= end(shared, token, revoke).await?;
     }
     tracing::info!(?subject, grants = tokens.len(), revoke, "disconnected");
     if told { Ok(tokens.len()) } else { Err(DisconnectError::Webflow) }
+}
+
+/// Revokes one grant at Webflow and removes it; the subject's others stay.
+pub(crate) async fn disconnect_one(
+    shared: &Arc<Shared>,
+    token: &WebflowToken,
+) -> Result<(), DisconnectError> {
+    let told = end(shared, token, true).await?;
+    tracing::info!(subject = ?token.subject(), grant = %token.grant_id(), "disconnected");
+    if told { Ok(()) } else { Err(DisconnectError::Webflow) }
+}
+
+/// Whether Webflow was told, where it had to be.
+async fn end(
+    shared: &Arc<Shared>,
+    token: &WebflowToken,
+    revoke: bool,
+) -> Result<bool, DisconnectError> {
+    let told = !revoke || revoke_now_or_later(shared, token).await;
+    if shared.vault.remove(token).await? {
+        shared.hooks.revoked(token);
+    }
+    Ok(told)
 }
 
 async fn revoke_now_or_later(shared: &Arc<Shared>, token: &WebflowToken) -> bool {

@@ -6,7 +6,7 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
 use crate::layer::Guard;
-use crate::{WebflowToken, WebflowTokenRejection};
+use crate::{WebflowGrants, WebflowToken, WebflowTokenRejection};
 
 impl<S: Sync> FromRequestParts<S> for WebflowToken {
     type Rejection = WebflowTokenRejection;
@@ -26,6 +26,17 @@ impl<S: Sync> OptionalFromRequestParts<S> for WebflowToken {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
         extract(parts)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for WebflowGrants {
+    type Rejection = WebflowTokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        if let Some(grants) = parts.extensions.get::<Self>() {
+            return Ok(grants.clone());
+        }
+        Ok(Self(extract(parts)?.into_iter().collect()))
     }
 }
 

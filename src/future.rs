@@ -112,9 +112,10 @@ where
                     let (parts, verdict) = ready!(verdict.as_mut().poll(cx));
                     match (verdict, waiting.take()) {
                         (Verdict::Answer(answer), _) => State::Answered { answer: Some(answer) },
-                        (Verdict::Forward(token), Some((mut service, body, guard))) => {
-                            let recovery = Recovery::prepare(&guard, &parts, token.is_some());
-                            let request = admission::forward(&guard, parts, token, body);
+                        (Verdict::Forward(admitted), Some((mut service, body, guard))) => {
+                            let recovery =
+                                Recovery::prepare(&guard, &parts, admitted.token.is_some());
+                            let request = admission::forward(&guard, parts, admitted, body);
                             State::Forwarding { future: service.call(request), recovery }
                         }
                         // Polled after it was ready, which no future has to bear.

@@ -3,10 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::disconnect::{DisconnectError, disconnect};
+use crate::api::{ApiError, AuthorizedUser};
+use crate::disconnect::{DisconnectError, disconnect, disconnect_one};
 use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::{Subject, WebflowToken};
+
+/// Why an ID token could not be resolved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// No stored grant covers the site: its users have not connected Webflow.
+    #[error("no grant covers the site")]
+    NoGrant,
+    /// The store could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Webflow refused the ID token, or could not be asked.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
 
 /// The way to stored tokens outside a request.
 ///
@@ -56,6 +72,28 @@ impl WebflowAuthHandle {
         self.shared.vault.by_site(site_id).await
     }
 
+    /// Whose ID token this is: a Designer Extension gets one from `webflow.getIdToken()` (valid 15
+    /// minutes), sends it to its backend together with the site's id, and the backend asks Webflow
+    /// by the site's own grant. `site_id` must be one that the grant covers.
+    ///
+    /// # Errors
+    /// [`ResolveError`].
+    ///
+    /// # Security
+    /// Take the site's id from the request, and the user from the answer: an ID token of another
+    /// site's user is refused by Webflow.
+    pub async fn resolve_id_token(
+        &self,
+        site_id: &str,
+        id_token: &str,
+    ) -> Result<AuthorizedUser, ResolveError> {
+        let tokens = self.tokens_for_site(site_id).await?;
+        let token = tokens.iter().find(|token| !token.is_dead()).ok_or(ResolveError::NoGrant)?;
+        let body = serde_json::json!({ "idToken": id_token });
+        let answer = token.api().post("/beta/token/resolve").json(&body).send().await?;
+        Ok(answer.json().await?)
+    }
+
     /// Every token that covers the workspace, newest first.
     ///
     /// # Errors
@@ -74,6 +112,14 @@ impl WebflowAuthHandle {
     /// the grants are gone here but Webflow could not be told.
     pub async fn revoke(&self, subject: &Subject) -> Result<usize, DisconnectError> {
         disconnect(&self.shared, subject, true).await
+    }
+
+    /// Revokes one grant at Webflow and removes it; the subject's others stay.
+    ///
+    /// # Errors
+    /// As for [`revoke`](Self::revoke).
+    pub async fn revoke_grant(&self, grant: &WebflowToken) -> Result<(), DisconnectError> {
+        disconnect_one(&self.shared, grant).await
     }
 
     /// Removes every grant whose token was obtained longer ago than `age`, without telling

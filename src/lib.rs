@@ -15,7 +15,9 @@ mod endpoints_service;
 mod extract;
 mod flow;
 mod future;
+mod grants;
 mod handle;
+mod hooks;
 #[cfg(feature = "axum")]
 mod into_response;
 mod keyring;
@@ -24,6 +26,7 @@ mod pages;
 mod problem;
 mod query;
 mod random;
+mod refresh;
 #[cfg(feature = "axum")]
 mod rejection;
 mod scope;
@@ -43,7 +46,9 @@ pub use config::{ConfigError, ConfigProblem, WebflowAuthBuilder};
 pub use disconnect::DisconnectError;
 pub use endpoints_service::{EndpointsFuture, EndpointsService};
 pub use future::ResponseFuture;
-pub use handle::WebflowAuthHandle;
+pub use grants::GrantPolicy;
+pub use handle::{ResolveError, WebflowAuthHandle};
+pub use hooks::{AuthFailure, Authorized};
 pub use keyring::Keyring;
 pub use layer::WebflowAuthLayer;
 #[cfg(feature = "axum")]
@@ -51,5 +56,5 @@ pub use rejection::{WebflowTokenRejection, WebflowTokenRejectionReason};
 pub use scope::{Scope, Scopes};
 pub use service::WebflowAuth;
 pub use subject::{InvalidSubject, Subject};
-pub use token::{Reauthorize, WebflowToken};
+pub use token::{Reauthorize, WebflowGrants, WebflowToken};
 pub use webflow::Endpoints;

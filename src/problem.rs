@@ -120,7 +120,7 @@ pub(crate) fn answer(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 }
 
 /// Keeps an answer out of caches, its address out of `Referer`, and its type as declared.
-fn guard(headers: &mut HeaderMap) {
+pub(crate) fn guard(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -68,9 +68,9 @@ where
         }
         match admission::first(&self.guard, &parts) {
             First::Decided(Verdict::Answer(answer)) => ResponseFuture::answered(answer),
-            First::Decided(Verdict::Forward(token)) => {
-                let recovery = Recovery::prepare(&self.guard, &parts, token.is_some());
-                let request = admission::forward(&self.guard, parts, token, body);
+            First::Decided(Verdict::Forward(admitted)) => {
+                let recovery = Recovery::prepare(&self.guard, &parts, admitted.token.is_some());
+                let request = admission::forward(&self.guard, parts, admitted, body);
                 ResponseFuture::forwarding(self.inner.call(request), recovery)
             }
             First::LookUp(subject) => {

@@ -15,6 +15,9 @@ use crate::cookie::session::Session;
 use crate::cookie::{self, CookiePolicy};
 use crate::flow::in_flight::InFlight;
 use crate::flow::return_to;
+use crate::grants::Selection;
+use crate::hooks::Hooks;
+use crate::problem::{Answer, Problem};
 use crate::vault::Vault;
 use crate::webflow::WebflowClient;
 use crate::{Clock, Keyring, Scopes, Subject};
@@ -39,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) session_lifetime: Duration,
     pub(crate) introspect: bool,
     pub(crate) in_flight: InFlight,
+    pub(crate) selection: Selection,
+    pub(crate) hooks: Hooks,
 }
 
 /// Where the crate's own endpoints are.
@@ -156,6 +161,11 @@ impl Shared {
         let end = path.find(['?', '#']).unwrap_or(path.len());
         let own = path.get(..end).is_some_and(|path| self.paths.endpoint(path).is_some());
         if own { "/".to_owned() } else { path }
+    }
+
+    /// The answer to a failure: as a page or as `problem+json`, unless the application has its own.
+    pub(crate) fn fail(&self, problem: &Problem, html: bool) -> Answer {
+        self.hooks.answer(problem, html)
     }
 
     /// What stands in a flow cookie for the application's user.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use secrecy::SecretString;
 
 use crate::api::{ApiClient, WebflowApi};
-use crate::store::{TokenKey, TokenVersion};
+use crate::store::{GrantId, TokenKey, TokenVersion};
 use crate::{Scopes, Subject};
 
 /// An access token for Webflow's Data API, with what is known of its grant.
@@ -37,6 +37,8 @@ pub(crate) struct Grant {
     pub(crate) details: GrantDetails,
     /// Set when Webflow answered 401: from then on nobody is given this token.
     pub(crate) dead: AtomicBool,
+    /// Set when what is known of the grant may be out of date; see `vault::refresh`.
+    pub(crate) outdated: AtomicBool,
     pub(crate) client: Arc<ApiClient>,
 }
 
@@ -50,6 +52,8 @@ pub(crate) struct GrantDetails {
     pub(crate) coverage: Option<Coverage>,
     /// Ids of the flows that led here, newest last: a repeated callback is known by them.
     pub(crate) flows: Vec<String>,
+    /// What the flow asked for: what is lacking of it was refused, and not forgotten.
+    pub(crate) asked: Scopes,
     /// Whether it was asked for because the token before it had died.
     pub(crate) renewed: bool,
 }
@@ -102,6 +106,11 @@ impl WebflowToken {
         self.0.details.coverage.as_ref().map_or(&[], |coverage| &coverage.workspaces)
     }
 
+    /// The name of this grant among its subject's; tells several apart.
+    pub fn grant_id(&self) -> &GrantId {
+        self.0.key.grant()
+    }
+
     /// The id of the authorization at Webflow, if introspection told it.
     pub fn authorization_id(&self) -> Option<&str> {
         self.0.details.coverage.as_ref()?.authorization_id.as_deref()
@@ -139,6 +148,16 @@ impl WebflowToken {
         self.0.dead.store(true, Ordering::Relaxed);
     }
 
+    /// Lets the next request ask Webflow again what the grant covers.
+    pub(crate) fn mark_outdated(&self) {
+        self.0.outdated.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether Webflow should be asked; true to one caller only.
+    pub(crate) fn take_outdated(&self) -> bool {
+        self.0.outdated.load(Ordering::Relaxed) && self.0.outdated.swap(false, Ordering::Relaxed)
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.0.dead.load(Ordering::Relaxed)
     }
@@ -171,3 +190,36 @@ impl fmt::Debug for WebflowToken {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Reauthorize(pub(crate) WebflowToken);
+
+/// Every grant of the request's subject, newest first.
+///
+/// As an argument of a handler it is there behind every layer, and empty where
+/// [`optional`](crate::WebflowAuthLayer::optional) let a request in that has none. With
+/// [`GrantPolicy::Single`](crate::GrantPolicy::Single) there is one at most.
+///
+/// ```no_run
+/// use tower_webflow_auth::WebflowGrants;
+///
+/// async fn workspaces(grants: WebflowGrants) -> String {
+///     grants.iter().flat_map(|grant| grant.workspaces()).cloned().collect::<Vec<_>>().join(", ")
+/// }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct WebflowGrants(pub(crate) Arc<[WebflowToken]>);
+
+impl std::ops::Deref for WebflowGrants {
+    type Target = [WebflowToken];
+
+    fn deref(&self) -> &[WebflowToken] {
+        &self.0
+    }
+}
+
+impl<'a> IntoIterator for &'a WebflowGrants {
+    type Item = &'a WebflowToken;
+    type IntoIter = std::slice::Iter<'a, WebflowToken>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}

@@ -4,7 +4,7 @@
 //! truncated or put together from two writes open no more. Such a row counts as no token and is
 //! logged by a digest of its subject.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::api::ApiClient;
 use crate::cache::{Cache, Tokens};
+use crate::grants::GrantPolicy;
 use crate::keyring::Purpose;
 use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::token::{Coverage, Grant, GrantDetails};
@@ -29,6 +30,8 @@ pub(crate) struct Vault {
     /// The time for one operation of the store.
     pub(crate) budget: Duration,
     pub(crate) cache: Arc<Cache>,
+    pub(crate) grants: GrantPolicy,
+    pub(crate) last_version: AtomicI64,
     /// The task that hears of other instances' changes; it ends with the vault.
     pub(crate) watcher: Watcher,
 }
@@ -58,6 +61,8 @@ struct Plain {
     coverage: Option<PlainCoverage>,
     #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
     flows: Vec<String>,
+    #[serde(rename = "q", default, skip_serializing_if = "String::is_empty")]
+    asked: String,
     #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
     renewed: bool,
 }
@@ -126,14 +131,50 @@ impl Vault {
         details: GrantDetails,
     ) -> Result<WebflowToken, StoreError> {
         key.subject().validate()?;
-        let version =
-            TokenVersion::at(self.clock.unix_millis(), u32::from_be_bytes(random::bytes()));
+        let version = self.next_version();
         let row = self.seal(&key, version, &details)?;
         let write = async {
             self.within(self.store.save(&row)).await?;
             Ok(self.token(key.clone(), version, details))
         };
-        self.cache.write_through(key.subject(), self.clock.unix_millis(), write).await
+        if self.grants == GrantPolicy::Single {
+            let now = self.clock.unix_millis();
+            return self.cache.write_through(key.subject(), now, write).await;
+        }
+        let written = write.await;
+        self.cache.forget(key.subject());
+        written
+    }
+
+    /// A version greater than any that this process has given, also within a millisecond and when
+    /// the clock was set back.
+    fn next_version(&self) -> TokenVersion {
+        let drawn = TokenVersion::at(self.clock.unix_millis(), u32::from_be_bytes(random::bytes()));
+        let after = |last: i64| drawn.as_i64().max(last.saturating_add(1));
+        let last = self
+            .last_version
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(after(last)))
+            .unwrap_or_else(|last| last);
+        TokenVersion::from_i64(after(last)).unwrap_or(drawn)
+    }
+
+    /// Writes what has been learned of a grant, under the version that it has: a removal that
+    /// names the version still finds it.
+    pub(crate) async fn update(
+        &self,
+        token: &WebflowToken,
+        details: GrantDetails,
+    ) -> Result<(), StoreError> {
+        let grant = token.grant();
+        let row = self.seal(&grant.key, grant.version, &details)?;
+        let still_there = |tokens: &Tokens| {
+            tokens.iter().any(|it| it.grant().version == grant.version && !it.is_dead())
+        };
+        if still_there(&self.load_anew(token.subject()).await?) {
+            self.within(self.store.save(&row)).await?;
+            self.cache.forget(token.subject());
+        }
+        Ok(())
     }
 
     /// Removes exactly this version of the grant. True if it was there.
@@ -210,7 +251,9 @@ impl Vault {
     }
 
     fn token(&self, key: TokenKey, version: TokenVersion, details: GrantDetails) -> WebflowToken {
+        let outdated = AtomicBool::new(details.coverage.is_none());
         WebflowToken::new(Grant {
+            outdated,
             key,
             version,
             details,
@@ -246,6 +289,7 @@ impl Plain {
                 workspaces: coverage.workspaces.clone(),
             }),
             flows: details.flows.clone(),
+            asked: details.asked.to_string(),
             renewed: details.renewed,
         }
     }
@@ -261,6 +305,7 @@ impl Plain {
                 workspaces: coverage.workspaces,
             }),
             flows: self.flows,
+            asked: Scopes::parse_lenient(&self.asked),
             renewed: self.renewed,
         }
     }

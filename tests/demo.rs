@@ -77,7 +77,8 @@ async fn a_session_outlives_a_restart_and_a_rolled_key_and_nothing_secret_is_lef
     assert_eq!(whoami.status, StatusCode::OK, "{}", whoami.text);
     assert_eq!(whoami.json()["scopes"], serde_json::json!(["sites:read", "cms:read"]));
     let refused = browser.fetch(Method::GET, &demo.url("/cms")).await.unwrap();
-    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "it needs cms:write");
+    assert!(refused.json()["login_url"].as_str().unwrap().contains("cms%3Awrite"));
     let printed = printed + &demo.stop();
 
     let exchange = fake.requests_to("/oauth/access_token")[0].json().unwrap();

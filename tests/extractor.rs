@@ -117,15 +117,6 @@ async fn debug_and_display_show_no_secret() {
 }
 
 #[tokio::test]
-async fn o7_a_route_that_needs_more_scopes_names_the_missing_one() {
-    let app = App::start().await;
-    let mut browser = app.connected().await;
-    let page = browser.fetch(Method::GET, &app.url("/cms")).await.unwrap();
-    assert_eq!(page.status, StatusCode::FORBIDDEN);
-    assert_eq!(page.json()["missing_scopes"], "cms:write");
-}
-
-#[tokio::test]
 async fn errors_of_calls_become_answers() {
     let app = App::start().await;
     let mut browser = app.connected().await;

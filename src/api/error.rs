@@ -119,13 +119,18 @@ impl ApiError {
         let status = answer.status();
         let retry_after = retry_after(answer.headers());
         // A body that cannot be read says less; the status already decides what went wrong.
-        let body = answer.json().await.unwrap_or_default();
+        let body: WebflowErrorBody = answer.json().await.unwrap_or_default();
         match status {
             StatusCode::UNAUTHORIZED => {
                 token.mark_dead();
                 Self::Unauthorized { token: token.clone(), body }
             }
-            StatusCode::FORBIDDEN => Self::Forbidden { body },
+            StatusCode::FORBIDDEN => {
+                if body.code == "missing_scopes" {
+                    token.mark_outdated();
+                }
+                Self::Forbidden { body }
+            }
             StatusCode::TOO_MANY_REQUESTS => Self::RateLimited { retry_after, body },
             status => Self::Status { status, body },
         }

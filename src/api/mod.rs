@@ -11,8 +11,10 @@
 //! ```
 
 mod error;
+mod list;
 mod request;
 mod response;
+mod typed;
 
 use std::fmt;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use http::Method;
 pub use error::{ApiError, WebflowErrorBody};
 pub use request::ApiRequest;
 pub use response::{ApiResponse, RateLimit};
+pub use typed::{AuthorizedUser, SiteInfo, TokenInfo};
 
 use crate::{Endpoints, WebflowToken};
 
@@ -44,6 +47,10 @@ pub struct WebflowApi {
 impl WebflowApi {
     pub(crate) const fn new(token: WebflowToken) -> Self {
         Self { token }
+    }
+
+    pub(crate) const fn token(&self) -> &WebflowToken {
+        &self.token
     }
 
     /// A `GET` of `path`.

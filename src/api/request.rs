@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{ApiError, ApiResponse};
 use crate::WebflowToken;
@@ -20,6 +20,7 @@ pub struct ApiRequest {
     token: WebflowToken,
     method: Method,
     budget: Duration,
+    attempts: u32,
     inner: Result<reqwest::RequestBuilder, ApiError>,
 }
 
@@ -42,7 +43,7 @@ impl ApiRequest {
                 "the path must start with one slash, for example /v2/sites".into(),
             ))
         };
-        Self { token, method, budget, inner }
+        Self { token, method, budget, attempts: ATTEMPTS, inner }
     }
 
     fn map(
@@ -75,6 +76,14 @@ impl ApiRequest {
         self
     }
 
+    /// Tries once only. Otherwise a call that can be repeated (`GET`, `HEAD`, `PUT`, `DELETE`) is
+    /// made up to three times within its time: when no connection came about, and when Webflow
+    /// asks to wait (429) for no longer than is left.
+    pub const fn no_retry(mut self) -> Self {
+        self.attempts = 1;
+        self
+    }
+
     /// Sends the call and takes the head of the answer.
     ///
     /// # Errors
@@ -84,16 +93,53 @@ impl ApiRequest {
     pub async fn send(self) -> Result<ApiResponse, ApiError> {
         let request = self.inner?;
         let deadline = Instant::now() + self.budget;
-        let response = match timeout_at(deadline, request.send()).await {
-            Err(_) => return Err(ApiError::Timeout),
-            Ok(Err(error)) => return Err(ApiError::from_transport(error)),
-            Ok(Ok(response)) => ApiResponse::new(response, deadline),
-        };
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(ApiError::from_answer(response, &self.token).await)
+        let repeatable = self.method.is_idempotent() && self.attempts > 1;
+        let mut left = if repeatable { self.attempts } else { 1 };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            left -= 1;
+            // A body that is a stream cannot be sent twice.
+            let again = if left > 0 { request.try_clone() } else { None };
+            let Some(attempt) = again else {
+                return send_once(request, deadline, &self.token).await;
+            };
+            let error = match send_once(attempt, deadline, &self.token).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            let wait = match &error {
+                ApiError::RateLimited { retry_after: Some(wait), .. } => *wait,
+                ApiError::Unreachable(cause) if cause.is_connect() => pause,
+                _ => return Err(error),
+            };
+            if Instant::now() + wait >= deadline {
+                return Err(error);
+            }
+            sleep(wait).await;
+            pause *= 2;
         }
+    }
+}
+
+/// Before the second attempt at a connection; then twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+const ATTEMPTS: u32 = 3;
+
+async fn send_once(
+    request: reqwest::RequestBuilder,
+    deadline: Instant,
+    token: &WebflowToken,
+) -> Result<ApiResponse, ApiError> {
+    let response = match timeout_at(deadline, request.send()).await {
+        Err(_) => return Err(ApiError::Timeout),
+        Ok(Err(error)) => return Err(ApiError::from_transport(error)),
+        Ok(Ok(response)) => ApiResponse::new(response, deadline),
+    };
+    if response.status().is_success() {
+        Ok(response)
+    } else {
+        Err(ApiError::from_answer(response, token).await)
     }
 }
 

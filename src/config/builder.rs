@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -13,11 +14,15 @@ use crate::api::ApiClient;
 use crate::cache::Cache;
 use crate::cookie::CookiePolicy;
 use crate::flow::in_flight::InFlight;
+use crate::grants::{GrantPolicy, Selection};
+use crate::hooks::{AuthFailure, Authorized, Hooks};
 use crate::shared::{Paths, Shared, SubjectSource};
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
 use crate::vault::{Vault, Watcher};
 use crate::webflow::WebflowClient;
-use crate::{CacheConfig, Clock, Endpoints, Keyring, Scope, Scopes, Subject, WebflowAuthLayer};
+use crate::{
+    CacheConfig, Clock, Endpoints, Keyring, Scope, Scopes, Subject, WebflowAuthLayer, WebflowToken,
+};
 
 const FLOW_LIFETIME: Duration = Duration::from_secs(15 * 60);
 const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -48,6 +53,9 @@ pub struct WebflowAuthBuilder {
     store_timeout: Duration,
     introspect: bool,
     cache: CacheConfig,
+    grants: GrantPolicy,
+    selection: Selection,
+    hooks: Hooks,
     clock: Clock,
     /// What was found wrong while reading text out of the environment.
     problems: Vec<ConfigProblem>,
@@ -73,6 +81,9 @@ impl WebflowAuthBuilder {
             store_timeout: STORE_TIMEOUT,
             introspect: true,
             cache: CacheConfig::new(),
+            grants: GrantPolicy::Single,
+            selection: Selection::default(),
+            hooks: Hooks::default(),
             clock: Clock::system(),
             problems: Vec::new(),
         }
@@ -130,7 +141,7 @@ impl WebflowAuthBuilder {
     /// there. `None` means that nobody is signed in to the application: the answer is 401.
     ///
     /// ```
-    /// # use tower_webflow_auth::{Subject, WebflowAuthLayer};
+    /// # use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken};
     /// #[derive(Clone)]
     /// struct User { id: u64 }
     ///
@@ -186,6 +197,71 @@ impl WebflowAuthBuilder {
     /// true. A look-up that fails does not fail the flow.
     pub const fn introspect(mut self, introspect: bool) -> Self {
         self.introspect = introspect;
+        self
+    }
+
+    /// Whether a new grant replaces the former one; default [`GrantPolicy::Single`].
+    pub const fn grants(mut self, policy: GrantPolicy) -> Self {
+        self.grants = policy;
+        self
+    }
+
+    /// Which of several grants a request gets; default is the newest. The grants come newest
+    /// first; `None` is answered as if there were none.
+    ///
+    /// ```
+    /// # use tower_webflow_auth::WebflowAuthLayer;
+    /// let builder = WebflowAuthLayer::builder().select_grant(|parts, grants| {
+    ///     let wanted = parts.headers.get("x-workspace")?.to_str().ok()?;
+    ///     grants.iter().find(|grant| grant.workspaces().iter().any(|it| it == wanted)).cloned()
+    /// });
+    /// ```
+    pub fn select_grant(
+        mut self,
+        select: impl Fn(&Parts, &[WebflowToken]) -> Option<WebflowToken> + Send + Sync + 'static,
+    ) -> Self {
+        self.selection = Selection(Some(Arc::new(select)));
+        self
+    }
+
+    /// Called after a grant was stored, before the browser goes on: for provisioning.
+    ///
+    /// Runs within the callback; hand longer work to a task of its own. A panic is logged and
+    /// changes nothing.
+    ///
+    /// ```
+    /// # use tower_webflow_auth::WebflowAuthLayer;
+    /// let builder = WebflowAuthLayer::builder().on_authorized(|authorized| {
+    ///     println!("{:?} (first: {})", authorized.token(), authorized.is_first());
+    /// });
+    /// ```
+    pub fn on_authorized(mut self, hook: impl Fn(&Authorized) + Send + Sync + 'static) -> Self {
+        self.hooks.authorized = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called with every refusal and failure that the crate is about to answer at its own paths;
+    /// a response from it replaces the crate's own page.
+    ///
+    /// ```
+    /// # use tower_webflow_auth::WebflowAuthLayer;
+    /// let builder = WebflowAuthLayer::builder().on_error(|error| {
+    ///     eprintln!("{}: {}", error.kind(), error.detail());
+    ///     None
+    /// });
+    /// ```
+    pub fn on_error(
+        mut self,
+        hook: impl Fn(&AuthFailure) -> Option<http::Response<bytes::Bytes>> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.error = Some(Arc::new(hook));
+        self
+    }
+
+    /// Called with each grant that was removed: by logout, by revocation, or because Webflow
+    /// refused its token.
+    pub fn on_revoked(mut self, hook: impl Fn(&WebflowToken) + Send + Sync + 'static) -> Self {
+        self.hooks.revoked = Some(Arc::new(hook));
         self
     }
 
@@ -271,6 +347,8 @@ impl WebflowAuthBuilder {
                 budget: self.store_timeout,
                 cache: Arc::new(Cache::new(&self.cache)),
                 watcher: Watcher::default(),
+                grants: self.grants,
+                last_version: AtomicI64::new(0),
             },
             webflow: Arc::new(WebflowClient {
                 http,
@@ -295,6 +373,8 @@ impl WebflowAuthBuilder {
             session_lifetime: self.session_lifetime,
             introspect: self.introspect,
             in_flight: InFlight::default(),
+            selection: self.selection,
+            hooks: self.hooks,
         }))
     }
 }

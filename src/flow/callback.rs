@@ -47,7 +47,8 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
         return no_prefetch(parts);
     }
     let html = caller::accepts_html(&parts.headers);
-    let again = |problem: Problem| problem.login_url(shared.login_url("/", None)).respond(html);
+    let again =
+        |problem: Problem| shared.fail(&problem.login_url(shared.login_url("/", None)), html);
     let query = original_uri(parts).query().unwrap_or_default();
     let Ok(parameters) = Parameters::read(query) else {
         return again(malformed());
@@ -63,7 +64,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     };
     let who = shared.who(parts);
     match who {
-        Who::Failed => return failure::internal().respond(html),
+        Who::Failed => return shared.fail(&failure::internal(), html),
         Who::Stranger => return challenge::not_signed_in(parts),
         Who::Known(_) | Who::Nobody => {}
     }
@@ -111,7 +112,7 @@ async fn arrived(
         Err(failure) => {
             let again = shared.login_url(&flow.return_to, None);
             let html = caller::accepts_html(&parts.headers);
-            let mut answer = failure.problem().login_url(again).respond(html);
+            let mut answer = shared.fail(&failure.problem().login_url(again), html);
             if failure == Failure::InvalidGrant {
                 set_cookies(&mut answer, forget(shared, &flow));
             }
@@ -133,13 +134,13 @@ fn installed(shared: &Shared, parts: &Parts) -> Answer {
         Who::Known(subject) => Some(subject),
         Who::Nobody => None,
         Who::Stranger => return challenge::not_signed_in(parts),
-        Who::Failed => return failure::internal().respond(html),
+        Who::Failed => return shared.fail(&failure::internal(), html),
     };
     let now = shared.clock.unix_secs();
     let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
     if flows.open(shared.flow_lifetime, now).any(|flow| flow.kind == FlowKind::Install) {
         tracing::warn!(reason = "without state, twice", "callback refused");
-        return not_ours().login_url(shared.login_url("/", None)).respond(html);
+        return shared.fail(&not_ours().login_url(shared.login_url("/", None)), html);
     }
     if caller::is_surely_no_navigation(&parts.headers) {
         return challenge::script(shared, parts, "/", None);
@@ -164,14 +165,14 @@ fn refused(shared: &Shared, parts: &Parts, error: &str, state: Option<&str>) -> 
         Some(Ok(flow)) => Some(flow),
         Some(Err(FlowError::Unknown)) => {
             tracing::warn!(reason = "unknown state", "callback refused");
-            return not_ours().login_url(shared.login_url("/", None)).respond(html);
+            return shared.fail(&not_ours().login_url(shared.login_url("/", None)), html);
         }
     };
     let code = known_error(error);
     tracing::info!(flow = flow.as_ref().map(Flow::id), error = code, "authorization refused");
     let return_to = flow.as_ref().map_or("/", |flow| flow.return_to.as_str());
     let problem = refusal(code).login_url(shared.login_url(return_to, None));
-    let mut answer = problem.respond(html);
+    let mut answer = shared.fail(&problem, html);
     if let Some(flow) = flow {
         set_cookies(&mut answer, forget(shared, &flow));
     }
@@ -192,12 +193,12 @@ async fn unknown(shared: &Shared, parts: &Parts, who: &Who, state: &str) -> Answ
                 }
             }
             Err(error) => {
-                return failure::of_store(&error).respond(html);
+                return shared.fail(&failure::of_store(&error), html);
             }
         }
     }
     tracing::warn!(reason = "unknown state", "callback refused");
-    not_ours().login_url(shared.login_url("/", None)).respond(html)
+    shared.fail(&not_ours().login_url(shared.login_url("/", None)), html)
 }
 
 fn find(shared: &Shared, parts: &Parts, state: &str) -> Result<Flow, FlowError> {

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use super::failure::Failure;
 use crate::cache::Tokens;
 use crate::cookie::flow::{Flow, FlowKind};
+use crate::grants::GrantPolicy;
 use crate::shared::Shared;
 use crate::store::{GrantId, StoreError, TokenKey};
 use crate::token::{Coverage, GrantDetails};
@@ -76,8 +77,9 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
     let looked_up = introspect(&shared, &issued).await;
     let details =
         details(&shared, &arrival.flow, issued, looked_up, present.iter().chain(previous.iter()));
-    let key = TokenKey::new(arrival.subject.clone(), GrantId::default());
-    let token = match save(&shared, &key, &details).await {
+    let first = present.is_empty() && previous.is_empty();
+    let stored = store(&shared, &arrival, &previous, &details).await;
+    let token = match stored {
         Ok(token) => token,
         Err(error) => {
             tracing::error!(
@@ -96,13 +98,53 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
         sites = token.sites().len(),
         "grant stored"
     );
-    for old in previous.iter() {
-        // A session that ends here is reachable by nobody once its cookie is replaced.
+    shared.hooks.authorized(&token, first);
+    // A session that ends here is reachable by nobody once its cookie is replaced; and a grant
+    // that the new one covers would only be in the way.
+    let several = shared.vault.grants == GrantPolicy::PerWorkspace;
+    let covered = present.iter().filter(|old| several && old.grant_id() != token.grant_id());
+    let covered = covered.filter(|old| covers(&token.grant().details, &old.grant().details));
+    for old in previous.iter().chain(covered) {
         if let Err(error) = shared.vault.remove(old).await {
-            tracing::warn!(error = &error as &dyn Error, "the former session's grant remains");
+            tracing::warn!(error = &error as &dyn Error, "a former grant remains");
         }
     }
     Ok(())
+}
+
+/// Writes the grant, after those of the former session that it does not cover: the new one stays
+/// the newest.
+async fn store(
+    shared: &Shared,
+    arrival: &Arrival,
+    previous: &Tokens,
+    details: &GrantDetails,
+) -> Result<WebflowToken, StoreError> {
+    if shared.vault.grants == GrantPolicy::Single {
+        let key = TokenKey::new(arrival.subject.clone(), GrantId::default());
+        return save(shared, &key, details).await;
+    }
+    for old in previous.iter().rev().filter(|old| !covers(details, &old.grant().details)) {
+        let key = TokenKey::new(arrival.subject.clone(), old.grant_id().clone());
+        save(shared, &key, &old.grant().details).await?;
+    }
+    let grant = grant_id(details, &arrival.flow.id());
+    save(shared, &TokenKey::new(arrival.subject.clone(), grant), details).await
+}
+
+/// The authorization's id at Webflow, or the flow's where introspection could not tell it.
+fn grant_id(details: &GrantDetails, flow: &str) -> GrantId {
+    let told = details.coverage.as_ref().and_then(|coverage| coverage.authorization_id.clone());
+    GrantId::new(told.unwrap_or_else(|| format!("flow-{flow}")))
+}
+
+/// Whether all that an old grant covered is covered by the new one.
+fn covers(new: &GrantDetails, old: &GrantDetails) -> bool {
+    let (Some(new), Some(old)) = (&new.coverage, &old.coverage) else { return false };
+    let within = |old: &[String], new: &[String]| old.iter().all(|id| new.contains(id));
+    let whole_workspace = new.sites.is_empty() && !new.workspaces.is_empty();
+    within(&old.workspaces, &new.workspaces)
+        && (whole_workspace || !old.sites.is_empty() && within(&old.sites, &new.sites))
 }
 
 async fn load(shared: &Shared, subject: &Subject) -> Result<Tokens, Failure> {
@@ -205,6 +247,7 @@ fn details<'a>(
             sites: found.sites,
             workspaces: found.workspaces,
         }),
+        asked: Scopes::parse_lenient(&flow.scopes),
         flows: flows.split_off(flows.len().saturating_sub(MAX_FLOWS)),
         renewed: flow.kind == FlowKind::Reauthorize,
     }

@@ -28,17 +28,17 @@ pub(crate) fn serve(shared: &Shared, parts: &Parts) -> Answer {
     }
     let query = original_uri(parts).query().unwrap_or_default();
     let (Ok(return_to), Ok(scope)) = (single(query, "return_to"), single(query, "scope")) else {
-        return malformed().respond(html);
+        return shared.fail(&malformed(), html);
     };
     let Some(scopes) = scopes(shared, scope.as_deref()) else {
-        return malformed().respond(html);
+        return shared.fail(&malformed(), html);
     };
     let return_to = shared.return_to(return_to.as_deref().unwrap_or("/"));
     let subject = match shared.who(parts) {
         Who::Known(subject) => Some(subject),
         Who::Nobody => None,
         Who::Stranger => return challenge::not_signed_in(parts),
-        Who::Failed => return failure::internal().respond(html),
+        Who::Failed => return shared.fail(&failure::internal(), html),
     };
     if caller::is_surely_no_navigation(&parts.headers) {
         return challenge::script(shared, parts, &return_to, None);

@@ -20,7 +20,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
         return method_not_allowed(parts, "POST");
     }
     if !is_same_origin(&parts.headers, &shared.origin) {
-        return cross_origin(&shared.origin).respond(page);
+        return shared.fail(&cross_origin(&shared.origin), page);
     }
     let query = original_uri(parts).query().unwrap_or_default();
     let revoke = single(query, "revoke").is_ok_and(|it| it.as_deref() == Some("true"));
@@ -28,13 +28,13 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     let outcome = match shared.who(parts) {
         Who::Known(subject) => disconnect(shared, &subject, revoke).await.map(|_| ()),
         Who::Nobody | Who::Stranger => Ok(()),
-        Who::Failed => return failure::internal().respond(page),
+        Who::Failed => return shared.fail(&failure::internal(), page),
     };
     let mut answer = match outcome {
         Err(DisconnectError::Store(error)) => {
-            return failure::of_store(&error).respond(page);
+            return shared.fail(&failure::of_store(&error), page);
         }
-        Err(DisconnectError::Webflow) => webflow_not_told().respond(page),
+        Err(DisconnectError::Webflow) => shared.fail(&webflow_not_told(), page),
         Ok(()) if page => see_other(&shared.return_to(return_to.as_deref().unwrap_or("/"))),
         Ok(()) => answer(StatusCode::NO_CONTENT, ""),
     };

@@ -45,7 +45,7 @@ pub(crate) fn begin(shared: &Shared, headers: &HeaderMap, start: Start<'_>) -> A
         Some((name.len() + value.len() + 1, cookie))
     });
     let Some((len, cookie)) = cookie else {
-        return failure::internal().respond(caller::accepts_html(headers));
+        return shared.fail(&failure::internal(), caller::accepts_html(headers));
     };
     let room = FlowCookies::read(headers, shared.cookies, &shared.keyring).make_room(
         shared.cookies,

@@ -1,0 +1,129 @@
+//! The calls that every application makes, with types.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::{ApiError, WebflowApi};
+use crate::Scopes;
+use crate::webflow::Introspection;
+
+/// What Webflow says of the token itself (Webflow Data API, Token, *Get Authorization Info*).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenInfo {
+    /// The id of the authorization.
+    pub authorization_id: Option<String>,
+    /// What the user allows at present.
+    pub scopes: Scopes,
+    /// The ids of the sites that it covers.
+    pub sites: Vec<String>,
+    /// The ids of the workspaces that it covers.
+    pub workspaces: Vec<String>,
+    /// Calls allowed per minute.
+    pub rate_limit: Option<u64>,
+}
+
+/// A user of Webflow (Webflow Data API, Token, *Get Authorization User Info*). What Webflow
+/// leaves out is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct AuthorizedUser {
+    /// The user's id.
+    #[serde(deserialize_with = "text")]
+    pub id: String,
+    /// The user's email address.
+    #[serde(deserialize_with = "text")]
+    pub email: String,
+    /// The first name.
+    #[serde(deserialize_with = "text")]
+    pub first_name: String,
+    /// The last name.
+    #[serde(deserialize_with = "text")]
+    pub last_name: String,
+}
+
+/// A site (Webflow Data API, Sites, *List Sites*). What Webflow leaves out is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SiteInfo {
+    /// The site's id.
+    #[serde(deserialize_with = "text")]
+    pub id: String,
+    /// The id of its workspace.
+    #[serde(deserialize_with = "text")]
+    pub workspace_id: String,
+    /// The name that its users gave it.
+    #[serde(deserialize_with = "text")]
+    pub display_name: String,
+    /// The name in its `webflow.io` address.
+    #[serde(deserialize_with = "text")]
+    pub short_name: String,
+    /// The address of a picture of it.
+    #[serde(deserialize_with = "text")]
+    pub preview_url: String,
+    /// Its time zone, as in `Europe/Berlin`.
+    #[serde(deserialize_with = "text")]
+    pub time_zone: String,
+    /// When it was last published, in RFC 3339; empty if never.
+    #[serde(deserialize_with = "text")]
+    pub last_published: String,
+}
+
+#[derive(Deserialize)]
+struct Sites {
+    #[serde(default)]
+    sites: Vec<SiteInfo>,
+}
+
+/// A text; `null` is empty.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+impl WebflowApi {
+    /// What Webflow says of this token; needs no scope.
+    ///
+    /// When the scopes are no longer those that are known here, the layer looks the grant up
+    /// again with the next request.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn introspect(&self) -> Result<TokenInfo, ApiError> {
+        let answer: Value = self.get("/v2/token/introspect").send().await?.json().await?;
+        let found = Introspection::from_answer(&answer);
+        let scopes = found.scopes.unwrap_or_default();
+        if scopes != *self.token().scopes() {
+            self.token().mark_outdated();
+        }
+        Ok(TokenInfo {
+            authorization_id: found.authorization_id,
+            scopes,
+            sites: found.sites,
+            workspaces: found.workspaces,
+            rate_limit: found.rate_limit,
+        })
+    }
+
+    /// The user who gave the grant; needs `authorized_user:read`.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn authorized_by(&self) -> Result<AuthorizedUser, ApiError> {
+        self.fetch("/v2/token/authorized_by").await
+    }
+
+    /// The sites that the grant covers; needs `sites:read`.
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn sites(&self) -> Result<Vec<SiteInfo>, ApiError> {
+        Ok(self.fetch::<Sites>("/v2/sites").await?.sites)
+    }
+
+    async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        self.get(path).send().await?.json().await
+    }
+}

@@ -1,0 +1,144 @@
+//! Tokens that die at Webflow.
+#![cfg(feature = "testing")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use support::App;
+use tower_webflow_auth::WebflowToken;
+use tower_webflow_auth::api::ApiError;
+
+#[tokio::test]
+async fn n8_twenty_parallel_401s_remove_one_version_once() {
+    let removed = Arc::new(AtomicUsize::new(0));
+    let app = App::with({
+        let removed = Arc::clone(&removed);
+        |builder| {
+            builder.on_revoked(move |_| {
+                removed.fetch_add(1, Ordering::SeqCst);
+            })
+        }
+    })
+    .await;
+    let browser = app.connected().await;
+    app.fake.revoke_everything();
+    let storm = (0..20).map(|_| {
+        let (mut browser, url) = (browser.clone(), app.url("/sites"));
+        async move { browser.fetch(Method::GET, &url).await.unwrap() }
+    });
+    for page in futures::future::join_all(storm).await {
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{}", page.text);
+        assert!(page.json()["login_url"].is_string());
+    }
+    assert_eq!(removed.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_late_401_does_not_take_the_newer_token_along() {
+    let app = App::start().await;
+    let mut first_tab = app.connected().await;
+    let mut second_tab = first_tab.clone();
+    app.fake.revoke_everything();
+    // The second tab has reauthorized while the first one's request was under way.
+    app.fake.fail_next(
+        tower_webflow_auth::testing::Endpoint::Sites,
+        tower_webflow_auth::testing::Fault::Delay(std::time::Duration::from_millis(300)),
+    );
+    let url = app.url("/sites");
+    let late = first_tab.fetch(Method::GET, &url);
+    let renewed = async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        app.connect(&mut second_tab, "/sites").await
+    };
+    let (late, renewed) = tokio::join!(late, renewed);
+    assert_eq!(renewed.status, StatusCode::OK);
+    assert!(late.unwrap().status.is_client_error() || app.fake.live_tokens() == 1);
+    assert_eq!(second_tab.visit(&app.url("/sites")).await.unwrap().status, StatusCode::OK);
+    assert_eq!(app.fake.issued_tokens(), 2);
+}
+
+#[tokio::test]
+async fn with_own_users_a_retry_finds_the_token_that_was_renewed_meanwhile() {
+    let app =
+        App::with(|builder| builder.subject(|_| Some(tower_webflow_auth::Subject::user("ada"))))
+            .await;
+    let mut tab = app.connected().await;
+    app.fake.revoke_everything();
+    app.fake.fail_next(
+        tower_webflow_auth::testing::Endpoint::Sites,
+        tower_webflow_auth::testing::Fault::Delay(std::time::Duration::from_millis(300)),
+    );
+    let mut other = tab.clone();
+    let url = app.url("/sites");
+    let (late, renewed) = tokio::join!(tab.step(&url), async {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        app.connect(&mut other, "/auth/webflow/login").await
+    });
+    assert_eq!(renewed.path(), "/");
+    let late = late.unwrap();
+    assert_eq!((late.status, late.location().unwrap().path()), (StatusCode::SEE_OTHER, "/sites"));
+    assert_eq!(tab.visit(&url).await.unwrap().status, StatusCode::OK, "no second consent");
+    assert_eq!(app.fake.issued_tokens(), 2);
+}
+
+/// An application's own error type, which hands the crate's error on.
+struct AppError(ApiError);
+
+impl IntoResponse for AppError {
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
+}
+
+#[tokio::test]
+async fn an_error_type_of_ones_own_recovers_too_by_handing_the_error_on() {
+    async fn handler(token: WebflowToken) -> Result<String, AppError> {
+        token.api().get("/v2/sites").send().await.map_err(AppError)?.text().await.map_err(AppError)
+    }
+    async fn by_hand(token: WebflowToken) -> Response {
+        token.reauthorize().into_response()
+    }
+    let app = App::with_router(
+        |builder| builder,
+        |auth| {
+            Router::new()
+                .route("/sites", get(handler))
+                .route("/by-hand", get(by_hand))
+                .layer(auth.clone())
+        },
+    )
+    .await;
+    let mut browser = app.connected().await;
+    app.fake.revoke_everything();
+    assert_eq!(app.connect(&mut browser, "/sites").await.status, StatusCode::OK);
+    app.clock.advance(std::time::Duration::from_secs(60));
+    let challenge = browser.step(&app.url("/by-hand")).await.unwrap();
+    assert_eq!(challenge.status, StatusCode::SEE_OTHER);
+    assert_eq!(challenge.location().unwrap().path(), "/oauth/authorize");
+}
+
+#[tokio::test]
+async fn a_dead_token_that_a_handler_kept_to_itself_is_forgotten_by_the_next_request() {
+    let app = App::with_router(
+        |builder| builder,
+        |auth| {
+            let swallow = |token: WebflowToken| async move {
+                token.api().get("/v2/sites").send().await.map_or("failed", |_| "fine")
+            };
+            Router::new().route("/x", get(swallow)).layer(auth.clone())
+        },
+    )
+    .await;
+    let mut browser = tower_webflow_auth::testing::TestBrowser::new();
+    assert_eq!(app.connect(&mut browser, "/x").await.text, "fine");
+    app.fake.revoke_everything();
+    assert_eq!(browser.visit(&app.url("/x")).await.unwrap().text, "failed");
+    assert_eq!(app.connect(&mut browser, "/x").await.text, "fine");
+}
