@@ -9,7 +9,7 @@ use crate::cookie::flow::FlowKind;
 use crate::flow::start::{Start, begin};
 use crate::problem::{Answer, Problem};
 use crate::shared::{Shared, original_uri};
-use crate::{Scopes, Subject};
+use crate::{Scopes, Subject, observe};
 
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 
@@ -23,6 +23,7 @@ pub(crate) fn challenge(
 ) -> Answer {
     let more = (kind == FlowKind::StepUp).then_some(scopes);
     if Caller::of(&parts.method, &parts.headers) == Caller::Navigation {
+        observe::challenged("redirect");
         let return_to = shared.return_to(&path_of(original_uri(parts)));
         begin(shared, &parts.headers, Start { kind, scopes, return_to, subject })
     } else {
@@ -38,6 +39,7 @@ pub(crate) fn script(
     return_to: &str,
     scopes: Option<&Scopes>,
 ) -> Answer {
+    observe::challenged("401");
     let login_url = shared.login_url(return_to, scopes);
     let mut answer = login_required(&login_url).respond(false);
     if caller::is_htmx(&parts.headers)

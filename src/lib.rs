@@ -22,6 +22,7 @@ mod hooks;
 mod into_response;
 mod keyring;
 mod layer;
+mod observe;
 mod pages;
 mod problem;
 mod query;

@@ -20,7 +20,7 @@ use crate::hooks::Hooks;
 use crate::problem::{Answer, Problem};
 use crate::vault::Vault;
 use crate::webflow::WebflowClient;
-use crate::{Clock, Keyring, Scopes, Subject};
+use crate::{Clock, Keyring, Scopes, Subject, observe};
 
 /// Everything but letters, digits and `-._~` (RFC 3986 section 2.3).
 pub(crate) const COMPONENT: &AsciiSet =
@@ -163,8 +163,9 @@ impl Shared {
         if own { "/".to_owned() } else { path }
     }
 
-    /// The answer to a failure: as a page or as `problem+json`, unless the application has its own.
+    /// The answer to a refusal or failure: as a page or as `problem+json`, unless the application has its own.
     pub(crate) fn fail(&self, problem: &Problem, html: bool) -> Answer {
+        observe::flow_failed(problem.slug);
         self.hooks.answer(problem, html)
     }
 

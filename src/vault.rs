@@ -20,7 +20,7 @@ use crate::grants::GrantPolicy;
 use crate::keyring::Purpose;
 use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::token::{Coverage, Grant, GrantDetails};
-use crate::{Clock, Keyring, Scopes, Subject, WebflowToken, random};
+use crate::{Clock, Keyring, Scopes, Subject, WebflowToken, observe, random};
 
 pub(crate) struct Vault {
     pub(crate) store: Arc<dyn ErasedStore>,
@@ -88,7 +88,9 @@ impl Vault {
 
     /// The same without waiting, when it is known.
     pub(crate) fn known(&self, subject: &Subject) -> Option<Tokens> {
-        self.cache.fresh(subject, self.clock.unix_millis())
+        let known = self.cache.fresh(subject, self.clock.unix_millis());
+        observe::cache(if known.is_some() { "hit" } else { "miss" });
+        known
     }
 
     /// The same past the cache, for what must not be a moment old.
@@ -98,7 +100,10 @@ impl Vault {
     }
 
     async fn read(&self, subject: &Subject) -> Result<Tokens, StoreError> {
-        let rows = self.within(self.store.load(subject)).await?;
+        let timer = observe::Timer::start();
+        let rows = self.within(self.store.load(subject)).await;
+        timer.store("load");
+        let rows = rows?;
         Ok(self.open_all(&rows, |row| row.key().subject() == subject).into())
     }
 
@@ -134,7 +139,10 @@ impl Vault {
         let version = self.next_version();
         let row = self.seal(&key, version, &details)?;
         let write = async {
-            self.within(self.store.save(&row)).await?;
+            let timer = observe::Timer::start();
+            let saved = self.within(self.store.save(&row)).await;
+            timer.store("save");
+            saved?;
             Ok(self.token(key.clone(), version, details))
         };
         if self.grants == GrantPolicy::Single {
@@ -181,7 +189,9 @@ impl Vault {
     pub(crate) async fn remove(&self, token: &WebflowToken) -> Result<bool, StoreError> {
         let grant = token.grant();
         token.mark_dead();
+        let timer = observe::Timer::start();
         let removed = self.within(self.store.remove(&grant.key, grant.version)).await;
+        timer.store("remove");
         // Also when the store fails: better to read once more than to serve what should be gone.
         self.cache.forget(grant.key.subject());
         removed

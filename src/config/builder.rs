@@ -53,6 +53,7 @@ pub struct WebflowAuthBuilder {
     store_timeout: Duration,
     introspect: bool,
     cache: CacheConfig,
+    insecure_in_frames: bool,
     grants: GrantPolicy,
     selection: Selection,
     hooks: Hooks,
@@ -81,6 +82,7 @@ impl WebflowAuthBuilder {
             store_timeout: STORE_TIMEOUT,
             introspect: true,
             cache: CacheConfig::new(),
+            insecure_in_frames: false,
             grants: GrantPolicy::Single,
             selection: Selection::default(),
             hooks: Hooks::default(),
@@ -197,6 +199,22 @@ impl WebflowAuthBuilder {
     /// true. A look-up that fails does not fail the flow.
     pub const fn introspect(mut self, introspect: bool) -> Self {
         self.introspect = introspect;
+        self
+    }
+
+    /// Lets the cookies come along when the application is shown in a frame of another site, such
+    /// as Webflow's Designer: `SameSite=None; Partitioned`. Default false; needs https.
+    ///
+    /// Browsers keep such cookies apart for each site around the frame: a login in a pop-up or tab
+    /// of the application is not seen in the frame. Consent itself cannot be given in a frame, so
+    /// open the login path in a window of its own, and let the frame prove its user by an ID token
+    /// ([`resolve_id_token`](crate::WebflowAuthHandle::resolve_id_token)).
+    ///
+    /// # Security
+    /// Requests that other sites cause then carry the session: every handler that changes
+    /// something must check `Origin` or `Sec-Fetch-Site` by itself. The crate's own paths do.
+    pub const fn insecure_cookies_in_frames(mut self, in_frames: bool) -> Self {
+        self.insecure_in_frames = in_frames;
         self
     }
 
@@ -360,7 +378,7 @@ impl WebflowAuthBuilder {
             }),
             keyring,
             clock: self.clock,
-            cookies: CookiePolicy::new(redirect_uri.secure),
+            cookies: CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames),
             paths: Paths {
                 callback: redirect_uri.path,
                 login: self.login_path,
@@ -426,6 +444,13 @@ impl WebflowAuthBuilder {
             Some(uri) => RedirectUri::parse(uri),
         };
         let redirect_uri = redirect_uri.map_err(|problem| problems.push(problem)).ok();
+        if self.insecure_in_frames && redirect_uri.as_ref().is_some_and(|uri| !uri.secure) {
+            problems.push(ConfigProblem::Invalid {
+                setting: "insecure_cookies_in_frames",
+                problem: "cannot work on plain http".to_owned(),
+                remedy: "browsers take such cookies over https only",
+            });
+        }
         let callback = redirect_uri.as_ref().map(|uri| uri.path.as_str());
         self.check_paths(callback, problems);
         self.check_durations(problems);

@@ -48,6 +48,18 @@ pub(crate) enum FlowKind {
     Reauthorize,
 }
 
+impl FlowKind {
+    /// The word for logs and metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Install => "install",
+            Self::StepUp => "step-up",
+            Self::Reauthorize => "reauthorize",
+        }
+    }
+}
+
 /// One flow, as its cookie carries it.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Flow {

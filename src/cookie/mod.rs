@@ -18,11 +18,18 @@ use http::{HeaderMap, HeaderValue};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CookiePolicy {
     secure: bool,
+    in_frames: bool,
 }
 
 impl CookiePolicy {
     pub(crate) const fn new(secure: bool) -> Self {
-        Self { secure }
+        Self { secure, in_frames: false }
+    }
+
+    /// Cookies that come along in frames of other sites as well, kept apart for each of them.
+    pub(crate) const fn in_frames(mut self, in_frames: bool) -> Self {
+        self.in_frames = in_frames;
+        self
     }
 
     pub(crate) const fn session_name(self) -> &'static str {
@@ -50,6 +57,10 @@ impl CookiePolicy {
         cookie.set_same_site(SameSite::Lax);
         if self.secure {
             cookie.set_secure(true);
+        }
+        if self.in_frames {
+            cookie.set_same_site(SameSite::None);
+            cookie.set_partitioned(true);
         }
         let secs = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
         cookie.set_max_age(cookie::time::Duration::seconds(secs));
@@ -104,6 +115,12 @@ mod tests {
         let set = CookiePolicy::new(true).set("__Host-x", "v", lifetime).unwrap();
         assert_eq!(set, "__Host-x=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=900");
         let removed = CookiePolicy::new(false).remove("x").unwrap();
+        let framed =
+            CookiePolicy::new(true).in_frames(true).set("__Host-x", "v", lifetime).unwrap();
+        assert_eq!(
+            framed,
+            "__Host-x=v; HttpOnly; SameSite=None; Partitioned; Secure; Path=/; Max-Age=900"
+        );
         assert_eq!(removed, "x=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0");
     }
 

@@ -18,7 +18,7 @@ use crate::shared::Shared;
 use crate::store::{GrantId, StoreError, TokenKey};
 use crate::token::{Coverage, GrantDetails};
 use crate::webflow::{ExchangeError, Introspection, Issued, revocation};
-use crate::{Scopes, Subject, WebflowToken};
+use crate::{Scopes, Subject, WebflowToken, observe};
 
 /// How often a write is tried, with doubling pauses: 3 attempts within about a third of a second
 /// besides their own time.
@@ -57,7 +57,10 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
         tracing::info!(flow = id, "callback repeated: the grant is there");
         return Ok(());
     }
-    let issued = match exchange(&shared, &arrival).await {
+    let timer = observe::Timer::start();
+    let exchanged = exchange(&shared, &arrival).await;
+    timer.exchange();
+    let issued = match exchanged {
         Ok(issued) => issued,
         Err(ExchangeError::InvalidGrant) if appears(&shared, &arrival.subject, &id).await => {
             tracing::info!(flow = id, "another instance has completed the flow");
@@ -98,6 +101,7 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
         sites = token.sites().len(),
         "grant stored"
     );
+    observe::flow_completed();
     shared.hooks.authorized(&token, first);
     // A session that ends here is reachable by nobody once its cookie is replaced; and a grant
     // that the new one covers would only be in the way.

@@ -4,11 +4,11 @@ use http::HeaderMap;
 use percent_encoding::utf8_percent_encode;
 
 use super::{failure, see_other, set_cookies};
-use crate::caller;
 use crate::cookie::flow::{Flow, FlowCookies, FlowKind};
 use crate::problem::Answer;
 use crate::shared::{COMPONENT, Shared};
 use crate::{Scopes, Subject, random};
+use crate::{caller, observe};
 
 /// The longest flow cookie, name and value; browsers keep up to 4096 bytes.
 const MAX_COOKIE_LEN: usize = 4000;
@@ -53,7 +53,8 @@ pub(crate) fn begin(shared: &Shared, headers: &HeaderMap, start: Start<'_>) -> A
         shared.flow_lifetime,
         now,
     );
-    tracing::info!(flow = flow.id(), kind = ?flow.kind, scopes = flow.scopes, "flow started");
+    observe::flow_started(flow.kind.name());
+    tracing::info!(flow = flow.id(), kind = flow.kind.name(), scopes = flow.scopes, "flow started");
     let mut answer = see_other(&authorize_url(shared, &flow));
     set_cookies(&mut answer, room);
     set_cookies(&mut answer, [cookie]);
