@@ -1,0 +1,63 @@
+//! A Hybrid App: the panel in Webflow's Designer sends an ID token, the backend finds the site's
+//! grant and asks Webflow whose it is.
+//!
+//! In the panel: `fetch("/designer/session", {method: "POST", headers: {"content-type":
+//! "application/json"}, body: JSON.stringify({siteId, idToken: await webflow.getIdToken()})})`.
+#![allow(clippy::print_stdout, reason = "it is run by hand")]
+
+mod support;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::json;
+use tower_webflow_auth::{ResolveError, WebflowAuthHandle, WebflowToken};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Panel {
+    site_id: String,
+    id_token: String,
+}
+
+async fn session(State(handle): State<WebflowAuthHandle>, Json(panel): Json<Panel>) -> Response {
+    match handle.resolve_id_token(&panel.site_id, &panel.id_token).await {
+        // Here an application would begin a session of its own for the panel.
+        Ok(user) => Json(json!({ "user": user.id, "email": user.email })).into_response(),
+        Err(ResolveError::NoGrant) => {
+            (StatusCode::NOT_FOUND, "connect the site first: open / in a tab").into_response()
+        }
+        Err(ResolveError::Api(error)) => error.into_response(),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+async fn home(token: WebflowToken) -> String {
+    format!("connected: sites {:?}", token.sites())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), support::Error> {
+    let stage = support::Stage::new().await?;
+    let auth = stage.auth().build()?;
+    let site = stage.fake.workspaces().first().and_then(|workspace| workspace.sites().first());
+    if let Some(site) = site {
+        let id = site.id();
+        let id_token = stage.fake.id_token(id);
+        println!("allow the single site {} at /, then:", site.display_name());
+        println!(
+            "curl -H 'content-type: application/json' \
+             -d '{{\"siteId\":\"{id}\",\"idToken\":\"{id_token}\"}}' \
+             http://127.0.0.1:3000/designer/session"
+        );
+    }
+    let app = Router::new()
+        .route("/", get(home))
+        .layer(auth.clone())
+        .route("/designer/session", post(session))
+        .with_state(auth.handle());
+    stage.serve(app).await
+}

@@ -1,0 +1,70 @@
+//! A page whose script meets the 401 and turns it into a login: by going there, or in a pop-up.
+//!
+//! The script is a file of its own, so that the page can do without inline script.
+
+mod support;
+
+use axum::http::header;
+use axum::response::Html;
+use axum::{Json, Router, routing::get};
+use serde_json::Value;
+use tower_webflow_auth::{WebflowToken, api::ApiError};
+
+const PAGE: &str = r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>fetch</title>
+<script src="/page.js" defer></script>
+<h1>Sites, by a script</h1>
+<button id="go">Load, and go to Webflow if need be</button>
+<button id="popup">Load, and open a pop-up if need be</button>
+<pre id="out" aria-live="polite"></pre>
+"#;
+
+/// `login_url` is a path of this origin. The pop-up ends at `/done`, which closes it; the page
+/// then asks again, since a window that was sent to another site keeps no line to its opener.
+const SCRIPT: &str = r#"
+const out = document.getElementById("out");
+async function load(otherwise) {
+  const answer = await fetch("/api/sites", { headers: { accept: "application/json" } });
+  const body = await answer.json();
+  if (answer.status === 401 && body.login_url) return otherwise(body.login_url);
+  out.textContent = JSON.stringify(body, null, 2);
+}
+function back(login, path) {
+  const url = new URL(login, location.origin);
+  url.searchParams.set("return_to", path);
+  return url.href;
+}
+document.getElementById("go").onclick = () =>
+  load((login) => { location.href = back(login, location.pathname); });
+document.getElementById("popup").onclick = () =>
+  load((login) => {
+    const popup = window.open(back(login, "/done"), "webflow", "popup,width=560,height=760");
+    if (!popup) { out.textContent = "Please allow pop-ups, or use the other button."; return; }
+    const wait = setInterval(() => {
+      if (!popup.closed) return;
+      clearInterval(wait);
+      load(() => { out.textContent = "Not connected."; });
+    }, 300);
+  });
+if (location.pathname === "/done") window.close();
+"#;
+
+async fn sites(token: WebflowToken) -> Result<Json<Value>, ApiError> {
+    Ok(Json(token.api().get("/v2/sites").send().await?.json().await?))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), support::Error> {
+    let stage = support::Stage::new().await?;
+    let auth = stage.auth().build()?;
+    let script = || async { ([(header::CONTENT_TYPE, "text/javascript")], SCRIPT) };
+    let app = Router::new()
+        .route("/api/sites", get(sites))
+        .layer(auth.clone())
+        .route("/", get(|| async { Html(PAGE) }))
+        .route("/done", get(|| async { Html("<script src=\"/page.js\"></script>Connected.") }))
+        .route("/page.js", get(script));
+    stage.serve(app).await
+}

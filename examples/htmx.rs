@@ -1,0 +1,35 @@
+//! HTMX: a fragment behind the layer. Its 401 carries `HX-Redirect`, so the page goes to Webflow
+//! and comes back to itself.
+
+mod support;
+
+use axum::response::Html;
+use axum::{Router, routing::get};
+use maud::html;
+use tower_webflow_auth::{WebflowToken, api::ApiError};
+
+const PAGE: &str = r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>htmx</title>
+<script src="https://unpkg.com/htmx.org@2.0.4"></script>
+<h1>Sites</h1>
+<button hx-get="/fragments/sites" hx-target="next ul">Load</button>
+<ul></ul>
+"#;
+
+async fn sites(token: WebflowToken) -> Result<Html<String>, ApiError> {
+    let sites = token.api().sites().await?;
+    Ok(Html(html! { @for site in &sites { li { (site.display_name) } } }.into_string()))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), support::Error> {
+    let stage = support::Stage::new().await?;
+    let auth = stage.auth().build()?;
+    let app = Router::new()
+        .route("/fragments/sites", get(sites))
+        .layer(auth)
+        .route("/", get(|| async { Html(PAGE) }));
+    stage.serve(app).await
+}
