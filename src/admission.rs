@@ -9,6 +9,7 @@ use http::{Method, Request, StatusCode};
 use crate::cache::Tokens;
 use crate::caller::{self, Caller};
 use crate::challenge::{self, challenge};
+use crate::cookie;
 use crate::cookie::flow::FlowKind;
 use crate::flow::{failure, return_to, see_other};
 use crate::grants::GrantPolicy;
@@ -17,7 +18,7 @@ use crate::problem::{Answer, Problem};
 use crate::refresh::refresh;
 use crate::shared::Who;
 use crate::token::Reauthorize;
-use crate::{Scopes, Subject, WebflowGrants, WebflowToken};
+use crate::{Scopes, Subject, WebflowGrants, WebflowToken, observe};
 
 /// What happens to a request.
 pub(crate) enum Verdict {
@@ -45,6 +46,28 @@ pub(crate) enum First {
 /// go round in circles.
 const LOOP_WINDOW: Duration = Duration::from_secs(60);
 
+/// The token of a browser session that was admitted a moment ago: the way of nearly every request,
+/// without allocation. `None` decides nothing.
+pub(crate) fn at_once<B>(guard: &Guard, request: &Request<B>) -> Option<WebflowToken> {
+    let Guard { shared, mode } = guard;
+    if !shared.is_plain() || request.method() == Method::OPTIONS {
+        return None;
+    }
+    let now = shared.clock.unix_millis();
+    let slot = cookie::plain(request.headers(), shared.cookies.session_name())
+        .find_map(|value| shared.hot.get(value, now, &shared.vault.cache))?;
+    let token = slot.tokens.first()?;
+    let enough = match mode {
+        Mode::Required { scopes } => token.scopes().contains_all(scopes),
+        Mode::Optional => true,
+    };
+    if !enough || token.needs_attention() {
+        return None;
+    }
+    observe::cache("hit");
+    Some(token.clone())
+}
+
 pub(crate) fn first(guard: &Guard, parts: &Parts) -> First {
     let Guard { shared, mode } = guard;
     // A CORS preflight carries no cookie; the inner service answers it, and gets no token.
@@ -60,13 +83,20 @@ pub(crate) fn first(guard: &Guard, parts: &Parts) -> First {
         return First::Decided(judge(guard, parts, token.subject(), &grants));
     }
     First::Decided(match (shared.who(parts), mode) {
-        (Who::Known(subject), _) => match shared.vault.known(&subject) {
-            Some(tokens) if tokens.iter().all(|token| !token.is_dead()) => {
-                refresh(shared, &tokens);
-                judge(guard, parts, &subject, &tokens)
+        (Who::Known(subject), _) => {
+            match shared.vault.known(&subject, shared.clock.unix_millis()) {
+                Some(slot) if slot.tokens.iter().all(|token| !token.is_dead()) => {
+                    refresh(shared, &slot.tokens);
+                    if shared.is_plain()
+                        && let Some((session, value)) = shared.session_and_value(&parts.headers)
+                    {
+                        shared.hot.put(value, Arc::clone(&slot), session.expires_unix_secs);
+                    }
+                    judge(guard, parts, &subject, &slot.tokens)
+                }
+                _ => return First::LookUp(subject),
             }
-            _ => return First::LookUp(subject),
-        },
+        }
         (Who::Failed, _) => {
             Verdict::Answer(shared.fail(&failure::internal(), caller::wants_page(&parts.headers)))
         }
@@ -163,6 +193,8 @@ pub(crate) fn forward<B>(
 ) -> Request<B> {
     match admitted.token {
         Some(token) => parts.extensions.insert(token).map(drop),
+        // Nobody looked, so nothing is to be told.
+        None if parts.method == Method::OPTIONS => None,
         None => parts.extensions.insert(Arc::clone(guard)).map(drop),
     };
     if let Some(grants) = admitted.grants {

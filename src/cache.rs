@@ -4,10 +4,10 @@
 //! under way would fill.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use quick_cache::sync;
+use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync};
 
 use crate::store::StoreError;
 use crate::{Subject, WebflowToken};
@@ -55,6 +55,10 @@ impl CacheConfig {
         self
     }
 
+    pub(crate) const fn subjects(&self) -> usize {
+        self.capacity
+    }
+
     /// How long a read is believed. It bounds how long this instance may serve a token that
     /// another one has replaced or removed, where the store does not tell of that sooner.
     #[must_use]
@@ -79,19 +83,47 @@ impl Default for CacheConfig {
 }
 
 pub(crate) struct Cache {
-    entries: Option<sync::Cache<Subject, Entry>>,
+    entries: Option<Entries>,
     ttl: u64,
     stale_for: u64,
-    /// Entries of an earlier epoch are over.
+    /// What was read in an earlier epoch is over.
     epoch: AtomicU64,
 }
 
+type Entries = sync::Cache<Subject, Entry, UnitWeighter, DefaultHashBuilder, MarkGone>;
+
 #[derive(Clone)]
-struct Entry {
-    outcome: Result<Tokens, Arc<StoreError>>,
-    loaded_at: u64,
+enum Entry {
+    Known(Arc<Slot>),
+    Failed { error: Arc<StoreError>, at: u64 },
+}
+
+/// What was read of a subject. It may be held outside of the cache: `gone` tells when the cache
+/// no longer stands for it.
+pub(crate) struct Slot {
+    pub(crate) tokens: Tokens,
+    read_at: u64,
     lifetime: u64,
     epoch: u64,
+    gone: AtomicBool,
+}
+
+impl Slot {
+    fn mark_gone(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+}
+
+/// Marks what is evicted to make room: nobody could be told of it afterwards.
+#[derive(Clone)]
+struct MarkGone;
+
+impl Lifecycle<Subject, Entry> for MarkGone {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: Subject, entry: Entry) {
+        entry.mark_gone();
+    }
 }
 
 /// An error that several requests are told.
@@ -107,15 +139,29 @@ fn share(error: Arc<StoreError>) -> StoreError {
 }
 
 impl Entry {
-    fn answer(&self) -> Result<Tokens, StoreError> {
-        self.outcome.clone().map_err(share)
+    fn answer(self) -> Result<Arc<Slot>, StoreError> {
+        match self {
+            Self::Known(slot) => Ok(slot),
+            Self::Failed { error, .. } => Err(share(error)),
+        }
+    }
+
+    fn mark_gone(&self) {
+        if let Self::Known(slot) = self {
+            slot.mark_gone();
+        }
     }
 }
 
 impl Cache {
     pub(crate) fn new(config: &CacheConfig) -> Self {
+        let capacity = config.capacity;
+        let entries = || {
+            let hasher = DefaultHashBuilder::default();
+            Entries::with(capacity, capacity as u64, UnitWeighter, hasher, MarkGone)
+        };
         Self {
-            entries: (config.capacity > 0).then(|| sync::Cache::new(config.capacity)),
+            entries: (capacity > 0).then(entries),
             ttl: millis(config.ttl),
             stale_for: millis(config.stale_for),
             epoch: AtomicU64::new(0),
@@ -123,9 +169,19 @@ impl Cache {
     }
 
     /// The subject's grants if they are known and fresh, `now` in Unix milliseconds.
-    pub(crate) fn fresh(&self, subject: &Subject, now: u64) -> Option<Tokens> {
-        let entry = self.entries.as_ref()?.get(subject)?;
-        if self.is_fresh(&entry, now) { entry.outcome.ok() } else { None }
+    pub(crate) fn fresh(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
+        match self.entries.as_ref()?.get(subject)? {
+            Entry::Known(slot) if self.is_fresh(&slot, now) => Some(slot),
+            _ => None,
+        }
+    }
+
+    /// Whether what was read is still to be believed. A clock that was set back makes what was
+    /// read "later" old, not everlasting.
+    pub(crate) fn is_fresh(&self, slot: &Slot, now: u64) -> bool {
+        !slot.gone.load(Ordering::Acquire)
+            && slot.epoch == self.epoch.load(Ordering::Acquire)
+            && now.checked_sub(slot.read_at).is_some_and(|age| age < slot.lifetime)
     }
 
     /// The subject's grants: known, or read now. Of many that ask at once one reads.
@@ -134,19 +190,30 @@ impl Cache {
         subject: &Subject,
         now: u64,
         load: impl FnOnce() -> F,
-    ) -> Result<Tokens, StoreError>
+    ) -> Result<Arc<Slot>, StoreError>
     where
         F: Future<Output = Result<Tokens, StoreError>>,
     {
-        let Some(entries) = &self.entries else { return load().await };
+        let Some(entries) = &self.entries else { return Ok(self.uncached(load().await?)) };
         let mut stale = None;
-        if let Some(entry) = entries.get(subject) {
-            if self.is_fresh(&entry, now) {
-                return entry.answer();
+        match entries.get(subject) {
+            Some(Entry::Known(slot)) if self.is_fresh(&slot, now) => return Ok(slot),
+            Some(Entry::Known(slot)) => {
+                let same =
+                    |it: &Entry| matches!(it, Entry::Known(other) if Arc::ptr_eq(other, &slot));
+                entries.remove_if(subject, same);
+                slot.mark_gone();
+                stale = Some(slot);
             }
-            let over = |it: &Entry| (it.loaded_at, it.epoch) == (entry.loaded_at, entry.epoch);
-            entries.remove_if(subject, over);
-            stale = Some(entry);
+            Some(Entry::Failed { error, at }) if now.saturating_sub(at) < millis(FAILURE_TTL) => {
+                return Err(share(error));
+            }
+            Some(Entry::Failed { at, .. }) => {
+                let same =
+                    |it: &Entry| matches!(it, Entry::Failed { at: other, .. } if *other == at);
+                entries.remove_if(subject, same);
+            }
+            None => {}
         }
         let guard = match entries.get_value_or_guard_async(subject).await {
             Ok(entry) => return entry.answer(),
@@ -155,31 +222,25 @@ impl Cache {
         let epoch = self.epoch.load(Ordering::Acquire);
         match load().await {
             Ok(tokens) => {
-                let negative = tokens.is_empty();
-                let lifetime = if negative { self.ttl.min(millis(NEGATIVE_TTL)) } else { self.ttl };
-                let entry =
-                    Entry { outcome: Ok(Arc::clone(&tokens)), loaded_at: now, lifetime, epoch };
-                // The place is gone if the subject was forgotten meanwhile; so be it.
-                guard.insert(entry).ok();
-                Ok(tokens)
+                let slot = Arc::new(self.slot(tokens, now, epoch));
+                // The place is gone if the subject was forgotten meanwhile; then so is the slot.
+                if guard.insert(Entry::Known(Arc::clone(&slot))).is_err() {
+                    slot.mark_gone();
+                }
+                Ok(slot)
             }
             Err(error) => {
-                let usable = stale.filter(|entry| self.is_usable(entry, now));
-                if let Some((tokens, entry)) =
-                    usable.and_then(|entry| Some((entry.outcome.clone().ok()?, entry)))
-                {
+                if let Some(slot) = stale.filter(|slot| self.is_usable(slot, now)) {
                     tracing::warn!(
                         ?subject,
                         error = &error as &dyn std::error::Error,
                         "the store is down: a grant that was read earlier is used"
                     );
-                    guard.insert(entry).ok();
-                    return Ok(tokens);
+                    guard.insert(Entry::Known(Arc::clone(&slot))).ok();
+                    return Ok(slot);
                 }
                 let error = Arc::new(error);
-                let lifetime = millis(FAILURE_TTL);
-                let outcome = Err(Arc::clone(&error));
-                guard.insert(Entry { outcome, loaded_at: now, lifetime, epoch }).ok();
+                guard.insert(Entry::Failed { error: Arc::clone(&error), at: now }).ok();
                 Err(share(error))
             }
         }
@@ -203,8 +264,8 @@ impl Cache {
         let written = write.await;
         match (place, &written) {
             (Err(guard), Ok(token)) => {
-                let outcome = Ok(Tokens::from([token.clone()]));
-                guard.insert(Entry { outcome, loaded_at: now, lifetime: self.ttl, epoch }).ok();
+                let slot = self.slot(Tokens::from([token.clone()]), now, epoch);
+                guard.insert(Entry::Known(Arc::new(slot))).ok();
             }
             // Another read was quicker, or it is not known what was written: read again.
             _ => self.forget(subject),
@@ -212,9 +273,24 @@ impl Cache {
         written
     }
 
+    fn slot(&self, tokens: Tokens, now: u64, epoch: u64) -> Slot {
+        let negative = tokens.is_empty();
+        let lifetime = if negative { self.ttl.min(millis(NEGATIVE_TTL)) } else { self.ttl };
+        Slot { tokens, read_at: now, lifetime, epoch, gone: AtomicBool::new(false) }
+    }
+
+    /// What is used once.
+    fn uncached(&self, tokens: Tokens) -> Arc<Slot> {
+        let slot = self.slot(tokens, 0, 0);
+        slot.mark_gone();
+        Arc::new(slot)
+    }
+
     pub(crate) fn forget(&self, subject: &Subject) {
-        if let Some(entries) = &self.entries {
-            entries.remove(subject);
+        if let Some(entries) = &self.entries
+            && let Some((_, entry)) = entries.remove(subject)
+        {
+            entry.mark_gone();
         }
     }
 
@@ -222,15 +298,9 @@ impl Cache {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A clock that was set back makes what was read "later" old, not everlasting.
-    fn is_fresh(&self, entry: &Entry, now: u64) -> bool {
-        entry.epoch == self.epoch.load(Ordering::Acquire)
-            && now.checked_sub(entry.loaded_at).is_some_and(|age| age < entry.lifetime)
-    }
-
-    fn is_usable(&self, entry: &Entry, now: u64) -> bool {
-        let limit = entry.lifetime.saturating_add(self.stale_for);
-        now.checked_sub(entry.loaded_at).is_some_and(|age| age < limit)
+    fn is_usable(&self, slot: &Slot, now: u64) -> bool {
+        let limit = slot.lifetime.saturating_add(self.stale_for);
+        self.stale_for > 0 && now.checked_sub(slot.read_at).is_some_and(|age| age < limit)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who is asking: a browser that navigates, a script, or a prefetch.
 
-use http::header::{ACCEPT, UPGRADE};
-use http::{HeaderMap, Method};
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue, Method};
 
 /// What kind of request it is, which decides between a redirect and a 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,14 +17,25 @@ pub(crate) enum Caller {
 impl Caller {
     /// Decides by Fetch Metadata when the browser sends it, else by `Accept`.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
-        if is_prefetch(headers) {
-            Self::Prefetch
-        } else if is_safe(method)
-            && !is_htmx(headers)
-            && !headers.contains_key(UPGRADE)
-            && !headers.contains_key("x-requested-with")
-            && navigates(headers)
-        {
+        // One pass: this is asked of every request that has a token.
+        let mut fetch_metadata = false;
+        let mut navigates = false;
+        let mut scripted = !is_safe(method);
+        for (name, value) in headers {
+            match name.as_str() {
+                "sec-purpose" | "purpose" | "x-purpose" | "x-moz" if is_ahead(value) => {
+                    return Self::Prefetch;
+                }
+                "sec-fetch-mode" => {
+                    fetch_metadata = true;
+                    navigates |= equals(value, "navigate");
+                }
+                "hx-request" => scripted |= equals(value, "true"),
+                "upgrade" | "x-requested-with" => scripted = true,
+                other => fetch_metadata |= other.starts_with("sec-fetch-"),
+            }
+        }
+        if !scripted && (navigates || !fetch_metadata && accepts_html(headers)) {
             Self::Navigation
         } else {
             Self::Script
@@ -55,12 +66,9 @@ pub(crate) fn is_surely_no_navigation(headers: &HeaderMap) -> bool {
 
 /// `Sec-Purpose` is the standard's header, `Purpose` and `X-Moz` are what browsers sent before.
 pub(crate) fn is_prefetch(headers: &HeaderMap) -> bool {
-    ["sec-purpose", "purpose", "x-purpose", "x-moz"].into_iter().any(|name| {
-        headers.get_all(name).iter().any(|value| {
-            let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-            ["prefetch", "prerender", "preview"].iter().any(|purpose| value.contains(purpose))
-        })
-    })
+    ["sec-purpose", "purpose", "x-purpose", "x-moz"]
+        .into_iter()
+        .any(|name| headers.get_all(name).iter().any(is_ahead))
 }
 
 pub(crate) fn is_htmx(headers: &HeaderMap) -> bool {
@@ -86,16 +94,23 @@ pub(crate) fn accepts_html(headers: &HeaderMap) -> bool {
         })
 }
 
+fn is_ahead(purpose: &HeaderValue) -> bool {
+    let purpose = String::from_utf8_lossy(purpose.as_bytes()).to_ascii_lowercase();
+    ["prefetch", "prerender", "preview"].iter().any(|ahead| purpose.contains(ahead))
+}
+
 fn is(headers: &HeaderMap, name: &str, value: &str) -> bool {
-    headers
-        .get(name)
-        .is_some_and(|found| found.as_bytes().trim_ascii().eq_ignore_ascii_case(value.as_bytes()))
+    headers.get(name).is_some_and(|found| equals(found, value))
+}
+
+fn equals(found: &HeaderValue, value: &str) -> bool {
+    found.as_bytes().trim_ascii().eq_ignore_ascii_case(value.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderName;
 
     fn caller(method: &Method, headers: &[(&'static str, &'static str)]) -> Caller {
         let headers = headers

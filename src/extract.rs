@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::Method;
 use http::request::Parts;
 
 use crate::layer::Guard;
@@ -14,7 +15,7 @@ impl<S: Sync> FromRequestParts<S> for WebflowToken {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         extract(parts)?.ok_or_else(|| match parts.extensions.get::<Arc<Guard>>() {
             Some(guard) => WebflowTokenRejection::not_connected(guard, parts),
-            None => WebflowTokenRejection::layer_missing(),
+            None => WebflowTokenRejection::preflight(),
         })
     }
 }
@@ -44,7 +45,7 @@ fn extract(parts: &Parts) -> Result<Option<WebflowToken>, WebflowTokenRejection>
     if let Some(token) = parts.extensions.get::<WebflowToken>() {
         return Ok(Some(token.clone()));
     }
-    if parts.extensions.get::<Arc<Guard>>().is_some() {
+    if parts.extensions.get::<Arc<Guard>>().is_some() || parts.method == Method::OPTIONS {
         return Ok(None);
     }
     let rejection = WebflowTokenRejection::layer_missing();

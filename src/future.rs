@@ -15,7 +15,7 @@ use tower_service::Service;
 use crate::admission::{self, Verdict};
 use crate::layer::Guard;
 use crate::problem::Answer;
-use crate::service::Recovery;
+use crate::recovery::Recovery;
 use crate::token::Reauthorize;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -89,9 +89,11 @@ where
                     let mut response = ready!(future.poll(cx))?;
                     let wish = response.extensions_mut().remove::<Reauthorize>();
                     match (wish, recovery.take()) {
-                        (Some(wish), Some(Recovery { guard, head })) => State::Answering {
-                            answer: Box::pin(admission::recover(guard, head, wish)),
-                        },
+                        (Some(wish), Some(recovery)) => {
+                            let (guard, head) = recovery.into_parts();
+                            let answer = Box::pin(admission::recover(guard, head, wish));
+                            State::Answering { answer }
+                        }
                         (Some(wish), None) => {
                             // A layer further out may know what to do with it.
                             response.extensions_mut().insert(wish);
@@ -113,8 +115,7 @@ where
                     match (verdict, waiting.take()) {
                         (Verdict::Answer(answer), _) => State::Answered { answer: Some(answer) },
                         (Verdict::Forward(admitted), Some((mut service, body, guard))) => {
-                            let recovery =
-                                Recovery::prepare(&guard, &parts, admitted.token.is_some());
+                            let recovery = Recovery::for_parts(&guard, &parts, &admitted);
                             let request = admission::forward(&guard, parts, admitted, body);
                             State::Forwarding { future: service.call(request), recovery }
                         }

@@ -18,6 +18,7 @@ mod future;
 mod grants;
 mod handle;
 mod hooks;
+mod hot;
 #[cfg(feature = "axum")]
 mod into_response;
 mod keyring;
@@ -27,6 +28,7 @@ mod pages;
 mod problem;
 mod query;
 mod random;
+mod recovery;
 mod refresh;
 #[cfg(feature = "axum")]
 mod rejection;

@@ -56,6 +56,18 @@ impl WebflowTokenRejection {
         Self { reason: WebflowTokenRejectionReason::NotConnected, answer: Box::new(answer) }
     }
 
+    /// An `OPTIONS` request, which never carries a token.
+    pub(crate) fn preflight() -> Self {
+        let problem = Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "login-required",
+            "OPTIONS carries no token",
+            "a handler for OPTIONS does without a token: take Option<WebflowToken>",
+        );
+        let answer = Box::new(problem.respond(false));
+        Self { reason: WebflowTokenRejectionReason::NotConnected, answer }
+    }
+
     /// What kind of rejection it is.
     pub const fn reason(&self) -> WebflowTokenRejectionReason {
         self.reason

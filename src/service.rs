@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{Request, Response};
 use tower_service::Service;
 
@@ -13,7 +12,8 @@ use crate::admission::{self, First, Verdict};
 use crate::flow;
 use crate::future::ResponseFuture;
 use crate::layer::Guard;
-use crate::shared::original_uri;
+use crate::recovery::Recovery;
+use crate::shared::original;
 
 /// The service that [`WebflowAuthLayer`](crate::WebflowAuthLayer) makes of another.
 ///
@@ -60,16 +60,24 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let mut request = request;
         let shared = &self.guard.shared;
-        let (parts, body) = request.into_parts();
-        if let Some(endpoint) = shared.paths.endpoint(original_uri(&parts).path()) {
+        let uri = original(request.extensions(), request.uri());
+        if let Some(endpoint) = shared.paths.endpoint(uri.path()) {
+            let (parts, _) = request.into_parts();
             let answer = flow::serve(Arc::clone(shared), endpoint, parts);
             return ResponseFuture::answering(Box::pin(answer));
         }
+        if let Some(token) = admission::at_once(&self.guard, &request) {
+            let recovery = Recovery::of(&self.guard, request.method(), uri, request.headers());
+            request.extensions_mut().insert(token);
+            return ResponseFuture::forwarding(self.inner.call(request), Some(recovery));
+        }
+        let (parts, body) = request.into_parts();
         match admission::first(&self.guard, &parts) {
             First::Decided(Verdict::Answer(answer)) => ResponseFuture::answered(answer),
             First::Decided(Verdict::Forward(admitted)) => {
-                let recovery = Recovery::prepare(&self.guard, &parts, admitted.token.is_some());
+                let recovery = Recovery::for_parts(&self.guard, &parts, &admitted);
                 let request = admission::forward(&self.guard, parts, admitted, body);
                 ResponseFuture::forwarding(self.inner.call(request), recovery)
             }
@@ -85,25 +93,5 @@ where
                 ResponseFuture::deciding(Box::pin(verdict), ready, body, Arc::clone(&self.guard))
             }
         }
-    }
-}
-
-/// What is needed to challenge after all, when the handler finds its token dead.
-pub(crate) struct Recovery {
-    pub(crate) guard: Arc<Guard>,
-    pub(crate) head: Parts,
-}
-
-impl Recovery {
-    /// `None` when no token goes along: nothing can be found dead then.
-    pub(crate) fn prepare(guard: &Arc<Guard>, parts: &Parts, has_token: bool) -> Option<Self> {
-        if !has_token {
-            return None;
-        }
-        let (mut head, ()) = Request::new(()).into_parts();
-        head.method = parts.method.clone();
-        head.uri = original_uri(parts).clone();
-        head.headers = parts.headers.clone();
-        Some(Self { guard: Arc::clone(guard), head })
     }
 }

@@ -8,15 +8,16 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::{Extensions, HeaderMap, HeaderValue, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::cookie::session::Session;
 use crate::cookie::{self, CookiePolicy};
 use crate::flow::in_flight::InFlight;
 use crate::flow::return_to;
-use crate::grants::Selection;
+use crate::grants::{GrantPolicy, Selection};
 use crate::hooks::Hooks;
+use crate::hot::HotSessions;
 use crate::problem::{Answer, Problem};
 use crate::vault::Vault;
 use crate::webflow::WebflowClient;
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) session_lifetime: Duration,
     pub(crate) introspect: bool,
     pub(crate) in_flight: InFlight,
+    pub(crate) hot: HotSessions,
     pub(crate) selection: Selection,
     pub(crate) hooks: Hooks,
 }
@@ -124,12 +126,27 @@ impl Shared {
         }
     }
 
+    /// Whether a request's token follows from its session cookie alone.
+    pub(crate) const fn is_plain(&self) -> bool {
+        matches!(self.subjects, SubjectSource::Session)
+            && self.selection.0.is_none()
+            && matches!(self.vault.grants, GrantPolicy::Single)
+    }
+
     /// The browser's session, if its cookie is signed and not over.
     pub(crate) fn session(&self, headers: &HeaderMap) -> Option<Session> {
+        self.session_and_value(headers).map(|(session, _)| session)
+    }
+
+    /// The same with the cookie's value.
+    pub(crate) fn session_and_value<'h>(
+        &self,
+        headers: &'h HeaderMap,
+    ) -> Option<(Session, &'h str)> {
         let name = self.cookies.session_name();
         let now = self.clock.unix_secs();
         cookie::named(headers, name)
-            .find_map(|value| Session::verify(name, value, &self.keyring, now))
+            .find_map(|value| Some((Session::verify(name, value, &self.keyring, now)?, value)))
     }
 
     /// The `Set-Cookie` value for a session of that id that begins now.
@@ -190,9 +207,15 @@ impl fmt::Debug for Shared {
 
 /// The address that the client asked for, where a nested axum router has taken off its prefix.
 pub(crate) fn original_uri(parts: &Parts) -> &Uri {
+    original(&parts.extensions, &parts.uri)
+}
+
+/// The same for a request that is not taken apart.
+#[cfg_attr(not(feature = "axum"), expect(unused_variables, reason = "the prefix is axum's"))]
+pub(crate) fn original<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r Uri {
     #[cfg(feature = "axum")]
-    if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
+    if let Some(original) = extensions.get::<axum::extract::OriginalUri>() {
         return &original.0;
     }
-    &parts.uri
+    uri
 }

@@ -158,6 +158,11 @@ impl WebflowToken {
         self.0.outdated.load(Ordering::Relaxed) && self.0.outdated.swap(false, Ordering::Relaxed)
     }
 
+    /// Whether it has died, or should be looked up.
+    pub(crate) fn needs_attention(&self) -> bool {
+        self.is_dead() || self.0.outdated.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.0.dead.load(Ordering::Relaxed)
     }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::api::ApiClient;
-use crate::cache::{Cache, Tokens};
+use crate::cache::{Cache, Slot, Tokens};
 use crate::grants::GrantPolicy;
 use crate::keyring::Purpose;
 use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
@@ -80,15 +80,19 @@ struct PlainCoverage {
 impl Vault {
     /// The subject's grants, newest first.
     pub(crate) async fn load(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+        Ok(Arc::clone(&self.load_slot(subject).await?.tokens))
+    }
+
+    async fn load_slot(&self, subject: &Subject) -> Result<Arc<Slot>, StoreError> {
         self.watch();
         let now = self.clock.unix_millis();
         let read = self.cache.get_or_load(subject, now, || self.read(subject));
         self.within(read).await
     }
 
-    /// The same without waiting, when it is known.
-    pub(crate) fn known(&self, subject: &Subject) -> Option<Tokens> {
-        let known = self.cache.fresh(subject, self.clock.unix_millis());
+    /// The same without waiting, when it is known; `now` in Unix milliseconds.
+    pub(crate) fn known(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
+        let known = self.cache.fresh(subject, now);
         observe::cache(if known.is_some() { "hit" } else { "miss" });
         known
     }

@@ -16,6 +16,7 @@ use crate::cookie::CookiePolicy;
 use crate::flow::in_flight::InFlight;
 use crate::grants::{GrantPolicy, Selection};
 use crate::hooks::{AuthFailure, Authorized, Hooks};
+use crate::hot::HotSessions;
 use crate::shared::{Paths, Shared, SubjectSource};
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
 use crate::vault::{Vault, Watcher};
@@ -391,6 +392,7 @@ impl WebflowAuthBuilder {
             session_lifetime: self.session_lifetime,
             introspect: self.introspect,
             in_flight: InFlight::default(),
+            hot: HotSessions::new(self.cache.subjects()),
             selection: self.selection,
             hooks: self.hooks,
         }))

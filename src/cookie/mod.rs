@@ -13,6 +13,7 @@ use std::time::Duration;
 use cookie::{Cookie, SameSite};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
+use memchr::memchr;
 
 /// Names and attributes of the cookies, which depend on whether the application is on https.
 #[derive(Debug, Clone, Copy)]
@@ -92,12 +93,35 @@ pub(crate) fn named<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<
     with_prefix(headers, name).filter(move |(found, _)| *found == name).map(|(_, value)| value)
 }
 
+/// The values of the request's cookies of exactly that name, found without parsing anything: what
+/// is odd about a cookie (blanks around its `=`) is left to [`named`].
+pub(crate) fn plain<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
+    pairs(headers).filter_map(|pair| {
+        let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
+        std::str::from_utf8(value).ok()
+    })
+}
+
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|header| header.as_bytes().split(|&byte| byte == b';'))
-        .map(<[u8]>::trim_ascii)
+    headers.get_all(COOKIE).iter().flat_map(|header| Pairs(Some(header.as_bytes())))
+}
+
+/// The parts of one header between its semicolons.
+struct Pairs<'h>(Option<&'h [u8]>);
+
+impl<'h> Iterator for Pairs<'h> {
+    type Item = &'h [u8];
+
+    fn next(&mut self) -> Option<&'h [u8]> {
+        let rest = self.0?;
+        let end = memchr(b';', rest);
+        let (pair, rest) = match end.and_then(|end| rest.split_at_checked(end)) {
+            Some((pair, rest)) => (pair, rest.split_first().map(|(_, rest)| rest)),
+            None => (rest, None),
+        };
+        self.0 = rest;
+        Some(pair.trim_ascii())
+    }
 }
 
 #[cfg(test)]
