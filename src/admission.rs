@@ -46,26 +46,43 @@ pub(crate) enum First {
 /// go round in circles.
 const LOOP_WINDOW: Duration = Duration::from_secs(60);
 
-/// The token of a browser session that was admitted a moment ago: the way of nearly every request,
-/// without allocation. `None` decides nothing.
-pub(crate) fn at_once<B>(guard: &Guard, request: &Request<B>) -> Option<WebflowToken> {
+/// What a look at the cookies decides.
+pub(crate) enum AtOnce {
+    /// The session was admitted a moment ago: the way of nearly every request.
+    Admit(WebflowToken),
+    /// Nobody is connected, and nobody has to be.
+    Pass,
+    Undecided,
+}
+
+/// Decides what can be decided without a signature, an allocation or a request taken apart.
+pub(crate) fn at_once<B>(guard: &Guard, request: &Request<B>) -> AtOnce {
     let Guard { shared, mode } = guard;
     if !shared.is_plain() || request.method() == Method::OPTIONS {
-        return None;
+        return AtOnce::Undecided;
+    }
+    let mut cookies = cookie::plain(request.headers(), shared.cookies.session_name()).peekable();
+    if cookies.peek().is_none() {
+        let nobody = matches!(mode, Mode::Optional)
+            && request.extensions().get::<WebflowToken>().is_none()
+            // Blanks in odd places are left to the parser.
+            && !cookie::mentions(request.headers(), shared.cookies.session_name());
+        return if nobody { AtOnce::Pass } else { AtOnce::Undecided };
     }
     let now = shared.clock.unix_millis();
-    let slot = cookie::plain(request.headers(), shared.cookies.session_name())
-        .find_map(|value| shared.hot.get(value, now, &shared.vault.cache))?;
-    let token = slot.tokens.first()?;
+    let slot = cookies.find_map(|value| shared.hot.get(value, now, &shared.vault.cache));
+    let Some(token) = slot.as_ref().and_then(|slot| slot.tokens.first()) else {
+        return AtOnce::Undecided;
+    };
     let enough = match mode {
         Mode::Required { scopes } => token.scopes().contains_all(scopes),
         Mode::Optional => true,
     };
     if !enough || token.needs_attention() {
-        return None;
+        return AtOnce::Undecided;
     }
     observe::cache("hit");
-    Some(token.clone())
+    AtOnce::Admit(token.clone())
 }
 
 pub(crate) fn first(guard: &Guard, parts: &Parts) -> First {

@@ -1,6 +1,6 @@
 //! The challenge: what a request gets that has no usable token.
 
-use http::header::WWW_AUTHENTICATE;
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 
@@ -47,7 +47,7 @@ pub(crate) fn script(
     {
         answer.headers_mut().insert(HX_REDIRECT, login_url);
     }
-    with_scheme(answer)
+    with_scheme(answer, &parts.headers)
 }
 
 /// The 401 where the application decides who its users are, and there is none.
@@ -58,7 +58,7 @@ pub(crate) fn not_signed_in(parts: &Parts) -> Answer {
         "Please sign in first",
         "Webflow can be connected once you are signed in to the application.",
     );
-    with_scheme(problem.respond(caller::wants_page(&parts.headers)))
+    with_scheme(problem.respond(caller::wants_page(&parts.headers)), &parts.headers)
 }
 
 fn login_required(login_url: &str) -> Problem {
@@ -72,11 +72,18 @@ fn login_required(login_url: &str) -> Problem {
 }
 
 /// A 401 names the scheme by which to authenticate (RFC 9110 section 15.5.2). No browser asks for
-/// a password for this one.
-fn with_scheme(mut answer: Answer) -> Answer {
-    answer
-        .headers_mut()
-        .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Webflow realm=\"webflow\""));
+/// a password for this one. gRPC clients look for a status of their own first.
+fn with_scheme(mut answer: Answer, request: &HeaderMap) -> Answer {
+    const UNAUTHENTICATED: HeaderValue = HeaderValue::from_static("16");
+    let headers = answer.headers_mut();
+    headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Webflow realm=\"webflow\""));
+    let grpc = request
+        .get(CONTENT_TYPE)
+        .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"));
+    if grpc {
+        headers.insert("grpc-status", UNAUTHENTICATED);
+        headers.insert("grpc-message", HeaderValue::from_static("Webflow is not connected"));
+    }
     answer
 }
 

@@ -27,7 +27,7 @@ enum Kept {
     /// That it is a script.
     Script,
     /// Everything, where the answer depends on more.
-    All(HeaderMap),
+    All(Box<HeaderMap>),
 }
 
 impl Recovery {
@@ -35,7 +35,7 @@ impl Recovery {
         let mut cookies = headers.get_all(COOKIE).iter();
         let cookie = cookies.next();
         let kept = if cookies.next().is_some() || caller::is_htmx(headers) {
-            Kept::All(headers.clone())
+            Kept::All(Box::new(headers.clone()))
         } else if Caller::of(method, headers) == Caller::Navigation {
             Kept::Navigation(cookie.cloned())
         } else {
@@ -62,7 +62,7 @@ impl Recovery {
         parts.method = self.method;
         parts.uri = self.uri;
         match self.kept {
-            Kept::All(headers) => parts.headers = headers,
+            Kept::All(headers) => parts.headers = *headers,
             Kept::Script => {}
             Kept::Navigation(cookie) => {
                 parts.headers.insert("sec-fetch-mode", HeaderValue::from_static("navigate"));

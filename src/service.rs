@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use tower_service::Service;
 
-use crate::admission::{self, First, Verdict};
+use crate::admission::{self, AtOnce, First, Verdict};
 use crate::flow;
 use crate::future::ResponseFuture;
 use crate::layer::Guard;
@@ -68,10 +68,17 @@ where
             let answer = flow::serve(Arc::clone(shared), endpoint, parts);
             return ResponseFuture::answering(Box::pin(answer));
         }
-        if let Some(token) = admission::at_once(&self.guard, &request) {
-            let recovery = Recovery::of(&self.guard, request.method(), uri, request.headers());
-            request.extensions_mut().insert(token);
-            return ResponseFuture::forwarding(self.inner.call(request), Some(recovery));
+        match admission::at_once(&self.guard, &request) {
+            AtOnce::Admit(token) => {
+                let recovery = Recovery::of(&self.guard, request.method(), uri, request.headers());
+                request.extensions_mut().insert(token);
+                return ResponseFuture::forwarding(self.inner.call(request), Some(recovery));
+            }
+            AtOnce::Pass => {
+                request.extensions_mut().insert(Arc::clone(&self.guard));
+                return ResponseFuture::forwarding(self.inner.call(request), None);
+            }
+            AtOnce::Undecided => {}
         }
         let (parts, body) = request.into_parts();
         match admission::first(&self.guard, &parts) {

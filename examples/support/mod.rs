@@ -41,3 +41,7 @@ impl Stage {
         Ok(axum::serve(self.listener, app).await?)
     }
 }
+
+pub fn say(line: &str) {
+    println!("{line}");
+}

@@ -102,6 +102,12 @@ pub(crate) fn plain<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<
     })
 }
 
+/// Whether any header with cookies has that name in it anywhere.
+pub(crate) fn mentions(headers: &HeaderMap, name: &str) -> bool {
+    let finder = memchr::memmem::Finder::new(name);
+    headers.get_all(COOKIE).iter().any(|header| finder.find(header.as_bytes()).is_some())
+}
+
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.get_all(COOKIE).iter().flat_map(|header| Pairs(Some(header.as_bytes())))
 }

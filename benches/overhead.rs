@@ -1,0 +1,361 @@
+//! What the layer costs on one authenticated GET, beside what people would use instead.
+//!
+//! Every row is an axum router that is given the same kind of request in the same process. Rounds
+//! are interleaved, and a row's cost is the median of its differences to the bare router within a
+//! round, so that a machine that changes its speed changes all rows alike. Criterion measures its
+//! rows one after another, which is why it is not used here.
+#![allow(
+    missing_docs,
+    clippy::format_collect,
+    clippy::semicolon_if_nothing_returned,
+    clippy::drop_non_drop,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_precision_loss
+)]
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum_extra::extract::SignedCookieJar;
+use axum_extra::extract::cookie::{Cookie, Key};
+use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, UserId};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use tower::{Service, ServiceExt};
+use tower_sessions_014::{MemoryStore, Session, SessionManagerLayer};
+use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
+use tower_webflow_auth::{Keyring, Scope, WebflowAuthLayer, WebflowToken};
+
+const ROUNDS: usize = 9;
+
+struct Row {
+    name: &'static str,
+    app: Router,
+    path: &'static str,
+    cookie: Option<HeaderValue>,
+    costs: Vec<f64>,
+    allocations: u64,
+}
+
+impl Row {
+    fn new(name: &'static str, app: Router, cookie: Option<String>) -> Self {
+        let cookie = cookie.map(|cookie| HeaderValue::from_str(&cookie).unwrap());
+        Self { name, app, path: "/", cookie, costs: Vec::new(), allocations: 0 }
+    }
+
+    fn at(mut self, path: &'static str) -> Self {
+        self.path = path;
+        self
+    }
+
+    async fn call(&mut self, status: StatusCode) {
+        let mut request = Request::builder().uri(self.path);
+        if let Some(cookie) = &self.cookie {
+            // As from a socket: a value that shares nothing with the last request's.
+            request = request.header(COOKIE, HeaderValue::from_bytes(cookie.as_bytes()).unwrap());
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = self.app.as_service().ready().await.unwrap().call(request).await.unwrap();
+        assert_eq!(response.status(), status, "{}", self.name);
+        black_box(response);
+    }
+
+    async fn round(&mut self, requests: usize) {
+        let started = Instant::now();
+        for _ in 0..requests {
+            self.call(StatusCode::OK).await;
+        }
+        self.costs.push(started.elapsed().as_nanos() as f64 / requests as f64);
+    }
+}
+
+#[derive(Clone)]
+struct HandWritten {
+    mac: Hmac<Sha256>,
+    tokens: Arc<HashMap<String, Arc<str>>>,
+}
+
+/// The least that one would write by hand: a signature and a map.
+async fn hand_written(
+    State(state): State<HandWritten>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let token = request
+        .headers()
+        .get(COOKIE)
+        .and_then(|cookie| cookie.to_str().ok())
+        .and_then(|cookies| cookies.split("; ").find_map(|it| it.strip_prefix("session=")))
+        .and_then(|value| value.split_once('.'))
+        .and_then(|(id, tag)| {
+            let mut mac = state.mac.clone();
+            mac.update(id.as_bytes());
+            mac.verify_slice(&decode_hex(tag)?).ok()?;
+            state.tokens.get(id).cloned()
+        });
+    match token {
+        Some(token) => {
+            request.extensions_mut().insert(token);
+            next.run(request).await
+        }
+        None => StatusCode::UNAUTHORIZED.into_response(),
+    }
+}
+
+fn decode_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    text.as_bytes()
+        .chunks_exact(2)
+        .map(|pair| match pair {
+            [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
+            _ => None,
+        })
+        .collect()
+}
+
+fn bare() -> Router {
+    Router::new().route("/", get(|| async { "ok" }))
+}
+
+fn from_fn() -> Row {
+    let mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&[7; 32]).unwrap();
+    let id = "0123456789abcdef0123456789abcdef0123456789a";
+    let tag = mac.clone().chain_update(id).finalize().into_bytes();
+    let tag: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+    let tokens = (0..10_000).map(|i| (format!("{i:043}"), Arc::from("token")));
+    let tokens = Arc::new(tokens.chain([(id.to_owned(), Arc::from("token"))]).collect());
+    let app = Router::new()
+        .route(
+            "/",
+            get(|token: axum::Extension<Arc<str>>| async move {
+                drop(black_box(token));
+                "ok"
+            }),
+        )
+        .layer(from_fn_with_state(HandWritten { mac, tokens }, hand_written));
+    Row::new("from_fn, one HMAC and a map", app, Some(format!("session={id}.{tag}")))
+}
+
+async fn signed_jar() -> Row {
+    let key = Key::generate();
+    let app = Router::new()
+        .route(
+            "/",
+            get(|jar: SignedCookieJar| async move {
+                drop(black_box(jar.get("token").unwrap()));
+                "ok"
+            }),
+        )
+        .route(
+            "/in",
+            get(
+                |jar: SignedCookieJar| async move { jar.add(Cookie::new("token", "t".repeat(64))) },
+            ),
+        )
+        .with_state(key);
+    let cookie = log_in(&app).await;
+    Row::new("SignedCookieJar with the token", app, Some(cookie))
+}
+
+async fn sessions() -> Row {
+    let layer = SessionManagerLayer::new(MemoryStore::default())
+        .with_signed(tower_sessions_014::cookie::Key::generate());
+    let app = Router::new()
+        .route(
+            "/",
+            get(|session: Session| async move {
+                drop(black_box(session.get::<String>("token").await.unwrap().unwrap()));
+                "ok"
+            }),
+        )
+        .route(
+            "/in",
+            get(|session: Session| async move {
+                session.insert("token", "t".repeat(64)).await.unwrap()
+            }),
+        )
+        .layer(layer);
+    let cookie = log_in(&app).await;
+    Row::new("tower-sessions 0.14, signed", app, Some(cookie))
+}
+
+#[derive(Clone, Debug)]
+struct User(i64);
+
+impl AuthUser for User {
+    type Id = i64;
+
+    fn id(&self) -> i64 {
+        self.0
+    }
+
+    fn session_auth_hash(&self) -> &[u8] {
+        b"hash"
+    }
+}
+
+#[derive(Clone)]
+struct Backend;
+
+impl AuthnBackend for Backend {
+    type User = User;
+    type Credentials = i64;
+    type Error = Infallible;
+
+    async fn authenticate(&self, id: i64) -> Result<Option<User>, Infallible> {
+        Ok(Some(User(id)))
+    }
+
+    async fn get_user(&self, id: &UserId<Self>) -> Result<Option<User>, Infallible> {
+        Ok(Some(User(*id)))
+    }
+}
+
+async fn login() -> Row {
+    let sessions = SessionManagerLayer::new(MemoryStore::default())
+        .with_signed(tower_sessions_014::cookie::Key::generate());
+    let app = Router::new()
+        .route(
+            "/",
+            get(|auth: AuthSession<Backend>| async move {
+                drop(black_box(auth.user.unwrap()));
+                "ok"
+            }),
+        )
+        .route(
+            "/in",
+            get(
+                |mut auth: AuthSession<Backend>| async move { auth.login(&User(1)).await.unwrap() },
+            ),
+        )
+        .layer(AuthManagerLayerBuilder::new(Backend, sessions).build());
+    let cookie = log_in(&app).await;
+    Row::new("axum-login 0.18 on it", app, Some(cookie))
+}
+
+async fn log_in(app: &Router) -> String {
+    let request = Request::builder().uri("/in").body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let set = response.headers()[SET_COOKIE].to_str().unwrap();
+    set.split(';').next().unwrap().to_owned()
+}
+
+/// Our own rows, with a session from a real flow.
+async fn ours() -> (FakeWebflow, Vec<Row>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let redirect_uri = format!("{origin}/auth/webflow/callback");
+    let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await.unwrap();
+    let auth = WebflowAuthLayer::builder()
+        .client_id(fake.client_id())
+        .client_secret(fake.client_secret())
+        .redirect_uri(redirect_uri)
+        .scopes([Scope::SITES_READ])
+        .keyring(Keyring::generate())
+        .store(tower_webflow_auth::store::MemoryStore::new())
+        // Long enough that no round reads the store again.
+        .cache(tower_webflow_auth::CacheConfig::new().ttl(std::time::Duration::from_secs(600)))
+        .endpoints(fake.endpoints())
+        .build()
+        .unwrap();
+    let required = Router::new()
+        .route(
+            "/",
+            get(|token: WebflowToken| async move {
+                drop(black_box(token));
+                "ok"
+            }),
+        )
+        .layer(auth.clone());
+    let optional = Router::new().route("/", get(|| async { "ok" })).layer(auth.optional());
+    let server = required.clone();
+    let server = tokio::spawn(async move { axum::serve(listener, server).await.unwrap() });
+    let mut browser = TestBrowser::new();
+    let consent = browser.visit(&format!("{origin}/")).await.unwrap();
+    assert_eq!(browser.press("Authorize", &consent).await.unwrap().status, StatusCode::OK);
+    server.abort();
+    let cookies = browser.cookies("127.0.0.1");
+    let cookie = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<String>();
+    let rows = vec![
+        Row::new("WebflowAuthLayer", required, Some(cookie.clone())),
+        Row::new("WebflowAuthLayer, optional", optional.clone(), Some(cookie)),
+        Row::new("WebflowAuthLayer, optional, nobody", optional, None),
+    ];
+    (fake, rows)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let quick = std::env::args().any(|argument| argument == "--test");
+    let requests = if quick { 10 } else { 10_000 };
+    let (_fake, ours) = ours().await;
+    let session = ours.first().and_then(|row| row.cookie.clone()).unwrap();
+    let session = session.to_str().unwrap().to_owned();
+    let mut rows = vec![
+        Row::new("bare axum, nobody", bare(), None),
+        Row::new("bare axum, same cookie", bare(), Some(session)),
+        from_fn(),
+        signed_jar().await,
+        sessions().await,
+        login().await,
+    ];
+    rows.extend(ours.into_iter().map(|row| row.at("/")));
+    for row in &mut rows {
+        for _ in 0..requests / 10 {
+            row.call(StatusCode::OK).await;
+        }
+    }
+    for row in &mut rows {
+        let (app, path, cookie) = (row.app.clone(), row.path, row.cookie.clone());
+        let mut one = Row { name: row.name, app, path, cookie, costs: Vec::new(), allocations: 0 };
+        one.call(StatusCode::OK).await;
+        let counted = allocation_counter::measure(|| {
+            // Unconstrained: a budget that ran out could not be renewed in here.
+            futures::executor::block_on(tokio::task::unconstrained(one.call(StatusCode::OK)));
+        });
+        row.allocations = counted.count_total;
+    }
+    for _ in 0..ROUNDS {
+        for row in &mut rows {
+            row.round(requests).await;
+        }
+    }
+    print(&rows);
+}
+
+fn print(rows: &[Row]) {
+    let over = |row: &Row| {
+        // Who brings no cookie is compared with a router that is given none.
+        let control = &rows[usize::from(row.cookie.is_some())];
+        let differences = row.costs.iter().zip(&control.costs).map(|(cost, bare)| cost - bare);
+        (median(differences.collect()), row.allocations.saturating_sub(control.allocations))
+    };
+    let from_fn = over(&rows[2]).0;
+    println!("{ROUNDS} interleaved rounds; nanoseconds and allocations over a bare axum router\n");
+    println!("| row | over, ns | of from_fn | min, ns | allocations over |");
+    println!("| --- | --- | --- | --- | --- |");
+    for row in rows {
+        let (time, allocations) = over(row);
+        let min = row.costs.iter().copied().fold(f64::INFINITY, f64::min);
+        println!("| {} | {time:.0} | {:.2} | {min:.0} | {allocations} |", row.name, time / from_fn);
+    }
+}

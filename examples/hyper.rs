@@ -1,0 +1,61 @@
+//! A plain hyper server: no axum anywhere.
+
+mod support;
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tower::{ServiceBuilder, service_fn};
+use tower_webflow_auth::{Keyring, Scope, WebflowAuthLayer, WebflowToken};
+
+async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    // The layer has left it there; without one the request would not have come this far.
+    let text = match request.extensions().get::<WebflowToken>() {
+        None => "no token".to_owned(),
+        Some(token) => match token.api().sites().await {
+            Ok(sites) => format!("{} sites", sites.len()),
+            // What an axum handler would return as an error goes into the response's extensions.
+            Err(tower_webflow_auth::api::ApiError::Unauthorized { token, .. }) => {
+                let mut response = Response::new(Full::default());
+                response.extensions_mut().insert(token.reauthorize());
+                return Ok(response);
+            }
+            Err(error) => error.to_string(),
+        },
+    };
+    Ok(Response::new(Full::from(text)))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), support::Error> {
+    let address = std::env::var("DEMO_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
+    let listener = tokio::net::TcpListener::bind(&address).await?;
+    let redirect_uri = format!("http://{}/auth/webflow/callback", listener.local_addr()?);
+    let fake = tower_webflow_auth::testing::FakeWebflow::builder().redirect_uri(&redirect_uri);
+    let fake = fake.start().await?;
+    let auth = WebflowAuthLayer::builder()
+        .client_id(fake.client_id())
+        .client_secret(fake.client_secret())
+        .redirect_uri(redirect_uri)
+        .scopes([Scope::SITES_READ])
+        .keyring(Keyring::generate())
+        .endpoints(fake.endpoints())
+        .build()?;
+    let service = ServiceBuilder::new().layer(auth).service(service_fn(handler));
+    support::say(&format!("visit http://{address}/"));
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let service = TowerToHyperService::new(service.clone());
+        tokio::spawn(async move {
+            let builder = Builder::new(TokioExecutor::new());
+            // An error ends this one connection.
+            builder.serve_connection(TokioIo::new(stream), service).await.ok();
+        });
+    }
+}

@@ -1,0 +1,75 @@
+//! The application's own login decides whose token it is: with axum-login, tower-sessions and JWT.
+#![cfg(feature = "testing")]
+#![allow(clippy::duplicate_mod, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod support;
+
+#[path = "../examples/axum_login.rs"]
+mod axum_login_example;
+#[path = "../examples/jwt.rs"]
+mod jwt_example;
+#[path = "../examples/tower_sessions.rs"]
+mod tower_sessions_example;
+
+use axum::Router;
+use axum::http::{Method, StatusCode};
+use support::App;
+use tower_webflow_auth::testing::TestBrowser;
+use tower_webflow_auth::{WebflowAuthBuilder, WebflowAuthLayer};
+
+async fn sign_in(app: &App, browser: &mut TestBrowser, name: &str) {
+    let page = browser.visit(&app.url(&format!("/login/{name}"))).await.unwrap();
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+}
+
+async fn drive(
+    with_subject: fn(WebflowAuthBuilder) -> WebflowAuthBuilder,
+    router: fn(&WebflowAuthLayer) -> Router,
+) {
+    let app = App::with_router(with_subject, router).await;
+    let webflow = app.url("/webflow");
+
+    // O6: nobody is signed in, and nobody is given a session of ours.
+    let mut browser = TestBrowser::new();
+    let page = browser.visit(&webflow).await.unwrap();
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+    assert!(page.text.contains("Please sign in first"), "{}", page.text);
+    assert!(page.set_cookies().iter().all(|set| !set.starts_with("webflow")));
+    let fetched = browser.fetch(Method::GET, &webflow).await.unwrap();
+    assert_eq!(fetched.json()["type"], "urn:tower-webflow-auth:not-signed-in");
+
+    sign_in(&app, &mut browser, "ada").await;
+    let page = app.connect(&mut browser, "/webflow").await;
+    assert_eq!((page.path(), page.text.as_str()), ("/webflow", "ada"));
+
+    // S4: a flow that Ada began is not completed while Bob is signed in.
+    let callback = app.callback(&mut browser, "/auth/webflow/login").await;
+    sign_in(&app, &mut browser, "bob").await;
+    let page = browser.visit(&callback).await.unwrap();
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text);
+    assert_eq!(app.fake.issued_tokens(), 1, "and its code is not used");
+
+    // Bob does not get Ada's token, and his own does not take hers away.
+    let page = app.connect(&mut browser, "/webflow").await;
+    assert_eq!(page.text, "bob");
+    browser.visit(&app.url("/logout")).await.unwrap();
+    assert_eq!(browser.visit(&webflow).await.unwrap().status, StatusCode::UNAUTHORIZED);
+    sign_in(&app, &mut browser, "ada").await;
+    let page = browser.visit(&webflow).await.unwrap();
+    assert_eq!((page.status, page.text.as_str()), (StatusCode::OK, "ada"), "still connected");
+}
+
+#[tokio::test]
+async fn with_axum_login() {
+    drive(axum_login_example::with_subject, axum_login_example::app).await;
+}
+
+#[tokio::test]
+async fn with_tower_sessions() {
+    drive(tower_sessions_example::with_subject, tower_sessions_example::app).await;
+}
+
+#[tokio::test]
+async fn with_a_jwt_layer_of_ones_own() {
+    drive(jwt_example::with_subject, jwt_example::app).await;
+}
