@@ -6,14 +6,13 @@
 //! rows one after another, which is why it is not used here.
 #![allow(
     missing_docs,
-    clippy::format_collect,
-    clippy::semicolon_if_nothing_returned,
+    clippy::cast_precision_loss,
     clippy::drop_non_drop,
-    missing_docs,
-    clippy::unwrap_used,
+    clippy::format_collect,
     clippy::indexing_slicing,
     clippy::print_stdout,
-    clippy::cast_precision_loss
+    clippy::semicolon_if_nothing_returned,
+    clippy::unwrap_used
 )]
 
 use std::collections::HashMap;
