@@ -76,14 +76,17 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
         }
         Err(FlowError::Unknown) => return unknown(shared, parts, &who, &state).await,
     };
+    // The application's user now must be the one who began the flow; with sessions there is none.
+    let user = match &who {
+        Who::Known(subject) => shared.user_digest(subject),
+        _ => None,
+    };
+    if flow.user != user {
+        tracing::warn!(flow = flow.id(), reason = "another subject", "callback refused");
+        return again(not_ours());
+    }
     let subject = match &who {
-        Who::Known(subject) if flow.user.is_some() => {
-            if flow.user != shared.user_digest(subject) {
-                tracing::warn!(flow = flow.id(), reason = "another subject", "callback refused");
-                return again(not_ours());
-            }
-            subject.clone()
-        }
+        Who::Known(subject) if user.is_some() => subject.clone(),
         _ => Subject::session(&flow.session),
     };
     arrived(shared, parts, &who, flow, subject, code).await
