@@ -21,10 +21,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, UNIX_EPOCH};
 
+use axum::body::Body;
+use http::Request;
 use serde_json::{Value, json};
 use tokio::process::Command;
+use tower::{Layer, ServiceExt};
 use tower_webflow_auth::testing::{ErrorShape, FakeWebflow, RecordedRequest};
-use tower_webflow_auth::{Clock, Endpoints, Scope};
+use tower_webflow_auth::{Clock, Endpoints, Keyring, Scope, WebflowAuthLayer};
 use url::Url;
 
 const REDIRECT_URI: &str = "http://127.0.0.1:9/auth/webflow/callback";
@@ -43,8 +46,7 @@ struct Trip {
 
 impl Trip {
     /// What a client sent: the link that it sent the browser to, and the exchange as the stand-in
-    /// recorded it. To compare the crate's own layer, let it do a trip against a `stage()` with this
-    /// file's constants, and assert that this equals [`Trip::expected`] for its code and state.
+    /// recorded it.
     fn recorded(authorize_url: &Url, exchange: &RecordedRequest) -> Self {
         let pairs: Vec<_> = authorize_url.query_pairs().into_owned().collect();
         let authorize: BTreeMap<_, _> = pairs.iter().cloned().collect();
@@ -208,4 +210,38 @@ async fn the_python_sdk_gets_a_token_and_reads_with_it() {
 #[ignore = "needs a virtual environment in tests/official_sdks; run by scripts/test"]
 async fn the_python_sdk_reports_a_refused_exchange() {
     the_sdk_reports_a_refusal(PYTHON).await;
+}
+
+#[tokio::test]
+async fn the_crates_own_layer_sends_what_the_sdks_send() {
+    let webflow = stage().await;
+    let auth = WebflowAuthLayer::builder()
+        .client_id(webflow.client_id())
+        .client_secret(webflow.client_secret())
+        .redirect_uri(REDIRECT_URI)
+        .scopes(SCOPES.split(' ').map(|scope| Scope::new(scope).unwrap()))
+        .keyring(Keyring::generate())
+        .endpoints(webflow.endpoints())
+        .build()
+        .unwrap();
+    let service = auth.layer(axum::Router::new());
+    let ask = |uri: &str, cookie: &str| {
+        let request = Request::builder().uri(uri).header("accept", "text/html");
+        let request = request.header("cookie", cookie).body(Body::empty()).unwrap();
+        service.clone().oneshot(request)
+    };
+    let challenge = ask("/", "").await.unwrap();
+    let link = Url::parse(challenge.headers()["location"].to_str().unwrap()).unwrap();
+    let cookie = challenge.headers()["set-cookie"].to_str().unwrap();
+    let cookie = cookie.split(';').next().unwrap();
+    let callback = webflow.approve(&link).unwrap();
+    let path = format!("{}?{}", callback.path(), callback.query().unwrap());
+    let back = ask(&path, cookie).await.unwrap();
+    assert_eq!(back.status(), 303);
+    let params: BTreeMap<_, _> = callback.query_pairs().into_owned().collect();
+    let [exchange] = webflow.requests_to("/oauth/access_token").try_into().unwrap();
+    assert_eq!(
+        Trip::recorded(&link, &exchange),
+        Trip::expected(&webflow, &params["state"], &params["code"])
+    );
 }
