@@ -39,6 +39,8 @@ pub(crate) enum First {
     Decided(Verdict),
     /// The subject's grants must be looked up.
     LookUp(Subject),
+    /// The application must be asked first.
+    Ask,
 }
 
 /// A grant that was asked for because the one before had died, and that dies itself within this
@@ -86,7 +88,7 @@ pub(crate) fn at_once<B>(guard: &Guard, request: &Request<B>) -> AtOnce {
 }
 
 pub(crate) fn first(guard: &Guard, parts: &Parts) -> First {
-    let Guard { shared, mode } = guard;
+    let shared = &guard.shared;
     // A CORS preflight carries no cookie; the inner service answers it, and gets no token.
     if parts.method == Method::OPTIONS {
         return First::Decided(Verdict::Forward(Admitted::default()));
@@ -99,7 +101,16 @@ pub(crate) fn first(guard: &Guard, parts: &Parts) -> First {
         let grants = grants.unwrap_or_else(|| Tokens::from([token.clone()]));
         return First::Decided(judge(guard, parts, token.subject(), &grants));
     }
-    First::Decided(match (shared.who(parts), mode) {
+    match shared.who_now(parts) {
+        Ok(who) => of(guard, parts, who).map_or_else(First::LookUp, First::Decided),
+        Err(_) => First::Ask,
+    }
+}
+
+/// Decides for whose request it is; `Err` with the subject whose grants must be looked up.
+fn of(guard: &Guard, parts: &Parts, who: Who) -> Result<Verdict, Subject> {
+    let Guard { shared, mode } = guard;
+    Ok(match (who, mode) {
         (Who::Known(subject), _) => {
             match shared.vault.known(&subject, shared.clock.unix_millis()) {
                 Some(slot) if slot.tokens.iter().all(|token| !token.is_dead()) => {
@@ -111,19 +122,33 @@ pub(crate) fn first(guard: &Guard, parts: &Parts) -> First {
                     }
                     judge(guard, parts, &subject, &slot.tokens)
                 }
-                _ => return First::LookUp(subject),
+                _ => return Err(subject),
             }
         }
         (Who::Failed, _) => {
             Verdict::Answer(shared.fail(&failure::internal(), caller::wants_page(&parts.headers)))
+        }
+        (Who::Unavailable, _) => {
+            let page = caller::wants_page(&parts.headers);
+            Verdict::Answer(shared.fail(&failure::subject_unavailable(), page))
         }
         (Who::Nobody | Who::Stranger, Mode::Optional) => Verdict::Forward(Admitted::default()),
         (Who::Nobody, Mode::Required { scopes }) => {
             let wanted = shared.scopes.union(scopes);
             Verdict::Answer(challenge(shared, parts, None, FlowKind::Login, &wanted))
         }
-        (Who::Stranger, Mode::Required { .. }) => Verdict::Answer(challenge::not_signed_in(parts)),
+        (Who::Stranger, Mode::Required { .. }) => {
+            Verdict::Answer(challenge::not_signed_in(shared, parts))
+        }
     })
+}
+
+/// Asks the application whose request it is, and decides.
+pub(crate) async fn ask(guard: &Guard, parts: &Parts) -> Verdict {
+    match of(guard, parts, guard.shared.who(parts).await) {
+        Ok(verdict) => verdict,
+        Err(subject) => look_up(guard, parts, &subject).await,
+    }
 }
 
 /// Looks the subject's grants up and decides.

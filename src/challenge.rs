@@ -51,14 +51,14 @@ pub(crate) fn script(
 }
 
 /// The 401 where the application decides who its users are, and there is none.
-pub(crate) fn not_signed_in(parts: &Parts) -> Answer {
+pub(crate) fn not_signed_in(shared: &Shared, parts: &Parts) -> Answer {
     let problem = Problem::new(
         StatusCode::UNAUTHORIZED,
         "not-signed-in",
         "Please sign in first",
         "Webflow can be connected once you are signed in to the application.",
     );
-    with_scheme(problem.respond(caller::wants_page(&parts.headers)), &parts.headers)
+    with_scheme(shared.fail(&problem, caller::wants_page(&parts.headers)), &parts.headers)
 }
 
 fn login_required(login_url: &str) -> Problem {

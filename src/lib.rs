@@ -32,6 +32,7 @@ mod recovery;
 mod refresh;
 #[cfg(feature = "axum")]
 mod rejection;
+mod resolver;
 mod scope;
 mod service;
 mod shared;
@@ -56,6 +57,7 @@ pub use keyring::Keyring;
 pub use layer::WebflowAuthLayer;
 #[cfg(feature = "axum")]
 pub use rejection::{WebflowTokenRejection, WebflowTokenRejectionReason};
+pub use resolver::SubjectResolver;
 pub use scope::{Scope, Scopes};
 pub use service::WebflowAuth;
 pub use subject::{InvalidSubject, Subject};

@@ -40,6 +40,15 @@ impl<S> WebflowAuth<S> {
         &mut self.inner
     }
 
+    /// Gives back what the inner service has reserved to be ready (a permit, a place in a queue)
+    /// when it will not be called. Tower has no other way than to drop it.
+    fn release(&mut self)
+    where
+        S: Clone,
+    {
+        self.inner = self.inner.clone();
+    }
+
     /// Gives the inner service back.
     pub fn into_inner(self) -> S {
         self.inner
@@ -65,8 +74,9 @@ where
         let uri = original(request.extensions(), request.uri());
         if let Some(endpoint) = shared.paths.endpoint(uri.path()) {
             let (parts, _) = request.into_parts();
-            let answer = flow::serve(Arc::clone(shared), endpoint, parts);
-            return ResponseFuture::answering(Box::pin(answer));
+            let answer = Box::pin(flow::serve(Arc::clone(shared), endpoint, parts));
+            self.release();
+            return ResponseFuture::answering(answer);
         }
         match admission::at_once(&self.guard, &request) {
             AtOnce::Admit(token) => {
@@ -82,16 +92,24 @@ where
         }
         let (parts, body) = request.into_parts();
         match admission::first(&self.guard, &parts) {
-            First::Decided(Verdict::Answer(answer)) => ResponseFuture::answered(answer),
+            First::Decided(Verdict::Answer(answer)) => {
+                self.release();
+                ResponseFuture::answered(answer)
+            }
             First::Decided(Verdict::Forward(admitted)) => {
                 let recovery = Recovery::for_parts(&self.guard, &parts, &admitted);
                 let request = admission::forward(&self.guard, parts, admitted, body);
                 ResponseFuture::forwarding(self.inner.call(request), recovery)
             }
-            First::LookUp(subject) => {
+            waiting => {
                 let guard = Arc::clone(&self.guard);
                 let verdict = async move {
-                    let verdict = admission::look_up(&guard, &parts, &subject).await;
+                    let verdict = match waiting {
+                        First::LookUp(subject) => {
+                            admission::look_up(&guard, &parts, &subject).await
+                        }
+                        _ => admission::ask(&guard, &parts).await,
+                    };
                     (parts, verdict)
                 };
                 // The service that was ready is the one to be called; its clone stays behind.

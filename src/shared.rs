@@ -19,6 +19,7 @@ use crate::grants::{GrantPolicy, Selection};
 use crate::hooks::Hooks;
 use crate::hot::HotSessions;
 use crate::problem::{Answer, Problem};
+use crate::resolver::{ErasedResolver, Unresolved};
 use crate::vault::Vault;
 use crate::webflow::WebflowClient;
 use crate::{Clock, Keyring, Scopes, Subject, observe};
@@ -88,6 +89,8 @@ pub(crate) enum SubjectSource {
     Session,
     /// The application.
     Application(Arc<SubjectOf>),
+    /// The application, by way of a look-up.
+    Resolver(Arc<dyn ErasedResolver>),
 }
 
 /// Whose request it is.
@@ -98,32 +101,57 @@ pub(crate) enum Who {
     Nobody,
     /// The application has not authenticated anybody.
     Stranger,
+    /// The application could not find out.
+    Unavailable,
     /// The application's closure panicked.
     Failed,
 }
 
+impl Who {
+    /// Whom the application has named.
+    fn of(subject: Option<Subject>) -> Self {
+        match subject {
+            None => Self::Stranger,
+            Some(subject) if subject.validate().is_ok() => Self::Known(subject),
+            Some(_) => {
+                tracing::error!(
+                    "the application named a subject that is empty or over 1 KiB: \
+                     the request counts as not signed in"
+                );
+                Self::Stranger
+            }
+        }
+    }
+}
+
 impl Shared {
     /// Whose request it is.
-    pub(crate) fn who(&self, parts: &Parts) -> Who {
-        match &self.subjects {
+    pub(crate) async fn who(&self, parts: &Parts) -> Who {
+        match self.who_now(parts) {
+            Ok(who) => who,
+            Err(resolver) => match resolver.resolve(parts).await {
+                Ok(subject) => Who::of(subject),
+                Err(Unresolved::Panicked) => Who::Failed,
+                Err(Unresolved::Failed(error)) => {
+                    tracing::error!(error = &*error as &dyn std::error::Error, "no subject");
+                    Who::Unavailable
+                }
+            },
+        }
+    }
+
+    /// The same where it can be told at once; else the resolver that has to be waited for.
+    pub(crate) fn who_now(&self, parts: &Parts) -> Result<Who, &Arc<dyn ErasedResolver>> {
+        Ok(match &self.subjects {
             SubjectSource::Session => self
                 .session(&parts.headers)
                 .map_or(Who::Nobody, |session| Who::Known(Subject::session(&session.id))),
             SubjectSource::Application(subject_of) => {
-                match std::panic::catch_unwind(AssertUnwindSafe(|| subject_of(parts))) {
-                    Ok(Some(subject)) if subject.validate().is_ok() => Who::Known(subject),
-                    Ok(Some(_)) => {
-                        tracing::error!(
-                            "the application named a subject that is empty or over 1 KiB: \
-                             the request counts as not signed in"
-                        );
-                        Who::Stranger
-                    }
-                    Ok(None) => Who::Stranger,
-                    Err(_) => Who::Failed,
-                }
+                std::panic::catch_unwind(AssertUnwindSafe(|| subject_of(parts)))
+                    .map_or(Who::Failed, Who::of)
             }
-        }
+            SubjectSource::Resolver(resolver) => return Err(resolver),
+        })
     }
 
     /// Whether a request's token follows from its session cookie alone.
@@ -190,7 +218,9 @@ impl Shared {
     pub(crate) fn user_digest(&self, subject: &Subject) -> Option<String> {
         match self.subjects {
             SubjectSource::Session => None,
-            SubjectSource::Application(_) => Some(URL_SAFE_NO_PAD.encode(subject.digest())),
+            SubjectSource::Application(_) | SubjectSource::Resolver(_) => {
+                Some(URL_SAFE_NO_PAD.encode(subject.digest()))
+            }
         }
     }
 }

@@ -1,6 +1,11 @@
-//! A real browser at the application: Chromium, driven by WebDriver.
+//! A real browser at the application: Chromium, driven by `WebDriver`.
 #![cfg(feature = "testing")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::zombie_processes
+)]
 
 mod support;
 
@@ -12,7 +17,7 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::json;
 use support::App;
 
-/// ChromeDriver, and a browser of its own with an empty profile.
+/// `ChromeDriver`, and a browser of its own with an empty profile.
 struct Browser {
     driver: Child,
     client: Client,

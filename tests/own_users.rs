@@ -12,10 +12,10 @@ mod jwt_example;
 mod tower_sessions_example;
 
 use axum::Router;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use support::App;
 use tower_webflow_auth::testing::TestBrowser;
-use tower_webflow_auth::{WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{Subject, SubjectResolver, WebflowAuthBuilder, WebflowAuthLayer};
 
 async fn sign_in(app: &App, browser: &mut TestBrowser, name: &str) {
     let page = browser.visit(&app.url(&format!("/login/{name}"))).await.unwrap();
@@ -72,4 +72,48 @@ async fn with_tower_sessions() {
 #[tokio::test]
 async fn with_a_jwt_layer_of_ones_own() {
     drive(jwt_example::with_subject, jwt_example::app).await;
+}
+
+/// Users that are looked up, by a look-up that can fail.
+struct LookUp;
+
+impl SubjectResolver for LookUp {
+    async fn resolve(
+        &self,
+        parts: &axum::http::request::Parts,
+    ) -> Result<Option<Subject>, Box<dyn std::error::Error + Send + Sync>> {
+        tokio::task::yield_now().await;
+        match parts.headers.get("x-user").map(|user| user.to_str().unwrap()) {
+            None => Ok(None),
+            Some("down") => Err("the users' database is down".into()),
+            Some("panic") => panic!("as the test wants"),
+            Some(user) => Ok(Some(Subject::user(user))),
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_a_resolver_that_looks_users_up() {
+    let app = App::with(|builder| builder.subject_resolver(LookUp)).await;
+    let mut browser = TestBrowser::new();
+    for (user, status) in [("", 401), ("down", 503), ("panic", 500)] {
+        let mut headers = HeaderMap::new();
+        if !user.is_empty() {
+            headers.insert("x-user", user.parse().unwrap());
+        }
+        for path in ["/whoami", "/auth/webflow/login", "/auth/webflow/callback?code=a&state=b"] {
+            let page = browser.send(Method::GET, &app.url(path), &headers, None).await.unwrap();
+            assert_eq!(page.status.as_u16(), status, "{user} at {path}");
+            assert!(page.set_cookies().is_empty());
+        }
+    }
+    let mut headers = HeaderMap::new();
+    headers.insert("x-user", "ada".parse().unwrap());
+    headers.insert("accept", "text/html".parse().unwrap());
+    let challenge = browser.send(Method::GET, &app.url("/whoami"), &headers, None).await.unwrap();
+    let callback = app.fake.approve(challenge.location().unwrap()).unwrap();
+    let back = browser.send(Method::GET, callback.as_str(), &headers, None).await.unwrap();
+    assert_eq!(back.location().unwrap().path(), "/whoami");
+    let page = browser.send(Method::GET, &app.url("/whoami"), &headers, None).await.unwrap();
+    assert_eq!(page.json()["subject"], "user:ada");
 }

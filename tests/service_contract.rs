@@ -206,3 +206,20 @@ async fn o4_a_preflight_goes_to_the_inner_service_and_never_carries_a_token() {
     let response = service.oneshot(request(Method::OPTIONS, "/x", Some(&cookie))).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn what_the_inner_service_reserved_is_given_back_when_it_is_not_called() {
+    let app = App::start().await;
+    let limited = tower::limit::GlobalConcurrencyLimitLayer::new(1).layer(tower::service_fn(
+        |_: Req| async { Ok::<_, Infallible>(Res::new(Full::from("inner"))) },
+    ));
+    let mut service = app.auth.layer(limited);
+    let mut other = service.clone();
+    for path in ["/challenged", "/auth/webflow/login", "/auth/webflow/callback?code=a&state=b"] {
+        let request = request(Method::GET, path, None);
+        service.ready().await.unwrap().call(request).await.unwrap();
+        let ready = tokio::time::timeout(std::time::Duration::from_secs(5), other.ready()).await;
+        assert!(ready.is_ok(), "the only permit was kept for {path}");
+        other = service.clone();
+    }
+}

@@ -17,6 +17,7 @@ use crate::flow::in_flight::InFlight;
 use crate::grants::{GrantPolicy, Selection};
 use crate::hooks::{AuthFailure, Authorized, Hooks};
 use crate::hot::HotSessions;
+use crate::resolver::SubjectResolver;
 use crate::shared::{Paths, Shared, SubjectSource};
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
 use crate::vault::{Vault, Watcher};
@@ -156,6 +157,12 @@ impl WebflowAuthBuilder {
         subject_of: impl Fn(&Parts) -> Option<Subject> + Send + Sync + 'static,
     ) -> Self {
         self.subjects = SubjectSource::Application(Arc::new(subject_of));
+        self
+    }
+
+    /// Takes the application's own user for the subject, where finding out takes a look-up.
+    pub fn subject_resolver(mut self, resolver: impl SubjectResolver) -> Self {
+        self.subjects = SubjectSource::Resolver(Arc::new(resolver));
         self
     }
 

@@ -60,12 +60,13 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
         return again(malformed());
     };
     let Some(state) = parameters.state else {
-        return installed(shared, parts);
+        return installed(shared, parts).await;
     };
-    let who = shared.who(parts);
+    let who = shared.who(parts).await;
     match who {
+        Who::Unavailable => return shared.fail(&failure::subject_unavailable(), html),
         Who::Failed => return shared.fail(&failure::internal(), html),
-        Who::Stranger => return challenge::not_signed_in(parts),
+        Who::Stranger => return challenge::not_signed_in(shared, parts),
         Who::Known(_) | Who::Nobody => {}
     }
     let flow = match find(shared, parts, &state) {
@@ -131,12 +132,13 @@ async fn arrived(
 
 /// A code without state: an installation that Webflow initiated. The code is not used, since
 /// nothing tells whose it is; a flow of our own takes its place, once.
-fn installed(shared: &Shared, parts: &Parts) -> Answer {
+async fn installed(shared: &Shared, parts: &Parts) -> Answer {
     let html = caller::accepts_html(&parts.headers);
-    let subject = match shared.who(parts) {
+    let subject = match shared.who(parts).await {
         Who::Known(subject) => Some(subject),
         Who::Nobody => None,
-        Who::Stranger => return challenge::not_signed_in(parts),
+        Who::Stranger => return challenge::not_signed_in(shared, parts),
+        Who::Unavailable => return shared.fail(&failure::subject_unavailable(), html),
         Who::Failed => return shared.fail(&failure::internal(), html),
     };
     let now = shared.clock.unix_secs();

@@ -97,6 +97,17 @@ fn store_unavailable() -> Problem {
     .retry_after(STORE_RETRY_AFTER)
 }
 
+/// The answer while the application cannot tell whose request it is.
+pub(crate) fn subject_unavailable() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "subject-unavailable",
+        "Your sign-in cannot be looked up right now",
+        "The application could not find out who you are. Please try again in a moment.",
+    )
+    .retry_after(STORE_RETRY_AFTER)
+}
+
 /// The answer after a panic in the application's own closures.
 pub(crate) fn internal() -> Problem {
     Problem::new(

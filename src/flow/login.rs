@@ -16,7 +16,7 @@ use crate::{Scope, Scopes};
 /// The most scopes that one login may ask for; Webflow has about thirty.
 const MAX_SCOPES: usize = 64;
 
-pub(crate) fn serve(shared: &Shared, parts: &Parts) -> Answer {
+pub(crate) async fn serve(shared: &Shared, parts: &Parts) -> Answer {
     let html = caller::accepts_html(&parts.headers);
     match parts.method {
         Method::GET => {}
@@ -34,10 +34,11 @@ pub(crate) fn serve(shared: &Shared, parts: &Parts) -> Answer {
         return shared.fail(&malformed(), html);
     };
     let return_to = shared.return_to(return_to.as_deref().unwrap_or("/"));
-    let subject = match shared.who(parts) {
+    let subject = match shared.who(parts).await {
         Who::Known(subject) => Some(subject),
         Who::Nobody => None,
-        Who::Stranger => return challenge::not_signed_in(parts),
+        Who::Stranger => return challenge::not_signed_in(shared, parts),
+        Who::Unavailable => return shared.fail(&failure::subject_unavailable(), html),
         Who::Failed => return shared.fail(&failure::internal(), html),
     };
     if caller::is_surely_no_navigation(&parts.headers) {

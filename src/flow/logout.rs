@@ -25,9 +25,10 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     let query = original_uri(parts).query().unwrap_or_default();
     let revoke = single(query, "revoke").is_ok_and(|it| it.as_deref() == Some("true"));
     let return_to = single(query, "return_to").ok().flatten();
-    let outcome = match shared.who(parts) {
+    let outcome = match shared.who(parts).await {
         Who::Known(subject) => disconnect(shared, &subject, revoke).await.map(|_| ()),
         Who::Nobody | Who::Stranger => Ok(()),
+        Who::Unavailable => return shared.fail(&failure::subject_unavailable(), page),
         Who::Failed => return shared.fail(&failure::internal(), page),
     };
     let mut answer = match outcome {

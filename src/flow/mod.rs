@@ -23,7 +23,7 @@ use crate::shared::{Endpoint, Shared};
 pub(crate) async fn serve(shared: Arc<Shared>, endpoint: Endpoint, parts: Parts) -> Answer {
     match endpoint {
         Endpoint::Callback => callback::serve(&shared, &parts).await,
-        Endpoint::Login => login::serve(&shared, &parts),
+        Endpoint::Login => login::serve(&shared, &parts).await,
         Endpoint::Logout => logout::serve(&shared, &parts).await,
     }
 }

@@ -1,14 +1,13 @@
 //! A store behind a pointer, so that the layer has no type parameter for it.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::Subject;
+use crate::resolver::CatchPanic;
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
@@ -58,25 +57,13 @@ impl<S: TokenStore> ErasedStore for S {
     }
 }
 
+/// An operation whose panic, while it is made or polled, is [`StoreError::Panicked`].
 fn guard<'a, T: Send + 'a, F>(make: impl FnOnce() -> F + Send + 'a) -> Answer<'a, T>
 where
     F: Future<Output = Result<T, StoreError>> + Send + 'a,
 {
-    match std::panic::catch_unwind(AssertUnwindSafe(make)) {
-        Ok(future) => Box::pin(CatchPanic(Box::pin(future))),
-        Err(_) => Box::pin(std::future::ready(Err(StoreError::Panicked))),
-    }
-}
-
-/// Turns a panic while polling into [`StoreError::Panicked`]: one request fails, the service goes
-/// on. The future is not polled again after that.
-struct CatchPanic<F>(Pin<Box<F>>);
-
-impl<T, F: Future<Output = Result<T, StoreError>>> Future for CatchPanic<F> {
-    type Output = Result<T, StoreError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        std::panic::catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)))
-            .unwrap_or(Poll::Ready(Err(StoreError::Panicked)))
-    }
+    Box::pin(async move {
+        let operation = Box::pin(async move { make().await });
+        CatchPanic(operation).await.unwrap_or(Err(StoreError::Panicked))
+    })
 }
