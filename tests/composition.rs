@@ -143,6 +143,17 @@ async fn nested_as_a_service() {
 }
 
 #[tokio::test]
+async fn the_endpoints_nested_below_their_prefix() {
+    works("/x", |auth| {
+        Router::new()
+            .route("/x", get(scopes))
+            .route_layer(auth.clone())
+            .nest_service("/auth/webflow", auth.endpoints_service())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn as_a_fallback() {
     works("/anything", |auth| Router::new().fallback(scopes).layer(auth.clone())).await;
 }
