@@ -9,7 +9,6 @@ use crate::WebflowToken;
 use crate::cache::Tokens;
 use crate::shared::Shared;
 use crate::token::Coverage;
-use crate::webflow::IntrospectError;
 
 /// Looks up, in the background, what is out of date among these grants.
 pub(crate) fn refresh(shared: &Arc<Shared>, tokens: &Tokens) {
@@ -25,7 +24,6 @@ pub(crate) fn refresh(shared: &Arc<Shared>, tokens: &Tokens) {
 async fn look_up(shared: &Shared, token: &WebflowToken) {
     let found = match shared.webflow.introspect(token.access_token()).await {
         Ok(found) => found,
-        Err(IntrospectError::Status(401)) => return token.mark_dead(),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             return tracing::warn!(error, "the grant's sites are still not known");

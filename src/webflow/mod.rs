@@ -16,7 +16,7 @@ pub(crate) use call::{CallError, retry_after};
 pub use endpoints::Endpoints;
 pub(crate) use endpoints::is_https_or_loopback;
 pub(crate) use exchange::{ExchangeError, Issued};
-pub(crate) use introspect::{IntrospectError, Introspection};
+pub(crate) use introspect::Introspection;
 
 /// How long an introspection may take while a user waits for the callback.
 const INTROSPECTION_BUDGET: Duration = Duration::from_secs(5);
