@@ -63,16 +63,16 @@ pub(crate) fn at_once<B>(guard: &Guard, request: &Request<B>) -> AtOnce {
     if !shared.is_plain() || request.method() == Method::OPTIONS {
         return AtOnce::Undecided;
     }
-    let mut cookies = cookie::plain(request.headers(), shared.cookies.session_name()).peekable();
-    if cookies.peek().is_none() {
+    let mut cookies = cookie::plain(request.headers(), shared.cookies.session_name());
+    let Some(first) = cookies.next() else {
         let nobody = matches!(mode, Mode::Optional)
             && request.extensions().get::<WebflowToken>().is_none()
             // Blanks in odd places are left to the parser.
             && !cookie::mentions(request.headers(), shared.cookies.session_name());
         return if nobody { AtOnce::Pass } else { AtOnce::Undecided };
-    }
-    let now = shared.clock.unix_millis();
-    let slot = cookies.find_map(|value| shared.hot.get(value, now, &shared.vault.cache));
+    };
+    // Only the first: of two good sessions it must be the same one whatever was asked before.
+    let slot = shared.hot.get(first, shared.clock.unix_millis(), &shared.vault.cache);
     let Some(token) = slot.as_ref().and_then(|slot| slot.tokens.first()) else {
         return AtOnce::Undecided;
     };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -91,7 +92,16 @@ where
                     match (wish, recovery.take()) {
                         (Some(wish), Some(recovery)) => {
                             let (guard, head) = recovery.into_parts();
-                            let answer = Box::pin(admission::recover(guard, head, wish));
+                            // What the application set meanwhile (its own session, say) holds.
+                            let set = response.headers().get_all(SET_COOKIE);
+                            let set: Vec<_> = set.iter().cloned().collect();
+                            let answer = Box::pin(async move {
+                                let mut answer = admission::recover(guard, head, wish).await;
+                                for cookie in set {
+                                    answer.headers_mut().append(SET_COOKIE, cookie);
+                                }
+                                answer
+                            });
                             State::Answering { answer }
                         }
                         (Some(wish), None) => {

@@ -203,8 +203,8 @@ impl Shared {
     /// A path to return to: on this origin, and none of the crate's own endpoints.
     pub(crate) fn return_to(&self, path: &str) -> String {
         let path = return_to::own_path(path);
-        let end = path.find(['?', '#']).unwrap_or(path.len());
-        let own = path.get(..end).is_some_and(|path| self.paths.endpoint(path).is_some());
+        let resolved = return_to::resolved(&path);
+        let own = resolved.is_none_or(|path| self.paths.endpoint(&path).is_some());
         if own { "/".to_owned() } else { path }
     }
 

@@ -19,8 +19,13 @@ use crate::keyring::{Keyring, Purpose};
 pub(crate) const MAX_FLOWS: usize = 8;
 
 /// How many bytes the names and values of all flow cookies may take together: servers commonly
-/// refuse header sections over 8 to 16 KiB.
-pub(crate) const MAX_TOTAL_LEN: usize = 8 * 1024;
+/// refuse header lines over 8 KiB, and the session and the separators need some of that.
+pub(crate) const MAX_TOTAL_LEN: usize = 8 * 1024 - 512;
+
+/// How many cookies one answer drops, and how long their names may be: an answer's head must stay
+/// short as well. What is left over goes with the next answer.
+const MAX_REMOVALS: usize = 16;
+const MAX_NAME_LEN: usize = 64;
 
 /// The longest value that is looked at. Browsers keep up to 4096 bytes of name and value.
 const MAX_VALUE_LEN: usize = 4096;
@@ -191,23 +196,33 @@ impl<'h> FlowCookies<'h> {
         });
         let mut total = new_len;
         let mut kept = 1;
-        let mut removals = Vec::new();
+        let mut removals: Vec<&str> = Vec::new();
         for cookie in &self.found {
             let fits = kept < MAX_FLOWS && total + cookie.len <= MAX_TOTAL_LEN;
             if fits && cookie.flow.as_ref().is_some_and(|flow| flow.is_open(lifetime, now)) {
                 kept += 1;
                 total += cookie.len;
             } else {
-                removals.extend(policy.remove(cookie.name));
+                removals.push(cookie.name);
             }
         }
-        removals
+        remove_some(policy, removals.into_iter())
     }
 
     /// `Set-Cookie` values that drop every one of them.
     pub(crate) fn remove_all(&self, policy: CookiePolicy) -> Vec<HeaderValue> {
-        self.found.iter().filter_map(|cookie| policy.remove(cookie.name)).collect()
+        let (open, junk): (Vec<_>, Vec<_>) =
+            self.found.iter().partition(|cookie| cookie.flow.is_some());
+        remove_some(policy, open.into_iter().chain(junk).map(|cookie| cookie.name))
     }
+}
+
+fn remove_some<'a>(policy: CookiePolicy, names: impl Iterator<Item = &'a str>) -> Vec<HeaderValue> {
+    names
+        .filter(|name| name.len() <= MAX_NAME_LEN)
+        .take(MAX_REMOVALS)
+        .filter_map(|name| policy.remove(name))
+        .collect()
 }
 
 #[cfg(test)]

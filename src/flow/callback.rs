@@ -54,7 +54,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
         return again(malformed());
     };
     if let Some(error) = &parameters.error {
-        return refused(shared, parts, error, parameters.state.as_deref());
+        return refused(shared, parts, error, parameters.state.as_deref()).await;
     }
     let Some(code) = parameters.code.filter(|code| is_well_formed(code)) else {
         return again(malformed());
@@ -163,9 +163,19 @@ async fn installed(shared: &Shared, parts: &Parts) -> Answer {
 }
 
 /// The user cancelled, or Webflow refused. Of the query only known words are used.
-fn refused(shared: &Shared, parts: &Parts, error: &str, state: Option<&str>) -> Answer {
+async fn refused(shared: &Shared, parts: &Parts, error: &str, state: Option<&str>) -> Answer {
     let html = caller::accepts_html(&parts.headers);
-    let flow = match state.map(|state| find(shared, parts, state)) {
+    let user = match shared.who(parts).await {
+        Who::Known(subject) => shared.user_digest(&subject),
+        _ => None,
+    };
+    let found = state.map(|state| find(shared, parts, state));
+    let flow = match found {
+        // Another user's flow is none of this one's business.
+        Some(Ok(flow)) if flow.user != user => Some(Err(FlowError::Unknown)),
+        found => found,
+    };
+    let flow = match flow {
         None | Some(Err(FlowError::Expired)) => None,
         Some(Ok(flow)) => Some(flow),
         Some(Err(FlowError::Unknown)) => {

@@ -13,8 +13,9 @@ use crate::query::single;
 use crate::shared::{Shared, Who, original_uri};
 use crate::{Scope, Scopes};
 
-/// The most scopes that one login may ask for; Webflow has about thirty.
-const MAX_SCOPES: usize = 64;
+/// The longest list of scopes that one login may ask for, in bytes: it is in the flow's cookie.
+/// All that Webflow documents take some 400.
+const MAX_SCOPES_LEN: usize = 1024;
 
 pub(crate) async fn serve(shared: &Shared, parts: &Parts) -> Answer {
     let html = caller::accepts_html(&parts.headers);
@@ -61,7 +62,8 @@ fn scopes(shared: &Shared, asked: Option<&str>) -> Option<Scopes> {
         .filter(|scope| !scope.is_empty())
         .map(|scope| Scope::new(scope).ok())
         .collect::<Option<Scopes>>()?;
-    (asked.len() <= MAX_SCOPES).then(|| shared.scopes.union(&asked))
+    let scopes = shared.scopes.union(&asked);
+    (asked.is_empty() || scopes.to_string().len() <= MAX_SCOPES_LEN).then_some(scopes)
 }
 
 fn malformed() -> Problem {

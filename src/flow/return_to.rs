@@ -43,6 +43,12 @@ fn stays_here(reference: &str) -> bool {
     resolves_here(reference)
 }
 
+/// The path as a browser would ask for it: without query, fragment and dot segments.
+pub(crate) fn resolved(path: &str) -> Option<String> {
+    let base = Url::parse("https://here.invalid/").ok()?;
+    Some(base.join(path).ok()?.path().to_owned())
+}
+
 /// The same question put to the URL standard's own algorithm.
 fn resolves_here(reference: &str) -> bool {
     let Ok(base) = Url::parse("https://here.invalid/base/") else {
