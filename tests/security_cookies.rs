@@ -1,6 +1,11 @@
 //! Attacks by way of cookies: C of the threat model.
 #![cfg(feature = "testing")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::format_collect,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing
+)]
 
 #[path = "support/hostile.rs"]
 mod hostile;
@@ -303,7 +308,7 @@ async fn c6_a_session_ends_by_the_servers_clock_whatever_the_browser_keeps() {
         let browser = app.connected().await;
         let cookies = cookie_line(&browser);
         assert_eq!(home(&app, &cookies).await, "connected");
-        app.clock.advance(lifetime - Duration::from_secs(2));
+        app.clock.advance(lifetime.checked_sub(Duration::from_secs(2)).unwrap());
         assert_eq!(home(&app, &cookies).await, "connected");
         assert_eq!(home(&app, &cookies).await, "connected", "and it is in the cache now");
         app.clock.advance(Duration::from_secs(3));

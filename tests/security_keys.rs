@@ -1,6 +1,11 @@
 //! Attacks on what is kept, and on whose it is: K of the threat model.
 #![cfg(feature = "testing")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::format_collect,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing
+)]
 
 #[path = "support/hostile.rs"]
 mod hostile;
