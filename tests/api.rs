@@ -131,6 +131,16 @@ async fn a_short_wait_is_waited_for_and_a_long_one_is_told() {
 }
 
 #[tokio::test]
+async fn a_wait_or_a_time_beyond_all_clocks_is_no_panic() {
+    let (app, token) = connected().await;
+    app.fake.fail_next(Endpoint::Sites, wait(u64::MAX));
+    let refused = token.api().sites().await;
+    assert!(matches!(refused, Err(ApiError::RateLimited { .. })), "{refused:?}");
+    let patient = token.api().get("/v2/sites").timeout(Duration::MAX).send().await;
+    assert!(patient.is_ok(), "{patient:?}");
+}
+
+#[tokio::test]
 async fn a_call_that_changes_something_is_made_once() {
     let (app, token) = connected().await;
     app.fake.fail_always(Endpoint::Items, wait(0));

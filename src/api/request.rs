@@ -92,7 +92,9 @@ impl ApiRequest {
     /// the error sends the user to Webflow for a new one.
     pub async fn send(self) -> Result<ApiResponse, ApiError> {
         let request = self.inner?;
-        let deadline = Instant::now() + self.budget;
+        let started = Instant::now();
+        // A time beyond what the clock can tell is as good as a day.
+        let deadline = started.checked_add(self.budget).unwrap_or(started + A_DAY);
         let repeatable = self.method.is_idempotent() && self.attempts > 1;
         let mut left = if repeatable { self.attempts } else { 1 };
         let mut pause = FIRST_PAUSE;
@@ -112,7 +114,7 @@ impl ApiRequest {
                 ApiError::Unreachable(cause) if cause.is_connect() => pause,
                 _ => return Err(error),
             };
-            if Instant::now() + wait >= deadline {
+            if wait >= deadline.saturating_duration_since(Instant::now()) {
                 return Err(error);
             }
             sleep(wait).await;
@@ -125,6 +127,8 @@ impl ApiRequest {
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 const ATTEMPTS: u32 = 3;
+
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 async fn send_once(
     request: reqwest::RequestBuilder,

@@ -23,24 +23,28 @@ impl InFlight {
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
-        let mut outcome = {
+        let (mut outcome, sender) = {
             let mut running = self.lock();
             if let Some(outcome) = running.get(flow) {
-                outcome.clone()
+                (outcome.clone(), None)
             } else {
                 let (sender, outcome) = watch::channel(None);
                 running.insert(flow.to_owned(), outcome.clone());
-                let entry = Entry { in_flight: self.clone(), flow: flow.to_owned() };
-                let work = work();
-                let task = async move {
-                    let _entry = entry;
-                    let outcome = work.await;
-                    sender.send_replace(Some(outcome));
-                };
-                tokio::spawn(task.in_current_span());
-                outcome
+                (outcome, Some(sender))
             }
         };
+        // The lock is free by now: a runtime that is closing drops the task on the spot, and with
+        // it the entry, which takes the lock.
+        if let Some(sender) = sender {
+            let entry = Entry { in_flight: self.clone(), flow: flow.to_owned() };
+            let work = work();
+            let task = async move {
+                let _entry = entry;
+                let outcome = work.await;
+                sender.send_replace(Some(outcome));
+            };
+            tokio::spawn(task.in_current_span());
+        }
         match outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().unwrap_or(Err(Failure::Internal)),
             // The task has panicked.

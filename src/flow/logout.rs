@@ -50,7 +50,11 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
 /// that is there must say so, and one of them must be there.
 fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
     let site = headers.get("sec-fetch-site").map(|site| site == "same-origin" || site == "none");
-    let origin = headers.get(ORIGIN).map(|origin| origin.as_bytes() == own.as_bytes());
+    // A page that sends no referrer sends `null` here, also to its own origin.
+    let origin = headers
+        .get(ORIGIN)
+        .filter(|origin| site.is_none() || *origin != "null")
+        .map(|origin| origin.as_bytes() == own.as_bytes());
     site.or(origin).is_some() && site.unwrap_or(true) && origin.unwrap_or(true)
 }
 
@@ -92,6 +96,8 @@ mod tests {
             (false, vec![]),
             (false, vec![("origin", "https://evil.example")]),
             (false, vec![("origin", "null")]),
+            (true, vec![("origin", "null"), ("sec-fetch-site", "same-origin")]),
+            (false, vec![("origin", "null"), ("sec-fetch-site", "cross-site")]),
             (false, vec![("origin", "http://app.example.com")]),
             (false, vec![("sec-fetch-site", "cross-site")]),
             (false, vec![("sec-fetch-site", "same-site")]),
