@@ -9,9 +9,10 @@ use http::{Method, Request, StatusCode};
 use crate::cache::Tokens;
 use crate::caller::{self, Caller};
 use crate::challenge::{self, challenge};
-use crate::cookie;
+use crate::cookie::Found;
 use crate::cookie::flow::FlowKind;
 use crate::flow::{failure, return_to, see_other};
+use crate::glance::Glance;
 use crate::grants::GrantPolicy;
 use crate::layer::{Guard, Mode};
 use crate::problem::{Answer, Problem};
@@ -58,22 +59,19 @@ pub(crate) enum AtOnce {
 }
 
 /// Decides what can be decided without a signature, an allocation or a request taken apart.
-pub(crate) fn at_once<B>(guard: &Guard, request: &Request<B>) -> AtOnce {
+pub(crate) fn at_once<B>(guard: &Guard, request: &Request<B>, glance: &Glance<'_>) -> AtOnce {
     let Guard { shared, mode } = guard;
-    if !shared.is_plain() || request.method() == Method::OPTIONS {
+    let Found { session, odd, .. } = glance.cookies;
+    if !shared.is_plain() || odd || request.method() == Method::OPTIONS {
         return AtOnce::Undecided;
     }
-    let mut cookies = cookie::plain(request.headers(), shared.cookies.session_name());
-    let Some(first) = cookies.next() else {
-        let nobody = matches!(mode, Mode::Optional)
-            && request.extensions().get::<WebflowToken>().is_none()
-            // Blanks in odd places are left to the parser.
-            && !cookie::mentions(request.headers(), shared.cookies.session_name());
+    let Some(session) = session else {
+        let nobody =
+            matches!(mode, Mode::Optional) && request.extensions().get::<WebflowToken>().is_none();
         return if nobody { AtOnce::Pass } else { AtOnce::Undecided };
     };
-    // Only the first: of two good sessions it must be the same one whatever was asked before.
-    let slot = shared.hot.get(first, shared.clock.unix_millis(), &shared.vault.cache);
-    let Some(token) = slot.as_ref().and_then(|slot| slot.tokens.first()) else {
+    let Some(token) = shared.hot.get(session, shared.clock.unix_millis(), &shared.vault.cache)
+    else {
         return AtOnce::Undecided;
     };
     let enough = match mode {
@@ -83,8 +81,8 @@ pub(crate) fn at_once<B>(guard: &Guard, request: &Request<B>) -> AtOnce {
     if !enough || token.needs_attention() {
         return AtOnce::Undecided;
     }
-    observe::cache("hit");
-    AtOnce::Admit(token.clone())
+    observe::cache(true);
+    AtOnce::Admit(token)
 }
 
 pub(crate) fn first(guard: &Guard, parts: &Parts) -> First {
@@ -116,9 +114,10 @@ fn of(guard: &Guard, parts: &Parts, who: Who) -> Result<Verdict, Subject> {
                 Some(slot) if slot.tokens.iter().all(|token| !token.is_dead()) => {
                     refresh(shared, &slot.tokens);
                     if shared.is_plain()
+                        && let Some(token) = slot.tokens.first()
                         && let Some((session, value)) = shared.session_and_value(&parts.headers)
                     {
-                        shared.hot.put(value, Arc::clone(&slot), session.expires_unix_secs);
+                        shared.hot.put(value, token.clone(), session.expires_unix_secs);
                     }
                     judge(guard, parts, &subject, &slot.tokens)
                 }
@@ -237,7 +236,12 @@ pub(crate) fn forward<B>(
         Some(token) => parts.extensions.insert(token).map(drop),
         // Nobody looked, so nothing is to be told.
         None if parts.method == Method::OPTIONS => None,
-        None => parts.extensions.insert(Arc::clone(guard)).map(drop),
+        None => {
+            // A token that a layer of another application has left there is not ours to hand on.
+            parts.extensions.remove::<WebflowToken>();
+            parts.extensions.remove::<WebflowGrants>();
+            parts.extensions.insert(Arc::clone(guard)).map(drop)
+        }
     };
     if let Some(grants) = admitted.grants {
         parts.extensions.insert(WebflowGrants(grants));

@@ -98,10 +98,15 @@ enum Entry {
     Failed { error: Arc<StoreError>, at: u64 },
 }
 
-/// What was read of a subject. It may be held outside of the cache: `gone` tells when the cache
-/// no longer stands for it.
+/// What was read of a subject.
 pub(crate) struct Slot {
     pub(crate) tokens: Tokens,
+    reading: Arc<Reading>,
+}
+
+/// When something was read. Tokens are held outside of the cache as well: `gone` tells when it no
+/// longer stands for them.
+pub(crate) struct Reading {
     read_at: u64,
     lifetime: u64,
     epoch: u64,
@@ -110,7 +115,7 @@ pub(crate) struct Slot {
 
 impl Slot {
     fn mark_gone(&self) {
-        self.gone.store(true, Ordering::Release);
+        self.reading.gone.store(true, Ordering::Release);
     }
 }
 
@@ -171,17 +176,17 @@ impl Cache {
     /// The subject's grants if they are known and fresh, `now` in Unix milliseconds.
     pub(crate) fn fresh(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
         match self.entries.as_ref()?.get(subject)? {
-            Entry::Known(slot) if self.is_fresh(&slot, now) => Some(slot),
+            Entry::Known(slot) if self.is_fresh(&slot.reading, now) => Some(slot),
             _ => None,
         }
     }
 
     /// Whether what was read is still to be believed. A clock that was set back makes what was
     /// read "later" old, not everlasting.
-    pub(crate) fn is_fresh(&self, slot: &Slot, now: u64) -> bool {
-        !slot.gone.load(Ordering::Acquire)
-            && slot.epoch == self.epoch.load(Ordering::Acquire)
-            && now.checked_sub(slot.read_at).is_some_and(|age| age < slot.lifetime)
+    pub(crate) fn is_fresh(&self, reading: &Reading, now: u64) -> bool {
+        !reading.gone.load(Ordering::Acquire)
+            && reading.epoch == self.epoch.load(Ordering::Acquire)
+            && now.checked_sub(reading.read_at).is_some_and(|age| age < reading.lifetime)
     }
 
     /// The subject's grants: known, or read now. Of many that ask at once one reads.
@@ -197,7 +202,7 @@ impl Cache {
         let Some(entries) = &self.entries else { return Ok(self.uncached(load().await?)) };
         let mut stale = None;
         match entries.get(subject) {
-            Some(Entry::Known(slot)) if self.is_fresh(&slot, now) => return Ok(slot),
+            Some(Entry::Known(slot)) if self.is_fresh(&slot.reading, now) => return Ok(slot),
             Some(Entry::Known(slot)) => {
                 let same =
                     |it: &Entry| matches!(it, Entry::Known(other) if Arc::ptr_eq(other, &slot));
@@ -276,7 +281,12 @@ impl Cache {
     fn slot(&self, tokens: Tokens, now: u64, epoch: u64) -> Slot {
         let negative = tokens.is_empty();
         let lifetime = if negative { self.ttl.min(millis(NEGATIVE_TTL)) } else { self.ttl };
-        Slot { tokens, read_at: now, lifetime, epoch, gone: AtomicBool::new(false) }
+        let reading = Reading { read_at: now, lifetime, epoch, gone: AtomicBool::new(false) };
+        let reading = Arc::new(reading);
+        for token in tokens.iter() {
+            token.was_read(&reading);
+        }
+        Slot { tokens, reading }
     }
 
     /// What is used once.
@@ -299,8 +309,9 @@ impl Cache {
     }
 
     fn is_usable(&self, slot: &Slot, now: u64) -> bool {
-        let limit = slot.lifetime.saturating_add(self.stale_for);
-        self.stale_for > 0 && now.checked_sub(slot.read_at).is_some_and(|age| age < limit)
+        let Reading { read_at, lifetime, .. } = *slot.reading;
+        let limit = lifetime.saturating_add(self.stale_for);
+        self.stale_for > 0 && now.checked_sub(read_at).is_some_and(|age| age < limit)
     }
 }
 

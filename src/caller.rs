@@ -1,7 +1,7 @@
 //! Who is asking: a browser that navigates, a script, or a prefetch.
 
 use http::header::ACCEPT;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 /// What kind of request it is, which decides between a redirect and a 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,30 +17,75 @@ pub(crate) enum Caller {
 impl Caller {
     /// Decides by Fetch Metadata when the browser sends it, else by `Accept`.
     pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Self {
-        // One pass: this is asked of every request that has a token.
-        let mut fetch_metadata = false;
-        let mut navigates = false;
-        let mut scripted = !is_safe(method);
+        let mut marks = Marks::of(method);
         for (name, value) in headers {
-            match name.as_str() {
-                "sec-purpose" | "purpose" | "x-purpose" | "x-moz" if is_ahead(value) => {
-                    return Self::Prefetch;
-                }
-                "sec-fetch-mode" => {
-                    fetch_metadata = true;
-                    navigates |= equals(value, "navigate");
-                }
-                "hx-request" => scripted |= equals(value, "true"),
-                "upgrade" | "x-requested-with" => scripted = true,
-                other => fetch_metadata |= other.starts_with("sec-fetch-"),
-            }
+            marks.note(name, value);
         }
-        if !scripted && (navigates || !fetch_metadata && accepts_html(headers)) {
-            Self::Navigation
-        } else {
-            Self::Script
+        marks.caller(headers)
+    }
+}
+
+#[expect(clippy::struct_excessive_bools, reason = "independent marks, each of one header")]
+/// What is gathered of a request's headers in one pass, which is made over every request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Marks {
+    ahead: bool,
+    fetch_metadata: bool,
+    navigates: bool,
+    scripted: bool,
+    accepts: bool,
+    pub(crate) htmx: bool,
+    pub(crate) grpc: bool,
+}
+
+impl Marks {
+    pub(crate) fn of(method: &Method) -> Self {
+        Self {
+            ahead: false,
+            fetch_metadata: false,
+            navigates: false,
+            scripted: !is_safe(method),
+            accepts: false,
+            htmx: false,
+            grpc: false,
         }
     }
+
+    pub(crate) fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
+        match name.as_str() {
+            "accept" => self.accepts = true,
+            "content-type" => self.grpc |= is_grpc(value),
+            "upgrade" | "x-requested-with" => self.scripted = true,
+            "hx-request" => self.htmx |= equals(value, "true"),
+            "sec-purpose" | "purpose" | "x-purpose" | "x-moz" => self.ahead |= is_ahead(value),
+            "sec-fetch-mode" => {
+                self.fetch_metadata = true;
+                self.navigates |= equals(value, "navigate");
+            }
+            other => self.fetch_metadata |= other.starts_with("sec-fetch-"),
+        }
+    }
+
+    /// Whether a browser will show the answer as a page, whatever the method was.
+    pub(crate) fn page(self, headers: &HeaderMap) -> bool {
+        let by_accept = !self.fetch_metadata && self.accepts;
+        !self.htmx && (self.navigates || by_accept && accepts_html(headers))
+    }
+
+    pub(crate) fn caller(self, headers: &HeaderMap) -> Caller {
+        if self.ahead {
+            Caller::Prefetch
+        } else if !self.scripted && self.page(headers) {
+            Caller::Navigation
+        } else {
+            Caller::Script
+        }
+    }
+}
+
+/// Whether the content type is gRPC's, whose clients look for a status of its own.
+pub(crate) fn is_grpc(content_type: &HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"application/grpc")
 }
 
 /// GET and HEAD: methods that a redirect may repeat.
@@ -48,14 +93,13 @@ pub(crate) fn is_safe(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 
-fn navigates(headers: &HeaderMap) -> bool {
-    let fetch_metadata = headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
-    if fetch_metadata { is(headers, "sec-fetch-mode", "navigate") } else { accepts_html(headers) }
-}
-
 /// Whether a browser will show the answer as a page, whatever the method was.
 pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
-    !is_htmx(headers) && navigates(headers)
+    let mut marks = Marks::of(&Method::GET);
+    for (name, value) in headers {
+        marks.note(name, value);
+    }
+    marks.page(headers)
 }
 
 /// Whether the request says that it is not a navigation; one that says nothing may be one.
@@ -110,7 +154,6 @@ fn equals(found: &HeaderValue, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderName;
 
     fn caller(method: &Method, headers: &[(&'static str, &'static str)]) -> Caller {
         let headers = headers

@@ -77,10 +77,7 @@ fn with_scheme(mut answer: Answer, request: &HeaderMap) -> Answer {
     const UNAUTHENTICATED: HeaderValue = HeaderValue::from_static("16");
     let headers = answer.headers_mut();
     headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Webflow realm=\"webflow\""));
-    let grpc = request
-        .get(CONTENT_TYPE)
-        .is_some_and(|content_type| content_type.as_bytes().starts_with(b"application/grpc"));
-    if grpc {
+    if request.get(CONTENT_TYPE).is_some_and(caller::is_grpc) {
         headers.insert("grpc-status", UNAUTHENTICATED);
         headers.insert("grpc-message", HeaderValue::from_static("Webflow is not connected"));
     }

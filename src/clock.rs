@@ -48,9 +48,10 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since the Unix epoch; a clock before 1970 reads as 0.
+    /// Milliseconds since the Unix epoch; a clock before 1970 reads as 0. Read for every request,
+    /// so a system that keeps a time of a few milliseconds' resolution at hand is asked for that.
     pub(crate) fn unix_millis(&self) -> u64 {
-        unix_millis(self.now())
+        self.0.as_ref().map_or_else(coarse_unix_millis, |millis| millis.load(Ordering::SeqCst))
     }
 
     /// Seconds since the Unix epoch; a clock before 1970 reads as 0.
@@ -59,13 +60,41 @@ impl Clock {
     }
 }
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn coarse_unix_millis() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    let secs = u64::try_from(now.tv_sec).unwrap_or(0);
+    let millis = u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
+    secs.saturating_mul(1000).saturating_add(millis)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn coarse_unix_millis() -> u64 {
+    unix_millis(SystemTime::now())
+}
+
 fn unix_millis(at: SystemTime) -> u64 {
-    at.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| {
+        since.as_secs().saturating_mul(1000).saturating_add(u64::from(since.subsec_millis()))
+    })
 }
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "Clock(manual)" } else { "Clock(system)" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_coarse_time_is_the_systems_time() {
+        let before = unix_millis(SystemTime::now());
+        let coarse = Clock::system().unix_millis();
+        let after = unix_millis(SystemTime::now());
+        // Coarse: the last tick of a timer that ticks a hundred times a second or more often.
+        assert!((before.saturating_sub(20)..=after).contains(&coarse), "{before} {coarse} {after}");
     }
 }

@@ -34,10 +34,14 @@ impl<S: Sync> FromRequestParts<S> for WebflowGrants {
     type Rejection = WebflowTokenRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        if let Some(grants) = parts.extensions.get::<Self>() {
-            return Ok(grants.clone());
-        }
-        Ok(Self(extract(parts)?.into_iter().collect()))
+        let token = extract(parts)?;
+        let grants = parts.extensions.get::<Self>();
+        // Not those that a layer of another application has left there.
+        let ours = |grants: &&Self| {
+            let token = token.as_ref();
+            grants.iter().all(|grant| token.is_none_or(|token| grant.is_of(token.client())))
+        };
+        Ok(grants.filter(ours).cloned().unwrap_or_else(|| Self(token.into_iter().collect())))
     }
 }
 

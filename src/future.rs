@@ -89,7 +89,10 @@ where
                 StateProjection::Forwarding { future, recovery } => {
                     let mut response = ready!(future.poll(cx))?;
                     let wish = response.extensions_mut().remove::<Reauthorize>();
-                    match (wish, recovery.take()) {
+                    let recovery = recovery.take();
+                    let recovery =
+                        recovery.filter(|own| wish.as_ref().is_none_or(|wish| own.concerns(wish)));
+                    match (wish, recovery) {
                         (Some(wish), Some(recovery)) => {
                             let (guard, head) = recovery.into_parts();
                             // What the application set meanwhile (its own session, say) holds.

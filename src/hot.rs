@@ -1,21 +1,20 @@
 //! Sessions that were verified a moment ago, by their cookie's value.
 //!
 //! The way of nearly every request: one look-up instead of a signature, a subject and a second
-//! look-up. A value is here only after its signature was found good, and what it leads to is the
-//! cache's own slot: it ends with the slot, whether by its time, by a logout, by another
+//! look-up. A value is here only after its signature was found good, and it leads to a token that
+//! the cache has read: it ends with that reading, whether by its time, by a logout, by another
 //! instance's change or to make room, and with the session's own expiry.
-
-use std::sync::Arc;
 
 use quick_cache::sync;
 
-use crate::cache::{Cache, Slot};
+use crate::WebflowToken;
+use crate::cache::Cache;
 
-pub(crate) struct HotSessions(Option<sync::Cache<Box<str>, Hot>>);
+pub(crate) struct HotSessions(Option<sync::Cache<Box<[u8]>, Hot>>);
 
 #[derive(Clone)]
 struct Hot {
-    slot: Arc<Slot>,
+    token: WebflowToken,
     expires_unix_secs: u64,
 }
 
@@ -26,14 +25,15 @@ impl HotSessions {
     }
 
     /// What the cookie's value leads to, `now` in Unix milliseconds.
-    pub(crate) fn get(&self, value: &str, now: u64, cache: &Cache) -> Option<Arc<Slot>> {
+    pub(crate) fn get(&self, value: &[u8], now: u64, cache: &Cache) -> Option<WebflowToken> {
         let hot = self.0.as_ref()?.get(value)?;
-        (now / 1000 < hot.expires_unix_secs && cache.is_fresh(&hot.slot, now)).then_some(hot.slot)
+        let fresh = hot.token.reading().is_some_and(|reading| cache.is_fresh(reading, now));
+        (fresh && now / 1000 < hot.expires_unix_secs).then_some(hot.token)
     }
 
-    pub(crate) fn put(&self, value: &str, slot: Arc<Slot>, expires_unix_secs: u64) {
+    pub(crate) fn put(&self, value: &str, token: WebflowToken, expires_unix_secs: u64) {
         if let Some(sessions) = &self.0 {
-            sessions.insert(value.into(), Hot { slot, expires_unix_secs });
+            sessions.insert(value.as_bytes().into(), Hot { token, expires_unix_secs });
         }
     }
 }

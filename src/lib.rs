@@ -15,6 +15,7 @@ mod endpoints_service;
 mod extract;
 mod flow;
 mod future;
+mod glance;
 mod grants;
 mod handle;
 mod hooks;

@@ -22,8 +22,16 @@ pub(crate) fn challenged(answer: &'static str) {
     count("webflow_auth_challenges_total", "answer", answer);
 }
 
-pub(crate) fn cache(result: &'static str) {
-    count("webflow_auth_cache_total", "result", result);
+/// Counted for every request: the label stands in the code, so that the key need not be made.
+pub(crate) fn cache(hit: bool) {
+    #[cfg(feature = "metrics")]
+    if hit {
+        metrics::counter!("webflow_auth_cache_total", "result" => "hit").increment(1);
+    } else {
+        metrics::counter!("webflow_auth_cache_total", "result" => "miss").increment(1);
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = hit;
 }
 
 #[cfg(feature = "metrics")]

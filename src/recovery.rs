@@ -3,45 +3,55 @@
 
 use std::sync::Arc;
 
-use http::header::COOKIE;
+use http::header::{ACCEPT, CONTENT_TYPE, COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
+use crate::WebflowToken;
 use crate::admission::Admitted;
-use crate::caller::{self, Caller};
+use crate::caller::Caller;
+use crate::glance::Glance;
 use crate::layer::Guard;
 use crate::shared::original_uri;
+use crate::token::Reauthorize;
+
+const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+const HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
 
 /// The head of a request, as far as a challenge may need it. Made for every request that has a
 /// token, and used for nearly none: what can be told by less than a copy is not copied.
 pub(crate) struct Recovery {
     pub(crate) guard: Arc<Guard>,
+    /// The mark of the request's subject.
+    whose: u64,
     method: Method,
-    uri: Uri,
-    kept: Kept,
-}
-
-enum Kept {
-    /// That a browser navigates, and its one header with cookies: among them are its flows.
-    Navigation(Option<HeaderValue>),
-    /// That it is a script.
-    Script,
-    /// Everything, where the answer depends on more.
-    All(Box<HeaderMap>),
+    path: Option<PathAndQuery>,
+    caller: Caller,
+    page: bool,
+    grpc: bool,
+    /// The cookies of flows that are open in this browser, and the page that HTMX is on.
+    kept: Option<Box<HeaderMap>>,
 }
 
 impl Recovery {
-    pub(crate) fn of(guard: &Arc<Guard>, method: &Method, uri: &Uri, headers: &HeaderMap) -> Self {
-        let mut cookies = headers.get_all(COOKIE).iter();
-        let cookie = cookies.next();
-        let kept = if cookies.next().is_some() || caller::is_htmx(headers) {
-            Kept::All(Box::new(headers.clone()))
-        } else if Caller::of(method, headers) == Caller::Navigation {
-            Kept::Navigation(cookie.cloned())
-        } else {
-            Kept::Script
-        };
-        Self { guard: Arc::clone(guard), method: method.clone(), uri: uri.clone(), kept }
+    pub(crate) fn of(
+        guard: &Arc<Guard>,
+        token: &WebflowToken,
+        (method, uri, headers): (&Method, &Uri, &HeaderMap),
+        glance: Glance<'_>,
+    ) -> Self {
+        let kept = (glance.cookies.flows || glance.marks.htmx).then(|| Box::new(keep(headers)));
+        Self {
+            guard: Arc::clone(guard),
+            whose: token.grant().whose,
+            method: method.clone(),
+            path: uri.path_and_query().cloned(),
+            caller: glance.marks.caller(headers),
+            page: glance.marks.page(headers),
+            grpc: glance.marks.grpc,
+            kept,
+        }
     }
 
     /// `None` when no token goes along: nothing can be found dead then.
@@ -50,28 +60,46 @@ impl Recovery {
         parts: &Parts,
         admitted: &Admitted,
     ) -> Option<Self> {
-        admitted
-            .token
-            .as_ref()
-            .map(|_| Self::of(guard, &parts.method, original_uri(parts), &parts.headers))
+        let token = admitted.token.as_ref()?;
+        let (method, headers) = (&parts.method, &parts.headers);
+        let glance = Glance::at(method, headers, guard.shared.cookies);
+        Some(Self::of(guard, token, (method, original_uri(parts), headers), glance))
+    }
+
+    /// Whether the wish is about a token of this layer and of the request's own subject. One of
+    /// another layer, or of somebody whom the handler worked for, says nothing about who asks.
+    pub(crate) fn concerns(&self, wish: &Reauthorize) -> bool {
+        wish.0.is_of(&self.guard.shared.vault.client) && wish.0.grant().whose == self.whose
     }
 
     /// The head of a request that is answered as the one that was kept would be.
     pub(crate) fn into_parts(self) -> (Arc<Guard>, Parts) {
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = self.method;
-        parts.uri = self.uri;
-        match self.kept {
-            Kept::All(headers) => parts.headers = *headers,
-            Kept::Script => {}
-            Kept::Navigation(cookie) => {
-                parts.headers.insert("sec-fetch-mode", HeaderValue::from_static("navigate"));
-                parts.headers.insert("accept", HeaderValue::from_static("text/html"));
-                if let Some(cookie) = cookie {
-                    parts.headers.insert(COOKIE, cookie);
-                }
-            }
+        parts.uri = self.path.map(Uri::from).unwrap_or_default();
+        parts.headers = self.kept.map(|kept| *kept).unwrap_or_default();
+        let mut mark = |name: HeaderName, value| {
+            parts.headers.insert(name, HeaderValue::from_static(value));
+        };
+        if self.page {
+            mark(HeaderName::from_static("sec-fetch-mode"), "navigate");
+            mark(ACCEPT, "text/html");
+        }
+        if self.grpc {
+            mark(CONTENT_TYPE, "application/grpc");
+        }
+        match self.caller {
+            Caller::Navigation => {}
+            Caller::Prefetch => mark(HeaderName::from_static("sec-purpose"), "prefetch"),
+            Caller::Script => mark(HeaderName::from_static("x-requested-with"), "script"),
         }
         (self.guard, parts)
     }
+}
+
+fn keep(headers: &HeaderMap) -> HeaderMap {
+    [COOKIE, HX_REQUEST, HX_CURRENT_URL]
+        .iter()
+        .flat_map(|name| headers.get_all(name).iter().map(|value| (name.clone(), value.clone())))
+        .collect()
 }

@@ -11,6 +11,7 @@ use tower_service::Service;
 use crate::admission::{self, AtOnce, First, Verdict};
 use crate::flow;
 use crate::future::ResponseFuture;
+use crate::glance::Glance;
 use crate::layer::Guard;
 use crate::recovery::Recovery;
 use crate::shared::original;
@@ -78,9 +79,11 @@ where
             self.release();
             return ResponseFuture::answering(answer);
         }
-        match admission::at_once(&self.guard, &request) {
+        let (method, headers) = (request.method(), request.headers());
+        let glance = Glance::at(method, headers, shared.cookies);
+        match admission::at_once(&self.guard, &request, &glance) {
             AtOnce::Admit(token) => {
-                let recovery = Recovery::of(&self.guard, request.method(), uri, request.headers());
+                let recovery = Recovery::of(&self.guard, &token, (method, uri, headers), glance);
                 request.extensions_mut().insert(token);
                 return ResponseFuture::forwarding(self.inner.call(request), Some(recovery));
             }

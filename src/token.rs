@@ -1,13 +1,14 @@
 //! The token that handlers get.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use secrecy::SecretString;
 
 use crate::api::{ApiClient, WebflowApi};
+use crate::cache::Reading;
 use crate::store::{GrantId, TokenKey, TokenVersion};
 use crate::{Scopes, Subject};
 
@@ -35,10 +36,14 @@ pub(crate) struct Grant {
     pub(crate) key: TokenKey,
     pub(crate) version: TokenVersion,
     pub(crate) details: GrantDetails,
+    /// The subject's mark: tells subjects apart without holding one.
+    pub(crate) whose: u64,
     /// Set when Webflow answered 401: from then on nobody is given this token.
     pub(crate) dead: AtomicBool,
     /// Set when what is known of the grant may be out of date; see `vault::refresh`.
     pub(crate) outdated: AtomicBool,
+    /// When the cache has read it; not set for what went past the cache.
+    pub(crate) reading: OnceLock<Arc<Reading>>,
     pub(crate) client: Arc<ApiClient>,
 }
 
@@ -135,8 +140,17 @@ impl WebflowToken {
         &self.0
     }
 
-    pub(crate) fn client(&self) -> &ApiClient {
+    pub(crate) fn client(&self) -> &Arc<ApiClient> {
         &self.0.client
+    }
+
+    pub(crate) fn reading(&self) -> Option<&Reading> {
+        self.0.reading.get().map(Arc::as_ref)
+    }
+
+    /// Notes when the cache has read it, which happens once.
+    pub(crate) fn was_read(&self, reading: &Arc<Reading>) {
+        self.0.reading.get_or_init(|| Arc::clone(reading));
     }
 
     /// Whether it was issued by way of the layer that has this client.

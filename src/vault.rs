@@ -93,7 +93,7 @@ impl Vault {
     /// The same without waiting, when it is known; `now` in Unix milliseconds.
     pub(crate) fn known(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
         let known = self.cache.fresh(subject, now);
-        observe::cache(if known.is_some() { "hit" } else { "miss" });
+        observe::cache(known.is_some());
         known
     }
 
@@ -267,11 +267,13 @@ impl Vault {
     fn token(&self, key: TokenKey, version: TokenVersion, details: GrantDetails) -> WebflowToken {
         let outdated = AtomicBool::new(details.coverage.is_none());
         WebflowToken::new(Grant {
+            whose: key.subject().mark(),
             outdated,
             key,
             version,
             details,
             dead: AtomicBool::new(false),
+            reading: OnceLock::new(),
             client: Arc::clone(&self.client),
         })
     }

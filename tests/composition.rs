@@ -26,7 +26,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetReques
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tower_webflow_auth::testing::TestBrowser;
-use tower_webflow_auth::{Scope, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{Scope, WebflowAuthLayer, WebflowGrants, WebflowToken};
 
 async fn scopes(token: WebflowToken) -> String {
     token.scopes().to_string()
@@ -318,6 +318,25 @@ async fn two_layers_of_two_apps_do_not_take_each_others_tokens() {
     let page = browser.step(&app.url("/y")).await.unwrap();
     assert_eq!(page.status, StatusCode::SEE_OTHER, "the other app's users are not this one's");
     assert!(page.location().unwrap().as_str().starts_with(other.fake.base_url()));
+}
+
+#[tokio::test]
+async fn an_inner_optional_layer_does_not_hand_on_the_token_of_another_app() {
+    async fn seen(token: Option<WebflowToken>, grants: WebflowGrants) -> String {
+        format!("{} {}", token.is_some(), grants.len())
+    }
+    let other = App::start().await;
+    let inner = other.auth.optional();
+    let (app, mut browser) = works("/x", |auth| {
+        Router::new()
+            .route("/x", get(scopes))
+            .route("/inner", get(seen).layer(inner))
+            .route("/outer", get(seen))
+            .layer(auth.clone())
+    })
+    .await;
+    assert_eq!(browser.visit(&app.url("/inner")).await.unwrap().text, "false 0");
+    assert_eq!(browser.visit(&app.url("/outer")).await.unwrap().text, "true 1");
 }
 
 #[tokio::test]

@@ -41,6 +41,37 @@ async fn n8_twenty_parallel_401s_remove_one_version_once() {
 }
 
 #[tokio::test]
+async fn s4_a_handler_that_meets_somebody_elses_dead_token_does_not_send_its_own_user_away() {
+    let lent = Arc::new(std::sync::Mutex::new(None::<WebflowToken>));
+    let app = App::with_router(
+        |builder| builder,
+        |auth| {
+            let (lend, borrow) = (Arc::clone(&lent), lent);
+            let lend = move |token: WebflowToken| async move {
+                *lend.lock().unwrap() = Some(token);
+                "lent"
+            };
+            let borrow = move |_own: WebflowToken| async move {
+                borrow.lock().unwrap().as_ref().unwrap().reauthorize().into_response()
+            };
+            let router = Router::new().route("/lend", get(lend)).route("/borrow", get(borrow));
+            support::router(auth).merge(router.layer(auth.clone()))
+        },
+    )
+    .await;
+    let mut lender = app.connected().await;
+    let mut borrower = app.connected().await;
+    assert_eq!(lender.visit(&app.url("/lend")).await.unwrap().text, "lent");
+    let page = borrower.step(&app.url("/borrow")).await.unwrap();
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED, "the handler's own answer: {}", page.text);
+    assert!(page.set_cookies().is_empty());
+    assert_eq!(borrower.visit(&app.url("/sites")).await.unwrap().status, StatusCode::OK);
+    // Whose token it was is asked again, as after any 401.
+    let page = lender.step(&app.url("/sites")).await.unwrap();
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
 async fn a_late_401_does_not_take_the_newer_token_along() {
     let app = App::start().await;
     let mut first_tab = app.connected().await;

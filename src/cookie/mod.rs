@@ -93,19 +93,32 @@ pub(crate) fn named<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<
     with_prefix(headers, name).filter(move |(found, _)| *found == name).map(|(_, value)| value)
 }
 
-/// The values of the request's cookies of exactly that name, found without parsing anything: what
-/// is odd about a cookie (blanks around its `=`) is left to [`named`].
-pub(crate) fn plain<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
-    pairs(headers).filter_map(|pair| {
-        let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        std::str::from_utf8(value).ok()
-    })
+/// What one pass over a header with cookies finds, without parsing any of them.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Found<'h> {
+    /// The first value under the session's name. Of two good sessions it must be the same one
+    /// however it is looked for, so the first counts even if it is no good.
+    pub(crate) session: Option<&'h [u8]>,
+    /// Whether a cookie begins with the session's name and goes on oddly (a blank before its `=`,
+    /// say), which is left to [`named`].
+    pub(crate) odd: bool,
+    /// Whether a cookie may be a flow's.
+    pub(crate) flows: bool,
 }
 
-/// Whether any header with cookies has that name in it anywhere.
-pub(crate) fn mentions(headers: &HeaderMap, name: &str) -> bool {
-    let finder = memchr::memmem::Finder::new(name);
-    headers.get_all(COOKIE).iter().any(|header| finder.find(header.as_bytes()).is_some())
+impl<'h> Found<'h> {
+    pub(crate) fn note(&mut self, header: &'h HeaderValue, policy: CookiePolicy) {
+        for pair in Pairs(Some(header.as_bytes())) {
+            if let Some(rest) = pair.strip_prefix(policy.session_name().as_bytes()) {
+                match rest.strip_prefix(b"=") {
+                    Some(value) => self.session = self.session.or(Some(value)),
+                    None => self.odd = true,
+                }
+            } else {
+                self.flows |= pair.starts_with(policy.flow_prefix().as_bytes());
+            }
+        }
+    }
 }
 
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
@@ -152,6 +165,27 @@ mod tests {
             "__Host-x=v; HttpOnly; SameSite=None; Partitioned; Secure; Path=/; Max-Age=900"
         );
         assert_eq!(removed, "x=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0");
+    }
+
+    #[test]
+    fn c2_one_pass_finds_the_first_session_and_what_it_leaves_to_the_parser() {
+        for (sent, session, odd, flows) in [
+            (&b"a=1; webflow-session=v; webflow-session=w"[..], Some(&b"v"[..]), false, false),
+            (b"webflow-session = v; webflow-session=w", Some(b"w"), true, false),
+            (b"webflow-session-of-others=1", None, true, false),
+            (b"webflow-flow-abc=1; xwebflow-session=v", None, false, true),
+            (b"webflow-session", None, true, false),
+            (b"a=webflow-session=v", None, false, false),
+        ] {
+            let header = HeaderValue::from_bytes(sent).unwrap();
+            let mut found = Found::default();
+            found.note(&header, CookiePolicy::new(false));
+            assert_eq!(
+                (found.session, found.odd, found.flows),
+                (session, odd, flows),
+                "{header:?}"
+            );
+        }
     }
 
     #[test]
