@@ -19,7 +19,8 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -34,10 +35,13 @@ use axum_extra::extract::cookie::{Cookie, Key};
 use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, UserId};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use tower::layer::layer_fn;
+use tower::layer::util::Identity;
 use tower::{Service, ServiceExt};
-use tower_sessions_014::{MemoryStore, Session, SessionManagerLayer};
-use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
-use tower_webflow_auth::{Keyring, Scope, WebflowAuthLayer, WebflowToken};
+use tower_sessions_014::{MemoryStore as Sessions, Session, SessionManagerLayer};
+use tower_webflow_auth::store::MemoryStore;
+use tower_webflow_auth::testing::FakeWebflow;
+use tower_webflow_auth::{CacheConfig, Keyring, Scope, WebflowAuthLayer, WebflowToken};
 
 const ROUNDS: usize = 9;
 
@@ -46,6 +50,9 @@ struct Row {
     app: Router,
     path: &'static str,
     cookie: Option<HeaderValue>,
+    /// Whether a browser navigates, rather than a client calls.
+    navigates: bool,
+    status: StatusCode,
     costs: Vec<f64>,
     allocations: u64,
 }
@@ -53,30 +60,57 @@ struct Row {
 impl Row {
     fn new(name: &'static str, app: Router, cookie: Option<String>) -> Self {
         let cookie = cookie.map(|cookie| HeaderValue::from_str(&cookie).unwrap());
-        Self { name, app, path: "/", cookie, costs: Vec::new(), allocations: 0 }
+        Self {
+            name,
+            // As a server has it; until then axum makes a route's service anew for each request.
+            app: app.with_state(()),
+            path: "/",
+            cookie,
+            navigates: false,
+            status: StatusCode::OK,
+            costs: Vec::new(),
+            allocations: 0,
+        }
     }
 
-    fn at(mut self, path: &'static str) -> Self {
+    const fn answered(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    const fn navigating(mut self) -> Self {
+        self.navigates = true;
+        self
+    }
+
+    const fn at(mut self, path: &'static str) -> Self {
         self.path = path;
         self
     }
 
-    async fn call(&mut self, status: StatusCode) {
+    fn request(&self) -> Request {
         let mut request = Request::builder().uri(self.path);
+        if self.navigates {
+            request = request.header("sec-fetch-mode", HeaderValue::from_static("navigate"));
+        }
         if let Some(cookie) = &self.cookie {
             // As from a socket: a value that shares nothing with the last request's.
             request = request.header(COOKIE, HeaderValue::from_bytes(cookie.as_bytes()).unwrap());
         }
-        let request = request.body(Body::empty()).unwrap();
+        request.body(Body::empty()).unwrap()
+    }
+
+    async fn call(&mut self) {
+        let request = self.request();
         let response = self.app.as_service().ready().await.unwrap().call(request).await.unwrap();
-        assert_eq!(response.status(), status, "{}", self.name);
+        assert_eq!(response.status(), self.status, "{}", self.name);
         black_box(response);
     }
 
     async fn round(&mut self, requests: usize) {
         let started = Instant::now();
         for _ in 0..requests {
-            self.call(StatusCode::OK).await;
+            self.call().await;
         }
         self.costs.push(started.elapsed().as_nanos() as f64 / requests as f64);
     }
@@ -115,15 +149,61 @@ async fn hand_written(
     }
 }
 
-fn decode_hex(text: &str) -> Option<Vec<u8>> {
+fn decode_hex(text: &str) -> Option<[u8; 32]> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
-    text.as_bytes()
-        .chunks_exact(2)
-        .map(|pair| match pair {
-            [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
-            _ => None,
-        })
-        .collect()
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::try_from(digit(pair[0])? * 16 + digit(pair[1])?).ok()?;
+    }
+    Some(bytes)
+}
+
+/// The least that a service of one's own can do: one look-up, nothing verified, one insertion.
+#[derive(Clone)]
+struct Lean<S> {
+    inner: S,
+    tokens: Arc<HashMap<String, Arc<str>>>,
+}
+
+impl<S: Service<Request>> Service<Request> for Lean<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> S::Future {
+        let cookies = request.headers().get(COOKIE).and_then(|cookie| cookie.to_str().ok());
+        let session = cookies.and_then(|all| all.split("; ").find_map(|it| it.strip_prefix("s=")));
+        if let Some(token) = session.and_then(|session| self.tokens.get(session)).cloned() {
+            request.extensions_mut().insert(token);
+        }
+        self.inner.call(request)
+    }
+}
+
+/// What axum itself takes for any layer, and the leanest layer that does something.
+fn least() -> Vec<Row> {
+    let session = "0123456789abcdef".repeat(6);
+    let tokens = (0..10_000).map(|i| (format!("{i:096}"), Arc::from("token")));
+    let tokens: Arc<HashMap<_, _>> =
+        Arc::new(tokens.chain([(session.clone(), Arc::from("token"))]).collect());
+    let lean = layer_fn(move |inner| Lean { inner, tokens: Arc::clone(&tokens) });
+    let handler = get(|token: axum::Extension<Arc<str>>| async move {
+        drop(black_box(token));
+        "ok"
+    });
+    let cookie = format!("s={session}");
+    vec![
+        Row::new("a layer that does nothing", bare().layer(Identity::new()), Some(cookie.clone())),
+        Row::new(
+            "a look-up and nothing verified",
+            Router::new().route("/", handler).layer(lean),
+            Some(cookie),
+        ),
+    ]
 }
 
 fn bare() -> Router {
@@ -171,7 +251,7 @@ async fn signed_jar() -> Row {
 }
 
 async fn sessions() -> Row {
-    let layer = SessionManagerLayer::new(MemoryStore::default())
+    let layer = SessionManagerLayer::new(Sessions::default())
         .with_signed(tower_sessions_014::cookie::Key::generate());
     let app = Router::new()
         .route(
@@ -225,7 +305,7 @@ impl AuthnBackend for Backend {
 }
 
 async fn login() -> Row {
-    let sessions = SessionManagerLayer::new(MemoryStore::default())
+    let sessions = SessionManagerLayer::new(Sessions::default())
         .with_signed(tower_sessions_014::cookie::Key::generate());
     let app = Router::new()
         .route(
@@ -253,46 +333,66 @@ async fn log_in(app: &Router) -> String {
     set.split(';').next().unwrap().to_owned()
 }
 
-/// Our own rows, with a session from a real flow.
+const REDIRECT_URI: &str = "http://127.0.0.1:3000/auth/webflow/callback";
+
+/// The cookies of a browser that has begun a flow at the application, and that has ended it.
+async fn flow(app: &Router, fake: &FakeWebflow) -> (String, String) {
+    let begun = Row::new("", app.clone(), None).navigating();
+    let response = app.clone().oneshot(begun.request()).await.unwrap();
+    let cookie = |response: &Response| {
+        let set = response.headers().get_all(SET_COOKIE).iter().next_back().unwrap();
+        set.to_str().unwrap().split(';').next().unwrap().to_owned()
+    };
+    let begun = cookie(&response);
+    let callback = fake.approve(response.headers()["location"].to_str().unwrap()).unwrap();
+    let request = Request::builder().uri(callback.as_str()).header(COOKIE, &begun);
+    let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    (begun, cookie(&response))
+}
+
+/// Our own rows, with sessions from real flows.
 async fn ours() -> (FakeWebflow, Vec<Row>) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let origin = format!("http://{}", listener.local_addr().unwrap());
-    let redirect_uri = format!("{origin}/auth/webflow/callback");
-    let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await.unwrap();
-    let auth = WebflowAuthLayer::builder()
-        .client_id(fake.client_id())
-        .client_secret(fake.client_secret())
-        .redirect_uri(redirect_uri)
-        .scopes([Scope::SITES_READ])
-        .keyring(Keyring::generate())
-        .store(tower_webflow_auth::store::MemoryStore::new())
-        // Long enough that no round reads the store again.
-        .cache(tower_webflow_auth::CacheConfig::new().ttl(std::time::Duration::from_secs(600)))
-        .endpoints(fake.endpoints())
-        .build()
-        .unwrap();
-    let required = Router::new()
-        .route(
-            "/",
-            get(|token: WebflowToken| async move {
-                drop(black_box(token));
-                "ok"
-            }),
-        )
-        .layer(auth.clone());
+    let fake = FakeWebflow::builder().redirect_uri(REDIRECT_URI).start().await.unwrap();
+    let layer = |cache| {
+        WebflowAuthLayer::builder()
+            .client_id(fake.client_id())
+            .client_secret(fake.client_secret())
+            .redirect_uri(REDIRECT_URI)
+            .scopes([Scope::SITES_READ])
+            .keyring(Keyring::generate())
+            .store(MemoryStore::new())
+            .cache(cache)
+            .endpoints(fake.endpoints())
+            .build()
+            .unwrap()
+    };
+    let protected = |layer| {
+        let handler = get(|token: WebflowToken| async move {
+            drop(black_box(token));
+            "ok"
+        });
+        Router::new().route("/", handler).layer(layer)
+    };
+    // Long enough that no round reads the store again.
+    let auth = layer(CacheConfig::new().ttl(Duration::from_secs(600)));
+    let required = protected(auth.clone());
     let optional = Router::new().route("/", get(|| async { "ok" })).layer(auth.optional());
-    let server = required.clone();
-    let server = tokio::spawn(async move { axum::serve(listener, server).await.unwrap() });
-    let mut browser = TestBrowser::new();
-    let consent = browser.visit(&format!("{origin}/")).await.unwrap();
-    assert_eq!(browser.press("Authorize", &consent).await.unwrap().status, StatusCode::OK);
-    server.abort();
-    let cookies = browser.cookies("127.0.0.1");
-    let cookie = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<String>();
+    let uncached = protected(layer(CacheConfig::off()));
+    let (begun, session) = flow(&required, &fake).await;
+    let (_, uncached_session) = flow(&uncached, &fake).await;
     let rows = vec![
-        Row::new("WebflowAuthLayer", required, Some(cookie.clone())),
-        Row::new("WebflowAuthLayer, optional", optional.clone(), Some(cookie)),
+        Row::new("WebflowAuthLayer", required.clone(), Some(session.clone())),
+        Row::new("WebflowAuthLayer, optional", optional.clone(), Some(session)),
         Row::new("WebflowAuthLayer, optional, nobody", optional, None),
+        Row::new("the same without the cache", uncached, Some(uncached_session)),
+        Row::new("challenge: 401", required.clone(), None).answered(StatusCode::UNAUTHORIZED),
+        Row::new("challenge: 303, a flow sealed", required.clone(), None)
+            .navigating()
+            .answered(StatusCode::SEE_OTHER),
+        Row::new("callback refused, a flow opened", required, Some(begun))
+            .at("/auth/webflow/callback?code=c&state=forged")
+            .answered(StatusCode::BAD_REQUEST),
     ];
     (fake, rows)
 }
@@ -317,19 +417,17 @@ async fn main() {
         sessions().await,
         login().await,
     ];
-    rows.extend(ours.into_iter().map(|row| row.at("/")));
+    rows.extend(least());
+    rows.extend(ours);
     for row in &mut rows {
         for _ in 0..requests / 10 {
-            row.call(StatusCode::OK).await;
+            row.call().await;
         }
     }
     for row in &mut rows {
-        let (app, path, cookie) = (row.app.clone(), row.path, row.cookie.clone());
-        let mut one = Row { name: row.name, app, path, cookie, costs: Vec::new(), allocations: 0 };
-        one.call(StatusCode::OK).await;
         let counted = allocation_counter::measure(|| {
             // Unconstrained: a budget that ran out could not be renewed in here.
-            futures::executor::block_on(tokio::task::unconstrained(one.call(StatusCode::OK)));
+            futures::executor::block_on(tokio::task::unconstrained(row.call()));
         });
         row.allocations = counted.count_total;
     }

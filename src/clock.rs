@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use nix::time::ClockId;
+
 /// The source of time for everything that expires.
 ///
 /// The default is the system's clock. A [`manual`](Self::manual) clock stands still until a test
@@ -62,9 +65,11 @@ impl Clock {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn coarse_unix_millis() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-    let secs = u64::try_from(now.tv_sec).unwrap_or(0);
-    let millis = u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000;
+    let Ok(now) = ClockId::CLOCK_REALTIME_COARSE.now() else {
+        return unix_millis(SystemTime::now());
+    };
+    let secs = u64::try_from(now.tv_sec()).unwrap_or(0);
+    let millis = u64::try_from(now.tv_nsec()).unwrap_or(0) / 1_000_000;
     secs.saturating_mul(1000).saturating_add(millis)
 }
 
