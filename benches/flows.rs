@@ -1,0 +1,270 @@
+//! What a flow costs: its start, its callback beside the calls to Webflow, and many at once.
+//!
+//! `cargo bench --features sqlite,testing --bench flows`. The application is called in process; the
+//! stand-in for Webflow answers without delay over loopback.
+#![allow(missing_docs, clippy::cast_precision_loss, clippy::print_stdout, clippy::unwrap_used)]
+
+mod support;
+
+use std::io::BufRead;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use serde_json::{Value, json};
+use support::{begin, finish, is_quick, median, memory_kib, min};
+use tokio::sync::Barrier;
+use tower_webflow_auth::store::{MemoryStore, SqliteStore};
+use tower_webflow_auth::testing::FakeWebflow;
+use tower_webflow_auth::{CacheConfig, Endpoints, WebflowAuthBuilder, WebflowAuthLayer};
+
+const ROUNDS: usize = 9;
+
+const STAND_IN: &str = "stand-in";
+
+fn main() {
+    if std::env::args().any(|argument| argument == STAND_IN) {
+        return stand_in();
+    }
+    let quick = is_quick();
+    start(if quick { 10 } else { 5_000 });
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(callback(if quick { 5 } else { 1_000 }));
+    runtime.block_on(many(if quick { 50 } else { 5_000 }));
+}
+
+/// A navigation to its 303, with the flow's cookie sealed: time, and what is kept of it.
+fn start(flows: usize) {
+    let nowhere = Endpoints::at("http://127.0.0.1:9").unwrap();
+    let auth = support::builder(nowhere).store(MemoryStore::new()).build().unwrap();
+    let mut app = support::protected(&auth);
+    let mut round = |flows: usize| {
+        futures::executor::block_on(async {
+            for _ in 0..flows {
+                drop(std::hint::black_box(begin(&mut app).await));
+            }
+        });
+    };
+    round(flows);
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        round(flows);
+        times.push(started.elapsed().as_nanos() as f64 / 1000.0 / flows as f64);
+    }
+    let kept = allocation_counter::measure(|| round(flows)).bytes_current;
+    println!(
+        "start of a flow: {:.1} µs (median of {ROUNDS} rounds of {flows}; min {:.1}); \
+         {kept} bytes are kept of {flows} open flows",
+        median(times.iter().copied()),
+        min(times.iter().copied()),
+    );
+}
+
+/// The callback beside the same two calls made by hand, in turns.
+async fn callback(flows: usize) {
+    let fake = FakeWebflow::builder()
+        .client_id("client")
+        .client_secret("secret")
+        .redirect_uri(format!("http://127.0.0.1:9{}", support::CALLBACK))
+        .start()
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = SqliteStore::open(folder.path().join("tokens.db")).await.unwrap();
+    let builder = || support::builder(fake.endpoints());
+    let mut rows = [
+        ("SQLite", protected(builder().store(sqlite))),
+        ("memory", protected(builder().store(MemoryStore::new()))),
+    ];
+    let client =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    println!(
+        "\n| callback, store | whole, µs | exchange and look-up by hand, µs | over, µs | p90 |"
+    );
+    println!("| --- | --- | --- | --- | --- |");
+    for (name, app) in &mut rows {
+        let (mut whole, mut calls) = (Vec::new(), Vec::new());
+        for i in 0..flows + 20 {
+            let ours = approved(app, &fake).await;
+            let started = Instant::now();
+            finish(app, &ours.0, &ours.1).await;
+            let took = micros(started);
+            let (url, _) = approved(app, &fake).await;
+            let code = url.split("code=").nth(1).unwrap().split('&').next().unwrap();
+            let started = Instant::now();
+            by_hand(&client, &fake, code).await;
+            // The first ones open connections.
+            if i >= 20 {
+                whole.push(took);
+                calls.push(micros(started));
+            }
+        }
+        let mut over: Vec<_> =
+            whole.iter().zip(&calls).map(|(whole, calls)| whole - calls).collect();
+        over.sort_by(f64::total_cmp);
+        println!(
+            "| {name} | {:.0} | {:.0} | {:.0} | {:.0} |",
+            median(whole),
+            median(calls),
+            median(over.iter().copied()),
+            over.get(over.len() * 9 / 10).unwrap(),
+        );
+    }
+}
+
+fn protected(builder: WebflowAuthBuilder) -> Router {
+    let auth: WebflowAuthLayer = builder.build().unwrap();
+    support::protected(&auth)
+}
+
+/// A flow whose user has agreed: the callback's target and the flow's cookie.
+async fn approved(app: &mut Router, fake: &FakeWebflow) -> (String, String) {
+    let begun = begin(app).await;
+    let callback = fake.approve(&begun.authorize).unwrap();
+    (format!("{}?{}", callback.path(), callback.query().unwrap()), begun.cookie)
+}
+
+async fn by_hand(client: &reqwest::Client, fake: &FakeWebflow, code: &str) {
+    let exchange = json!({
+        "client_id": "client",
+        "client_secret": "secret",
+        "code": code,
+        "grant_type": "authorization_code",
+        "redirect_uri": format!("http://127.0.0.1:9{}", support::CALLBACK),
+    });
+    let url = format!("{}/oauth/access_token", fake.base_url());
+    let answer = client.post(url).json(&exchange).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    let token = answer.get("access_token").unwrap().as_str().unwrap();
+    let url = format!("{}/v2/token/introspect", fake.base_url());
+    let answer = client.get(url).bearer_auth(token).send().await.unwrap();
+    assert!(answer.json::<Value>().await.unwrap().get("authorization").is_some());
+}
+
+fn micros(since: Instant) -> f64 {
+    since.elapsed().as_nanos() as f64 / 1000.0
+}
+
+/// So many flows: all open, then all in their callback at the same moment, in three waves.
+///
+/// The stand-in is a process of its own, so that this one's memory is the application's and that
+/// of the tasks that play the browsers.
+async fn many(flows: usize) {
+    let (_process, webflow) = Process::stand_in(flows);
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("tokens.db")).await.unwrap();
+    // Of the grants themselves little is kept here: this is about the flows.
+    let cache = CacheConfig::new().capacity(100);
+    let patient = Duration::from_secs(60);
+    let builder = support::builder(webflow).store(store).cache(cache);
+    let app = protected(builder.timeout(patient).store_timeout(patient));
+    println!(
+        "\n| wave of {flows} | took, s | RSS before, MiB | all open | peak | after | per open flow, KiB | per callback under way, KiB |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    for wave in 1..=3 {
+        let before = memory_kib("VmRSS");
+        let peak = Peak::watch();
+        let started = Instant::now();
+        let open = Arc::new(Barrier::new(flows + 1));
+        let finished: Vec<_> =
+            (0..flows).map(|_| tokio::spawn(one(app.clone(), Arc::clone(&open)))).collect();
+        open.wait().await;
+        let all_open = memory_kib("VmRSS");
+        open.wait().await;
+        for flow in finished {
+            flow.await.unwrap();
+        }
+        let took = started.elapsed();
+        let (peak, after) = (peak.kib(), memory_kib("VmRSS"));
+        let mib = |kib: f64| kib / 1024.0;
+        println!(
+            "| {wave} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",
+            took.as_secs_f64(),
+            mib(before),
+            mib(all_open),
+            mib(peak),
+            mib(after),
+            (all_open - before) / flows as f64,
+            (peak - all_open) / flows as f64,
+        );
+    }
+}
+
+async fn one(mut app: Router, open: Arc<Barrier>) {
+    let begun = begin(&mut app).await;
+    open.wait().await;
+    open.wait().await;
+    finish(&mut app, &begun.callback(), &begun.cookie).await;
+}
+
+/// The highest resident size since it was made.
+struct Peak {
+    kib: Arc<AtomicU64>,
+    over: Arc<AtomicBool>,
+}
+
+impl Peak {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn watch() -> Self {
+        let (kib, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        std::thread::spawn({
+            let (kib, over) = (Arc::clone(&kib), Arc::clone(&over));
+            move || {
+                while !over.load(Ordering::Relaxed) {
+                    kib.fetch_max(memory_kib("VmRSS") as u64, Ordering::Relaxed);
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+        });
+        Self { kib, over }
+    }
+
+    fn kib(&self) -> f64 {
+        self.over.store(true, Ordering::Relaxed);
+        self.kib.load(Ordering::Relaxed) as f64
+    }
+}
+
+/// The lean Webflow as a process.
+struct Process(Child);
+
+impl Process {
+    fn stand_in(connections: usize) -> (Self, Endpoints) {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .arg(STAND_IN)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // As many connections as flows are in their callback, at both ends.
+        for process in [child.id(), std::process::id()] {
+            let limit = format!("--nofile={}:", connections + 500);
+            let raised =
+                Command::new("prlimit").args(["--pid", &process.to_string(), &limit]).status();
+            assert!(raised.unwrap().success(), "more file descriptors are needed than are allowed");
+        }
+        let mut address = String::new();
+        std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        (Self(child), Endpoints::at(address.trim()).unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn stand_in() {
+    let endpoints = support::lean_webflow();
+    let base = endpoints.token().origin().ascii_serialization();
+    println!("{base}");
+    // Until whoever started it is gone.
+    std::io::stdin().lines().count();
+}

@@ -1,0 +1,278 @@
+//! What grows with what: throughput with threads, time and memory with cached subjects, time with
+//! the cookies of a request.
+//!
+//! `cargo bench --features testing --bench scaling`. Everything is measured beside a bare router
+//! that is given the same request in the same round; rounds are interleaved.
+#![allow(missing_docs, clippy::cast_precision_loss, clippy::print_stdout, clippy::unwrap_used)]
+#![allow(clippy::indexing_slicing)]
+
+mod support;
+
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use futures::StreamExt;
+use support::{Forgetful, ask_ok, bare, begin, finish, is_quick, median, memory_kib, min};
+use tower_webflow_auth::{CacheConfig, Endpoints, WebflowAuthLayer};
+
+const ROUNDS: usize = 9;
+
+/// Flows under way at once while the cache is filled: few, so that their connections do not count.
+const AT_ONCE: usize = 8;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let webflow = support::lean_webflow();
+    let quick = is_quick();
+    runtime.block_on(threads(&webflow, if quick { 100 } else { 200_000 }));
+    runtime.block_on(cookies(&webflow, if quick { 10 } else { 20_000 }));
+    let sizes: &[usize] = if quick { &[1, 100] } else { &[1, 10_000, 1_000_000] };
+    subjects(&runtime, &webflow, sizes, if quick { 10 } else { 20_000 });
+}
+
+/// Session cookies, end to end in memory that is there before anything is measured.
+struct Sessions {
+    text: String,
+    each: usize,
+}
+
+impl Sessions {
+    fn with_room_for(sessions: usize) -> Self {
+        Self { text: String::with_capacity(sessions * 160), each: 0 }
+    }
+
+    fn push(&mut self, cookie: &str) {
+        self.each = cookie.len();
+        self.text.push_str(cookie);
+    }
+
+    fn get(&self, i: usize) -> &str {
+        &self.text[i * self.each..][..self.each]
+    }
+
+    const fn len(&self) -> usize {
+        self.text.len() / self.each
+    }
+}
+
+/// A layer that knows so many subjects, each by a flow of its own, and has seen each session once
+/// since. Its store forgets, so every 200 is the cache's.
+async fn filled(webflow: &Endpoints, subjects: usize, sessions: &mut Sessions) -> Router {
+    let room = subjects + subjects / 8 + 64;
+    let cache = CacheConfig::new().capacity(room).ttl(Duration::from_secs(24 * 60 * 60));
+    let auth: WebflowAuthLayer =
+        support::builder(webflow.clone()).store(Forgetful).cache(cache).build().unwrap();
+    let app = support::protected(&auth);
+    let flows = futures::stream::iter(0..subjects).map(|_| {
+        let mut app = app.clone();
+        async move {
+            let begun = begin(&mut app).await;
+            finish(&mut app, &begun.callback(), &begun.cookie).await
+        }
+    });
+    let mut flows = flows.buffer_unordered(AT_ONCE);
+    while let Some(cookie) = flows.next().await {
+        sessions.push(&cookie);
+    }
+    drop(flows);
+    let mut warm = app.clone();
+    for i in 0..subjects {
+        ask_ok(&mut warm, sessions.get(i)).await;
+    }
+    app
+}
+
+/// Throughput of one thread and of two; and the processor's own time for a request, which other
+/// processes on the machine cannot take.
+async fn threads(webflow: &Endpoints, requests: usize) {
+    const SESSIONS: usize = 1_000;
+    let mut sessions = Sessions::with_room_for(SESSIONS);
+    let ours = filled(webflow, SESSIONS, &mut sessions).await;
+    let rows = [
+        ("bare axum", bare(), SESSIONS),
+        ("WebflowAuthLayer, 1 000 sessions", ours.clone(), SESSIONS),
+        ("WebflowAuthLayer, all the same session", ours, 1),
+    ];
+    let mut runs: Vec<Vec<(Run, Run)>> = vec![Vec::new(); rows.len()];
+    for _ in 0..ROUNDS {
+        for ((_, app, among), runs) in rows.iter().zip(&mut runs) {
+            let run = |threads| parallel(app, &sessions, *among, threads, requests / threads);
+            runs.push((run(1), run(2)));
+        }
+    }
+    println!(
+        "\n| row | 1 thread, /s | 2 threads, /s | ratio | best of each | CPU per request, 1, ns | 2, ns | ratio |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    for ((name, ..), runs) in rows.iter().zip(&runs) {
+        let of = |what: fn(&(Run, Run)) -> f64| median(runs.iter().map(what));
+        let best = |what: fn(&(Run, Run)) -> f64| -min(runs.iter().map(|run| -what(run)));
+        println!(
+            "| {name} | {:.0} | {:.0} | {:.2} | {:.2} | {:.0} | {:.0} | {:.2} |",
+            of(|run| run.0.per_second),
+            of(|run| run.1.per_second),
+            of(|run| run.1.per_second / run.0.per_second),
+            best(|run| run.1.per_second) / best(|run| run.0.per_second),
+            of(|run| run.0.cpu),
+            of(|run| run.1.cpu),
+            of(|run| run.1.cpu / run.0.cpu),
+        );
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Run {
+    per_second: f64,
+    /// Nanoseconds on a processor for each request.
+    cpu: f64,
+}
+
+fn parallel(app: &Router, sessions: &Sessions, among: usize, threads: usize, each: usize) -> Run {
+    let barrier = Barrier::new(threads);
+    let times: Vec<_> = std::thread::scope(|scope| {
+        let thread = |number: usize| {
+            let (mut app, barrier) = (app.clone(), &barrier);
+            scope.spawn(move || {
+                barrier.wait();
+                let (started, cpu) = (Instant::now(), cpu_nanos());
+                futures::executor::block_on(async {
+                    for i in 0..each {
+                        ask_ok(&mut app, sessions.get((i * 7 + number) % among)).await;
+                    }
+                });
+                (started.elapsed(), cpu_nanos() - cpu)
+            })
+        };
+        let handles: Vec<_> = (0..threads).map(thread).collect();
+        handles.into_iter().map(|handle| handle.join().unwrap()).collect()
+    });
+    let longest = times.iter().map(|(wall, _)| *wall).max().unwrap();
+    let cpu: f64 = times.iter().map(|(_, cpu)| cpu).sum();
+    let requests = (each * threads) as f64;
+    Run { per_second: requests / longest.as_secs_f64(), cpu: cpu / requests }
+}
+
+/// What this thread has spent on a processor.
+fn cpu_nanos() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// One request among 1 to 100 cookies that are not ours, ours the last.
+async fn cookies(webflow: &Endpoints, requests: usize) {
+    const COUNTS: [usize; 7] = [1, 2, 5, 10, 20, 50, 100];
+    let mut sessions = Sessions::with_room_for(1);
+    let mut ours = filled(webflow, 1, &mut sessions).await;
+    let mut bare = bare();
+    let others = |count| (1..count).map(|i| format!("cookie-{i:02}=abcdefghijklm; "));
+    let headers = COUNTS.map(|count| others(count).collect::<String>() + sessions.get(0));
+    let mut over = vec![Vec::new(); COUNTS.len()];
+    for _ in 0..ROUNDS {
+        for (header, over) in headers.iter().zip(&mut over) {
+            let control = time(&mut bare, requests, |_| header).await;
+            over.push(time(&mut ours, requests, |_| header).await - control);
+        }
+    }
+    println!("\n| cookies | header, bytes | over bare axum with the same header, ns | min |");
+    println!("| --- | --- | --- | --- |");
+    for ((count, header), over) in COUNTS.iter().zip(&headers).zip(&over) {
+        let (median, min) = (median(over.iter().copied()), min(over.iter().copied()));
+        println!("| {count} | {} | {median:.0} | {min:.0} |", header.len());
+    }
+    let points: Vec<_> = COUNTS
+        .iter()
+        .zip(&over)
+        .map(|(x, over)| (*x as f64, median(over.iter().copied())))
+        .collect();
+    let (slope, fit) = line(&points);
+    println!("\nA cookie more costs {slope:.1} ns (least squares, R² {fit:.3}).");
+}
+
+/// Slope of the least squares' line, and how much of the variance it explains.
+fn line(points: &[(f64, f64)]) -> (f64, f64) {
+    let n = points.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
+    let (x, y) = (mean(|it| it.0), mean(|it| it.1));
+    let sum = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>();
+    let xy = sum(&|it| (it.0 - x) * (it.1 - y));
+    let xx = sum(&|it| (it.0 - x).powi(2));
+    let yy = sum(&|it| (it.1 - y).powi(2));
+    (xy / xx, xy * xy / (xx * yy))
+}
+
+/// Nanoseconds per request.
+async fn time<'a>(app: &mut Router, requests: usize, cookie: impl Fn(usize) -> &'a str) -> f64 {
+    let started = Instant::now();
+    for i in 0..requests {
+        ask_ok(app, cookie(i)).await;
+    }
+    started.elapsed().as_nanos() as f64 / requests as f64
+}
+
+struct Size {
+    sessions: Sessions,
+    app: Router,
+    bytes: i64,
+    rss_kib: f64,
+    over: Vec<f64>,
+    control: Vec<f64>,
+}
+
+fn subjects(
+    runtime: &tokio::runtime::Runtime,
+    webflow: &Endpoints,
+    sizes: &[usize],
+    requests: usize,
+) {
+    let mut rows = Vec::new();
+    for &size in sizes {
+        let started = Instant::now();
+        let mut sessions = Sessions::with_room_for(size);
+        let mut app = None;
+        let before = memory_kib("VmRSS");
+        // Everything happens on this thread, which is the one that is counted.
+        let counted = allocation_counter::measure(|| {
+            app = Some(runtime.block_on(filled(webflow, size, &mut sessions)));
+        });
+        let text_kib = sessions.text.len() as f64 / 1024.0;
+        rows.push(Size {
+            sessions,
+            app: app.unwrap(),
+            bytes: counted.bytes_current,
+            rss_kib: memory_kib("VmRSS") - before - text_kib,
+            over: Vec::new(),
+            control: Vec::new(),
+        });
+        println!("{size} flows took {:.0?}", started.elapsed());
+    }
+    let mut bare = bare();
+    for _ in 0..ROUNDS {
+        for row in &mut rows {
+            // Jumps all over the sessions; 7 919 has no factor in common with the sizes.
+            let at = |i: usize| row.sessions.get(i * 7_919 % row.sessions.len());
+            let control = runtime.block_on(time(&mut bare, requests, at));
+            let ours = runtime.block_on(time(&mut row.app, requests, at));
+            row.control.push(control);
+            row.over.push(ours - control);
+        }
+    }
+    println!(
+        "\n| cached subjects | over bare axum, ns | min | bare axum, ns | min | bytes per subject, counted | RSS per subject |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    for row in &rows {
+        let size = row.sessions.len() as f64;
+        let of = |values: &[f64]| (median(values.iter().copied()), min(values.iter().copied()));
+        let ((over, over_min), (control, control_min)) = (of(&row.over), of(&row.control));
+        println!(
+            "| {} | {over:.0} | {over_min:.0} | {control:.0} | {control_min:.0} | {:.0} | {:.0} |",
+            row.sessions.len(),
+            row.bytes as f64 / size,
+            row.rss_kib * 1024.0 / size,
+        );
+    }
+    println!(
+        "\nOf the bytes 64 are the access token; the whole of a single subject is the layer itself."
+    );
+}
