@@ -42,6 +42,8 @@ struct Row {
     cookie: String,
     per_second: Vec<f64>,
     p99_millis: Vec<f64>,
+    /// Of the server's processor time, for each request.
+    cpu_micros: Vec<f64>,
 }
 
 impl Drop for Row {
@@ -106,11 +108,12 @@ async fn main() {
     }
     for round in 0..=rounds {
         for row in &mut rows {
-            let (per_second, p99) = load(row, if round == 0 { 1 } else { seconds });
+            let load = load(row, if round == 0 { 1 } else { seconds });
             // The first round warms up.
             if round > 0 {
-                row.per_second.push(per_second);
-                row.p99_millis.push(p99);
+                row.per_second.push(load.per_second);
+                row.p99_millis.push(load.p99_millis);
+                row.cpu_micros.push(load.cpu_micros);
             }
         }
     }
@@ -128,8 +131,9 @@ fn start(name: &'static str, mut command: Command, login: Login, fake: &FakeWebf
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut origin).unwrap();
     let origin = origin.trim().to_owned();
     fake.register_redirect_uri(format!("{origin}{}", support::CALLBACK));
-    let (per_second, p99_millis) = (Vec::new(), Vec::new());
-    Row { name, server, origin, login, cookie: String::new(), per_second, p99_millis }
+    let (cookie, per_second) = (String::new(), Vec::new());
+    let (p99_millis, cpu_micros) = (Vec::new(), Vec::new());
+    Row { name, server, origin, login, cookie, per_second, p99_millis, cpu_micros }
 }
 
 async fn log_in(row: &Row, fake: &FakeWebflow) -> String {
@@ -153,10 +157,17 @@ async fn log_in(row: &Row, fake: &FakeWebflow) -> String {
     pairs.join("; ")
 }
 
-/// Requests per second, and the 99th percentile of the latency in milliseconds.
-fn load(row: &Row, seconds: u64) -> (f64, f64) {
+/// One round of one row.
+struct Load {
+    per_second: f64,
+    p99_millis: f64,
+    cpu_micros: f64,
+}
+
+fn load(row: &Row, seconds: u64) -> Load {
+    let before = cpu_micros(&row.server);
     let output = Command::new("wrk")
-        .args(["-t1", "-c32", "--latency", "-d", &format!("{seconds}s")])
+        .args(["-t1", "-c32", "--latency", "--timeout", "30s", "-d", &format!("{seconds}s")])
         .args(["-H", &format!("Cookie: {}", row.cookie)])
         .arg(format!("{}/", row.origin))
         .output()
@@ -168,7 +179,21 @@ fn load(row: &Row, seconds: u64) -> (f64, f64) {
         let line = text.lines().find_map(|line| line.trim().strip_prefix(label));
         line.unwrap_or_else(|| panic!("no {label} in {text}")).trim().to_owned()
     };
-    (after("Requests/sec:").parse().unwrap(), millis(&after("99%")))
+    let requests = text.lines().find_map(|line| line.trim().split_once(" requests in "));
+    let requests: f64 = requests.unwrap().0.parse().unwrap();
+    Load {
+        per_second: after("Requests/sec:").parse().unwrap(),
+        p99_millis: millis(&after("99%")),
+        cpu_micros: (cpu_micros(&row.server) - before) / requests,
+    }
+}
+
+/// What a process has spent on processors, its threads and the kernel's work for it included.
+fn cpu_micros(process: &Child) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+    // Behind the name in parentheses: user and system time are the 12th and 13th, in ticks of 10 ms.
+    let fields = stat.rsplit_once(") ").unwrap().1.split(' ').skip(11).take(2);
+    fields.map(|ticks| ticks.parse::<f64>().unwrap() * 10_000.0).sum()
 }
 
 fn millis(text: &str) -> f64 {
@@ -187,16 +212,17 @@ fn print(rows: &[Row], rounds: usize, seconds: u64) {
         "{rounds} interleaved rounds of {seconds} s, wrk -t1 -c32, on the servers' own cores\n"
     );
     println!(
-        "| row | requests/s, median | min..max | of bare axum, median of rounds | min..max | p99, ms |"
+        "| row | requests/s, median | min..max | of bare axum, median of rounds | min..max \
+         | p99, ms | server's CPU per request, µs | of bare axum |"
     );
-    println!("| --- | --- | --- | --- | --- | --- |");
-    let bare = &rows[1].per_second;
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    let (bare, bare_cpu) = (&rows[1].per_second, &rows[1].cpu_micros);
     for row in rows {
         let ratios: Vec<_> =
             row.per_second.iter().zip(bare).map(|(row, bare)| row / bare).collect();
         let max = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
         println!(
-            "| {} | {:.0} | {:.0}..{:.0} | {:.2} | {:.2}..{:.2} | {:.2} |",
+            "| {} | {:.0} | {:.0}..{:.0} | {:.2} | {:.2}..{:.2} | {:.2} | {:.1} | {:.2} |",
             row.name,
             median(row.per_second.iter().copied()),
             min(row.per_second.iter().copied()),
@@ -205,6 +231,8 @@ fn print(rows: &[Row], rounds: usize, seconds: u64) {
             min(ratios.iter().copied()),
             max(&ratios),
             median(row.p99_millis.iter().copied()),
+            median(row.cpu_micros.iter().copied()),
+            median(row.cpu_micros.iter().zip(bare_cpu).map(|(row, bare)| row / bare)),
         );
     }
 }
