@@ -13,10 +13,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection, SqliteConnection};
-use support::{begin, finish, is_quick, median, memory_kib, min};
+use support::{ask, begin, finish, is_quick, median, memory_kib, min};
 use tempfile::TempDir;
 use tokio::sync::Barrier;
 use tower_webflow_auth::store::{MemoryStore, SqliteStore};
@@ -212,9 +213,9 @@ async fn many(flows: usize) {
     let builder = support::builder(webflow).store(store).cache(cache);
     let app = protected(builder.timeout(patient).store_timeout(patient));
     println!(
-        "\n| wave of {flows} | took, s | RSS before, MiB | all open | peak | after | per open flow, KiB | per callback under way, KiB | files open after |"
+        "\n| wave of {flows} | completed | took, s | RSS before, MiB | all open | peak | after | per open flow, KiB | per callback under way, KiB | files open after |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for wave in 1..=4 {
         let before = memory_kib("VmRSS");
         let peak = Peak::watch();
@@ -225,14 +226,15 @@ async fn many(flows: usize) {
         open.wait().await;
         let all_open = memory_kib("VmRSS");
         open.wait().await;
+        let mut completed = 0;
         for flow in finished {
-            flow.await.unwrap();
+            completed += usize::from(flow.await.unwrap());
         }
         let took = started.elapsed();
         let (peak, after) = (peak.kib(), memory_kib("VmRSS"));
         let mib = |kib: f64| kib / 1024.0;
         println!(
-            "| {wave} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {} |",
+            "| {wave} | {completed} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {} |",
             took.as_secs_f64(),
             mib(before),
             mib(all_open),
@@ -245,11 +247,14 @@ async fn many(flows: usize) {
     }
 }
 
-async fn one(mut app: Router, open: Arc<Barrier>) {
+/// Whether it came to its end; else it was answered 503, and its token was revoked.
+async fn one(mut app: Router, open: Arc<Barrier>) -> bool {
     let begun = begin(&mut app).await;
     open.wait().await;
     open.wait().await;
-    finish(&mut app, &begun.callback(), &begun.cookie).await;
+    let answer = ask(&mut app, &begun.callback(), &begun.cookie, &[]).await;
+    assert!(matches!(answer.status(), StatusCode::SEE_OTHER | StatusCode::SERVICE_UNAVAILABLE));
+    answer.status() == StatusCode::SEE_OTHER
 }
 
 /// The highest resident size since it was made.
