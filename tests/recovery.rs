@@ -42,17 +42,17 @@ async fn n8_twenty_parallel_401s_remove_one_version_once() {
 
 #[tokio::test]
 async fn s4_a_handler_that_meets_somebody_elses_dead_token_does_not_send_its_own_user_away() {
-    let lent = Arc::new(std::sync::Mutex::new(None::<WebflowToken>));
+    let dead = Arc::new(std::sync::Mutex::new(None::<WebflowToken>));
     let app = App::with_router(
         |builder| builder,
         |auth| {
-            let (lend, borrow) = (Arc::clone(&lent), lent);
+            let (kept, used) = (Arc::clone(&dead), dead);
             let lend = move |token: WebflowToken| async move {
-                *lend.lock().unwrap() = Some(token);
+                *kept.lock().unwrap() = Some(token);
                 "lent"
             };
             let borrow = move |_own: WebflowToken| async move {
-                borrow.lock().unwrap().as_ref().unwrap().reauthorize().into_response()
+                used.lock().unwrap().as_ref().unwrap().reauthorize().into_response()
             };
             let router = Router::new().route("/lend", get(lend)).route("/borrow", get(borrow));
             support::router(auth).merge(router.layer(auth.clone()))

@@ -32,6 +32,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How many connections to a host of Webflow's are kept for the next call; without a bound a burst
+/// of sign-ins leaves as many open as it had callbacks.
+const MAX_IDLE_CONNECTIONS: usize = 32;
+
 /// The settings of a [`WebflowAuthLayer`].
 ///
 /// Required are the client's id and secret, the redirect URI, at least one scope and a key ring;
@@ -536,6 +540,7 @@ fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
         .https_only(https)
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
         .build()
