@@ -4,31 +4,16 @@ use std::sync::OnceLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use crate::problem::Problem;
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;--text:#171717;--soft:#5b5b5b;--page:#f7f7f8;--card:#fff;\
---line:#e2e2e5;--accent:#146ef5;--on-accent:#fff}\
-@media(prefers-color-scheme:dark){:root{--text:#f2f2f2;--soft:#b3b3b8;--page:#131316;\
---card:#1e1e22;--line:#38383f;--accent:#6aa5ff;--on-accent:#0b1a33}}\
-*{box-sizing:border-box}\
-body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;\
-background:var(--page);color:var(--text);font:1rem/1.5 system-ui,sans-serif}\
-main{width:100%;max-width:30rem;padding:2rem;background:var(--card);\
-border:1px solid var(--line);border-radius:.75rem}\
-p.status{margin:0 0 .5rem;color:var(--soft);font-size:.875rem}\
-h1{margin:0 0 .75rem;font-size:1.375rem;line-height:1.25}\
-p{margin:0 0 1.5rem;overflow-wrap:anywhere}\
-a{display:inline-block;padding:.625rem 1.125rem;border-radius:.5rem;background:var(--accent);\
-color:var(--on-accent);font-weight:600;text-decoration:none}\
-a:hover{text-decoration:underline}\
-a:focus-visible{outline:3px solid var(--text);outline-offset:2px}";
+const STYLE: &str = include_str!("pages.css");
 
 pub(crate) fn problem(problem: &Problem) -> Markup {
+    let (way_on, words) = way_on(problem);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -41,12 +26,45 @@ pub(crate) fn problem(problem: &Problem) -> Markup {
             }
             body {
                 main {
-                    p.status { "Webflow sign-in, status " (problem.status.as_u16()) }
+                    (mark(problem))
                     h1 { (problem.title) }
-                    p { (problem.detail) }
-                    @if let Some(url) = &problem.login_url {
-                        a href=(url) { (problem.way_on) }
+                    @if problem.causes.is_empty() {
+                        p.detail { (problem.detail) }
+                    } @else {
+                        p.detail { "One of these has happened:" }
+                        dl {
+                            @for (cause, remedy) in problem.causes {
+                                div { dt { (cause) } dd { (remedy) } }
+                            }
+                        }
                     }
+                    a href=(way_on) { (words) }
+                    p.reference { "Status " (problem.status.as_u16()) ", " code { (problem.slug) } }
+                }
+            }
+        }
+    }
+}
+
+/// The page's one link. An empty reference leads to the page's own address.
+fn way_on(problem: &Problem) -> (&str, &str) {
+    match &problem.login_url {
+        Some(url) => (url, problem.way_on),
+        None if problem.retry_here => ("", "Try again"),
+        None => ("/", "Back to the application"),
+    }
+}
+
+/// A picture for the eye only: the heading says it all.
+fn mark(problem: &Problem) -> Markup {
+    let calm = problem.status == StatusCode::FORBIDDEN || problem.status == StatusCode::UNAUTHORIZED;
+    html! {
+        div.mark.calm[calm] aria-hidden="true" {
+            svg viewBox="0 0 24 24" {
+                @if calm {
+                    path d="M9 6v12M15 6v12" {}
+                } @else {
+                    path d="M12 5v9M12 18.5v.5" {}
                 }
             }
         }

@@ -28,6 +28,10 @@ pub(crate) struct Problem {
     pub(crate) login_url: Option<String>,
     /// What the link to it says.
     pub(crate) way_on: &'static str,
+    /// Whether the page's own address is the way on where there is no `login_url`.
+    pub(crate) retry_here: bool,
+    /// What may have led here, each with its remedy: on the page in place of the detail.
+    pub(crate) causes: &'static [(&'static str, &'static str)],
     pub(crate) retry_after: Option<Duration>,
     /// The scopes that are lacking.
     pub(crate) missing_scopes: Option<String>,
@@ -59,6 +63,8 @@ impl Problem {
             detail: detail.into(),
             login_url: None,
             way_on: "Try again",
+            retry_here: false,
+            causes: &[],
             retry_after: None,
             missing_scopes: None,
         }
@@ -71,6 +77,19 @@ impl Problem {
 
     pub(crate) const fn way_on(mut self, words: &'static str) -> Self {
         self.way_on = words;
+        self
+    }
+
+    pub(crate) const fn retry_here(mut self, yes: bool) -> Self {
+        self.retry_here = yes;
+        self
+    }
+
+    pub(crate) const fn causes(
+        mut self,
+        causes: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        self.causes = causes;
         self
     }
 

@@ -15,6 +15,15 @@ use tower_webflow_auth::{Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer};
 
 const SCOPES: [Scope; 3] = [Scope::AUTHORIZED_USER_READ, Scope::SITES_READ, Scope::CMS_READ];
 
+/// What a visitor may add to it, where the app is known to be registered for it.
+const MORE: [Scope; 3] = [Scope::CMS_WRITE, Scope::PAGES_READ, Scope::FORMS_READ];
+
+/// The scopes to offer beside those asked for at first. An app of one's own is asked for the one
+/// scope that a page of the demo needs: Webflow refuses links with scopes that it does not have.
+pub(crate) fn offers(stand_in: Option<&FakeWebflow>) -> Vec<Scope> {
+    if stand_in.is_some() { MORE.to_vec() } else { vec![Scope::CMS_WRITE] }
+}
+
 /// The layer's settings: from the environment if there is any of it, else for a stand-in that is
 /// started here.
 pub(crate) async fn builder(
@@ -30,7 +39,7 @@ pub(crate) async fn builder(
     let redirect_uri = format!("http://{address}/auth/webflow/callback");
     let fake = FakeWebflow::builder()
         .redirect_uri(&redirect_uri)
-        .scopes(SCOPES.into_iter().chain([Scope::CMS_WRITE]))
+        .scopes(SCOPES.into_iter().chain(MORE))
         .start()
         .await?;
     let builder = WebflowAuthLayer::builder()

@@ -310,5 +310,17 @@ fn not_ours() -> Problem {
         "It was started in another browser, was completed already, or its cookie is missing: \
          cookies must be allowed for this site. Please start again.",
     )
+    .causes(&[
+        (
+            "Cookies are blocked",
+            "Cookies must be allowed for this site: without one, nothing shows that it was you \
+             who started.",
+        ),
+        (
+            "It was started in another browser or a private window",
+            "Finish it there, or start again here.",
+        ),
+        ("It was completed or left open before", "Each link from Webflow works for one sign-in."),
+    ])
     .way_on("Start again")
 }

@@ -95,6 +95,7 @@ fn store_unavailable() -> Problem {
         "The application's token store is not available. Please try again in a moment.",
     )
     .retry_after(STORE_RETRY_AFTER)
+    .retry_here(true)
 }
 
 /// The answer while the application cannot tell whose request it is.
@@ -106,6 +107,7 @@ pub(crate) fn subject_unavailable() -> Problem {
         "The application could not find out who you are. Please try again in a moment.",
     )
     .retry_after(STORE_RETRY_AFTER)
+    .retry_here(true)
 }
 
 /// The answer after a panic in the application's own closures.
@@ -116,4 +118,5 @@ pub(crate) fn internal() -> Problem {
         "Something went wrong",
         "The application met an unexpected error. Please try again.",
     )
+    .retry_here(true)
 }

@@ -25,15 +25,17 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     let query = original_uri(parts).query().unwrap_or_default();
     let revoke = single(query, "revoke").is_ok_and(|it| it.as_deref() == Some("true"));
     let return_to = single(query, "return_to").ok().flatten();
+    // The page's own address takes no GET, so trying again begins at the application's pages.
+    let failed = |problem: Problem| shared.fail(&problem.retry_here(false), page);
     let outcome = match shared.who(parts).await {
         Who::Known(subject) => disconnect(shared, &subject, revoke).await.map(|_| ()),
         Who::Nobody | Who::Stranger => Ok(()),
-        Who::Unavailable => return shared.fail(&failure::subject_unavailable(), page),
-        Who::Failed => return shared.fail(&failure::internal(), page),
+        Who::Unavailable => return failed(failure::subject_unavailable()),
+        Who::Failed => return failed(failure::internal()),
     };
     let mut answer = match outcome {
         Err(DisconnectError::Store(error)) => {
-            return shared.fail(&failure::of_store(&error), page);
+            return failed(failure::of_store(&error));
         }
         Err(DisconnectError::Webflow) => shared.fail(&webflow_not_told(), page),
         Ok(()) if page => see_other(&shared.return_to(return_to.as_deref().unwrap_or("/"))),

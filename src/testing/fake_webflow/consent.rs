@@ -1,5 +1,7 @@
 //! The pages of `/oauth/authorize`.
 
+mod words;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
@@ -13,6 +15,7 @@ use super::answer::{self, Answer};
 use super::authorize::{AuthorizationRequest, Decision, Refused};
 use super::directory::{Access, Workspace};
 use super::world::World;
+use words::{in_words, is_read_only};
 use crate::Scope;
 
 const STYLE: &str = include_str!("consent.css");
@@ -61,18 +64,24 @@ pub(super) fn page(
 ) -> Answer {
     let (app, user) = (&world.app, &world.user);
     let body = html! {
+        div.app aria-hidden="true" { (initials(&[&app.name])) }
         h1 { "Authorize " (app.name) }
-        p {
-            (app.name) " asks for access to your Webflow data. You are "
-            strong { (user.first_name) " " (user.last_name) } " (" (user.email) ")."
-        }
+        p.soft { (app.name) " asks for access to your Webflow data." }
         @if let Some(rejected) = rejected {
-            p.problem role="alert" { (rejected.reason.reason()) }
+            p.problem role="alert" tabindex="-1" autofocus { (rejected.reason.reason()) }
+        }
+        div.user {
+            span.face aria-hidden="true" { (initials(&[&user.first_name, &user.last_name])) }
+            p {
+                "Signed in as " strong { (user.first_name) " " (user.last_name) }
+                br;
+                span.soft { (user.email) }
+            }
         }
         h2 { "It will be able to" }
-        ul {
+        ul.scopes {
             @for scope in &request.scopes {
-                li { (in_words(scope)) " " code { (scope) } }
+                li { (glyph(scope)) div { (in_words(scope)) " " code { (scope) } } }
             }
         }
         form method="post" action="/oauth/authorize" {
@@ -80,7 +89,7 @@ pub(super) fn page(
                 input type="hidden" name=(name) value=(value);
             }
             (choice(&world.workspaces, rejected.map_or(&[], |rejected| rejected.choices)))
-            p { "Afterwards you are sent to " span.address { (request.redirect_uri) } }
+            p.after { "Afterwards you are sent to " span.address { (request.redirect_uri) } }
             div.buttons {
                 button.primary type="submit" name="decision" value="authorize" { "Authorize" }
                 button type="submit" name="decision" value="cancel" { "Cancel" }
@@ -88,7 +97,26 @@ pub(super) fn page(
         }
     };
     let status = if rejected.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    document(status, "Authorize an app", &body)
+    document(status, &format!("Authorize {}", app.name), &body)
+}
+
+/// A picture in place of a picture: the first letters of up to two names.
+fn initials(names: &[&str]) -> String {
+    names.iter().filter_map(|name| name.chars().next()).flat_map(char::to_uppercase).collect()
+}
+
+/// An eye for what is only looked at, a pen for what may be changed; the words say it too.
+fn glyph(scope: &Scope) -> Markup {
+    html! {
+        svg.glyph viewBox="0 0 24 24" aria-hidden="true" {
+            @if is_read_only(scope) {
+                path d="M2.5 12S6 5.5 12 5.5 21.5 12 21.5 12 18 18.5 12 18.5 2.5 12 2.5 12z" {}
+                circle cx="12" cy="12" r="2.75" {}
+            } @else {
+                path d="M4 20l1-4.5L16.5 4a2 2 0 0 1 3 0l.5.5a2 2 0 0 1 0 3L8.5 19z" {}
+            }
+        }
+    }
 }
 
 fn choice(workspaces: &[Workspace], chosen: &[(String, String)]) -> Markup {
@@ -97,30 +125,41 @@ fn choice(workspaces: &[Workspace], chosen: &[(String, String)]) -> Markup {
         chosen.iter().any(|(name, chosen)| name == field && chosen == value)
     };
     let is_fresh = !chosen.iter().any(|(name, _)| name == "access");
+    let with_sites = || workspaces.iter().filter(|workspace| !workspace.sites().is_empty());
     html! {
-        fieldset {
+        fieldset.where {
             legend { "Where" }
             @for (i, workspace) in workspaces.iter().enumerate() {
-                label {
+                label.option {
                     input type="radio" name="access" value=(value_of(workspace)) required
                         checked[is_chosen("access", &value_of(workspace)) || is_fresh && i == 0];
-                    " All sites of " (workspace.name())
+                    span {
+                        strong { "All sites of " (workspace.name()) }
+                        br;
+                        span.soft { (count_in_words(workspace.sites().len())) }
+                    }
                 }
             }
-            label {
-                input #single type="radio" name="access" value=(CHOSEN_SITES) required
-                    checked[is_chosen("access", CHOSEN_SITES)];
-                " Only these sites, all of one workspace"
-            }
-            div.sites {
-                @for workspace in workspaces {
-                    fieldset {
-                        legend { (workspace.name()) }
-                        @for site in workspace.sites() {
-                            label {
-                                input type="checkbox" name="site" value=(site.id())
-                                    checked[is_chosen("site", site.id())];
-                                " " (site.display_name())
+            @if with_sites().next().is_some() {
+                label.option {
+                    input #single type="radio" name="access" value=(CHOSEN_SITES) required
+                        checked[is_chosen("access", CHOSEN_SITES)];
+                    span {
+                        strong { "Only sites that you pick" }
+                        br;
+                        span.soft { "All of them from one workspace" }
+                    }
+                }
+                div.sites {
+                    @for workspace in with_sites() {
+                        fieldset {
+                            legend { (workspace.name()) }
+                            @for site in workspace.sites() {
+                                label.option {
+                                    input type="checkbox" name="site" value=(site.id())
+                                        checked[is_chosen("site", site.id())];
+                                    span { (site.display_name()) }
+                                }
                             }
                         }
                     }
@@ -130,14 +169,23 @@ fn choice(workspaces: &[Workspace], chosen: &[(String, String)]) -> Markup {
     }
 }
 
+fn count_in_words(sites: usize) -> String {
+    match sites {
+        0 => "No sites yet, and those to come".to_owned(),
+        1 => "1 site, and those to come".to_owned(),
+        many => format!("{many} sites, and those to come"),
+    }
+}
+
 /// The 400 page for a bad link.
 pub(super) fn refusal(refused: &Refused) -> Answer {
     let body = html! {
         h1 { "This app cannot be authorized" }
-        p.problem role="alert" { (refused.reason()) }
-        p {
-            "Compare the link's client_id, redirect_uri and scope with the app's settings in "
-            "Webflow. Nothing was sent to the app."
+        p.problem { (refused.reason()) }
+        p.soft {
+            "Nothing was sent to the app. Its developers should compare the link's "
+            code { "client_id" } ", " code { "redirect_uri" } " and " code { "scope" }
+            " with the app's settings in Webflow. Go back to the page that you came from."
         }
     };
     document(StatusCode::BAD_REQUEST, "Bad authorize link", &body)
@@ -154,10 +202,8 @@ fn document(status: StatusCode, title: &str, body: &Markup) -> Answer {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                main {
-                    p.notice { "Stand-in for Webflow: nothing here is real." }
-                    (body)
-                }
+                header { p.notice { "Stand-in for Webflow: nothing here is real" } }
+                main { (body) }
             }
         }
     };
@@ -179,33 +225,6 @@ fn document(status: StatusCode, title: &str, body: &Markup) -> Answer {
     match HeaderValue::try_from(policy) {
         Ok(policy) => answer::with_header(answer, CONTENT_SECURITY_POLICY, policy),
         Err(_) => answer,
-    }
-}
-
-/// What a scope means to the one who grants it.
-fn in_words(scope: &Scope) -> String {
-    let (resource, action) = scope.as_str().split_once(':').unwrap_or_default();
-    let what = match resource {
-        "assets" => "your files and images",
-        "authorized_user" => "your name and e-mail address",
-        "cms" => "your CMS collections and their items",
-        "comments" => "comments on your sites",
-        "components" => "the components of your sites",
-        "custom_code" => "the custom code of your sites",
-        "ecommerce" => "your products, orders and stock",
-        "forms" => "your forms and what was sent with them",
-        "pages" => "your pages and their content",
-        "site_activity" => "the activity log of your sites",
-        "site_config" => "the configuration of your sites, such as redirects",
-        "sites" => "your sites and their settings",
-        "users" => "the user accounts of your sites",
-        "workspace" => "your workspace and its members",
-        other => return format!("Use “{other}” ({action})"),
-    };
-    match action {
-        "read" => format!("See {what}"),
-        "write" => format!("Change {what}"),
-        other => format!("Use {what} ({other})"),
     }
 }
 
@@ -246,14 +265,5 @@ mod tests {
             Some(Some(Access::Sites(vec!["a".into(), "b".into()])))
         );
         assert_eq!(decision(&fields("workspace:w")), Some(Some(Access::Workspace("w".into()))));
-    }
-
-    #[test]
-    fn every_documented_scope_is_explained() {
-        for scope in Scope::DOCUMENTED {
-            let words = in_words(scope);
-            assert!(words.starts_with("See ") || words.starts_with("Change "));
-        }
-        assert_eq!(in_words(&Scope::new("new:list").unwrap()), "Use “new” (list)");
     }
 }

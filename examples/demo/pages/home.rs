@@ -1,0 +1,99 @@
+//! The front page, for everybody.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use maud::{Markup, html};
+use tower_webflow_auth::WebflowToken;
+
+use super::{Frame, Place};
+use crate::routes::Tour;
+use crate::words;
+
+pub(crate) fn page(tour: &Tour, token: Option<&WebflowToken>) -> Response {
+    let frame = Frame { title: "Home", place: Place::Home, connected: token.is_some() };
+    let content = html! {
+        @match token {
+            Some(token) => (connected(token)),
+            None => (welcome(tour)),
+        }
+        (refusals())
+    };
+    frame.respond(StatusCode::OK, &content)
+}
+
+fn welcome(tour: &Tour) -> Markup {
+    html! {
+        div.hero {
+            h1 { "Connect your Webflow account" }
+            p.lead {
+                "This demo is a small web application with one layer of "
+                code { "tower-webflow-auth" } " around it. The layer takes you to Webflow and "
+                "back; the pages behind it get your token."
+            }
+            p.actions {
+                a.button href=(tour.auth.login_path().unwrap_or("/sites")) { "Connect Webflow" }
+            }
+            p.soft {
+                @if tour.stand_in {
+                    "Webflow is played by a stand-in on this machine: you need no account, and "
+                    "nothing is real."
+                } @else {
+                    "You choose at Webflow which sites it may read, and can take that back at any "
+                    "time."
+                }
+            }
+        }
+        section aria-labelledby="how" {
+            h2 #how { "What happens" }
+            ol.steps {
+                li { h3 { "Webflow asks you" } p { "You see what the demo wants to do, and pick the sites." } }
+                li { h3 { "The demo gets a token" } p { "It is sealed before it is stored; no page ever shows it." } }
+                li { h3 { "You come back" } p { "To the page that you wanted, with your sites on it." } }
+            }
+        }
+    }
+}
+
+fn connected(token: &WebflowToken) -> Markup {
+    html! {
+        div.hero {
+            h1 { "Webflow is connected" }
+            p.lead {
+                "You connected it " (words::ago(token.obtained_at())) ", with "
+                (words::count(token.scopes().len(), "permission", "permissions")) "."
+            }
+            p.actions { a.button href="/sites" { "See your sites" } }
+        }
+        section aria-labelledby="around" {
+            h2 #around { "Look around" }
+            ul.tiles {
+                (tile("/access", "What it may do", "Permissions in words, the sites, and the calls that are left."))
+                (tile("/cms", "A page that needs more", "It asks for one more permission, and comes back."))
+                (tile("/disconnect", "Sign out or disconnect", "Here only, or at Webflow too."))
+            }
+        }
+    }
+}
+
+/// What the layer turns away, to be tried by hand.
+fn refusals() -> Markup {
+    html! {
+        section aria-labelledby="refusals" {
+            h2 #refusals { "See it refuse" }
+            ul.tiles {
+                (tile("/auth/webflow/callback?code=stolen&state=forged", "A forged answer",
+                    "Somebody else's link, or a browser without cookies."))
+                (tile("/auth/webflow/callback?error=access_denied", "A change of mind",
+                    "Cancel was pressed at Webflow."))
+                (tile("/auth/webflow/callback?code=a&code=b", "A malformed answer",
+                    "Webflow never writes one like it."))
+            }
+        }
+    }
+}
+
+fn tile(path: &str, title: &str, text: &str) -> Markup {
+    html! {
+        li { a.tile href=(path) { strong { (title) } span { (text) } } }
+    }
+}

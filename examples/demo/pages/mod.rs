@@ -1,0 +1,175 @@
+//! The demo's pages: plain HTML, no script, one style sheet.
+
+pub(crate) mod access;
+pub(crate) mod home;
+pub(crate) mod leave;
+pub(crate) mod sites;
+pub(crate) mod trouble;
+
+use std::sync::LazyLock;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use maud::{DOCTYPE, Markup, html};
+use sha2::{Digest, Sha256};
+
+pub(crate) const STYLE: &str = include_str!("../style.css");
+pub(crate) const ICON: &str = include_str!("../icon.svg");
+
+/// The style's address changes with its content, so browsers may keep it for good.
+static STYLE_PATH: LazyLock<String> = LazyLock::new(|| {
+    let digest = Sha256::digest(STYLE);
+    let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("/style.css?v={short}")
+});
+
+/// No script, no frame; pictures of sites come from where Webflow keeps them.
+const POLICY: &str = "default-src 'none'; style-src 'self'; \
+     img-src 'self' https://screenshots.webflow.com; base-uri 'none'; form-action 'self'; \
+     frame-ancestors 'none'";
+
+/// A place in the demo, for the navigation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Home,
+    Sites,
+    Access,
+    Cms,
+    Elsewhere,
+}
+
+const PLACES: [(Place, &str, &str); 4] = [
+    (Place::Home, "/", "Home"),
+    (Place::Sites, "/sites", "Sites"),
+    (Place::Access, "/access", "Access"),
+    (Place::Cms, "/cms", "CMS"),
+];
+
+/// What stands around a page's content.
+pub(crate) struct Frame<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) place: Place,
+    /// Whether the visitor has connected Webflow; those who have not see no way into the demo but
+    /// the one on the page.
+    pub(crate) connected: bool,
+}
+
+impl Frame<'_> {
+    pub(crate) fn respond(&self, status: StatusCode, content: &Markup) -> Response {
+        let page = self.page(content).into_string();
+        let mut response = (status, Body::from(page)).into_response();
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "same-origin"),
+            (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+
+    fn page(&self, content: &Markup) -> Markup {
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    title { (self.title) " · tower-webflow-auth demo" }
+                    link rel="icon" type="image/svg+xml" href="/icon.svg";
+                    link rel="stylesheet" href=(*STYLE_PATH);
+                }
+                body {
+                    a.skip href="#content" { "Skip to the content" }
+                    (self.header())
+                    main #content tabindex="-1" { (content) }
+                    (self.footer())
+                }
+            }
+        }
+    }
+
+    fn header(&self) -> Markup {
+        html! {
+            header.top {
+                div.wrap {
+                    a.brand href="/" {
+                        img src="/icon.svg" alt="" width="28" height="28";
+                        "tower-webflow-auth"
+                    }
+                    @if self.connected {
+                        nav aria-label="Main" {
+                            ul {
+                                @for (place, path, name) in PLACES {
+                                    li {
+                                        a href=(path)
+                                            aria-current=[(place == self.place).then_some("page")]
+                                        { (name) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                    p.state.on[self.connected] {
+                        @if self.connected { "Connected" } @else { "Not connected" }
+                    }
+                }
+            }
+        }
+    }
+
+    fn footer(&self) -> Markup {
+        html! {
+            footer {
+                div.wrap {
+                    p { "A demo of the Rust crate " code { "tower-webflow-auth" } "." }
+                    ul {
+                        @if self.connected { li { a href="/whoami" { "Who am I, as JSON" } } }
+                        li { a href="/health" { "Health" } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A page that says one thing and offers one way on.
+pub(crate) fn statement(frame: &Frame<'_>, status: StatusCode, said: &Statement<'_>) -> Response {
+    let content = html! {
+        div.statement {
+            h1 { (said.title) }
+            p.lead { (said.text) }
+            p.actions { a.button href=(said.way_on.0) { (said.way_on.1) } }
+            @if let Some(small) = &said.small { p.reference { code { (small) } } }
+        }
+    };
+    frame.respond(status, &content)
+}
+
+/// What such a page says.
+pub(crate) struct Statement<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) text: &'a str,
+    /// An address and the words of the link to it.
+    pub(crate) way_on: (&'a str, &'a str),
+    /// For those who look after the application.
+    pub(crate) small: Option<String>,
+}
+
+/// The page that needs one scope more than the others.
+pub(crate) fn cms() -> Response {
+    let frame = Frame { title: "CMS", place: Place::Cms, connected: true };
+    let said = Statement {
+        title: "The CMS may be written",
+        text: "This page is the only one that needs the scope cms:write. Whoever comes without it \
+               is asked for it at Webflow, beside all that was allowed before, and comes back here.",
+        way_on: ("/access", "See what was allowed"),
+        small: None,
+    };
+    statement(&frame, StatusCode::OK, &said)
+}

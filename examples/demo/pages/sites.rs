@@ -1,0 +1,94 @@
+//! The sites that the connection covers.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use maud::{Markup, html};
+use serde_json::Value;
+use tower_webflow_auth::api::SiteInfo;
+
+use super::{Frame, Place};
+use crate::words;
+
+/// Where Webflow keeps the pictures; the pages' policy allows no other place.
+const PICTURES: &str = "https://screenshots.webflow.com/";
+
+/// The sites of Webflow's answer; of an entry that is no site nothing is known.
+pub(crate) fn read(answer: &Value) -> Vec<SiteInfo> {
+    let sites = answer["sites"].as_array().map(Vec::as_slice).unwrap_or_default();
+    sites.iter().map(|site| serde_json::from_value(site.clone()).unwrap_or_default()).collect()
+}
+
+pub(crate) fn page(answer: &Value) -> Response {
+    let sites = read(answer);
+    let frame = Frame { title: "Sites", place: Place::Sites, connected: true };
+    let content = html! {
+        h1 { "Your sites" }
+        @if sites.is_empty() {
+            (none())
+        } @else {
+            p.lead { (words::count(sites.len(), "site", "sites")) " in this connection." }
+            ul.sites { @for site in &sites { (card(site)) } }
+        }
+    };
+    frame.respond(StatusCode::OK, &content)
+}
+
+fn none() -> Markup {
+    html! {
+        div.empty {
+            h2 { "Nothing here yet" }
+            p {
+                "The connection covers no site. Create one at Webflow, or connect again and pick "
+                "others."
+            }
+            p.actions { a.button href="/auth/webflow/login?return_to=/sites" { "Pick other sites" } }
+        }
+    }
+}
+
+fn card(site: &SiteInfo) -> Markup {
+    html! {
+        li.site {
+            (picture(site))
+            div {
+                h2 {
+                    @if site.display_name.is_empty() { "Untitled site" } @else { (site.display_name) }
+                }
+                @if !site.short_name.is_empty() {
+                    p.soft { (site.short_name) ".webflow.io" }
+                }
+                p.soft {
+                    @match site.last_published.get(..10) {
+                        Some(day) => { "Published " time datetime=(site.last_published) { (day) } }
+                        None => "Not published yet",
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The site's picture, over a drawn one that is seen while there is none.
+fn picture(site: &SiteInfo) -> Markup {
+    let sum: usize = site.id.bytes().map(usize::from).sum();
+    let letter = site.display_name.chars().next().unwrap_or('W').to_uppercase();
+    html! {
+        div class={ "picture hue-" (sum % 6) } aria-hidden="true" {
+            svg viewBox="0 0 320 180" {
+                rect.bar width="320" height="22" {}
+                circle cx="14" cy="11" r="3.5" {}
+                circle cx="26" cy="11" r="3.5" {}
+                circle cx="38" cy="11" r="3.5" {}
+                text x="32" y="96" { (letter) }
+                @if sum % 2 == 0 {
+                    path d="M32 118h120M32 134h88M208 52h80v98h-80z" {}
+                } @else {
+                    path d="M32 116h256M32 134h72v24h-72zM124 134h72v24h-72zM216 134h72v24h-72z" {}
+                }
+            }
+            @if site.preview_url.starts_with(PICTURES) {
+                img src=(site.preview_url) alt="" loading="lazy" width="320" height="180";
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Which path shows what, and what each needs of the visitor.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tower_webflow_auth::api::{ApiError, AuthorizedUser, RateLimit};
+use tower_webflow_auth::{Scope, WebflowAuthLayer, WebflowToken};
+use url::form_urlencoded;
+
+use crate::pages::{self, access, home, leave, sites, trouble};
+
+/// What the handlers share.
+pub(crate) struct Tour {
+    pub(crate) auth: WebflowAuthLayer,
+    /// The scopes that a visitor may add.
+    pub(crate) offers: Vec<Scope>,
+    /// Whether Webflow is played by a stand-in.
+    pub(crate) stand_in: bool,
+}
+
+pub(crate) fn router(tour: Tour) -> Router {
+    let auth = tour.auth.clone();
+    Router::new()
+        .route("/sites", get(show_sites))
+        .route("/access", get(show_access))
+        .route("/disconnect", get(ask_to_leave))
+        .route("/whoami", get(whoami))
+        .fallback(not_found)
+        .layer(auth.clone())
+        .route("/", get(show_home).layer(auth.optional()))
+        .route("/signed-out", get(signed_out).layer(auth.optional()))
+        .route("/disconnected", get(disconnected).layer(auth.optional()))
+        .route("/cms", get(cms).post(cms).layer(auth.require_scopes([Scope::CMS_WRITE])))
+        .route("/health", get(health))
+        .route("/style.css", get(async || file("text/css; charset=utf-8", pages::STYLE)))
+        .route("/icon.svg", get(async || file("image/svg+xml", pages::ICON)))
+        .with_state(Arc::new(tour))
+}
+
+async fn show_home(State(tour): State<Arc<Tour>>, token: Option<WebflowToken>) -> Response {
+    home::page(&tour, token.as_ref())
+}
+
+async fn show_sites(token: WebflowToken, headers: HeaderMap) -> Result<Response, ApiError> {
+    let html = wants_html(&headers);
+    let answer: Value = match list(&token).await {
+        Ok((answer, _)) => answer,
+        // The layer turns this one into a new trip to Webflow.
+        Err(error @ ApiError::Unauthorized { .. }) => return Err(error),
+        Err(error) if html => return Ok(trouble::of_api(&error)),
+        Err(error) => return Err(error),
+    };
+    Ok(if html { sites::page(&answer) } else { Json(answer).into_response() })
+}
+
+async fn list(token: &WebflowToken) -> Result<(Value, Option<RateLimit>), ApiError> {
+    let answer = token.api().get("/v2/sites").send().await?;
+    let limit = answer.rate_limit();
+    Ok((answer.json().await?, limit))
+}
+
+async fn show_access(
+    State(tour): State<Arc<Tour>>,
+    token: WebflowToken,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let (sites, person) = tokio::join!(list(&token), person(&token));
+    let (sites, limit, fault) = match sites {
+        Ok((sites, limit)) => (sites, limit, None),
+        Err(error @ ApiError::Unauthorized { .. }) => return Err(error),
+        Err(error) => (Value::Null, None, Some(error)),
+    };
+    let added = query.and_then(|query| {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(name, _)| name == "added").and_then(|(_, scope)| Scope::new(scope).ok())
+    });
+    let known = access::Known { sites: &sites, limit, person, fault };
+    Ok(access::page(&tour, &token, added.as_ref(), &known))
+}
+
+/// Who connected, where the grant may tell; the page does without if Webflow does not answer.
+async fn person(token: &WebflowToken) -> Option<AuthorizedUser> {
+    if !token.scopes().contains(&Scope::AUTHORIZED_USER_READ) {
+        return None;
+    }
+    token.api().authorized_by().await.ok()
+}
+
+async fn whoami(token: WebflowToken) -> Json<Value> {
+    let scopes: Vec<_> = token.scopes().iter().map(Scope::as_str).collect();
+    Json(json!({
+        "subject": token.subject().as_str(),
+        "scopes": scopes,
+        "sites": token.sites(),
+    }))
+}
+
+async fn cms(token: WebflowToken, headers: HeaderMap) -> Response {
+    if wants_html(&headers) {
+        pages::cms()
+    } else {
+        Json(json!({ "cms": "writable", "sites": token.sites() })).into_response()
+    }
+}
+
+async fn ask_to_leave(State(tour): State<Arc<Tour>>, _: WebflowToken) -> Response {
+    leave::ask(&tour)
+}
+
+async fn signed_out(token: Option<WebflowToken>) -> Response {
+    if token.is_some() { leave::still_there() } else { leave::signed_out() }
+}
+
+async fn disconnected(token: Option<WebflowToken>) -> Response {
+    if token.is_some() { leave::still_there() } else { leave::disconnected() }
+}
+
+async fn not_found() -> Response {
+    trouble::not_found()
+}
+
+async fn health(State(tour): State<Arc<Tour>>) -> (StatusCode, &'static str) {
+    match tour.auth.handle().healthy().await {
+        Ok(()) => (StatusCode::OK, "ok"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the token store is not available"),
+    }
+}
+
+/// A file of the demo's own; its address has its digest where it may be kept.
+fn file(content_type: &'static str, content: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, content).into_response()
+}
+
+fn wants_html(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
+}

@@ -1,0 +1,49 @@
+//! Scopes and times in words.
+
+use std::time::{Duration, SystemTime};
+
+use maud::{Markup, html};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tower_webflow_auth::Scope;
+
+/// What a scope lets the demo do, as a sentence without its full stop.
+pub(crate) fn scope(scope: &Scope) -> String {
+    let (resource, action) = scope.as_str().split_once(':').unwrap_or_default();
+    let what = match resource {
+        "assets" => "your files and images",
+        "authorized_user" => "your name and e-mail address",
+        "cms" => "your CMS collections and their items",
+        "forms" => "your forms and what was sent with them",
+        "pages" => "your pages and their content",
+        "sites" => "your sites and their settings",
+        other => return format!("Use “{other}” ({action})"),
+    };
+    match action {
+        "read" => format!("See {what}"),
+        "write" => format!("Change {what}"),
+        other => format!("Use {what} ({other})"),
+    }
+}
+
+pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
+
+/// How long ago that was.
+pub(crate) fn ago(then: SystemTime) -> Markup {
+    let stamp = OffsetDateTime::from(then).format(&Rfc3339).unwrap_or_default();
+    html! { time datetime=(stamp) { (age(then.elapsed().unwrap_or_default())) } }
+}
+
+fn age(age: Duration) -> String {
+    let minutes = age.as_secs() / 60;
+    let (n, unit) = match minutes {
+        0 => return "just now".to_owned(),
+        1..60 => (minutes, "minute"),
+        60..1440 => (minutes / 60, "hour"),
+        _ => (minutes / 1440, "day"),
+    };
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {unit}{plural} ago")
+}
