@@ -21,6 +21,16 @@ const PAGE: &str = r#"<!doctype html>
 <pre id="out" aria-live="polite"></pre>
 "#;
 
+/// Where the pop-up ends: it closes itself.
+const DONE: &str = r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>Connected</title>
+<script src="/done.js" defer></script>
+<h1>Connected</h1>
+<p>This window may be closed.
+"#;
+
 /// `login_url` is a path of this origin. The pop-up ends at `/done`, which closes it; the page
 /// then asks again, since a window that was sent to another site keeps no line to its opener.
 const SCRIPT: &str = r#"
@@ -48,7 +58,6 @@ document.getElementById("popup").onclick = () =>
       load(() => { out.textContent = "Not connected."; });
     }, 300);
   });
-if (location.pathname === "/done") window.close();
 "#;
 
 async fn sites(token: WebflowToken) -> Result<Json<Value>, ApiError> {
@@ -59,12 +68,13 @@ async fn sites(token: WebflowToken) -> Result<Json<Value>, ApiError> {
 async fn main() -> Result<(), support::Error> {
     let stage = support::Stage::new().await?;
     let auth = stage.auth().build()?;
-    let script = || async { ([(header::CONTENT_TYPE, "text/javascript")], SCRIPT) };
+    let script = |text: &'static str| ([(header::CONTENT_TYPE, "text/javascript")], text);
     let app = Router::new()
         .route("/api/sites", get(sites))
         .layer(auth.clone())
         .route("/", get(|| async { Html(PAGE) }))
-        .route("/done", get(|| async { Html("<script src=\"/page.js\"></script>Connected.") }))
-        .route("/page.js", get(script));
+        .route("/done", get(|| async { Html(DONE) }))
+        .route("/done.js", get(move || async move { script("window.close();") }))
+        .route("/page.js", get(move || async move { script(SCRIPT) }));
     stage.serve(app).await
 }

@@ -57,7 +57,8 @@ fn way_on(problem: &Problem) -> (&str, &str) {
 
 /// A picture for the eye only: the heading says it all.
 fn mark(problem: &Problem) -> Markup {
-    let calm = problem.status == StatusCode::FORBIDDEN || problem.status == StatusCode::UNAUTHORIZED;
+    let calm =
+        problem.status == StatusCode::FORBIDDEN || problem.status == StatusCode::UNAUTHORIZED;
     html! {
         div.mark.calm[calm] aria-hidden="true" {
             svg viewBox="0 0 24 24" {

@@ -85,10 +85,7 @@ impl Problem {
         self
     }
 
-    pub(crate) const fn causes(
-        mut self,
-        causes: &'static [(&'static str, &'static str)],
-    ) -> Self {
+    pub(crate) const fn causes(mut self, causes: &'static [(&'static str, &'static str)]) -> Self {
         self.causes = causes;
         self
     }

@@ -1,124 +1,33 @@
-//! A real browser at the application: Chromium, driven by `WebDriver`.
+//! A real browser at the application: what people do at a flow, in Chromium.
 #![cfg(feature = "testing")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::zombie_processes
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod support;
+#[path = "support/webdriver.rs"]
+mod webdriver;
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
-use fantoccini::{Client, ClientBuilder, Locator};
-use serde_json::json;
+use fantoccini::Locator;
+use fantoccini::actions::{
+    InputSource, KeyAction, KeyActions, MOUSE_BUTTON_LEFT, MouseActions, PointerAction,
+};
+use fantoccini::key::Key;
 use support::App;
-
-/// `ChromeDriver`, and a browser of its own with an empty profile.
-struct Browser {
-    driver: Child,
-    client: Client,
-    _profile: tempfile::TempDir,
-}
-
-impl Browser {
-    async fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver: run scripts/test, or install chromium-driver");
-        let profile = tempfile::tempdir().unwrap();
-        let arguments = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--window-size=1000,900",
-            &format!("--user-data-dir={}", profile.path().display()),
-        ];
-        let capabilities = json!({ "goog:chromeOptions": { "args": arguments } });
-        let serde_json::Value::Object(capabilities) = capabilities else { unreachable!() };
-        for _ in 0..100 {
-            let connector = hyper_util::client::legacy::connect::HttpConnector::new();
-            let mut builder = ClientBuilder::new(connector);
-            builder.capabilities(capabilities.clone());
-            if let Ok(client) = builder.connect(&format!("http://127.0.0.1:{port}")).await {
-                return Self { driver, client, _profile: profile };
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("chromedriver does not answer");
-    }
-
-    async fn text(&self) -> String {
-        let body = self.client.find(Locator::Css("body")).await.unwrap();
-        body.text().await.unwrap()
-    }
-
-    async fn path(&self) -> String {
-        self.client.current_url().await.unwrap().path().to_owned()
-    }
-
-    async fn press(&self, text: &str) {
-        let button = format!("//*[self::button or self::a][normalize-space()='{text}']");
-        self.client.find(Locator::XPath(&button)).await.unwrap().click().await.unwrap();
-    }
-
-    /// Waits for a path: a click returns before the page that it leads to is there.
-    async fn arrives_at(&self, path: &str) {
-        for _ in 0..100 {
-            if self.path().await == path {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("at {} instead of {path}: {}", self.path().await, self.text().await);
-    }
-
-    async fn screenshot(&self, name: &str) {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
-        std::fs::create_dir_all(&folder).unwrap();
-        let picture = self.client.screenshot().await.unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), picture).unwrap();
-    }
-
-    async fn stop(self) {
-        self.client.clone().close().await.ok();
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        self.driver.kill().ok();
-        self.driver.wait().ok();
-    }
-}
+use webdriver::Browser;
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn a_real_browser_connects_in_two_tabs_cancels_reloads_and_signs_out() {
+async fn a_real_browser_connects_in_two_tabs_goes_back_and_signs_out() {
     let app = App::start().await;
     let browser = Browser::start().await;
     let client = &browser.client;
 
     // Two tabs begin before either ends.
-    client.goto(&app.url("/whoami?tab=1")).await.unwrap();
+    browser.goto(&app.url("/whoami?tab=1")).await;
     browser.arrives_at("/oauth/authorize").await;
-    browser.screenshot("consent").await;
     let first = client.window().await.unwrap();
     let second = client.new_window(true).await.unwrap().handle;
     client.switch_to_window(second).await.unwrap();
-    client.goto(&app.url("/sites")).await.unwrap();
+    browser.goto(&app.url("/sites")).await;
     browser.press("Authorize").await;
     browser.arrives_at("/sites").await;
     assert!(browser.text().await.contains("\"sites\""), "{}", browser.text().await);
@@ -135,32 +44,158 @@ async fn a_real_browser_connects_in_two_tabs_cancels_reloads_and_signs_out() {
     browser.arrives_at("/").await;
     assert_eq!(browser.text().await, "connected");
 
-    // Cancelling says so, and offers a way on that works.
-    client.goto(&app.url("/cms")).await.unwrap();
-    browser.press("Cancel").await;
-    browser.arrives_at("/auth/webflow/callback").await;
-    assert!(browser.text().await.contains("You did not connect Webflow"));
-    browser.screenshot("cancelled").await;
-    client.refresh().await.unwrap();
-    assert!(browser.text().await.contains("not started here"), "{}", browser.text().await);
-    browser.press("Start again").await;
-    browser.arrives_at("/oauth/authorize").await;
-    browser.press("Authorize").await;
-    browser.arrives_at("/").await;
-
     // The session is a cookie that scripts do not see.
     let visible = client.execute("return document.cookie", Vec::new()).await.unwrap();
     assert_eq!(visible, "");
     let post = "const form = document.createElement('form'); form.method = 'post'; \
          form.action = '/auth/webflow/logout'; document.body.append(form); form.submit()";
     client.execute(post, Vec::new()).await.unwrap();
-    for _ in 0..100 {
-        if browser.text().await == "not connected" {
-            return browser.stop().await;
+    browser.says("not connected").await;
+    browser.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromedriver: run scripts/test"]
+async fn cancelling_says_so_and_its_way_on_works_also_after_a_reload() {
+    let app = App::start().await;
+    let browser = Browser::start().await;
+    browser.goto(&app.url("/sites")).await;
+    browser.press("Cancel").await;
+    browser.arrives_at("/auth/webflow/callback").await;
+    browser.says("You did not connect Webflow").await;
+    browser.client.refresh().await.unwrap();
+    browser.says("not started here").await;
+    browser.client.back().await.unwrap();
+    browser.arrives_at("/oauth/authorize").await;
+    browser.client.forward().await.unwrap();
+    browser.arrives_at("/auth/webflow/callback").await;
+    browser.press("Start again").await;
+    browser.arrives_at("/oauth/authorize").await;
+    browser.press("Authorize").await;
+    browser.arrives_at("/").await;
+    assert_eq!(browser.text().await, "connected");
+    browser.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromedriver: run scripts/test"]
+async fn s8_a_callback_that_is_opened_again_ends_in_the_same_session() {
+    let app = App::start().await;
+    let browser = Browser::start().await;
+    browser.goto(&app.url("/whoami")).await;
+    let authorize = browser.client.current_url().await.unwrap();
+    let callback = app.fake.approve(authorize.as_str()).unwrap();
+    browser.goto(callback.as_str()).await;
+    browser.arrives_at("/whoami").await;
+    let session = browser.text().await;
+    browser.goto(callback.as_str()).await;
+    browser.arrives_at("/").await;
+    assert_eq!(browser.text().await, "connected");
+    // The address of the callback is in no history: back leads to the page before it.
+    browser.client.back().await.unwrap();
+    browser.arrives_at("/whoami").await;
+    assert_eq!(browser.text().await, session);
+    browser.client.refresh().await.unwrap();
+    assert_eq!((browser.text().await, app.fake.issued_tokens()), (session, 1));
+    browser.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromedriver: run scripts/test"]
+async fn s9_a_double_click_on_authorize_connects_once_and_for_all() {
+    let app = App::start().await;
+    let browser = Browser::start().await;
+    browser.goto(&app.url("/whoami")).await;
+    let button = "//button[normalize-space()='Authorize']";
+    let button = browser.client.find(Locator::XPath(button)).await.unwrap();
+    let press = PointerAction::Down { button: MOUSE_BUTTON_LEFT };
+    let release = PointerAction::Up { button: MOUSE_BUTTON_LEFT };
+    let to_button =
+        PointerAction::MoveToElement { element: button, duration: None, x: 0.0, y: 0.0 };
+    let double_click = MouseActions::new("mouse".to_owned())
+        .then(to_button)
+        .then(press.clone())
+        .then(release.clone())
+        .then(press)
+        .then(release);
+    browser.client.perform_actions(double_click).await.unwrap();
+    browser.arrives_at("/whoami").await;
+    browser.says("sites:read").await;
+    browser.goto(&app.url("/")).await;
+    assert_eq!(browser.text().await, "connected");
+    let asked = app.fake.requests_to("/oauth/access_token").len();
+    assert!((1..=2).contains(&asked), "{asked} exchanges");
+    browser.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromedriver: run scripts/test"]
+async fn the_consent_screen_works_by_keyboard_alone_and_shows_where_one_is() {
+    let app = App::start().await;
+    let browser = Browser::start().await;
+    let client = &browser.client;
+    let press = async |key: Key| {
+        let element = client.active_element().await.unwrap();
+        element.send_keys(&char::from(key).to_string()).await.unwrap();
+        client.active_element().await.unwrap()
+    };
+    let outlined = "const element = document.activeElement; \
+         const marked = element.closest('label') ?? element; \
+         return getComputedStyle(marked).outlineStyle";
+
+    browser.goto(&app.url("/whoami")).await;
+    let mut names = Vec::new();
+    let mut element = press(Key::Tab).await;
+    assert_eq!(element.prop("name").await.unwrap().unwrap(), "access", "the choice comes first");
+    // Down twice: from one workspace over the other to the single sites.
+    press(Key::Down).await;
+    element = press(Key::Down).await;
+    assert_eq!(element.prop("value").await.unwrap().unwrap(), "sites");
+    for _ in 0..5 {
+        let style = client.execute(outlined, Vec::new()).await.unwrap();
+        assert_eq!(style, "solid", "focus is not seen at {:?}", element.html(false).await);
+        element = press(Key::Tab).await;
+        let name = element.prop("name").await.unwrap().unwrap_or_default();
+        let value = element.prop("value").await.unwrap().unwrap_or_default();
+        names.push(format!("{name}={value}"));
+        if names.len() == 2 {
+            // Space ticks the second site.
+            element.send_keys(" ").await.unwrap();
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("still {}", browser.text().await);
+    let sites = app.fake.workspaces().iter().flat_map(|workspace| workspace.sites());
+    let mut expected: Vec<_> = sites.map(|site| format!("site={}", site.id())).collect();
+    expected.extend(["decision=authorize", "decision=cancel"].map(str::to_owned));
+    assert_eq!(names, expected, "Tab goes through the form in its order");
+    // One step back, from Cancel to Authorize.
+    let back = KeyActions::new("keys".to_owned())
+        .then(KeyAction::Down { value: Key::Shift.into() })
+        .then(KeyAction::Down { value: Key::Tab.into() })
+        .then(KeyAction::Up { value: Key::Tab.into() })
+        .then(KeyAction::Up { value: Key::Shift.into() });
+    client.perform_actions(back).await.unwrap();
+    press(Key::Enter).await;
+    browser.arrives_at("/whoami").await;
+    browser.says(app.fake.workspaces()[0].sites()[1].id()).await;
+    browser.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium and chromedriver: run scripts/test"]
+async fn return_to_keeps_its_query_and_nothing_of_a_fragment() {
+    let app = App::start().await;
+    let browser = Browser::start().await;
+    browser.goto(&app.url("/whoami?tab=1&q=a%20b%26c#part")).await;
+    browser.press("Authorize").await;
+    browser.arrives_at("/whoami").await;
+    let arrived = browser.client.current_url().await.unwrap();
+    assert_eq!(arrived.as_str(), app.url("/whoami?tab=1&q=a%20b%26c"));
+    browser.goto(&app.url("/auth/webflow/login?return_to=%2Fdeep%2Fpath%3Fq%3D%25C3%25A9")).await;
+    browser.press("Authorize").await;
+    browser.arrives_at("/deep/path").await;
+    let arrived = browser.client.current_url().await.unwrap();
+    assert_eq!(arrived.as_str(), app.url("/deep/path?q=%C3%A9"));
+    browser.stop().await;
 }
 
 #[tokio::test]
@@ -168,17 +203,16 @@ async fn a_real_browser_connects_in_two_tabs_cancels_reloads_and_signs_out() {
 async fn r1_a_real_browser_stays_on_the_origin_for_every_hostile_return_to() {
     let app = App::start().await;
     let browser = Browser::start().await;
-    let client = &browser.client;
-    client.goto(&app.url("/auth/webflow/login")).await.unwrap();
+    browser.goto(&app.url("/auth/webflow/login")).await;
     browser.press("Authorize").await;
     browser.arrives_at("/").await;
     for hostile in
         ["//evil.invalid/", "/%5Cevil.invalid/", "/%09/evil.invalid", "https:evil.invalid"]
     {
-        client.goto(&app.url(&format!("/auth/webflow/login?return_to={hostile}"))).await.unwrap();
+        browser.goto(&app.url(&format!("/auth/webflow/login?return_to={hostile}"))).await;
         browser.press("Authorize").await;
         browser.arrives_at("/").await;
-        let host = client.current_url().await.unwrap().host_str().map(str::to_owned);
+        let host = browser.client.current_url().await.unwrap().host_str().map(str::to_owned);
         assert_eq!(host.as_deref(), Some("127.0.0.1"), "{hostile}");
     }
     browser.stop().await;

@@ -51,7 +51,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
         Some(fake) => println!("demo: Webflow is played by a stand-in at {}", fake.base_url()),
         None => println!("demo: configured from the environment"),
     }
-    let tour = Tour { auth, offers: settings::offers(stand_in.as_ref()), stand_in: stand_in.is_some() };
+    let tour =
+        Tour { auth, offers: settings::offers(stand_in.as_ref()), stand_in: stand_in.is_some() };
     axum::serve(listener, routes::router(tour)).with_graceful_shutdown(stopped()).await?;
     println!("demo: stopped");
     Ok(())

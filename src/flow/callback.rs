@@ -320,7 +320,7 @@ fn not_ours() -> Problem {
             "It was started in another browser or a private window",
             "Finish it there, or start again here.",
         ),
-        ("It was completed or left open before", "Each link from Webflow works for one sign-in."),
+        ("It was completed already", "Each answer from Webflow works for one sign-in."),
     ])
     .way_on("Start again")
 }

@@ -24,8 +24,8 @@ pub async fn violations(browser: &Browser) -> Vec<String> {
 
 fn summary(violation: &Value) -> String {
     let nodes: Vec<_> = violation["nodes"].as_array().unwrap_or(&Vec::new()).clone();
-    let where_ = nodes.iter().map(|node| {
-        json!({ "target": node["target"], "why": node["failureSummary"] }).to_string()
-    });
+    let where_ = nodes
+        .iter()
+        .map(|node| json!({ "target": node["target"], "why": node["failureSummary"] }).to_string());
     format!("{}: {}", violation["id"], where_.collect::<Vec<_>>().join("; "))
 }

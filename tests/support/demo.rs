@@ -3,16 +3,24 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use tower_webflow_auth::Keyring;
+use tower_webflow_auth::testing::{FakeWebflow, FakeWebflowBuilder};
+
 pub fn binary() -> PathBuf {
+    example("demo")
+}
+
+/// The program of one of the crate's examples.
+fn example(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
-    let path = path.join("examples").join("demo");
-    assert!(path.exists(), "build it first: cargo build --example demo --features sqlite,testing");
+    let path = path.join("examples").join(name);
+    assert!(path.exists(), "build it first: cargo build --all-features --example {name}");
     path
 }
 
@@ -31,8 +39,40 @@ impl Demo {
     }
 
     pub async fn start_at(address: &str, settings: &[(&str, &str)]) -> Self {
+        Self::run(&binary(), address, settings).await
+    }
+
+    /// Another example in place of the demo; each plays its own Webflow.
+    pub async fn start_example(name: &str) -> Self {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self::run(&example(name), &address.to_string(), &[]).await
+    }
+
+    /// The demo on a Webflow of the test's own, with the scopes that it asks for by itself.
+    pub async fn with_webflow(
+        change: impl FnOnce(FakeWebflowBuilder) -> FakeWebflowBuilder,
+    ) -> (FakeWebflow, Self) {
+        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let redirect_uri = format!("http://{address}/auth/webflow/callback");
+        let builder = FakeWebflow::builder().redirect_uri(&redirect_uri).app_name("Site Notes");
+        let fake = change(builder).start().await.unwrap();
+        let settings = [
+            ("WEBFLOW_CLIENT_ID", fake.client_id()),
+            ("WEBFLOW_CLIENT_SECRET", fake.client_secret()),
+            ("WEBFLOW_REDIRECT_URI", &redirect_uri),
+            ("WEBFLOW_SCOPES", "authorized_user:read sites:read cms:read"),
+            ("WEBFLOW_BASE_URL", fake.base_url()),
+            ("WEBFLOW_AUTH_KEY", &Keyring::generate_base64()),
+            ("DEMO_STORE", "memory"),
+            ("RUST_LOG", "info"),
+        ];
+        let demo = Self::start_at(&address.to_string(), &settings).await;
+        (fake, demo)
+    }
+
+    async fn run(program: &Path, address: &str, settings: &[(&str, &str)]) -> Self {
         let output = tempfile::tempfile().unwrap();
-        let process = Command::new(binary())
+        let process = Command::new(program)
             .current_dir(std::env::temp_dir())
             .env_clear()
             .env("RUST_LOG", "trace")

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use fantoccini::elements::Element;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
@@ -137,20 +138,29 @@ impl Browser {
     }
 
     pub async fn heading(&self) -> String {
-        let heading = self.client.find(Locator::Css("h1")).await.unwrap();
+        let heading = self.there(Locator::Css("h1")).await;
         heading.text().await.unwrap()
+    }
+
+    /// The element, once it is there: a click returns before the page that it leads to has come.
+    async fn there(&self, locator: Locator<'_>) -> Element {
+        self.client.wait().at_most(Duration::from_secs(10)).for_element(locator).await.unwrap()
     }
 
     pub async fn path(&self) -> String {
         self.client.current_url().await.unwrap().path().to_owned()
     }
 
+    /// Clicks the button or link of that text, or the label that begins with it.
     pub async fn press(&self, text: &str) {
-        let button = format!("//*[self::button or self::a][normalize-space()='{text}']");
-        self.client.find(Locator::XPath(&button)).await.unwrap().click().await.unwrap();
+        let target = format!(
+            "//*[self::button or self::a][normalize-space()='{text}'] \
+             | //label[starts-with(normalize-space(), '{text}')]"
+        );
+        self.there(Locator::XPath(&target)).await.click().await.unwrap();
     }
 
-    /// Waits for a path: a click returns before the page that it leads to is there.
+    /// Waits for a path.
     pub async fn arrives_at(&self, path: &str) {
         for _ in 0..200 {
             if self.path().await == path {

@@ -83,7 +83,8 @@ fn outcome(token: &WebflowToken, scope: &Scope) -> Markup {
 }
 
 fn coverage(token: &WebflowToken, known: &Known<'_>) -> Markup {
-    let names: Vec<_> = sites::read(known.sites).into_iter().map(|site| site.display_name).collect();
+    let names: Vec<_> =
+        sites::read(known.sites).into_iter().map(|site| site.display_name).collect();
     html! {
         section aria-labelledby="covers" {
             h2 #covers { "Covers" }

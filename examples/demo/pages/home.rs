@@ -24,24 +24,27 @@ pub(crate) fn page(tour: &Tour, token: Option<&WebflowToken>) -> Response {
 fn welcome(tour: &Tour) -> Markup {
     html! {
         div.hero {
-            h1 { "Connect your Webflow account" }
-            p.lead {
-                "This demo is a small web application with one layer of "
-                code { "tower-webflow-auth" } " around it. The layer takes you to Webflow and "
-                "back; the pages behind it get your token."
-            }
-            p.actions {
-                a.button href=(tour.auth.login_path().unwrap_or("/sites")) { "Connect Webflow" }
-            }
-            p.soft {
-                @if tour.stand_in {
-                    "Webflow is played by a stand-in on this machine: you need no account, and "
-                    "nothing is real."
-                } @else {
-                    "You choose at Webflow which sites it may read, and can take that back at any "
-                    "time."
+            div {
+                h1 { "Connect your Webflow account" }
+                p.lead {
+                    "This demo is a small web application with one layer of "
+                    code { "tower-webflow-auth" } " around it. The layer takes you to Webflow and "
+                    "back; the pages behind it get your token."
+                }
+                p.actions {
+                    a.button href=(tour.auth.login_path().unwrap_or("/sites")) { "Connect Webflow" }
+                }
+                p.soft {
+                    @if tour.stand_in {
+                        "Webflow is played by a stand-in on this machine: you need no account, and "
+                        "nothing is real."
+                    } @else {
+                        "You choose at Webflow which sites it may read, and can take that back at "
+                        "any time."
+                    }
                 }
             }
+            (art())
         }
         section aria-labelledby="how" {
             h2 #how { "What happens" }
@@ -50,6 +53,30 @@ fn welcome(tour: &Tour) -> Markup {
                 li { h3 { "The demo gets a token" } p { "It is sealed before it is stored; no page ever shows it." } }
                 li { h3 { "You come back" } p { "To the page that you wanted, with your sites on it." } }
             }
+        }
+    }
+}
+
+/// A consent screen in front of a list of sites, for the eye only.
+fn art() -> Markup {
+    html! {
+        svg.art viewBox="0 0 400 290" aria-hidden="true" {
+            rect.window x="1" y="1" width="330" height="220" rx="14" {}
+            circle.block cx="22" cy="22" r="5" {}
+            circle.block cx="38" cy="22" r="5" {}
+            circle.block cx="54" cy="22" r="5" {}
+            path.faint d="M24 62h120M24 84h74" {}
+            rect.block x="20" y="112" width="86" height="84" rx="8" {}
+            rect.block x="120" y="112" width="86" height="84" rx="8" {}
+            rect.card x="176" y="54" width="222" height="234" rx="16" {}
+            rect.accent x="200" y="78" width="40" height="40" rx="10" {}
+            path.on d="M211 93h18M211 103h11" {}
+            path.ink d="M256 90h96" {}
+            path.faint d="M256 108h64" {}
+            path.tick d="M202 150l6 6 10-12M202 182l6 6 10-12M202 214l6 6 10-12" {}
+            path.faint d="M234 150h120M234 182h88M234 214h104" {}
+            rect.accent x="200" y="240" width="174" height="30" rx="8" {}
+            path.on d="M262 255h50" {}
         }
     }
 }

@@ -12,6 +12,9 @@ use crate::words;
 /// Where Webflow keeps the pictures; the pages' policy allows no other place.
 const PICTURES: &str = "https://screenshots.webflow.com/";
 
+/// With more sites than this the list is for finding one, and the pictures are small.
+const MANY: usize = 12;
+
 /// The sites of Webflow's answer; of an entry that is no site nothing is known.
 pub(crate) fn read(answer: &Value) -> Vec<SiteInfo> {
     let sites = answer["sites"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -27,7 +30,7 @@ pub(crate) fn page(answer: &Value) -> Response {
             (none())
         } @else {
             p.lead { (words::count(sites.len(), "site", "sites")) " in this connection." }
-            ul.sites { @for site in &sites { (card(site)) } }
+            ul.sites.dense[sites.len() > MANY] { @for site in &sites { (card(site)) } }
         }
     };
     frame.respond(StatusCode::OK, &content)
@@ -70,17 +73,20 @@ fn card(site: &SiteInfo) -> Markup {
 
 /// The site's picture, over a drawn one that is seen while there is none.
 fn picture(site: &SiteInfo) -> Markup {
-    let sum: usize = site.id.bytes().map(usize::from).sum();
+    let hash = site
+        .id
+        .bytes()
+        .fold(7_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
     let letter = site.display_name.chars().next().unwrap_or('W').to_uppercase();
     html! {
-        div class={ "picture hue-" (sum % 6) } aria-hidden="true" {
+        div class={ "picture hue-" (hash % 6) } aria-hidden="true" {
             svg viewBox="0 0 320 180" {
                 rect.bar width="320" height="22" {}
                 circle cx="14" cy="11" r="3.5" {}
                 circle cx="26" cy="11" r="3.5" {}
                 circle cx="38" cy="11" r="3.5" {}
                 text x="32" y="96" { (letter) }
-                @if sum % 2 == 0 {
+                @if hash / 6 % 2 == 0 {
                     path d="M32 118h120M32 134h88M208 52h80v98h-80z" {}
                 } @else {
                     path d="M32 116h256M32 134h72v24h-72zM124 134h72v24h-72zM216 134h72v24h-72z" {}

@@ -15,8 +15,8 @@ use super::answer::{self, Answer};
 use super::authorize::{AuthorizationRequest, Decision, Refused};
 use super::directory::{Access, Workspace};
 use super::world::World;
-use words::{in_words, is_read_only};
 use crate::Scope;
+use words::{in_words, is_read_only};
 
 const STYLE: &str = include_str!("consent.css");
 
