@@ -87,3 +87,35 @@ pub(crate) fn policy() -> HeaderValue {
         })
         .clone()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(problem: &Problem) -> String {
+        let page = super::problem(problem).into_string();
+        let links: Vec<_> = page.split("<a href=\"").skip(1).collect();
+        assert_eq!(links.len(), 1, "one way on: {page}");
+        links[0].split("</a>").next().unwrap().replace("\">", " ")
+    }
+
+    #[test]
+    fn every_page_has_one_way_on() {
+        let problem = || Problem::new(StatusCode::BAD_GATEWAY, "slug", "Title", "Detail.");
+        assert_eq!(link(&problem()), "/ Back to the application");
+        assert_eq!(link(&problem().retry_here(true)), " Try again");
+        let elsewhere = problem().retry_here(true).login_url("/login?a=1&b=2").way_on("Start");
+        assert_eq!(link(&elsewhere), "/login?a=1&amp;b=2 Start");
+    }
+
+    #[test]
+    fn causes_take_the_place_of_the_detail_on_the_page_only() {
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "slug", "Title", "The detail.")
+            .causes(&[("Cookies & co.", "Allow them.")]);
+        let page = super::problem(&problem).into_string();
+        assert!(page.contains("<dt>Cookies &amp; co.</dt><dd>Allow them.</dd>"), "{page}");
+        assert!(!page.contains("The detail."), "{page}");
+        let json = problem.respond(false);
+        assert!(String::from_utf8_lossy(json.body()).contains("The detail."));
+    }
+}

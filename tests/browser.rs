@@ -12,6 +12,7 @@ use fantoccini::actions::{
 };
 use fantoccini::key::Key;
 use support::App;
+use tower_webflow_auth::testing::Workspace;
 use webdriver::Browser;
 
 #[tokio::test]
@@ -163,7 +164,7 @@ async fn the_consent_screen_works_by_keyboard_alone_and_shows_where_one_is() {
             element.send_keys(" ").await.unwrap();
         }
     }
-    let sites = app.fake.workspaces().iter().flat_map(|workspace| workspace.sites());
+    let sites = app.fake.workspaces().iter().flat_map(Workspace::sites);
     let mut expected: Vec<_> = sites.map(|site| format!("site={}", site.id())).collect();
     expected.extend(["decision=authorize", "decision=cancel"].map(str::to_owned));
     assert_eq!(names, expected, "Tab goes through the form in its order");

@@ -11,7 +11,7 @@ use std::process::Command;
 use axum::http::{HeaderMap, Method, StatusCode};
 use process::{Demo, binary};
 use tower_webflow_auth::Keyring;
-use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
+use tower_webflow_auth::testing::{FakeWebflow, Site, TestBrowser};
 
 fn fails_with(settings: &[(&str, &str)]) -> String {
     let output = Command::new(binary())
@@ -96,6 +96,63 @@ async fn a_session_outlives_a_restart_and_a_rolled_key_and_nothing_secret_is_lef
         assert!(!printed.contains(secret), "the {name} is in the log");
         assert!(!contains(&files, secret.as_bytes()), "the {name} is in the database");
     }
+}
+
+#[tokio::test]
+async fn its_pages_forbid_scripts_and_are_without_any_and_its_files_may_be_kept() {
+    let (_fake, demo) = Demo::with_webflow(|builder| builder).await;
+    let mut browser = TestBrowser::new();
+    let mut pages = vec![browser.visit(&demo.url("/")).await.unwrap()];
+    connect(&mut browser, &demo).await;
+    for path in ["/", "/sites", "/access", "/disconnect", "/signed-out", "/nowhere"] {
+        pages.push(browser.visit(&demo.url(path)).await.unwrap());
+    }
+    for page in &pages {
+        let policy = page.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'self';"), "{policy}");
+        assert!(!policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"));
+        assert_eq!(page.headers["cache-control"], "no-store", "{}", page.path());
+        for inline in ["<script", "<style", " style=", " onclick=", "javascript:"] {
+            assert!(!page.text.contains(inline), "{inline} in {}", page.path());
+        }
+    }
+    let text = &pages[0].text;
+    let style = text.split("stylesheet\" href=\"").nth(1).unwrap().split('"').next().unwrap();
+    for path in [style, "/icon.svg"] {
+        let file = TestBrowser::new().visit(&demo.url(path)).await.unwrap();
+        assert_eq!(file.status, StatusCode::OK, "{path}");
+        assert!(file.headers["cache-control"].to_str().unwrap().contains("immutable"));
+    }
+}
+
+#[tokio::test]
+async fn each_way_to_leave_is_a_form_and_says_what_became_of_it() {
+    let (fake, demo) = Demo::with_webflow(|builder| builder).await;
+    for (button, path, live) in
+        [("Sign out", "/signed-out", 1), ("Disconnect from Webflow", "/disconnected", 1)]
+    {
+        let mut browser = TestBrowser::new();
+        connect(&mut browser, &demo).await;
+        let early = browser.visit(&demo.url(path)).await.unwrap();
+        assert!(early.text.contains("You are still connected"), "{}", early.text);
+        let ask = browser.visit(&demo.url("/disconnect")).await.unwrap();
+        let page = browser.press(button, &ask).await.unwrap();
+        assert_eq!((page.path(), page.status), (path, StatusCode::OK), "{}", page.text);
+        assert!(page.text.contains("Not connected"), "{}", page.text);
+        assert_eq!(fake.live_tokens(), live, "after {button:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_list_of_sites_is_a_page_for_browsers_and_webflows_own_json_for_scripts() {
+    let (fake, demo) = Demo::with_webflow(|builder| builder).await;
+    let mut browser = TestBrowser::new();
+    let page = connect(&mut browser, &demo).await;
+    assert!(page.contains("<h1>Your sites</h1>"), "{page}");
+    let json = browser.fetch(Method::GET, &demo.url("/sites")).await.unwrap().json();
+    let ids: Vec<_> = json["sites"].as_array().unwrap().iter().map(|it| &it["id"]).collect();
+    let expected: Vec<_> = fake.workspaces()[0].sites().iter().map(Site::id).collect();
+    assert_eq!(ids, expected);
 }
 
 fn read_all(folder: &Path) -> Vec<u8> {
