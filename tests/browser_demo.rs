@@ -59,6 +59,7 @@ async fn one_scope_more_is_asked_for_beside_the_others_and_its_outcome_is_told()
     browser.arrives_at("/oauth/authorize").await;
     browser.says("Change your CMS collections and their items").await;
     browser.press("Cancel").await;
+    browser.says("You did not allow more").await;
     browser.says("nothing has changed").await;
     browser.goto(&demo.url("/access")).await;
     assert_eq!(browser.heading().await, "What this demo may do");

@@ -222,6 +222,14 @@ async fn every_refusal_and_failure_of_the_layer_is_a_sound_page_with_one_way_on(
     browser.arrives_at("/cms").await;
     inspect("error-missing-scopes", "Webflow has not allowed this", "Try again").await;
 
+    browser.goto(&app.url("/auth/webflow/login")).await;
+    browser.press("Authorize").await;
+    browser.arrives_at("/").await;
+    browser.goto(&app.url("/cms")).await;
+    browser.press("Cancel").await;
+    browser.arrives_at("/auth/webflow/callback").await;
+    inspect("error-no-more", "You did not allow more", "Ask again").await;
+
     drop(folder);
     browser.goto(&app.url("/whoami")).await;
     inspect("error-store-down", "Sign-ins cannot be looked up right now", "Try again").await;

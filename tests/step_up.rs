@@ -32,7 +32,14 @@ async fn refusing_keeps_the_old_grant_and_is_answered_403() {
     let consent = browser.visit(&app.url("/cms")).await.unwrap();
     let page = browser.press("Cancel", &consent).await.unwrap();
     assert_eq!(page.status, StatusCode::FORBIDDEN, "{}", page.text);
+    assert!(page.text.contains("You did not allow more"), "{}", page.text);
     assert_eq!(browser.visit(&app.url("/whoami")).await.unwrap().json(), before);
+    // The way on asks for the same again, and comes back to the same page.
+    let again = page.text.split("href=\"").nth(1).unwrap().split('"').next().unwrap();
+    let again = again.replace("&amp;", "&");
+    assert!(again.contains("return_to=%2Fcms&scope=sites%3Aread%20cms%3Aread%20cms%3Awrite"));
+    let page = app.connect(&mut browser, &again).await;
+    assert_eq!((page.path(), page.text.as_str()), ("/cms", "cms"));
 }
 
 #[tokio::test]

@@ -46,7 +46,11 @@ async fn show_home(State(tour): State<Arc<Tour>>, token: Option<WebflowToken>) -
     home::page(&tour, token.as_ref())
 }
 
-async fn show_sites(token: WebflowToken, headers: HeaderMap) -> Result<Response, ApiError> {
+async fn show_sites(
+    State(tour): State<Arc<Tour>>,
+    token: WebflowToken,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let html = wants_html(&headers);
     let answer: Value = match list(&token).await {
         Ok((answer, _)) => answer,
@@ -55,7 +59,7 @@ async fn show_sites(token: WebflowToken, headers: HeaderMap) -> Result<Response,
         Err(error) if html => return Ok(trouble::of_api(&error)),
         Err(error) => return Err(error),
     };
-    Ok(if html { sites::page(&answer) } else { Json(answer).into_response() })
+    Ok(if html { sites::page(&tour, &answer) } else { Json(answer).into_response() })
 }
 
 async fn list(token: &WebflowToken) -> Result<(Value, Option<RateLimit>), ApiError> {

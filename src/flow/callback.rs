@@ -6,16 +6,16 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 
 use super::complete::{self, Arrival};
-use super::failure::{self, Failure};
+use super::failure::{self, Failure, not_ours};
 use super::start::{Start, begin};
-use super::{method_not_allowed, no_prefetch, see_other, set_cookies};
-use crate::Subject;
+use super::{method_not_allowed, no_prefetch, refusal, see_other, set_cookies};
 use crate::caller;
 use crate::challenge;
 use crate::cookie::flow::{Flow, FlowCookies, FlowError, FlowKind, flow_id};
 use crate::problem::{Answer, Problem, answer};
 use crate::query::{QueryError, single};
 use crate::shared::{Shared, Who, original_uri};
+use crate::{Scopes, Subject};
 
 /// The longest authorization code that is sent on; Webflow's have 64 characters.
 const MAX_CODE_LEN: usize = 4096;
@@ -51,13 +51,13 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
         |problem: Problem| shared.fail(&problem.login_url(shared.login_url("/", None)), html);
     let query = original_uri(parts).query().unwrap_or_default();
     let Ok(parameters) = Parameters::read(query) else {
-        return again(malformed());
+        return again(refusal::malformed());
     };
     if let Some(error) = &parameters.error {
         return refused(shared, parts, error, parameters.state.as_deref()).await;
     }
     let Some(code) = parameters.code.filter(|code| is_well_formed(code)) else {
-        return again(malformed());
+        return again(refusal::malformed());
     };
     let Some(state) = parameters.state else {
         return installed(shared, parts).await;
@@ -73,7 +73,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
         Ok(flow) => flow,
         Err(FlowError::Expired) => {
             tracing::warn!(flow = flow_id(&state), reason = "expired", "callback refused");
-            return again(expired());
+            return again(refusal::expired());
         }
         Err(FlowError::Unknown) => return unknown(shared, parts, &who, &state).await,
     };
@@ -185,8 +185,16 @@ async fn refused(shared: &Shared, parts: &Parts, error: &str, state: Option<&str
     };
     let code = known_error(error);
     tracing::info!(flow = flow.as_ref().map(Flow::id), error = code, "authorization refused");
-    let return_to = flow.as_ref().map_or("/", |flow| flow.return_to.as_str());
-    let problem = refusal(code).login_url(shared.login_url(return_to, None));
+    let problem = match &flow {
+        Some(flow) if code == "access_denied" && flow.kind == FlowKind::StepUp => {
+            let asked = Scopes::parse_lenient(&flow.scopes);
+            refusal::no_more().login_url(shared.login_url(&flow.return_to, Some(&asked)))
+        }
+        flow => {
+            let return_to = flow.as_ref().map_or("/", |flow| flow.return_to.as_str());
+            refusal::of_webflow(code).login_url(shared.login_url(return_to, None))
+        }
+    };
     let mut answer = shared.fail(&problem, html);
     if let Some(flow) = flow {
         set_cookies(&mut answer, forget(shared, &flow));
@@ -247,80 +255,4 @@ fn known_error(error: &str) -> &'static str {
         "temporarily_unavailable",
     ];
     KNOWN.into_iter().find(|known| *known == error).unwrap_or("unknown")
-}
-
-fn refusal(code: &'static str) -> Problem {
-    if code == "access_denied" {
-        return Problem::new(
-            StatusCode::FORBIDDEN,
-            "access-denied",
-            "You did not connect Webflow",
-            "Access was declined on Webflow's page, so nothing has changed. \
-             You can connect whenever you like.",
-        )
-        .way_on("Connect Webflow");
-    }
-    let detail = match code {
-        "invalid_scope" => {
-            "The application asks for scopes that its Webflow settings do not have. \
-             Its developers can add them there."
-        }
-        "invalid_request" | "unauthorized_client" | "unsupported_response_type" => {
-            "Webflow refused the application's request. Its developers should compare client id \
-             and redirect URI with the app's settings at Webflow."
-        }
-        "server_error" | "temporarily_unavailable" => {
-            "Webflow has a problem right now. Please try again in a moment."
-        }
-        _ => "Webflow did not complete the sign-in.",
-    };
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "authorization-refused",
-        "Webflow refused the sign-in",
-        detail,
-    )
-}
-
-fn malformed() -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "malformed-callback",
-        "This sign-in link is malformed",
-        "It does not have the form that Webflow gives it. Please start again.",
-    )
-}
-
-fn expired() -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "flow-expired",
-        "This sign-in took too long",
-        "A sign-in has to be completed within 15 minutes or so. Please start again.",
-    )
-    .way_on("Start again")
-}
-
-/// The same words for every state that is not this browser's, so that nothing can be probed.
-fn not_ours() -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "unknown-flow",
-        "This sign-in was not started here",
-        "It was started in another browser, was completed already, or its cookie is missing: \
-         cookies must be allowed for this site. Please start again.",
-    )
-    .causes(&[
-        (
-            "Cookies are blocked",
-            "Cookies must be allowed for this site: without one, nothing shows that it was you \
-             who started.",
-        ),
-        (
-            "It was started in another browser or a private window",
-            "Finish it there, or start again here.",
-        ),
-        ("It was completed already", "Each answer from Webflow works for one sign-in."),
-    ])
-    .way_on("Start again")
 }

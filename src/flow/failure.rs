@@ -98,6 +98,34 @@ fn store_unavailable() -> Problem {
     .retry_here(true)
 }
 
+/// The same words for every state that is not this browser's, or not any more, so that nothing can
+/// be probed.
+pub(super) fn not_ours() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "unknown-flow",
+        "This sign-in was not started here",
+        "It was started in another browser, was completed already, or its cookie is missing: \
+         cookies must be allowed for this site. Please start again.",
+    )
+    .causes(&[
+        (
+            "Cookies are blocked",
+            "Cookies must be allowed for this site: without one, nothing shows that it was you \
+             who started.",
+        ),
+        (
+            "It was started in another browser or a private window",
+            "Finish it there, or start again here.",
+        ),
+        (
+            "It was completed already, or you have signed out since",
+            "Each answer from Webflow works for one sign-in.",
+        ),
+    ])
+    .way_on("Start again")
+}
+
 /// The answer while the application cannot tell whose request it is.
 pub(crate) fn subject_unavailable() -> Problem {
     Problem::new(

@@ -6,6 +6,7 @@ pub(crate) mod failure;
 pub(crate) mod in_flight;
 pub(crate) mod login;
 pub(crate) mod logout;
+mod refusal;
 pub(crate) mod return_to;
 pub(crate) mod start;
 

@@ -132,9 +132,17 @@ impl Browser {
         self.client.goto(url).await.unwrap();
     }
 
+    /// The text that is seen; of a page that is just being replaced, that of the next.
     pub async fn text(&self) -> String {
-        let body = self.client.find(Locator::Css("body")).await.unwrap();
-        body.text().await.unwrap()
+        for _ in 0..200 {
+            if let Ok(body) = self.client.find(Locator::Css("body")).await
+                && let Ok(text) = body.text().await
+            {
+                return text;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("no page comes after {}", self.path().await);
     }
 
     pub async fn heading(&self) -> String {

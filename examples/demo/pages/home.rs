@@ -16,7 +16,7 @@ pub(crate) fn page(tour: &Tour, token: Option<&WebflowToken>) -> Response {
             Some(token) => (connected(token)),
             None => (welcome(tour)),
         }
-        (refusals())
+        (refusals(tour))
     };
     frame.respond(StatusCode::OK, &content)
 }
@@ -103,16 +103,17 @@ fn connected(token: &WebflowToken) -> Markup {
 }
 
 /// What the layer turns away, to be tried by hand.
-fn refusals() -> Markup {
+fn refusals(tour: &Tour) -> Markup {
+    let callback = |query| format!("{}?{query}", tour.auth.callback_path());
     html! {
         section aria-labelledby="refusals" {
             h2 #refusals { "See it refuse" }
             ul.tiles {
-                (tile("/auth/webflow/callback?code=stolen&state=forged", "A forged answer",
+                (tile(&callback("code=stolen&state=forged"), "A forged answer",
                     "Somebody else's link, or a browser without cookies."))
-                (tile("/auth/webflow/callback?error=access_denied", "A change of mind",
+                (tile(&callback("error=access_denied"), "A change of mind",
                     "Cancel was pressed at Webflow."))
-                (tile("/auth/webflow/callback?code=a&code=b", "A malformed answer",
+                (tile(&callback("code=a&code=b"), "A malformed answer",
                     "Webflow never writes one like it."))
             }
         }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tower_webflow_auth::api::SiteInfo;
 
 use super::{Frame, Place};
+use crate::routes::Tour;
 use crate::words;
 
 /// Where Webflow keeps the pictures; the pages' policy allows no other place.
@@ -21,13 +22,13 @@ pub(crate) fn read(answer: &Value) -> Vec<SiteInfo> {
     sites.iter().map(|site| serde_json::from_value(site.clone()).unwrap_or_default()).collect()
 }
 
-pub(crate) fn page(answer: &Value) -> Response {
+pub(crate) fn page(tour: &Tour, answer: &Value) -> Response {
     let sites = read(answer);
     let frame = Frame { title: "Sites", place: Place::Sites, connected: true };
     let content = html! {
         h1 { "Your sites" }
         @if sites.is_empty() {
-            (none())
+            (none(tour))
         } @else {
             p.lead { (words::count(sites.len(), "site", "sites")) " in this connection." }
             ul.sites.dense[sites.len() > MANY] { @for site in &sites { (card(site)) } }
@@ -36,7 +37,8 @@ pub(crate) fn page(answer: &Value) -> Response {
     frame.respond(StatusCode::OK, &content)
 }
 
-fn none() -> Markup {
+fn none(tour: &Tour) -> Markup {
+    let login = tour.auth.login_path().unwrap_or("/sites");
     html! {
         div.empty {
             h2 { "Nothing here yet" }
@@ -44,7 +46,7 @@ fn none() -> Markup {
                 "The connection covers no site. Create one at Webflow, or connect again and pick "
                 "others."
             }
-            p.actions { a.button href="/auth/webflow/login?return_to=/sites" { "Pick other sites" } }
+            p.actions { a.button href={ (login) "?return_to=/sites" } { "Pick other sites" } }
         }
     }
 }

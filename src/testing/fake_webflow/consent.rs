@@ -92,7 +92,7 @@ pub(super) fn page(
             p.after { "Afterwards you are sent to " span.address { (request.redirect_uri) } }
             div.buttons {
                 button.primary type="submit" name="decision" value="authorize" { "Authorize" }
-                button type="submit" name="decision" value="cancel" { "Cancel" }
+                button type="submit" name="decision" value="cancel" formnovalidate { "Cancel" }
             }
         }
     };
