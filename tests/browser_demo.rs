@@ -57,7 +57,7 @@ async fn one_scope_more_is_asked_for_beside_the_others_and_its_outcome_is_told()
     // Refused: the old connection stays as it was.
     browser.press("Allow").await;
     browser.arrives_at("/oauth/authorize").await;
-    browser.says("Change your CMS collections and their items").await;
+    browser.says("See and change your CMS collections and their items").await;
     browser.press("Cancel").await;
     browser.says("You did not allow more").await;
     browser.says("nothing has changed").await;

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::{Frame, Place, Statement, statement};
+use super::{Frame, Mark, Place, Statement, statement};
 use crate::routes::Tour;
 
 /// The two ways to leave, each with what it means.
@@ -65,7 +65,8 @@ pub(crate) fn disconnected() -> Response {
 
 fn result(title: &str, text: &str) -> Response {
     let frame = Frame { title, place: Place::Elsewhere, connected: false };
-    let said = Statement { title, text, way_on: ("/", "Back to the start"), small: None };
+    let way_on = ("/", "Back to the start");
+    let said = Statement { mark: Mark::Done, title, text, way_on, small: None };
     statement(&frame, StatusCode::OK, &said)
 }
 
@@ -73,6 +74,7 @@ fn result(title: &str, text: &str) -> Response {
 pub(crate) fn still_there() -> Response {
     let frame = Frame { title: "Still connected", place: Place::Elsewhere, connected: true };
     let said = Statement {
+        mark: Mark::Pause,
         title: "You are still connected",
         text: "Nothing was signed out or disconnected by opening this page.",
         way_on: ("/disconnect", "Sign out or disconnect"),

@@ -142,6 +142,7 @@ impl Frame<'_> {
 pub(crate) fn statement(frame: &Frame<'_>, status: StatusCode, said: &Statement<'_>) -> Response {
     let content = html! {
         div.statement {
+            (said.mark.picture())
             h1 { (said.title) }
             p.lead { (said.text) }
             p.actions { a.button href=(said.way_on.0) { (said.way_on.1) } }
@@ -153,6 +154,7 @@ pub(crate) fn statement(frame: &Frame<'_>, status: StatusCode, said: &Statement<
 
 /// What such a page says.
 pub(crate) struct Statement<'a> {
+    pub(crate) mark: Mark,
     pub(crate) title: &'a str,
     pub(crate) text: &'a str,
     /// An address and the words of the link to it.
@@ -161,10 +163,32 @@ pub(crate) struct Statement<'a> {
     pub(crate) small: Option<String>,
 }
 
+/// A picture for the eye; the heading says the same.
+#[derive(Clone, Copy)]
+pub(crate) enum Mark {
+    Done,
+    Pause,
+    Trouble,
+}
+
+impl Mark {
+    fn picture(self) -> Markup {
+        let (class, path) = match self {
+            Self::Done => ("mark good", "M6 12.5l4 4 8-9"),
+            Self::Pause => ("mark", "M9 6v12M15 6v12"),
+            Self::Trouble => ("mark bad", "M12 5v9M12 18.5v.5"),
+        };
+        html! {
+            div class=(class) aria-hidden="true" { svg viewBox="0 0 24 24" { path d=(path) {} } }
+        }
+    }
+}
+
 /// The page that needs one scope more than the others.
 pub(crate) fn cms() -> Response {
     let frame = Frame { title: "CMS", place: Place::Cms, connected: true };
     let said = Statement {
+        mark: Mark::Done,
         title: "The CMS may be written",
         text: "This page is the only one that needs the scope cms:write. Whoever comes without it \
                is asked for it at Webflow, beside all that was allowed before, and comes back here.",

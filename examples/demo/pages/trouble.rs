@@ -4,11 +4,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use tower_webflow_auth::api::ApiError;
 
-use super::{Frame, Place, Statement, statement};
+use super::{Frame, Mark, Place, Statement, statement};
 
 pub(crate) fn not_found() -> Response {
     let frame = Frame { title: "Not found", place: Place::Elsewhere, connected: true };
     let said = Statement {
+        mark: Mark::Pause,
         title: "There is no such page",
         text: "The address leads nowhere in this demo.",
         way_on: ("/", "Back to the start"),
@@ -43,7 +44,8 @@ pub(crate) fn of_api(error: &ApiError) -> Response {
         ),
     };
     let frame = Frame { title, place: Place::Sites, connected: true };
-    let said = Statement { title, text, way_on, small: Some(error.to_string()) };
+    let small = Some(error.to_string());
+    let said = Statement { mark: Mark::Trouble, title, text, way_on, small };
     let mut response = statement(&frame, error.status(), &said);
     if let ApiError::RateLimited { retry_after: Some(wait), .. } = error {
         response

@@ -15,8 +15,7 @@ use super::answer::{self, Answer};
 use super::authorize::{AuthorizationRequest, Decision, Refused};
 use super::directory::{Access, Workspace};
 use super::world::World;
-use crate::Scope;
-use words::{in_words, is_read_only};
+use words::permissions;
 
 const STYLE: &str = include_str!("consent.css");
 
@@ -80,8 +79,14 @@ pub(super) fn page(
         }
         h2 { "It will be able to" }
         ul.scopes {
-            @for scope in &request.scopes {
-                li { (glyph(scope)) div { (in_words(scope)) " " code { (scope) } } }
+            @for permission in permissions(&request.scopes) {
+                li {
+                    (glyph(permission.read_only))
+                    div {
+                        (permission.words) " "
+                        span.names { @for scope in permission.scopes { code { (scope) } " " } }
+                    }
+                }
             }
         }
         form method="post" action="/oauth/authorize" {
@@ -106,10 +111,10 @@ fn initials(names: &[&str]) -> String {
 }
 
 /// An eye for what is only looked at, a pen for what may be changed; the words say it too.
-fn glyph(scope: &Scope) -> Markup {
+fn glyph(read_only: bool) -> Markup {
     html! {
         svg.glyph viewBox="0 0 24 24" aria-hidden="true" {
-            @if is_read_only(scope) {
+            @if read_only {
                 path d="M2.5 12S6 5.5 12 5.5 21.5 12 21.5 12 18 18.5 12 18.5 2.5 12 2.5 12z" {}
                 circle cx="12" cy="12" r="2.75" {}
             } @else {

@@ -1,11 +1,58 @@
 //! What scopes mean to the one who grants them.
 
-use crate::Scope;
+use crate::{Scope, Scopes};
 
-/// A scope as a sentence without its full stop.
-pub(super) fn in_words(scope: &Scope) -> String {
-    let (resource, action) = scope.as_str().split_once(':').unwrap_or_default();
-    let what = match resource {
+/// What an app will be able to do with one kind of thing.
+pub(super) struct Permission<'a> {
+    /// A sentence without its full stop.
+    pub(super) words: String,
+    pub(super) scopes: Vec<&'a Scope>,
+    /// Whether nothing can be changed by it.
+    pub(super) read_only: bool,
+}
+
+/// The permissions that scopes amount to, in the scopes' order. Reading and writing one kind of
+/// thing are one permission.
+pub(super) fn permissions(scopes: &Scopes) -> Vec<Permission<'_>> {
+    let mut found: Vec<Permission<'_>> = Vec::new();
+    for scope in scopes {
+        let (resource, action) = scope.as_str().split_once(':').unwrap_or_default();
+        let other = match action {
+            "read" => "write",
+            "write" => "read",
+            _ => "",
+        };
+        let other = format!("{resource}:{other}");
+        let pair = found
+            .iter_mut()
+            .find(|permission| permission.scopes.iter().any(|it| it.as_str() == other));
+        if let (Some(permission), Some(thing)) = (pair, thing(resource)) {
+            permission.words = format!("See and change {thing}");
+            permission.scopes.push(scope);
+            permission.read_only = false;
+        } else {
+            found.push(Permission {
+                words: sentence(resource, action),
+                scopes: vec![scope],
+                read_only: action == "read",
+            });
+        }
+    }
+    found
+}
+
+fn sentence(resource: &str, action: &str) -> String {
+    match (thing(resource), action) {
+        (Some(thing), "read") => format!("See {thing}"),
+        (Some(thing), "write") => format!("Change {thing}"),
+        (Some(thing), other) => format!("Use {thing} ({other})"),
+        (None, _) => format!("Use “{resource}” ({action})"),
+    }
+}
+
+/// What the documented resources are; the list of Webflow's grows.
+fn thing(resource: &str) -> Option<&'static str> {
+    Some(match resource {
         "assets" => "your files and images",
         "authorized_user" => "your name and e-mail address",
         "cms" => "your CMS collections and their items",
@@ -20,18 +67,8 @@ pub(super) fn in_words(scope: &Scope) -> String {
         "sites" => "your sites and their settings",
         "users" => "the user accounts of your sites",
         "workspace" => "your workspace and its members",
-        other => return format!("Use “{other}” ({action})"),
-    };
-    match action {
-        "read" => format!("See {what}"),
-        "write" => format!("Change {what}"),
-        other => format!("Use {what} ({other})"),
-    }
-}
-
-/// Whether a scope lets an app look only.
-pub(super) fn is_read_only(scope: &Scope) -> bool {
-    scope.as_str().ends_with(":read")
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -41,10 +78,28 @@ mod tests {
     #[test]
     fn every_documented_scope_is_explained() {
         for scope in Scope::DOCUMENTED {
-            let words = in_words(scope);
-            assert!(words.starts_with("See ") || words.starts_with("Change "));
-            assert_eq!(words.starts_with("See "), is_read_only(scope), "{scope}");
+            let scopes = Scopes::from([scope.clone()]);
+            let permission = &permissions(&scopes)[0];
+            let verb = if permission.read_only { "See " } else { "Change " };
+            assert!(permission.words.starts_with(verb), "{scope}: {}", permission.words);
         }
-        assert_eq!(in_words(&Scope::new("new:list").unwrap()), "Use “new” (list)");
+    }
+
+    #[test]
+    fn reading_and_writing_one_thing_is_one_permission_and_others_stand_alone() {
+        let scopes = ["cms:write", "sites:read", "new:list", "cms:read", "new:read", "new:write"];
+        let scopes: Scopes = scopes.into_iter().map(|it| Scope::new(it).unwrap()).collect();
+        let found: Vec<_> = permissions(&scopes)
+            .into_iter()
+            .map(|it| (it.words, it.scopes.len(), it.read_only))
+            .collect();
+        let expected = [
+            ("See and change your CMS collections and their items", 2, false),
+            ("See your sites and their settings", 1, true),
+            ("Use “new” (list)", 1, false),
+            ("Use “new” (read)", 1, true),
+            ("Use “new” (write)", 1, false),
+        ];
+        assert_eq!(found, expected.map(|(words, len, only)| (words.to_owned(), len, only)));
     }
 }
