@@ -13,12 +13,15 @@ use tower_webflow_auth::{WebflowToken, api::ApiError};
 const PAGE: &str = r#"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<title>fetch</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Sites, by a script</title>
 <script src="/page.js" defer></script>
+<main>
 <h1>Sites, by a script</h1>
 <button id="go">Load, and go to Webflow if need be</button>
 <button id="popup">Load, and open a pop-up if need be</button>
 <pre id="out" aria-live="polite"></pre>
+</main>
 "#;
 
 /// Where the pop-up ends: it closes itself.
@@ -27,8 +30,10 @@ const DONE: &str = r#"<!doctype html>
 <meta charset="utf-8">
 <title>Connected</title>
 <script src="/done.js" defer></script>
+<main>
 <h1>Connected</h1>
-<p>This window may be closed.
+<p>This window may be closed.</p>
+</main>
 "#;
 
 /// `login_url` is a path of this origin. The pop-up ends at `/done`, which closes it; the page

@@ -2,6 +2,8 @@
 #![cfg(all(feature = "testing", unix))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "support/axe.rs"]
+mod axe;
 #[path = "support/demo.rs"]
 mod process;
 #[path = "support/webdriver.rs"]
@@ -15,7 +17,7 @@ use process::Demo;
 use webdriver::Browser;
 
 #[tokio::test]
-#[ignore = "needs chromium and chromedriver: run scripts/test"]
+#[ignore = "needs chromium, chromedriver and axe-core: run scripts/test"]
 async fn a_script_turns_the_401_into_a_login_and_comes_back_to_its_page() {
     let example = Demo::start_example("fetch").await;
     let browser = Browser::start().await;
@@ -26,6 +28,7 @@ async fn a_script_turns_the_401_into_a_login_and_comes_back_to_its_page() {
     browser.arrives_at("/").await;
     click(&browser, "#go").await;
     browser.says("Shop").await;
+    assert_eq!(axe::violations(&browser).await, Vec::<String>::new());
     browser.stop().await;
 }
 

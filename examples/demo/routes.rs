@@ -52,7 +52,7 @@ async fn show_sites(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let html = wants_html(&headers);
-    let answer: Value = match list(&token).await {
+    let answer: Value = match ask(&token, SITES).await {
         Ok((answer, _)) => answer,
         // The layer turns this one into a new trip to Webflow.
         Err(error @ ApiError::Unauthorized { .. }) => return Err(error),
@@ -62,8 +62,10 @@ async fn show_sites(
     Ok(if html { sites::page(&tour, &answer) } else { Json(answer).into_response() })
 }
 
-async fn list(token: &WebflowToken) -> Result<(Value, Option<RateLimit>), ApiError> {
-    let answer = token.api().get("/v2/sites").send().await?;
+const SITES: &str = "/v2/sites";
+
+async fn ask(token: &WebflowToken, path: &str) -> Result<(Value, Option<RateLimit>), ApiError> {
+    let answer = token.api().get(path).send().await?;
     let limit = answer.rate_limit();
     Ok((answer.json().await?, limit))
 }
@@ -73,18 +75,23 @@ async fn show_access(
     token: WebflowToken,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let (sites, person) = tokio::join!(list(&token), person(&token));
-    let (sites, limit, fault) = match sites {
+    // Without the scope for sites, Webflow still answers what the token itself is.
+    let sites_allowed = token.scopes().contains(&Scope::SITES_READ);
+    let path = if sites_allowed { SITES } else { "/v2/token/introspect" };
+    let (answer, person) = tokio::join!(ask(&token, path), person(&token));
+    let (sites, limit, fault) = match answer {
         Ok((sites, limit)) => (sites, limit, None),
         Err(error @ ApiError::Unauthorized { .. }) => return Err(error),
         Err(error) => (Value::Null, None, Some(error)),
     };
     let added = query.and_then(|query| {
         let mut pairs = form_urlencoded::parse(query.as_bytes());
-        pairs.find(|(name, _)| name == "added").and_then(|(_, scope)| Scope::new(scope).ok())
+        pairs
+            .find(|(name, _)| name == "added")
+            .and_then(|(_, scope)| tour.offers.iter().find(|offer| offer.as_str() == scope))
     });
     let known = access::Known { sites: &sites, limit, person, fault };
-    Ok(access::page(&tour, &token, added.as_ref(), &known))
+    Ok(access::page(&tour, &token, added, &known))
 }
 
 /// Who connected, where the grant may tell; the page does without if Webflow does not answer.

@@ -134,7 +134,7 @@ impl Browser {
 
     /// The text that is seen; of a page that is just being replaced, that of the next.
     pub async fn text(&self) -> String {
-        for _ in 0..200 {
+        for _ in 0..400 {
             if let Ok(body) = self.client.find(Locator::Css("body")).await
                 && let Ok(text) = body.text().await
             {
@@ -152,7 +152,7 @@ impl Browser {
 
     /// The element, once it is there: a click returns before the page that it leads to has come.
     async fn there(&self, locator: Locator<'_>) -> Element {
-        self.client.wait().at_most(Duration::from_secs(10)).for_element(locator).await.unwrap()
+        self.client.wait().at_most(Duration::from_secs(20)).for_element(locator).await.unwrap()
     }
 
     pub async fn path(&self) -> String {
@@ -170,7 +170,7 @@ impl Browser {
 
     /// Waits for a path.
     pub async fn arrives_at(&self, path: &str) {
-        for _ in 0..200 {
+        for _ in 0..400 {
             if self.path().await == path {
                 return;
             }
@@ -181,7 +181,7 @@ impl Browser {
 
     /// Waits until the page says that.
     pub async fn says(&self, words: &str) {
-        for _ in 0..200 {
+        for _ in 0..400 {
             if self.text().await.contains(words) {
                 return;
             }

@@ -14,7 +14,7 @@ use crate::words;
 
 /// What Webflow says of the connection at this moment.
 pub(crate) struct Known<'a> {
-    /// Its answer to `/v2/sites`.
+    /// Its answer to `/v2/sites`; without that scope, something else.
     pub(crate) sites: &'a Value,
     pub(crate) limit: Option<RateLimit>,
     pub(crate) person: Option<AuthorizedUser>,

@@ -20,9 +20,8 @@ pub(crate) const STYLE: &str = include_str!("../style.css");
 pub(crate) const ICON: &str = include_str!("../icon.svg");
 
 /// The style's address changes with its content, so browsers may keep it for good.
-static STYLE_PATH: LazyLock<String> = LazyLock::new(|| {
-    format!("/style.css?v={}", URL_SAFE_NO_PAD.encode(&Sha256::digest(STYLE)[..6]))
-});
+static STYLE_PATH: LazyLock<String> =
+    LazyLock::new(|| format!("/style.css?v={}", URL_SAFE_NO_PAD.encode(Sha256::digest(STYLE))));
 
 /// No script, no frame; pictures of sites come from where Webflow keeps them.
 const POLICY: &str = "default-src 'none'; style-src 'self'; \
@@ -168,6 +167,7 @@ pub(crate) struct Statement<'a> {
 pub(crate) enum Mark {
     Done,
     Pause,
+    Lost,
     Trouble,
 }
 
@@ -176,6 +176,7 @@ impl Mark {
         let (class, path) = match self {
             Self::Done => ("mark good", "M6 12.5l4 4 8-9"),
             Self::Pause => ("mark", "M9 6v12M15 6v12"),
+            Self::Lost => ("mark", "M9 9.5a3 3 0 1 1 4.5 2.6c-1 .6-1.5 1.2-1.5 2.4M12 18.5v.2"),
             Self::Trouble => ("mark bad", "M12 5v9M12 18.5v.5"),
         };
         html! {

@@ -9,7 +9,7 @@ use super::{Frame, Mark, Place, Statement, statement};
 pub(crate) fn not_found() -> Response {
     let frame = Frame { title: "Not found", place: Place::Elsewhere, connected: true };
     let said = Statement {
-        mark: Mark::Pause,
+        mark: Mark::Lost,
         title: "There is no such page",
         text: "The address leads nowhere in this demo.",
         way_on: ("/", "Back to the start"),
