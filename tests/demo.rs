@@ -11,7 +11,7 @@ use std::process::Command;
 use axum::http::{HeaderMap, Method, StatusCode};
 use process::{Demo, binary};
 use tower_webflow_auth::Keyring;
-use tower_webflow_auth::testing::{FakeWebflow, Site, TestBrowser};
+use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault, Site, TestBrowser};
 
 fn fails_with(settings: &[(&str, &str)]) -> String {
     let output = Command::new(binary())
@@ -153,6 +153,31 @@ async fn the_list_of_sites_is_a_page_for_browsers_and_webflows_own_json_for_scri
     let ids: Vec<_> = json["sites"].as_array().unwrap().iter().map(|it| &it["id"]).collect();
     let expected: Vec<_> = fake.workspaces()[0].sites().iter().map(Site::id).collect();
     assert_eq!(ids, expected);
+}
+
+#[tokio::test]
+async fn pictures_come_from_webflows_own_place_or_are_drawn_and_odd_sites_break_nothing() {
+    let (fake, demo) = Demo::with_webflow(|builder| builder).await;
+    let mut browser = TestBrowser::new();
+    connect(&mut browser, &demo).await;
+    let odd = serde_json::json!({ "sites": [
+        { "id": "1", "displayName": "Shown", "previewUrl": "https://screenshots.webflow.com/1.png",
+          "lastPublished": "2026-03-04T05:06:07Z" },
+        { "id": "2", "displayName": "Drawn", "previewUrl": "https://evil.example/2.png" },
+        { "id": "3", "displayName": 7 },
+        null,
+        "site",
+        { "displayName": "<script>", "lastPublished": "é".repeat(9) },
+    ]});
+    fake.fail_next(Endpoint::Sites, Fault::json(200, &odd));
+    let page = browser.visit(&demo.url("/sites")).await.unwrap();
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    let pictures: Vec<_> = page.text.split("<img src=\"").skip(1).collect();
+    assert_eq!(pictures.len(), 2, "the demo's own and one site's: {}", page.text);
+    assert!(pictures[1].starts_with("https://screenshots.webflow.com/1.png"));
+    assert!(page.text.contains("2026-03-04</time>"), "{}", page.text);
+    assert!(page.text.contains("6 sites") && page.text.contains("Untitled site"));
+    assert!(page.text.contains("&lt;script&gt;") && !page.text.contains("<script"));
 }
 
 fn read_all(folder: &Path) -> Vec<u8> {
