@@ -106,6 +106,14 @@ async fn every_page_of_the_demo_is_sound_in_light_and_dark_narrow_and_wide() {
     browser.press("Disconnect from Webflow").await;
     browser.arrives_at("/disconnected").await;
     inspect(&browser, "disconnected", "Webflow is disconnected").await;
+    browser.goto(&demo.url("/disconnect")).await;
+    browser.press("Authorize").await;
+    browser.arrives_at("/disconnect").await;
+    fake.fail_next(Endpoint::Revoke, Fault::Status(503));
+    browser.press("Disconnect from Webflow").await;
+    browser.arrives_at("/auth/webflow/logout").await;
+    let heading = "You are signed out, but Webflow was not told";
+    inspect(&browser, "error-webflow-not-told", heading).await;
     browser.stop().await;
 }
 
@@ -169,7 +177,10 @@ async fn the_consent_screen_is_sound_as_it_comes_filled_in_refused_and_with_ever
 async fn every_refusal_and_failure_of_the_layer_is_a_sound_page_with_one_way_on() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("tokens.db")).await.unwrap();
-    let app = App::with(|builder| builder.store(store).cache(CacheConfig::off())).await;
+    let app = App::with(|builder| {
+        builder.store(store).cache(CacheConfig::off()).timeout(Duration::from_secs(3))
+    })
+    .await;
     let browser = Browser::start().await;
     let inspect = async |name, heading, way_on: &str| {
         inspect(&browser, name, heading).await;
@@ -196,6 +207,7 @@ async fn every_refusal_and_failure_of_the_layer_is_a_sound_page_with_one_way_on(
     inspect("error-refused", "Webflow refused the sign-in", "Try again").await;
     for (name, fault, heading) in [
         ("error-webflow-down", Fault::Status(503), "Webflow could not complete the sign-in"),
+        ("error-webflow-timeout", Fault::Hang, "Webflow is not answering"),
         ("error-webflow-unreachable", Fault::Reset, "Webflow cannot be reached"),
         (
             "error-webflow-busy",
