@@ -39,6 +39,17 @@ impl FolderStore {
         let name = format!("g{}.json", hex(key.grant().as_str()));
         self.subject_folder(key.subject()).join(name)
     }
+
+    async fn write(&self, token: &SealedToken) -> Result<(), StoreError> {
+        let path = self.file(token.key());
+        let folder = self.subject_folder(token.key().subject());
+        fs::create_dir_all(&folder).await.map_err(StoreError::unavailable)?;
+        let json = serde_json::to_vec(token).map_err(StoreError::unavailable)?;
+        // Renaming is atomic: a reader finds the old file or the new one, never half of it.
+        let part = path.with_extension("part");
+        fs::write(&part, json).await.map_err(StoreError::unavailable)?;
+        fs::rename(&part, &path).await.map_err(StoreError::unavailable)
+    }
 }
 
 fn hex(text: &str) -> String {
@@ -77,14 +88,18 @@ impl TokenStore for FolderStore {
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
         let _one_at_a_time = self.changes.lock().await;
-        let path = self.file(token.key());
-        let folder = self.subject_folder(token.key().subject());
-        fs::create_dir_all(&folder).await.map_err(StoreError::unavailable)?;
-        let json = serde_json::to_vec(token).map_err(StoreError::unavailable)?;
-        // Renaming is atomic: a reader finds the old file or the new one, never half of it.
-        let part = path.with_extension("part");
-        fs::write(&part, json).await.map_err(StoreError::unavailable)?;
-        fs::rename(&part, &path).await.map_err(StoreError::unavailable)
+        self.write(token).await
+    }
+
+    /// What the default does, in one step: another task of this process cannot come in between.
+    async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
+        let _one_at_a_time = self.changes.lock().await;
+        let found = read(&self.file(token.key())).await?;
+        let there = found.is_some_and(|row| row.version() == token.version());
+        if there {
+            self.write(token).await?;
+        }
+        Ok(there)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
@@ -112,7 +127,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_store_of_three_methods_keeps_the_contract() {
+    async fn the_store_keeps_the_contract() {
         let folder = tempfile::tempdir().unwrap();
         let report = store_contract(FolderStore::new(folder.path())).await.unwrap();
         assert_eq!(report.unsupported, ["by_site", "by_workspace", "purge_older_than"]);

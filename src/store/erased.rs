@@ -16,6 +16,7 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn load<'a>(&'a self, subject: &'a Subject) -> Answer<'a, Vec<SealedToken>>;
     fn save<'a>(&'a self, token: &'a SealedToken) -> Answer<'a, ()>;
     fn remove<'a>(&'a self, key: &'a TokenKey, version: TokenVersion) -> Answer<'a, bool>;
+    fn update<'a>(&'a self, token: &'a SealedToken) -> Answer<'a, bool>;
     fn by_site<'a>(&'a self, site_id: &'a str) -> Answer<'a, Vec<SealedToken>>;
     fn by_workspace<'a>(&'a self, workspace_id: &'a str) -> Answer<'a, Vec<SealedToken>>;
     fn purge_older_than(&self, age: Duration) -> Answer<'_, u64>;
@@ -34,6 +35,10 @@ impl<S: TokenStore> ErasedStore for S {
 
     fn remove<'a>(&'a self, key: &'a TokenKey, version: TokenVersion) -> Answer<'a, bool> {
         guard(move || TokenStore::remove(self, key, version))
+    }
+
+    fn update<'a>(&'a self, token: &'a SealedToken) -> Answer<'a, bool> {
+        guard(move || TokenStore::update(self, token))
     }
 
     fn by_site<'a>(&'a self, site_id: &'a str) -> Answer<'a, Vec<SealedToken>> {

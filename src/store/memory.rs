@@ -147,6 +147,17 @@ impl TokenStore for MemoryStore {
         Ok(true)
     }
 
+    async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
+        let mut rows = self.write();
+        let grants = rows.subjects.get_mut(token.key().subject());
+        let row = grants.and_then(|grants| grants.get_mut(token.key().grant()));
+        let Some(row) = row.filter(|row| row.version() == token.version()) else {
+            return Ok(false);
+        };
+        row.clone_from(token);
+        Ok(true)
+    }
+
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
         Ok(self.find(|row| row.sites().iter().any(|site| site == site_id)))
     }

@@ -1,7 +1,8 @@
 //! Where sealed tokens are kept: the trait, and the stores that come with the crate.
 //!
 //! A store keeps rows of [`SealedToken`], found by subject. It never sees a token in clear:
-//! sealing happens above it, bound to the row's key and version. Three methods make a store:
+//! sealing happens above it, bound to the row's key and version. Three methods make a store; one
+//! that several instances share overrides [`TokenStore::update`] as well:
 //!
 //! ```
 //! use std::{collections::HashMap, sync::Mutex};
@@ -74,10 +75,14 @@ use crate::Subject;
 ///    [`StoreError::InvalidSubject`].
 /// 3. A [`save`](Self::save) that returned `Ok` is seen by every later [`load`](Self::load).
 /// 4. [`remove`](Self::remove) compares the version and removes in one atomic step.
-/// 5. An engine that cannot be read is an error, never an empty answer.
+/// 5. [`update`](Self::update) never brings a row back, and never replaces a newer one.
+/// 6. An engine that cannot be read is an error, never an empty answer.
 ///
 /// # Cancel safety
-/// The layer never drops the future of a write; a future of `load` may be dropped at any await.
+/// A future of `load` may be dropped at any await. The layer runs every write to its end, in a task
+/// of its own: also when a browser hangs up, and when the time that a request waits for it is over.
+/// Only one that has not ended after a minute is dropped. A layer's writes of one subject come one
+/// after another; those of several instances may come at once.
 pub trait TokenStore: Send + Sync + 'static {
     /// Every grant of that subject, newest version first; empty when there is none.
     ///
@@ -104,6 +109,29 @@ pub trait TokenStore: Send + Sync + 'static {
         key: &TokenKey,
         version: TokenVersion,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Replaces the row of (subject, grant id) only while the version that is stored is this
+    /// token's. True if it did. The layer writes so what it has learned of a grant in the
+    /// background: meanwhile the user may have logged out or connected anew.
+    ///
+    /// The default reads, compares and then [`save`](Self::save)s. That is one step as far as one
+    /// layer is concerned, since its writes of a subject come one after another; but a removal or
+    /// a save by another instance between the two is undone. Override it where the engine can
+    /// compare and write at once, and always where several instances share the store.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load) and [`save`](Self::save).
+    fn update(&self, token: &SealedToken) -> impl Future<Output = Result<bool, StoreError>> + Send {
+        async move {
+            let rows = self.load(token.key().subject()).await?;
+            let seen = (token.key(), token.version());
+            let there = rows.iter().any(|row| (row.key(), row.version()) == seen);
+            if there {
+                self.save(token).await?;
+            }
+            Ok(there)
+        }
+    }
 
     /// Every grant that covers the site, newest version first.
     ///

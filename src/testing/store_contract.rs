@@ -64,6 +64,7 @@ pub async fn store_contract(store: impl TokenStore) -> Result<ContractReport, Co
     let suite = Suite { store: Arc::new(store), run: random::token_256() };
     suite.rows().await?;
     suite.versions().await?;
+    suite.updates().await?;
     suite.grants().await?;
     suite.subjects().await?;
     suite.refusals().await?;
@@ -141,6 +142,40 @@ impl<S: TokenStore> Suite<S> {
             return violated(rule, "a second removal says that a row went");
         }
         equal(rule, &self.load(rule, token.key().subject()).await?, &[])
+    }
+
+    async fn update(
+        &self,
+        rule: &'static str,
+        token: &SealedToken,
+    ) -> Result<bool, ContractViolation> {
+        self.store.update(token).await.map_err(|error| failed(rule, "update", &error))
+    }
+
+    async fn updates(&self) -> Checked {
+        let rule = "an update replaces the version that it has, and no other";
+        let token = self.row("updates", 5);
+        let subject = token.key().subject();
+        self.save(rule, &token).await?;
+        for other in [4, 6] {
+            if self.update(rule, &self.row("updates", other)).await? {
+                return violated(rule, format!("version 5 went for an update of version {other}"));
+            }
+        }
+        equal(rule, &self.load(rule, subject).await?, std::slice::from_ref(&token))?;
+        let learned = row(subject.clone(), 5)
+            .with_sites(vec!["learned".into()])
+            .with_workspaces(vec!["w".into()]);
+        if !self.update(rule, &learned).await? {
+            return violated(rule, "the update of a row that was there says that there was none");
+        }
+        equal(rule, &self.load(rule, subject).await?, std::slice::from_ref(&learned))?;
+        let rule = "an update does not bring a row back";
+        self.remove(rule, &token, 5).await?;
+        if self.update(rule, &learned).await? {
+            return violated(rule, "the update of a row that is gone says that it was there");
+        }
+        equal(rule, &self.load(rule, subject).await?, &[])
     }
 
     async fn grants(&self) -> Checked {
@@ -291,7 +326,12 @@ impl<S: TokenStore> Suite<S> {
                     &loaded(rule, self.store.by_site(&site("c")).await)?,
                     std::slice::from_ref(&moved),
                 )?;
+                let learned = self.row("look-up 1", 4).with_sites(vec![site("d")]);
+                self.update(rule, &learned).await?;
+                equal(rule, &loaded(rule, self.store.by_site(&site("c")).await)?, &[])?;
+                equal(rule, &loaded(rule, self.store.by_site(&site("d")).await)?, &[learned])?;
                 self.remove(rule, &moved, 4).await?;
+                equal(rule, &loaded(rule, self.store.by_site(&site("d")).await)?, &[])?;
                 equal(rule, &loaded(rule, self.store.by_site(&site("c")).await)?, &[])?;
             }
         }

@@ -74,6 +74,25 @@ impl PostgresStore {
             .map_err(unavailable)?;
         Ok(tokens(rows.iter().map(columns)))
     }
+
+    /// Writes the row by that statement. False when there was no such row.
+    async fn write(&self, query: &str, token: &SealedToken) -> Result<bool, StoreError> {
+        let subject = token.key().subject();
+        let written = sqlx::query(query)
+            .bind(subject.as_str().as_bytes())
+            .bind(token.key().grant().as_str())
+            .bind(token.version().as_i64())
+            .bind(token.sealed())
+            .bind(unix_secs(token.obtained_at()))
+            .bind(token.sites())
+            .bind(token.workspaces())
+            .bind(self.names.channel())
+            .bind(changes::payload(subject))
+            .fetch_optional(self.pool().await?)
+            .await
+            .map_err(unavailable)?;
+        Ok(written.is_some())
+    }
 }
 
 impl TokenStore for PostgresStore {
@@ -88,22 +107,8 @@ impl TokenStore for PostgresStore {
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
-        let subject = token.key().subject();
-        subject.validate()?;
-        sqlx::query(&self.names.save())
-            .bind(subject.as_str().as_bytes())
-            .bind(token.key().grant().as_str())
-            .bind(token.version().as_i64())
-            .bind(token.sealed())
-            .bind(unix_secs(token.obtained_at()))
-            .bind(token.sites())
-            .bind(token.workspaces())
-            .bind(self.names.channel())
-            .bind(changes::payload(subject))
-            .execute(self.pool().await?)
-            .await
-            .map(drop)
-            .map_err(unavailable)
+        token.key().subject().validate()?;
+        self.write(&self.names.save(), token).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
@@ -117,6 +122,10 @@ impl TokenStore for PostgresStore {
             .await
             .map_err(unavailable)?;
         Ok(gone.is_some())
+    }
+
+    async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
+        self.write(&self.names.update(), token).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {

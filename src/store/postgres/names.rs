@@ -63,6 +63,16 @@ impl Names {
         )
     }
 
+    /// Takes what [`save`](Self::save) takes.
+    pub(super) fn update(&self) -> String {
+        format!(
+            "WITH saved AS (UPDATE {self} \
+             SET sealed = $4, obtained_at = $5, sites = $6, workspaces = $7 \
+             WHERE subject = $1 AND grant_id = $2 AND version = $3 RETURNING 1) \
+             SELECT pg_notify($8, $9) FROM saved"
+        )
+    }
+
     pub(super) fn remove(&self) -> String {
         format!(
             "WITH gone AS (DELETE FROM {self} \

@@ -14,6 +14,12 @@ use super::keys::{member, parse_member};
 use super::{RedisStore, SealedToken, StoreError, unavailable};
 use crate::store::{GrantId, TokenKey, TokenStore};
 
+/// Makes an entry, or raises its score: an update that comes too late must not make a newer
+/// grant's entry look like its own. (`ZADD GT` would do, from Redis 6.2 on.)
+const INDEX: &str = "local score = redis.call('ZSCORE', KEYS[1], ARGV[1]) \
+     if not score or tonumber(score) < tonumber(ARGV[2]) then \
+     redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1]) end";
+
 /// Takes an entry away if its score is no higher than the one seen.
 const UNINDEX: &str = "local score = redis.call('ZSCORE', KEYS[1], ARGV[1]) \
      if score and tonumber(score) <= tonumber(ARGV[2]) then \
@@ -27,10 +33,7 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         let member = member(token.key());
         for key in self.indexes(token) {
-            connection
-                .zadd::<_, _, _, ()>(key, &member, token.version().as_i64())
-                .await
-                .map_err(unavailable)?;
+            index(connection, &key, &member, token.version().as_i64()).await?;
         }
         let obtained_at = unix_secs(token.obtained_at());
         connection.zadd(self.keys.ages(), &member, obtained_at).await.map_err(unavailable)
@@ -99,6 +102,21 @@ impl RedisStore {
         }
         Ok(purged)
     }
+}
+
+async fn index(
+    connection: &mut ConnectionManager,
+    index: &str,
+    entry: &str,
+    score: i64,
+) -> Result<(), StoreError> {
+    Script::new(INDEX)
+        .key(index)
+        .arg(entry)
+        .arg(score)
+        .invoke_async::<()>(connection)
+        .await
+        .map_err(unavailable)
 }
 
 async fn clear(

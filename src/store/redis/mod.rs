@@ -44,6 +44,13 @@ pub struct RedisStore {
 const SAVE: &str = "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) \
      redis.call('PUBLISH', ARGV[3], ARGV[4])";
 
+/// Replaces a grant if it still has that version, and announces it.
+const UPDATE: &str = "local found = redis.call('HGET', KEYS[1], ARGV[1]) \
+     if not found or string.sub(found, 1, string.len(ARGV[2])) ~= ARGV[2] then return 0 end \
+     redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) \
+     redis.call('PUBLISH', ARGV[4], ARGV[5]) \
+     return 1";
+
 /// Removes a grant if it still has that version, announces it, and gives what was there.
 const REMOVE: &str = "local found = redis.call('HGET', KEYS[1], ARGV[1]) \
      if not found or string.sub(found, 1, string.len(ARGV[2])) ~= ARGV[2] then return false end \
@@ -125,6 +132,22 @@ impl TokenStore for RedisStore {
             self.unindex(&mut connection, &token).await?;
         }
         Ok(true)
+    }
+
+    async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
+        let subject = token.key().subject();
+        let mut connection = self.connection.clone();
+        self.index(&mut connection, token).await?;
+        Script::new(UPDATE)
+            .key(self.keys.subject(subject))
+            .arg(token.key().grant().as_str())
+            .arg(version_prefix(token.version()))
+            .arg(encode(token)?)
+            .arg(self.keys.channel())
+            .arg(changes::payload(subject))
+            .invoke_async(&mut connection)
+            .await
+            .map_err(unavailable)
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {

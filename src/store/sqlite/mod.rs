@@ -82,6 +82,46 @@ impl SqliteStore {
         self.pool.close().await;
     }
 
+    /// Writes the row by that statement, and what it covers. False when there was no such row.
+    async fn write(&self, query: &'static str, token: &SealedToken) -> Result<bool, StoreError> {
+        // Taking the write lock at once: a transaction that begins by reading could find it taken
+        // later, when waiting no longer helps.
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
+        let id: Option<i64> = sqlx::query_scalar(query)
+            .bind(token.key().subject().as_str().as_bytes())
+            .bind(token.key().grant().as_str())
+            .bind(token.version().as_i64())
+            .bind(token.sealed())
+            .bind(unix_secs(token.obtained_at()))
+            .bind(list(token.sites()))
+            .bind(list(token.workspaces()))
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        let Some(id) = id else { return Ok(false) };
+        sqlx::query("DELETE FROM webflow_token_coverage WHERE token_id = ?1")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        let sites = token.sites().iter().map(|site| ("s", site));
+        let workspaces = token.workspaces().iter().map(|workspace| ("w", workspace));
+        for (kind, covered) in sites.chain(workspaces) {
+            sqlx::query(
+                "INSERT OR IGNORE INTO webflow_token_coverage (token_id, kind, covered) \
+                 VALUES (?1, ?2, ?3)",
+            )
+            .bind(id)
+            .bind(kind)
+            .bind(covered)
+            .execute(&mut *transaction)
+            .await
+            .map_err(unavailable)?;
+        }
+        transaction.commit().await.map_err(unavailable)?;
+        Ok(true)
+    }
+
     async fn covering(
         &self,
         query: &'static str,
@@ -111,6 +151,10 @@ const SAVE: &str = "INSERT INTO webflow_tokens \
      sealed = excluded.sealed, obtained_at = excluded.obtained_at, sites = excluded.sites, \
      workspaces = excluded.workspaces RETURNING id";
 
+const UPDATE: &str = "UPDATE webflow_tokens \
+     SET sealed = ?4, obtained_at = ?5, sites = ?6, workspaces = ?7 \
+     WHERE subject = ?1 AND grant_id = ?2 AND version = ?3 RETURNING id";
+
 impl TokenStore for SqliteStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
         self.file.check()?;
@@ -125,40 +169,7 @@ impl TokenStore for SqliteStore {
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
         self.file.check()?;
-        // Taking the write lock at once: a transaction that begins by reading could find it taken
-        // later, when waiting no longer helps.
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
-        let id: i64 = sqlx::query_scalar(SAVE)
-            .bind(token.key().subject().as_str().as_bytes())
-            .bind(token.key().grant().as_str())
-            .bind(token.version().as_i64())
-            .bind(token.sealed())
-            .bind(unix_secs(token.obtained_at()))
-            .bind(list(token.sites()))
-            .bind(list(token.workspaces()))
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(unavailable)?;
-        sqlx::query("DELETE FROM webflow_token_coverage WHERE token_id = ?1")
-            .bind(id)
-            .execute(&mut *transaction)
-            .await
-            .map_err(unavailable)?;
-        let sites = token.sites().iter().map(|site| ("s", site));
-        let workspaces = token.workspaces().iter().map(|workspace| ("w", workspace));
-        for (kind, covered) in sites.chain(workspaces) {
-            sqlx::query(
-                "INSERT OR IGNORE INTO webflow_token_coverage (token_id, kind, covered) \
-                 VALUES (?1, ?2, ?3)",
-            )
-            .bind(id)
-            .bind(kind)
-            .bind(covered)
-            .execute(&mut *transaction)
-            .await
-            .map_err(unavailable)?;
-        }
-        transaction.commit().await.map_err(unavailable)
+        self.write(SAVE, token).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
@@ -173,6 +184,11 @@ impl TokenStore for SqliteStore {
         .await
         .map_err(unavailable)?;
         Ok(gone.rows_affected() > 0)
+    }
+
+    async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
+        self.file.check()?;
+        self.write(UPDATE, token).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
