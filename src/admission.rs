@@ -11,6 +11,7 @@ use crate::caller::{self, Caller};
 use crate::challenge::{self, challenge};
 use crate::cookie::Found;
 use crate::cookie::flow::FlowKind;
+use crate::disconnect::forget;
 use crate::flow::{failure, return_to, see_other};
 use crate::glance::Glance;
 use crate::grants::GrantPolicy;
@@ -255,11 +256,8 @@ pub(crate) async fn recover(guard: Arc<Guard>, parts: Parts, reauthorize: Reauth
     let Guard { shared, mode } = &*guard;
     let page = caller::wants_page(&parts.headers);
     let dead = reauthorize.0;
-    match shared.vault.remove(&dead).await {
-        // Of twenty that meet the dead token at once, one removes it.
-        Ok(true) => shared.hooks.revoked(&dead),
-        Ok(false) => {}
-        Err(error) => return shared.fail(&failure::of_store(&error), page),
+    if let Err(error) = forget(shared, &dead).await {
+        return shared.fail(&failure::of_store(&error), page);
     }
     tracing::info!(subject = ?dead.subject(), "Webflow refuses the token: it is forgotten");
     match shared.vault.load_anew(dead.subject()).await {

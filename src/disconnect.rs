@@ -1,9 +1,13 @@
 //! Ends a subject's grants, here and at Webflow.
+//!
+//! All of it runs in tasks of their own: what was begun comes to its end, so that no grant is
+//! revoked and still served because a browser hung up in between.
 
 use std::sync::Arc;
 
 use crate::shared::Shared;
 use crate::store::StoreError;
+use crate::task::{to_its_end, try_later};
 use crate::webflow::revocation;
 use crate::{Subject, WebflowToken};
 
@@ -11,7 +15,7 @@ use crate::{Subject, WebflowToken};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DisconnectError {
-    /// The store could not be used: what is stored is still there.
+    /// The store could not be used: what is stored may still be there.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The grants are gone from the store, but Webflow could not be told; it is asked again in
@@ -27,6 +31,44 @@ pub(crate) async fn disconnect(
     subject: &Subject,
     revoke: bool,
 ) -> Result<usize, DisconnectError> {
+    let (shared, subject) = (Arc::clone(shared), subject.clone());
+    let work = async move { end_all(&shared, &subject, revoke).await };
+    to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
+}
+
+/// Revokes one grant at Webflow and removes it; the subject's others stay.
+pub(crate) async fn disconnect_one(
+    shared: &Arc<Shared>,
+    token: &WebflowToken,
+) -> Result<(), DisconnectError> {
+    let (shared, token) = (Arc::clone(shared), token.clone());
+    let work = async move {
+        let told = end(&shared, &token, true).await?;
+        tracing::info!(subject = ?token.subject(), grant = %token.grant_id(), "disconnected");
+        if told { Ok(()) } else { Err(DisconnectError::Webflow) }
+    };
+    to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
+}
+
+/// Forgets a token that Webflow refuses: exactly that version.
+pub(crate) async fn forget(shared: &Arc<Shared>, dead: &WebflowToken) -> Result<(), StoreError> {
+    let (shared, dead) = (Arc::clone(shared), dead.clone());
+    let work = async move {
+        // Of twenty that meet the dead token at once, one removes it.
+        if shared.vault.remove(&dead).await? {
+            shared.hooks.revoked(&dead);
+        }
+        Ok(())
+    };
+    to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone)))
+}
+
+/// [`disconnect`] for whoever is in a task of its own already.
+pub(crate) async fn end_all(
+    shared: &Arc<Shared>,
+    subject: &Subject,
+    revoke: bool,
+) -> Result<usize, DisconnectError> {
     let tokens = shared.vault.load_anew(subject).await?;
     let mut told = true;
     for token in tokens.iter() {
@@ -36,16 +78,6 @@ pub(crate) async fn disconnect(
     if told { Ok(tokens.len()) } else { Err(DisconnectError::Webflow) }
 }
 
-/// Revokes one grant at Webflow and removes it; the subject's others stay.
-pub(crate) async fn disconnect_one(
-    shared: &Arc<Shared>,
-    token: &WebflowToken,
-) -> Result<(), DisconnectError> {
-    let told = end(shared, token, true).await?;
-    tracing::info!(subject = ?token.subject(), grant = %token.grant_id(), "disconnected");
-    if told { Ok(()) } else { Err(DisconnectError::Webflow) }
-}
-
 /// Whether Webflow was told, where it had to be.
 async fn end(
     shared: &Arc<Shared>,
@@ -53,10 +85,26 @@ async fn end(
     revoke: bool,
 ) -> Result<bool, DisconnectError> {
     let told = !revoke || revoke_now_or_later(shared, token).await;
-    if shared.vault.remove(token).await? {
-        shared.hooks.revoked(token);
+    match shared.vault.remove(token).await {
+        Ok(true) => shared.hooks.revoked(token),
+        Ok(false) => {}
+        Err(error) => {
+            if revoke {
+                remove_later(shared, token);
+            }
+            return Err(error.into());
+        }
     }
     Ok(told)
+}
+
+/// Removes in the background what is worth nothing any more, where the store could not do it.
+pub(crate) fn remove_later(shared: &Arc<Shared>, token: &WebflowToken) {
+    let (shared, token) = (Arc::clone(shared), token.clone());
+    try_later("the removal of a revoked grant", move || {
+        let (shared, token) = (Arc::clone(&shared), token.clone());
+        async move { shared.vault.remove(&token).await.is_ok() }
+    });
 }
 
 async fn revoke_now_or_later(shared: &Arc<Shared>, token: &WebflowToken) -> bool {

@@ -39,6 +39,7 @@ mod service;
 mod shared;
 pub mod store;
 mod subject;
+mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod token;

@@ -19,6 +19,7 @@ use crate::grants::{GrantPolicy, Selection};
 use crate::hooks::Hooks;
 use crate::hot::HotSessions;
 use crate::problem::{Answer, Problem};
+use crate::refresh::Pauses;
 use crate::resolver::{ErasedResolver, Unresolved};
 use crate::vault::Vault;
 use crate::webflow::WebflowClient;
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) session_lifetime: Duration,
     pub(crate) introspect: bool,
     pub(crate) in_flight: InFlight,
+    pub(crate) look_ups: Pauses,
     pub(crate) hot: HotSessions,
     pub(crate) selection: Selection,
     pub(crate) hooks: Hooks,

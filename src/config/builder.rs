@@ -17,10 +17,11 @@ use crate::flow::in_flight::InFlight;
 use crate::grants::{GrantPolicy, Selection};
 use crate::hooks::{AuthFailure, Authorized, Hooks};
 use crate::hot::HotSessions;
+use crate::refresh::Pauses;
 use crate::resolver::SubjectResolver;
 use crate::shared::{Paths, Shared, SubjectSource};
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
-use crate::vault::{Vault, Watcher};
+use crate::vault::{Turns, Vault, Watcher};
 use crate::webflow::WebflowClient;
 use crate::{
     CacheConfig, Clock, Endpoints, Keyring, Scope, Scopes, Subject, WebflowAuthLayer, WebflowToken,
@@ -379,6 +380,7 @@ impl WebflowAuthBuilder {
                 watcher: Watcher::default(),
                 grants: self.grants,
                 last_version: AtomicI64::new(0),
+                turns: Turns::default(),
             },
             webflow: Arc::new(WebflowClient {
                 http,
@@ -403,6 +405,7 @@ impl WebflowAuthBuilder {
             session_lifetime: self.session_lifetime,
             introspect: self.introspect,
             in_flight: InFlight::default(),
+            look_ups: Pauses::default(),
             hot: HotSessions::new(self.cache.subjects()),
             selection: self.selection,
             hooks: self.hooks,

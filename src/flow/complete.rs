@@ -11,19 +11,13 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::sleep;
 
 use super::failure::Failure;
+use super::keep::{Known, keep};
 use crate::cache::Tokens;
 use crate::cookie::flow::{Flow, FlowKind};
-use crate::grants::GrantPolicy;
 use crate::shared::Shared;
-use crate::store::{GrantId, StoreError, TokenKey};
 use crate::token::{Coverage, GrantDetails};
-use crate::webflow::{ExchangeError, Introspection, Issued, revocation};
+use crate::webflow::{ExchangeError, Introspection, Issued};
 use crate::{Scopes, Subject, WebflowToken, observe};
-
-/// How often a write is tried, with doubling pauses: 3 attempts within about a third of a second
-/// besides their own time.
-const WRITE_ATTEMPTS: u32 = 3;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest `Retry-After` that is waited for while a user waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -51,12 +45,17 @@ pub(super) struct Arrival {
 pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<(), Failure> {
     let id = arrival.flow.id();
     // The store is read first: a repeated callback needs no exchange, and while the store is down
-    // no token should be issued that cannot be kept.
+    // no token should be issued that cannot be kept, nor a former session be taken for an empty
+    // one.
     let present = load(&shared, &arrival.subject).await?;
     if has_flow(&present, &id) {
         tracing::info!(flow = id, "callback repeated: the grant is there");
         return Ok(());
     }
+    let previous = match &arrival.previous {
+        Some(previous) => load(&shared, previous).await?,
+        None => Tokens::default(),
+    };
     let timer = observe::Timer::start();
     let exchanged = exchange(&shared, &arrival).await;
     timer.exchange();
@@ -72,27 +71,13 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
         }
     };
     tracing::info!(flow = id, "code exchanged");
-    let previous = match &arrival.previous {
-        Some(previous) => shared.vault.load(previous).await.ok(),
-        None => None,
-    }
-    .unwrap_or_default();
     let looked_up = introspect(&shared, &issued).await;
     let details =
         details(&shared, &arrival.flow, issued, looked_up, present.iter().chain(previous.iter()));
     let first = present.is_empty() && previous.is_empty();
-    let stored = store(&shared, &arrival, &previous, &details).await;
-    let token = match stored {
-        Ok(token) => token,
-        Err(error) => {
-            tracing::error!(
-                flow = id,
-                error = &error as &dyn Error,
-                "the grant could not be stored: it is revoked again"
-            );
-            undo(&shared, &details).await;
-            return Err(Failure::Store);
-        }
+    let known = Known { present, previous };
+    let Ok(token) = keep(&shared, &arrival, &known, details).await else {
+        return Err(Failure::Store);
     };
     tracing::info!(
         flow = id,
@@ -103,52 +88,7 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
     );
     observe::flow_completed();
     shared.hooks.authorized(&token, first);
-    // A session that ends here is reachable by nobody once its cookie is replaced; and a grant
-    // that the new one covers would only be in the way.
-    let several = shared.vault.grants == GrantPolicy::PerWorkspace;
-    let covered = present.iter().filter(|old| several && old.grant_id() != token.grant_id());
-    let covered = covered.filter(|old| covers(&token.grant().details, &old.grant().details));
-    for old in previous.iter().chain(covered) {
-        if let Err(error) = shared.vault.remove(old).await {
-            tracing::warn!(error = &error as &dyn Error, "a former grant remains");
-        }
-    }
     Ok(())
-}
-
-/// Writes the grant, after those of the former session that it does not cover: the new one stays
-/// the newest.
-async fn store(
-    shared: &Shared,
-    arrival: &Arrival,
-    previous: &Tokens,
-    details: &GrantDetails,
-) -> Result<WebflowToken, StoreError> {
-    if shared.vault.grants == GrantPolicy::Single {
-        let key = TokenKey::new(arrival.subject.clone(), GrantId::default());
-        return save(shared, &key, details).await;
-    }
-    for old in previous.iter().rev().filter(|old| !covers(details, &old.grant().details)) {
-        let key = TokenKey::new(arrival.subject.clone(), old.grant_id().clone());
-        save(shared, &key, &old.grant().details).await?;
-    }
-    let grant = grant_id(details, &arrival.flow.id());
-    save(shared, &TokenKey::new(arrival.subject.clone(), grant), details).await
-}
-
-/// The authorization's id at Webflow, or the flow's where introspection could not tell it.
-fn grant_id(details: &GrantDetails, flow: &str) -> GrantId {
-    let told = details.coverage.as_ref().and_then(|coverage| coverage.authorization_id.clone());
-    GrantId::new(told.unwrap_or_else(|| format!("flow-{flow}")))
-}
-
-/// Whether all that an old grant covered is covered by the new one.
-fn covers(new: &GrantDetails, old: &GrantDetails) -> bool {
-    let (Some(new), Some(old)) = (&new.coverage, &old.coverage) else { return false };
-    let within = |old: &[String], new: &[String]| old.iter().all(|id| new.contains(id));
-    let whole_workspace = new.sites.is_empty() && !new.workspaces.is_empty();
-    within(&old.workspaces, &new.workspaces)
-        && (whole_workspace || !old.sites.is_empty() && within(&old.sites, &new.sites))
 }
 
 async fn load(shared: &Shared, subject: &Subject) -> Result<Tokens, Failure> {
@@ -254,38 +194,5 @@ fn details<'a>(
         asked: Scopes::parse_lenient(&flow.scopes),
         flows: flows.split_off(flows.len().saturating_sub(MAX_FLOWS)),
         renewed: flow.kind == FlowKind::Reauthorize,
-    }
-}
-
-async fn save(
-    shared: &Shared,
-    key: &TokenKey,
-    details: &GrantDetails,
-) -> Result<WebflowToken, StoreError> {
-    let mut pause = FIRST_PAUSE;
-    let mut attempt = 1;
-    loop {
-        match shared.vault.save(key.clone(), details.clone()).await {
-            Err(error) if attempt < WRITE_ATTEMPTS => {
-                tracing::warn!(attempt, error = &error as &dyn Error, "the write is tried again");
-                sleep(pause).await;
-                pause *= 2;
-                attempt += 1;
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-/// Gives back a token that could not be kept.
-async fn undo(shared: &Shared, details: &GrantDetails) {
-    if let Err(error) = shared.webflow.revoke(&details.access_token).await {
-        let coverage = details.coverage.as_ref();
-        tracing::error!(
-            authorization = coverage.and_then(|coverage| coverage.authorization_id.as_deref()),
-            error = &error as &dyn Error,
-            "a token that could not be stored could not be revoked either; it is tried again"
-        );
-        revocation::retry_later(Arc::clone(&shared.webflow), details.access_token.clone());
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod callback;
 mod complete;
 pub(crate) mod failure;
 pub(crate) mod in_flight;
+mod keep;
 pub(crate) mod login;
 pub(crate) mod logout;
 mod refusal;

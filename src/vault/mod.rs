@@ -1,0 +1,170 @@
+//! Grants above the store: sealed on the way in, opened on the way out.
+//!
+//! A sealed grant is bound to its subject, grant id and version, so rows that were swapped,
+//! truncated or put together from two writes open no more. Such a row counts as no token and is
+//! logged by a digest of its subject.
+
+mod plain;
+mod writes;
+
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+
+use crate::api::ApiClient;
+use crate::cache::{Cache, Slot, Tokens};
+use crate::grants::GrantPolicy;
+use crate::keyring::Purpose;
+use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
+use crate::token::{Grant, GrantDetails};
+use crate::{Clock, Keyring, Subject, WebflowToken, observe};
+
+use plain::{Plain, context};
+pub(crate) use writes::{Draft, Turns};
+
+pub(crate) struct Vault {
+    pub(crate) store: Arc<dyn ErasedStore>,
+    pub(crate) keyring: Keyring,
+    pub(crate) clock: Clock,
+    pub(crate) client: Arc<ApiClient>,
+    /// The time for one operation of the store.
+    pub(crate) budget: Duration,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) grants: GrantPolicy,
+    pub(crate) last_version: AtomicI64,
+    pub(crate) turns: Turns,
+    /// The task that hears of other instances' changes; it ends with the vault.
+    pub(crate) watcher: Watcher,
+}
+
+/// Started at the first look-up, since the layer may be built outside of a runtime.
+#[derive(Default)]
+pub(crate) struct Watcher(OnceLock<AbortHandle>);
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.get() {
+            task.abort();
+        }
+    }
+}
+
+impl Vault {
+    /// The subject's grants, newest first.
+    pub(crate) async fn load(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+        Ok(Arc::clone(&self.load_slot(subject).await?.tokens))
+    }
+
+    async fn load_slot(&self, subject: &Subject) -> Result<Arc<Slot>, StoreError> {
+        self.watch();
+        let now = self.clock.unix_millis();
+        let read = self.cache.get_or_load(subject, now, || self.read(subject));
+        self.within(read).await
+    }
+
+    /// The same without waiting, when it is known; `now` in Unix milliseconds.
+    pub(crate) fn known(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
+        let known = self.cache.fresh(subject, now);
+        observe::cache(known.is_some());
+        known
+    }
+
+    /// The same past the cache, for what must not be a moment old.
+    pub(crate) async fn load_anew(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+        self.cache.forget(subject);
+        self.load(subject).await
+    }
+
+    async fn read(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+        let timer = observe::Timer::start();
+        let rows = self.within(self.store.load(subject)).await;
+        timer.store("load");
+        let rows = rows?;
+        Ok(self.open_all(&rows, |row| row.key().subject() == subject).into())
+    }
+
+    fn watch(&self) {
+        self.watcher.0.get_or_init(|| {
+            let sink = ChangeSink(Arc::clone(&self.cache));
+            tokio::spawn(Arc::clone(&self.store).watch(sink)).abort_handle()
+        });
+    }
+
+    pub(crate) async fn by_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {
+        let rows = self.within(self.store.by_site(site_id)).await?;
+        let mut tokens = self.open_all(&rows, |_| true);
+        // The index beside the sealed grant is not authenticated; what is sealed decides.
+        tokens.retain(|token| token.sites().iter().any(|site| site == site_id));
+        Ok(tokens)
+    }
+
+    pub(crate) async fn by_workspace(&self, id: &str) -> Result<Vec<WebflowToken>, StoreError> {
+        let rows = self.within(self.store.by_workspace(id)).await?;
+        let mut tokens = self.open_all(&rows, |_| true);
+        tokens.retain(|token| token.workspaces().iter().any(|workspace| workspace == id));
+        Ok(tokens)
+    }
+
+    pub(crate) async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
+        let purged = self.store.purge_older_than(age).await;
+        self.cache.forget_all();
+        purged
+    }
+
+    pub(crate) async fn healthy(&self) -> Result<(), StoreError> {
+        self.within(self.store.healthy()).await
+    }
+
+    async fn within<T>(
+        &self,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        timeout(self.budget, operation).await.unwrap_or(Err(StoreError::Timeout))
+    }
+
+    fn open_all(
+        &self,
+        rows: &[SealedToken],
+        belongs: impl Fn(&SealedToken) -> bool,
+    ) -> Vec<WebflowToken> {
+        let mut tokens: Vec<_> = rows
+            .iter()
+            .filter_map(|row| {
+                let token = if belongs(row) { self.open(row) } else { None };
+                if token.is_none() {
+                    tracing::warn!(
+                        subject = ?row.key().subject(),
+                        "a stored grant does not open with any key of the ring: it counts as none"
+                    );
+                }
+                token
+            })
+            .collect();
+        tokens.sort_by_key(|token| std::cmp::Reverse(token.grant().version));
+        tokens
+    }
+
+    fn open(&self, row: &SealedToken) -> Option<WebflowToken> {
+        let context = context(row.key(), row.version());
+        let json = self.keyring.open(Purpose::Token, &context, row.sealed())?;
+        let plain: Plain = serde_json::from_slice(&json).ok()?;
+        Some(self.token(row.key().clone(), row.version(), plain.into_details()))
+    }
+
+    fn token(&self, key: TokenKey, version: TokenVersion, details: GrantDetails) -> WebflowToken {
+        let outdated = AtomicBool::new(details.coverage.is_none());
+        WebflowToken::new(Grant {
+            whose: key.subject().mark(),
+            outdated,
+            key,
+            version,
+            details,
+            dead: AtomicBool::new(false),
+            reading: OnceLock::new(),
+            client: Arc::clone(&self.client),
+        })
+    }
+}
