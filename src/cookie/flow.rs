@@ -173,12 +173,14 @@ impl<'h> FlowCookies<'h> {
         Self { found }
     }
 
+    /// Every flow that opens, whether or not its lifetime is over.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Flow> {
+        self.found.iter().filter_map(|cookie| cookie.flow.as_ref())
+    }
+
     /// The flows whose lifetime is running.
     pub(crate) fn open(&self, lifetime: Duration, now: u64) -> impl Iterator<Item = &Flow> {
-        self.found
-            .iter()
-            .filter_map(|cookie| cookie.flow.as_ref())
-            .filter(move |flow| flow.is_open(lifetime, now))
+        self.all().filter(move |flow| flow.is_open(lifetime, now))
     }
 
     /// `Set-Cookie` values that drop as many as must go before one of `new_len` bytes is added:

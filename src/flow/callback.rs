@@ -117,7 +117,7 @@ async fn arrived(
             let again = shared.login_url(&flow.return_to, None);
             let html = caller::accepts_html(&parts.headers);
             let mut answer = shared.fail(&failure.problem().login_url(again), html);
-            if failure == Failure::InvalidGrant {
+            if matches!(failure, Failure::InvalidGrant | Failure::Ended) {
                 set_cookies(&mut answer, forget(shared, &flow));
             }
             return answer;

@@ -11,6 +11,8 @@ use crate::webflow::{CallError, ExchangeError};
 /// Why a flow ended without a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
+    /// The user has logged out meanwhile.
+    Ended,
     InvalidGrant,
     /// Webflow refuses this client, or answers nonsense.
     Webflow,
@@ -44,6 +46,7 @@ impl Failure {
     /// The answer's content; says nothing that helps to probe the application.
     pub(crate) fn problem(&self) -> Problem {
         match self {
+            Self::Ended => not_ours(),
             Self::InvalidGrant => Problem::new(
                 StatusCode::BAD_REQUEST,
                 "invalid-grant",

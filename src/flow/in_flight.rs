@@ -1,6 +1,7 @@
-//! One exchange per flow, however often its callback arrives at the same time.
+//! One exchange per flow, however often its callback arrives at the same time, and none for a flow
+//! that has ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -9,12 +10,45 @@ use tracing::Instrument;
 use super::failure::Failure;
 
 type Outcome = Result<(), Failure>;
-type Running = HashMap<String, watch::Receiver<Option<Outcome>>>;
+type Waiting = watch::Receiver<Option<Outcome>>;
 
-/// The flows whose code is being exchanged by this process right now. An entry lives as long as
-/// its task; nothing is kept of flows that are merely begun.
+/// The flows whose code is being exchanged by this process right now, and those that a logout has
+/// ended. An entry of the first kind lives as long as its task; nothing is kept of flows that are
+/// merely begun.
 #[derive(Clone, Default)]
-pub(crate) struct InFlight(Arc<Mutex<Running>>);
+pub(crate) struct InFlight(Arc<Mutex<Flows>>);
+
+#[derive(Default)]
+struct Flows {
+    running: HashMap<String, Waiting>,
+    ended: Ended,
+}
+
+/// How many ended flows are remembered: of more the oldest are forgotten.
+const MAX_ENDED: usize = 10_000;
+
+/// Flows that were open in a browser that logged out, oldest first. Its answer drops their cookies;
+/// this is for callbacks that are on their way already, and for answers that are lost.
+#[derive(Default)]
+struct Ended {
+    flows: HashSet<String>,
+    order: VecDeque<(String, u64)>,
+}
+
+impl Ended {
+    /// Remembers the flow until it is over anyway, and forgets those that are.
+    fn insert(&mut self, flow: &str, over_unix_secs: u64, now: u64) {
+        while self.order.len() >= MAX_ENDED
+            || self.order.front().is_some_and(|(_, over)| *over <= now)
+        {
+            let Some((flow, _)) = self.order.pop_front() else { break };
+            self.flows.remove(&flow);
+        }
+        if self.flows.insert(flow.to_owned()) {
+            self.order.push_back((flow.to_owned(), over_unix_secs));
+        }
+    }
+}
 
 impl InFlight {
     /// The outcome of the flow's work: of the work that runs already, or else of `work`, which
@@ -24,12 +58,15 @@ impl InFlight {
         F: Future<Output = Outcome> + Send + 'static,
     {
         let (mut outcome, sender) = {
-            let mut running = self.lock();
-            if let Some(outcome) = running.get(flow) {
+            let mut flows = self.lock();
+            if flows.ended.flows.contains(flow) {
+                return Err(Failure::Ended);
+            }
+            if let Some(outcome) = flows.running.get(flow) {
                 (outcome.clone(), None)
             } else {
                 let (sender, outcome) = watch::channel(None);
-                running.insert(flow.to_owned(), outcome.clone());
+                flows.running.insert(flow.to_owned(), outcome.clone());
                 (outcome, Some(sender))
             }
         };
@@ -45,14 +82,31 @@ impl InFlight {
             };
             tokio::spawn(task.in_current_span());
         }
-        match outcome.wait_for(Option::is_some).await {
+        let outcome = match outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().unwrap_or(Err(Failure::Internal)),
             // The task has panicked.
             Err(_) => Err(Failure::Internal),
+        };
+        if self.lock().ended.flows.contains(flow) { Err(Failure::Ended) } else { outcome }
+    }
+
+    /// Ends flows, each until the time when it is over anyway: from now on nobody is logged in by
+    /// them, and when this returns, what was under way has come to its end.
+    pub(crate) async fn end(&self, ended: &[(String, u64)], now: u64) {
+        let under_way: Vec<_> = {
+            let mut flows = self.lock();
+            for (flow, over_unix_secs) in ended {
+                flows.ended.insert(flow, *over_unix_secs, now);
+            }
+            ended.iter().filter_map(|(flow, _)| flows.running.get(flow).cloned()).collect()
+        };
+        for mut outcome in under_way {
+            // An error is the end of a task that has panicked.
+            outcome.wait_for(Option::is_some).await.ok();
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Running> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Flows> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -65,7 +119,7 @@ struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.in_flight.lock().remove(&self.flow);
+        self.in_flight.lock().running.remove(&self.flow);
     }
 }
 
@@ -95,7 +149,7 @@ mod tests {
         assert!(first.is_ok() && second.is_ok());
         assert_eq!(runs.load(Ordering::SeqCst), 1);
         tokio::task::yield_now().await;
-        assert!(in_flight.lock().is_empty());
+        assert!(in_flight.lock().running.is_empty());
     }
 
     #[tokio::test]
@@ -103,6 +157,42 @@ mod tests {
         let in_flight = InFlight::default();
         let outcome = in_flight.join("a", || async { panic!("in the test") }).await;
         assert!(matches!(outcome, Err(Failure::Internal)));
-        assert!(in_flight.lock().is_empty());
+        assert!(in_flight.lock().running.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_ended_flow_does_no_work_and_whoever_waits_for_it_is_refused() {
+        let in_flight = InFlight::default();
+        let gate = Arc::new(tokio::sync::Notify::new());
+        let work = {
+            let gate = Arc::clone(&gate);
+            || async move {
+                gate.notified().await;
+                Ok(())
+            }
+        };
+        let ends = async {
+            tokio::task::yield_now().await;
+            let flows = [("a".to_owned(), 100), ("b".to_owned(), 100)];
+            let ends = in_flight.end(&flows, 0);
+            tokio::join!(ends, async { gate.notify_one() });
+        };
+        let (outcome, ()) = tokio::join!(in_flight.join("a", work), ends);
+        assert_eq!(outcome, Err(Failure::Ended));
+        let refused = in_flight.join("b", || async { panic!("it does not run") }).await;
+        assert_eq!(refused, Err(Failure::Ended));
+        assert_eq!(in_flight.join("c", || async { Ok(()) }).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn n13_ended_flows_are_forgotten_when_they_are_over_and_when_they_are_too_many() {
+        let in_flight = InFlight::default();
+        let flows: Vec<_> = (0..MAX_ENDED + 5).map(|i| (i.to_string(), 100)).collect();
+        in_flight.end(&flows, 0).await;
+        assert_eq!(in_flight.lock().ended.flows.len(), MAX_ENDED);
+        assert!(!in_flight.lock().ended.flows.contains("0"), "the oldest went");
+        in_flight.end(&[("new".to_owned(), 200)], 100).await;
+        assert_eq!(in_flight.lock().ended.flows.len(), 1);
+        assert_eq!(in_flight.lock().ended.order.len(), 1);
     }
 }

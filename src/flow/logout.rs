@@ -7,12 +7,15 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::{failure, method_not_allowed, see_other, set_cookies};
+use crate::Subject;
 use crate::caller;
-use crate::cookie::flow::FlowCookies;
-use crate::disconnect::{DisconnectError, disconnect};
+use crate::cookie::flow::{Flow, FlowCookies};
+use crate::disconnect::{DisconnectError, end_all};
 use crate::problem::{Answer, Problem, answer};
 use crate::query::single;
 use crate::shared::{Shared, Who, original_uri};
+use crate::store::StoreError;
+use crate::task::to_its_end;
 
 pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     let page = caller::wants_page(&parts.headers);
@@ -27,13 +30,15 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     let return_to = single(query, "return_to").ok().flatten();
     // The page's own address takes no GET, so trying again begins at the application's pages.
     let failed = |problem: Problem| shared.fail(&problem.retry_here(false), page);
-    let outcome = match shared.who(parts).await {
-        Who::Known(subject) => disconnect(shared, &subject, revoke).await.map(|_| ()),
-        Who::Nobody | Who::Stranger => Ok(()),
+    let subject = match shared.who(parts).await {
+        Who::Known(subject) => Some(subject),
+        Who::Nobody | Who::Stranger => None,
         Who::Unavailable => return failed(failure::subject_unavailable()),
         Who::Failed => return failed(failure::internal()),
     };
-    let mut answer = match outcome {
+    let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
+    let leaving = Leaving { subject, flows: flows.all().cloned().collect(), revoke };
+    let mut answer = match leaving.leave(shared).await {
         Err(DisconnectError::Store(error)) => {
             return failed(failure::of_store(&error));
         }
@@ -41,11 +46,50 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
         Ok(()) if page => see_other(&shared.return_to(return_to.as_deref().unwrap_or("/"))),
         Ok(()) => answer(StatusCode::NO_CONTENT, ""),
     };
-    // Flows that are under way end too: a callback that comes late must not log in again.
-    let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
     set_cookies(&mut answer, flows.remove_all(shared.cookies));
     set_cookies(&mut answer, shared.cookies.remove(shared.cookies.session_name()));
     answer
+}
+
+/// A browser that logs out.
+struct Leaving {
+    subject: Option<Subject>,
+    /// The flows that it has begun: a callback of theirs may be under way, may still come, or may
+    /// have made a session of which the browser never heard.
+    flows: Vec<Flow>,
+    revoke: bool,
+}
+
+impl Leaving {
+    /// Ends all of it, in a task of its own: a browser that hangs up leaves no half of it.
+    async fn leave(self, shared: &Arc<Shared>) -> Result<(), DisconnectError> {
+        let shared = Arc::clone(shared);
+        let work = async move { self.end(&shared).await };
+        to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
+    }
+
+    async fn end(&self, shared: &Arc<Shared>) -> Result<(), DisconnectError> {
+        let now = shared.clock.unix_secs();
+        let lifetime = shared.flow_lifetime.as_secs();
+        let flows: Vec<_> = self
+            .flows
+            .iter()
+            .map(|flow| (flow.id(), flow.began_unix_secs.saturating_add(lifetime)))
+            .collect();
+        // First, since a callback that is under way may be moving grants from one session to
+        // another.
+        shared.in_flight.end(&flows, now).await;
+        let mut outcome = Ok(());
+        let sessions = self.flows.iter().filter(|flow| flow.user.is_none());
+        let sessions = sessions.map(|flow| Subject::session(&flow.session));
+        for subject in self.subject.iter().cloned().chain(sessions) {
+            match end_all(shared, &subject, self.revoke).await {
+                Err(DisconnectError::Webflow) => outcome = Err(DisconnectError::Webflow),
+                ended => ended.map(drop)?,
+            }
+        }
+        outcome
+    }
 }
 
 /// Whether the request comes from a page of this origin, by `Sec-Fetch-Site` and `Origin`: each

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -258,6 +258,7 @@ pub enum OnSave {
     Slow(Duration),
     /// The engine waits until the test opens the gate.
     Gate,
+    Panic,
 }
 
 /// What a [`TestStore`] does with a read.
@@ -270,6 +271,17 @@ pub enum OnLoad {
     Panic,
 }
 
+/// What a [`TestStore`] does with a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnRemove {
+    #[default]
+    Remove,
+    Refuse,
+    Panic,
+    /// The engine waits until the test opens the gate.
+    Gate,
+}
+
 /// A store whose every row can be seen and changed, and that fails on command.
 #[derive(Clone, Default)]
 pub struct TestStore(Arc<Inner>);
@@ -278,12 +290,18 @@ pub struct Inner {
     rows: Mutex<HashMap<TokenKey, SealedToken>>,
     on_save: Mutex<OnSave>,
     on_load: Mutex<OnLoad>,
+    on_remove: Mutex<OnRemove>,
+    /// Reads for this subject are refused.
+    unreadable: Mutex<Option<Subject>>,
+    /// Every version that a write named.
+    versions: Mutex<BTreeSet<TokenVersion>>,
     /// Reads lag behind: a removal is acknowledged, and the row is still read.
     pub removals_lag: AtomicBool,
     pub loads: AtomicUsize,
     pub saves: AtomicUsize,
     /// Writes that have come to their end.
     pub saved: AtomicUsize,
+    pub removals: AtomicUsize,
     pub removed: AtomicUsize,
     /// Writes whose future was dropped before its end.
     pub writes_dropped: AtomicUsize,
@@ -296,10 +314,14 @@ impl Default for Inner {
             rows: Mutex::default(),
             on_save: Mutex::default(),
             on_load: Mutex::default(),
+            on_remove: Mutex::default(),
+            unreadable: Mutex::default(),
+            versions: Mutex::default(),
             removals_lag: AtomicBool::new(false),
             loads: AtomicUsize::new(0),
             saves: AtomicUsize::new(0),
             saved: AtomicUsize::new(0),
+            removals: AtomicUsize::new(0),
             removed: AtomicUsize::new(0),
             writes_dropped: AtomicUsize::new(0),
             gate: Semaphore::new(0),
@@ -324,8 +346,25 @@ impl Inner {
         *self.on_load.lock().unwrap() = what;
     }
 
+    pub fn on_remove(&self, what: OnRemove) {
+        *self.on_remove.lock().unwrap() = what;
+    }
+
+    pub fn unreadable(&self, subject: Option<Subject>) {
+        *self.unreadable.lock().unwrap() = subject;
+    }
+
+    pub fn versions(&self) -> BTreeSet<TokenVersion> {
+        self.versions.lock().unwrap().clone()
+    }
+
+    /// Lets one write through.
     pub fn open_gate(&self) {
         self.gate.add_permits(1);
+    }
+
+    async fn pass_the_gate(&self) {
+        self.gate.acquire().await.unwrap().forget();
     }
 
     pub fn rows(&self) -> Vec<SealedToken> {
@@ -363,6 +402,9 @@ impl Drop for Unfinished<'_> {
 impl TokenStore for TestStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
         self.loads.fetch_add(1, Ordering::SeqCst);
+        if self.unreadable.lock().unwrap().as_ref() == Some(subject) {
+            return Err(refused());
+        }
         let on_load = *self.0.on_load.lock().unwrap();
         match on_load {
             OnLoad::Answer => {
@@ -379,12 +421,14 @@ impl TokenStore for TestStore {
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         self.saves.fetch_add(1, Ordering::SeqCst);
+        self.versions.lock().unwrap().insert(token.version());
         let mut unfinished = Unfinished(&self.writes_dropped, false);
         let on_save = *self.0.on_save.lock().unwrap();
         match on_save {
             OnSave::Keep | OnSave::KeepAndFail | OnSave::Refuse => {}
             OnSave::Slow(pause) => tokio::time::sleep(pause).await,
-            OnSave::Gate => self.gate.acquire().await.unwrap().forget(),
+            OnSave::Gate => self.pass_the_gate().await,
+            OnSave::Panic => panic!("the store panics, as the test wants"),
         }
         unfinished.1 = true;
         if on_save == OnSave::Refuse {
@@ -396,6 +440,19 @@ impl TokenStore for TestStore {
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        let mut unfinished = Unfinished(&self.writes_dropped, false);
+        let on_remove = *self.0.on_remove.lock().unwrap();
+        match on_remove {
+            OnRemove::Remove => {}
+            OnRemove::Refuse => {
+                unfinished.1 = true;
+                return Err(refused());
+            }
+            OnRemove::Panic => panic!("the store panics, as the test wants"),
+            OnRemove::Gate => self.pass_the_gate().await,
+        }
+        unfinished.1 = true;
         let mut rows = self.0.rows.lock().unwrap();
         let there = rows.get(key).is_some_and(|row| row.version() == version);
         if there {
