@@ -2,18 +2,31 @@
 #![cfg(feature = "testing")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "support/hostile.rs"]
+mod hostile;
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
+use hostile::{CALLBACK, TestStore, headers, second_instance};
 use support::App;
-use tower_webflow_auth::WebflowToken;
+use tower::ServiceExt;
 use tower_webflow_auth::api::ApiError;
+use tower_webflow_auth::testing::TestBrowser;
+use tower_webflow_auth::{Subject, WebflowToken};
+
+/// The token of a layer further out, where a layer further in puts its own in its place.
+#[derive(Clone)]
+struct Outers(WebflowToken);
 
 #[tokio::test]
 async fn n8_twenty_parallel_401s_remove_one_version_once() {
@@ -172,4 +185,92 @@ async fn a_dead_token_that_a_handler_kept_to_itself_is_forgotten_by_the_next_req
     app.fake.revoke_everything();
     assert_eq!(browser.visit(&app.url("/x")).await.unwrap().text, "failed");
     assert_eq!(app.connect(&mut browser, "/x").await.text, "fine");
+}
+
+fn user(parts: &Parts) -> Option<Subject> {
+    Some(Subject::user(parts.headers.get("x-user")?.to_str().ok()?))
+}
+
+#[tokio::test]
+async fn n8_a_response_that_names_another_subjects_token_neither_forgets_it_nor_asks_for_consent() {
+    let store = TestStore::default();
+    let named = Arc::new(Mutex::new(None::<WebflowToken>));
+    let app = App::with_router(
+        |builder| builder.store(store.clone()).subject(user),
+        |auth| {
+            let named = Arc::clone(&named);
+            let accuse = move || {
+                let token = named.lock().unwrap().clone().unwrap();
+                async move { token.reauthorize() }
+            };
+            Router::new()
+                .route("/whoami", get(|| async { "here" }))
+                .route("/accuse", get(accuse))
+                .layer(auth.clone())
+        },
+    )
+    .await;
+    let navigate = |user: &str| headers(&[("x-user", user), ("sec-fetch-mode", "navigate")]);
+    let mut browser = TestBrowser::new();
+    for user in ["ada", "bob"] {
+        let url = app.url("/whoami");
+        let challenge = browser.send(Method::GET, &url, &navigate(user), None).await.unwrap();
+        let callback = app.fake.approve(challenge.location().unwrap()).unwrap();
+        browser.send(Method::GET, callback.as_str(), &navigate(user), None).await.unwrap();
+    }
+    assert_eq!(store.rows().len(), 2);
+    *named.lock().unwrap() = app.auth.handle().token(&Subject::user("bob")).await.unwrap();
+    let url = app.url("/accuse");
+    let page = browser.send(Method::GET, &url, &navigate("ada"), None).await.unwrap();
+    assert_eq!(page.status, StatusCode::UNAUTHORIZED, "the handler's own answer");
+    assert!(page.text.contains("token-refused"), "{}", page.text);
+    assert!(page.set_cookies().is_empty(), "and no flow is begun");
+    assert_eq!(store.rows().len(), 2, "bob's grant is bob's affair");
+}
+
+#[tokio::test]
+async fn n8_an_inner_layer_leaves_the_token_of_an_outer_one_to_it() {
+    async fn stash(mut request: Request, next: Next) -> Response {
+        let outers = request.extensions().get::<WebflowToken>().unwrap().clone();
+        request.extensions_mut().insert(Outers(outers));
+        next.run(request).await
+    }
+    async fn accuse_outer(Extension(Outers(token)): Extension<Outers>) -> Response {
+        token.reauthorize().into_response()
+    }
+    let outer = App::with_router(
+        |builder| builder.subject(user),
+        |auth| Router::new().route("/connect", get(|| async { "outer" })).layer(auth.clone()),
+    )
+    .await;
+    let store = TestStore::default();
+    let layer = outer.auth.clone();
+    let inner = second_instance(&outer, |builder| builder.subject(user).store(store.clone())).await;
+    let both = Router::new()
+        .route("/accuse", get(accuse_outer))
+        .layer(inner.auth.clone())
+        .layer(axum::middleware::from_fn(stash))
+        .layer(layer);
+    // Both are connected by ada, each by way of its own callback.
+    for (app, path) in [(&outer, "/connect"), (&inner, "/whoami")] {
+        let navigate = headers(&[("x-user", "ada"), ("sec-fetch-mode", "navigate")]);
+        let mut browser = TestBrowser::new();
+        let url = app.url(path);
+        let challenge = browser.send(Method::GET, &url, &navigate, None).await.unwrap();
+        let callback = outer.fake.approve(challenge.location().unwrap()).unwrap();
+        let query = callback.query().unwrap();
+        let url = app.url(&format!("{CALLBACK}?{query}"));
+        let done = browser.send(Method::GET, &url, &navigate, None).await.unwrap();
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
+    }
+    let mut request = Request::builder().uri("/accuse").body(Body::empty()).unwrap();
+    *request.headers_mut() = headers(&[("x-user", "ada"), ("sec-fetch-mode", "navigate")]);
+    let response = both.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    let location = response.headers()["location"].to_str().unwrap();
+    assert!(location.contains("/oauth/authorize"), "the outer layer asks for consent: {location}");
+    let ada = Subject::user("ada");
+    assert!(outer.auth.handle().token(&ada).await.unwrap().is_none(), "its token is forgotten");
+    assert!(inner.auth.handle().token(&ada).await.unwrap().is_some(), "the other's is not");
+    assert_eq!(store.rows().len(), 1);
 }

@@ -76,9 +76,8 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
         details(&shared, &arrival.flow, issued, looked_up, present.iter().chain(previous.iter()));
     let first = present.is_empty() && previous.is_empty();
     let known = Known { present, previous };
-    let Ok(token) = keep(&shared, &arrival, &known, details).await else {
-        return Err(Failure::Store);
-    };
+    let kept = keep(&shared, &arrival, &known, details).await;
+    let token = kept.map_err(|error| Failure::from(&error))?;
     tracing::info!(
         flow = id,
         subject = ?token.subject(),
@@ -94,7 +93,7 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
 async fn load(shared: &Shared, subject: &Subject) -> Result<Tokens, Failure> {
     shared.vault.load_anew(subject).await.map_err(|error| {
         tracing::error!(error = &error as &dyn Error, "store unavailable: no code was exchanged");
-        Failure::Store
+        Failure::from(&error)
     })
 }
 

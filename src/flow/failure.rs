@@ -38,6 +38,12 @@ impl From<&ExchangeError> for Failure {
     }
 }
 
+impl From<&StoreError> for Failure {
+    fn from(error: &StoreError) -> Self {
+        if matches!(error, StoreError::Panicked) { Self::Internal } else { Self::Store }
+    }
+}
+
 /// How long a client should wait before it asks an unavailable store again.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
 const RATE_LIMIT_RETRY_AFTER: Duration = Duration::from_secs(60);
