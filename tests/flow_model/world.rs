@@ -94,6 +94,13 @@ struct Callback {
     tried: bool,
 }
 
+/// The place of a browser's flow or callback.
+#[derive(Clone, Copy)]
+struct At {
+    browser: usize,
+    nth: usize,
+}
+
 struct Answered {
     status: StatusCode,
     location: Option<String>,
@@ -118,7 +125,7 @@ struct Effect {
     gone: Vec<String>,
     revoked: bool,
     /// Whose flow it was that brought what was issued.
-    flow: Option<Of>,
+    flow: Option<At>,
     /// What was issued may be alive although it is not stored: logged out in the middle.
     may_lose_the_new: bool,
 }
@@ -330,16 +337,24 @@ impl Inner {
         });
     }
 
-    fn flow(&self, of: Of) -> &Flow {
+    fn flow_at(&self, of: Of) -> At {
+        At { browser: of.browser, nth: self.browsers[of.browser].flows.len() - 1 - of.back }
+    }
+
+    fn callback_at(&self, of: Of) -> At {
+        At { browser: of.browser, nth: self.browsers[of.browser].callbacks.len() - 1 - of.back }
+    }
+
+    fn flow(&self, of: At) -> &Flow {
         &self.browsers[of.browser].flows[of.nth]
     }
 
-    fn callback(&self, of: Of) -> &Callback {
+    fn callback(&self, of: At) -> &Callback {
         &self.browsers[of.browser].callbacks[of.nth]
     }
 
     /// The callback's address; from now on it is not a fresh one.
-    fn target(&mut self, of: Of) -> String {
+    fn target(&mut self, of: At) -> String {
         let browser = &mut self.browsers[of.browser];
         let callback = &mut browser.callbacks[of.nth];
         callback.tried = true;
@@ -348,7 +363,7 @@ impl Inner {
     }
 
     /// Whether nothing stands in the way of this callback.
-    fn must_succeed(&self, of: Of, instance: usize) -> bool {
+    fn must_succeed(&self, of: At, instance: usize) -> bool {
         let callback = self.callback(of);
         let browser = &self.browsers[of.browser];
         let flow = &browser.flows[callback.flow];
@@ -393,17 +408,17 @@ impl Inner {
             }
             Step::Connect { browser, instance, workspace, lost } => {
                 self.begin(browser, instance).await;
-                let flow = Of { browser, nth: self.browsers[browser].flows.len() - 1 };
+                let flow = At { browser, nth: self.browsers[browser].flows.len() - 1 };
                 self.approve(flow, workspace);
                 let nth = self.browsers[browser].callbacks.len() - 1;
-                self.arrive(Of { browser, nth }, instance, lost).await
+                self.arrive(At { browser, nth }, instance, lost).await
             }
             Step::Approve { flow, workspace } => {
-                self.approve(flow, workspace);
+                self.approve(self.flow_at(flow), workspace);
                 nothing()
             }
             Step::Deny { flow, instance } => {
-                let url = self.fake.deny(&self.flow(flow).authorize).unwrap();
+                let url = self.fake.deny(&self.flow(self.flow_at(flow)).authorize).unwrap();
                 let target = format!("{CALLBACK}?{}", url.query().unwrap());
                 let answer = self.navigate(flow.browser, instance, &target).await;
                 assert!(answer.status.is_client_error(), "{}: {}", answer.status, answer.text);
@@ -411,13 +426,13 @@ impl Inner {
                 nothing()
             }
             Step::Arrive { callback, instance, lost } => {
-                self.arrive(callback, instance, lost).await
+                self.arrive(self.callback_at(callback), instance, lost).await
             }
             Step::ArriveTwice { callback, instances } => {
-                self.arrive_twice(callback, instances).await
+                self.arrive_twice(self.callback_at(callback), instances).await
             }
             Step::Inject { browser, code, state, instance, lost } => {
-                self.inject(browser, code, state, instance, lost).await
+                self.inject(browser, self.callback_at(code), state, instance, lost).await
             }
             Step::Logout { browser, instance, revoke, lost } => {
                 let answer = self.post_logout(browser, instance, revoke).await;
@@ -430,10 +445,10 @@ impl Inner {
             }
             Step::LogoutMeanwhile { browser, instance, revoke, late } => {
                 self.begin(browser, instance).await;
-                let flow = Of { browser, nth: self.browsers[browser].flows.len() - 1 };
+                let flow = At { browser, nth: self.browsers[browser].flows.len() - 1 };
                 self.approve(flow, 0);
                 let nth = self.browsers[browser].callbacks.len() - 1;
-                self.log_out_meanwhile(Of { browser, nth }, instance, revoke, late).await
+                self.log_out_meanwhile(At { browser, nth }, instance, revoke, late).await
             }
             Step::Visit { browser, instance } => {
                 let answer = self.navigate(browser, instance, "/sites").await;
@@ -476,7 +491,7 @@ impl Inner {
         self.receive(browser, &answer);
     }
 
-    fn approve(&mut self, flow: Of, workspace: usize) {
+    fn approve(&mut self, flow: At, workspace: usize) {
         let Flow { owner, authorize, .. } = self.flow(flow);
         let workspace = self.fake.workspaces()[owner * 2 + workspace].id().to_owned();
         let url = self.fake.approve_with(authorize, Access::Workspace(workspace)).unwrap();
@@ -489,11 +504,11 @@ impl Inner {
         self.browsers[flow.browser].callbacks.push(callback);
     }
 
-    async fn arrive(&mut self, callback: Of, instance: usize, lost: bool) -> Effect {
+    async fn arrive(&mut self, callback: At, instance: usize, lost: bool) -> Effect {
         let browser = callback.browser;
         let must_succeed = self.must_succeed(callback, instance);
         let over =
-            self.is_over(self.flow(Of { browser, nth: self.callback(callback).flow }), instance);
+            self.is_over(self.flow(At { browser, nth: self.callback(callback).flow }), instance);
         let target = self.target(callback);
         let answer = self.navigate(browser, instance, &target).await;
         if must_succeed {
@@ -512,11 +527,11 @@ impl Inner {
             }
         }
         let may_drop = Some(self.owner(browser));
-        let flow = Of { browser, nth: self.callback(callback).flow };
+        let flow = At { browser, nth: self.callback(callback).flow };
         Effect { may_drop, exchanges_nothing: over, flow: Some(flow), ..Effect::default() }
     }
 
-    async fn arrive_twice(&mut self, callback: Of, instances: [usize; 2]) -> Effect {
+    async fn arrive_twice(&mut self, callback: At, instances: [usize; 2]) -> Effect {
         let browser = callback.browser;
         let must_succeed = instances.iter().all(|it| self.must_succeed(callback, *it));
         let issued = self.fake.issued_tokens();
@@ -540,7 +555,7 @@ impl Inner {
     async fn inject(
         &mut self,
         browser: usize,
-        code: Of,
+        code: At,
         state: State,
         instance: usize,
         lost: bool,
@@ -552,7 +567,7 @@ impl Inner {
         let state = match state {
             State::None => String::new(),
             State::MadeUp => "&state=bm90IG9uZSBvZiBvdXJz".to_owned(),
-            State::Of(flow) => format!("&state={}", self.flow(flow).state),
+            State::Of(flow) => format!("&state={}", self.flow(self.flow_at(flow)).state),
         };
         let target = format!("{CALLBACK}?code={code}{state}");
         let answer = self.navigate(browser, instance, &target).await;
@@ -607,7 +622,7 @@ impl Inner {
 
     async fn log_out_meanwhile(
         &mut self,
-        callback: Of,
+        callback: At,
         instance: usize,
         revoke: bool,
         late: bool,
@@ -738,7 +753,7 @@ impl Inner {
         let issued = self.fake.issued_tokens();
         for browser in 0..BROWSERS {
             for nth in 0..self.browsers[browser].flows.len() {
-                let url = self.fake.approve(&self.flow(Of { browser, nth }).authorize).unwrap();
+                let url = self.fake.approve(&self.flow(At { browser, nth }).authorize).unwrap();
                 let target = format!("{CALLBACK}?{}", url.query().unwrap());
                 let answer = self.navigate(browser, nth % INSTANCES, &target).await;
                 let repeated = answer.location.as_deref() == Some("/");
