@@ -61,6 +61,8 @@ pub(crate) enum Outage {
     None,
     /// The store cannot be read.
     Reads,
+    /// The session that a browser has while its callback arrives cannot be read.
+    Former,
     /// Nothing is written.
     Writes,
     /// What is written is kept, and the acknowledgement is lost.
@@ -183,6 +185,7 @@ fn at_any_time() -> Vec<Weighted> {
         Outage::None,
         Outage::None,
         Outage::Reads,
+        Outage::Former,
         Outage::Writes,
         Outage::Acknowledgements,
         Outage::Removals,

@@ -33,6 +33,9 @@ const FLOW_LIFETIME: Duration = Duration::from_secs(900);
 /// Whoever agrees at Webflow: a person, or one of two users of the application that one browser
 /// has. Each has workspaces of their own, by which their grants are known.
 type Owner = usize;
+
+/// What a token is good for: two of each owner's.
+type Workspace = usize;
 const OWNERS: usize = BROWSERS + 1;
 
 pub(crate) struct World {
@@ -51,8 +54,8 @@ struct Inner {
     keys: Vec<String>,
     instances: Vec<Instance>,
     browsers: Vec<Browser>,
-    /// What was stored after the step before, and whose it is.
-    stored: BTreeMap<String, Owner>,
+    /// What was stored after the step before.
+    stored: BTreeMap<String, Workspace>,
     uninstalls: usize,
 }
 
@@ -119,11 +122,13 @@ impl Answered {
 struct Effect {
     /// Whose grants may be gone, and still be alive at Webflow: superseded, or logged out.
     may_drop: Option<Owner>,
+    /// They are gone because a new grant took their place, if they are.
+    supersedes: bool,
     /// No code may have been exchanged.
     exchanges_nothing: bool,
-    /// What the logout ended, and what must be alive no more if it was to be revoked.
+    /// What the logout ended, and what it has told Webflow to end.
     gone: Vec<String>,
-    revoked: bool,
+    revoked: Vec<String>,
     /// Whose flow it was that brought what was issued.
     flow: Option<At>,
     /// What was issued may be alive although it is not stored: logged out in the middle.
@@ -162,8 +167,11 @@ fn subject(parts: &Parts) -> Option<Subject> {
     Some(Subject::user(parts.headers.get("x-user")?.to_str().ok()?))
 }
 
+/// The subject, and the workspaces of its grants.
 async fn whoami(grants: WebflowGrants) -> String {
-    grants.iter().flat_map(WebflowToken::workspaces).cloned().collect::<Vec<_>>().join(" ")
+    let workspaces = grants.iter().flat_map(WebflowToken::workspaces).map(String::as_str);
+    let subject = grants.iter().map(|grant| grant.subject().as_str()).take(1);
+    subject.chain(workspaces).collect::<Vec<_>>().join(" ")
 }
 
 async fn sites(token: WebflowToken) -> Result<Response, ApiError> {
@@ -256,6 +264,7 @@ impl Inner {
             Outage::Removals => OnRemove::Refuse,
             _ => OnRemove::Remove,
         });
+        self.store.unreadable(None);
     }
 
     /// Whose grants this browser's user gives, and may get.
@@ -263,9 +272,9 @@ impl Inner {
         if self.setup.users { self.browsers[browser].user } else { browser }
     }
 
-    fn owner_of(&self, workspace: &str) -> Owner {
-        let at = self.fake.workspaces().iter().position(|it| it.id() == workspace);
-        at.expect("a workspace of somebody's") / 2
+    fn workspace(&self, id: &str) -> Workspace {
+        let at = self.fake.workspaces().iter().position(|it| it.id() == id);
+        at.expect("a workspace of somebody's")
     }
 
     /// A request with the browser's cookies; they stay as they are.
@@ -366,18 +375,30 @@ impl Inner {
     fn must_succeed(&self, of: At, instance: usize) -> bool {
         let callback = self.callback(of);
         let browser = &self.browsers[of.browser];
-        let flow = &browser.flows[callback.flow];
+        // The flow may have been completed by another callback of its own.
+        let fresh = !browser.callbacks.iter().any(|it| it.flow == callback.flow && it.tried);
+        fresh && callback.uninstalls == self.uninstalls && self.is_at_hand(of, instance)
+    }
+
+    /// Whether the flow's grant is there already, so that no code is needed any more.
+    fn must_repeat(&self, of: At, instance: usize) -> bool {
+        let flow = &self.browsers[of.browser].flows[self.callback(of).flow];
+        let kept = flow.tokens.iter().any(|token| self.stored.contains_key(token));
+        // Among several it may have been moved to another session since.
+        kept && !self.setup.several && self.is_at_hand(of, instance)
+    }
+
+    /// Whether the callback's flow is open in its browser, and everything works.
+    fn is_at_hand(&self, of: At, instance: usize) -> bool {
+        let browser = &self.browsers[of.browser];
+        let flow = &browser.flows[self.callback(of).flow];
         let age = self.clock.now().duration_since(flow.began).unwrap();
-        !callback.tried
-            && callback.uninstalls == self.uninstalls
-            && self.outage == Outage::None
+        self.outage == Outage::None
             && age < FLOW_LIFETIME
             && browser.jar.contains_key(&flow.cookie)
             && self.keys.len() - flow.keys < 2
             && (!self.setup.users || browser.user == flow.owner)
             && !self.is_over(flow, instance)
-            // The flow may have been completed by another callback of its own.
-            && browser.callbacks.iter().filter(|it| it.flow == callback.flow && it.tried).count() == 0
     }
 
     fn is_over(&self, flow: &Flow, instance: usize) -> bool {
@@ -388,7 +409,17 @@ impl Inner {
         self.grants(browser, instance).await.is_some()
     }
 
-    /// The workspaces that this browser has at this instance.
+    /// Reads of the session that the browser has now are refused, if that is the outage.
+    async fn hide_former(&self, browser: usize, instance: usize) {
+        if self.outage == Outage::Former
+            && let Some(grants) = self.grants(browser, instance).await
+        {
+            let subject = grants.split(' ').next().unwrap();
+            self.store.unreadable(Some(subject.parse().unwrap()));
+        }
+    }
+
+    /// The subject that this browser is at this instance, and its workspaces.
     async fn grants(&self, browser: usize, instance: usize) -> Option<String> {
         let answer =
             self.ask(browser, instance, "GET", "/whoami", &[("sec-fetch-mode", "cors")]).await;
@@ -440,7 +471,7 @@ impl Inner {
                 if answer.is_done() && !lost {
                     assert!(!self.is_connected(browser, instance).await, "it has logged out");
                 }
-                let revoked = revoke && answer.is_done();
+                let revoked = if revoke { gone.clone() } else { Vec::new() };
                 Effect { may_drop: Some(self.owner(browser)), gone, revoked, ..nothing() }
             }
             Step::LogoutMeanwhile { browser, instance, revoke, late } => {
@@ -509,9 +540,15 @@ impl Inner {
         let must_succeed = self.must_succeed(callback, instance);
         let over =
             self.is_over(self.flow(At { browser, nth: self.callback(callback).flow }), instance);
+        let must_repeat = self.must_repeat(callback, instance);
+        self.hide_former(browser, instance).await;
         let target = self.target(callback);
         let answer = self.navigate(browser, instance, &target).await;
-        if must_succeed {
+        if must_repeat {
+            let exchanges = self.fake.requests_to("/oauth/access_token").len();
+            assert_eq!(exchanges, 0, "the grant was there");
+        }
+        if must_succeed || must_repeat {
             assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
         }
         if over {
@@ -528,7 +565,13 @@ impl Inner {
         }
         let may_drop = Some(self.owner(browser));
         let flow = At { browser, nth: self.callback(callback).flow };
-        Effect { may_drop, exchanges_nothing: over, flow: Some(flow), ..Effect::default() }
+        Effect {
+            may_drop,
+            supersedes: true,
+            exchanges_nothing: over,
+            flow: Some(flow),
+            ..Effect::default()
+        }
     }
 
     async fn arrive_twice(&mut self, callback: At, instances: [usize; 2]) -> Effect {
@@ -549,7 +592,7 @@ impl Inner {
         if must_succeed {
             assert!(self.is_connected(browser, instances[0]).await, "just now");
         }
-        Effect { may_drop: Some(self.owner(browser)), ..Effect::default() }
+        Effect { may_drop: Some(self.owner(browser)), supersedes: true, ..Effect::default() }
     }
 
     async fn inject(
@@ -575,7 +618,7 @@ impl Inner {
             self.receive(browser, &answer);
         }
         if own {
-            Effect { may_drop: Some(self.owner(browser)), ..Effect::default() }
+            Effect { may_drop: Some(self.owner(browser)), supersedes: true, ..Effect::default() }
         } else {
             Effect { exchanges_nothing: true, ..Effect::default() }
         }
@@ -677,10 +720,9 @@ impl Inner {
         self.apply_outage(Outage::None);
         for browser in 0..BROWSERS {
             for instance in 0..INSTANCES {
-                for workspace in
-                    self.grants(browser, instance).await.iter().flat_map(|it| it.split(' '))
-                {
-                    let (granted, got) = (self.owner_of(workspace), self.owner(browser));
+                let grants = self.grants(browser, instance).await;
+                for workspace in grants.iter().flat_map(|grants| grants.split(' ').skip(1)) {
+                    let (granted, got) = (self.workspace(workspace) / 2, self.owner(browser));
                     assert_eq!(granted, got, "browser {browser} has somebody else's grant");
                 }
             }
@@ -694,15 +736,21 @@ impl Inner {
         }
         for token in &effect.gone {
             assert!(!stored.contains_key(token), "what was logged out is still there");
-            // What was superseded before is not told to Webflow.
-            let told = effect.revoked && self.stored.contains_key(token);
-            assert!(!told || !self.is_live(token).await, "it was to be revoked");
         }
+        // What was superseded before is not told to Webflow.
+        for token in effect.revoked.iter().filter(|token| self.stored.contains_key(*token)) {
+            assert!(!self.is_live(token).await, "it was to be revoked");
+        }
+        let renewed: BTreeSet<_> = issued.iter().filter_map(|token| stored.get(token)).collect();
         if let Some(flow) = effect.flow {
-            self.browsers[flow.browser].flows[flow.nth].tokens.extend(issued);
+            let flow = &mut self.browsers[flow.browser].flows[flow.nth];
+            flow.tokens.extend(issued.iter().cloned());
         }
-        for (token, owner) in &self.stored {
-            if !stored.contains_key(token) && effect.may_drop != Some(*owner) {
+        for (token, workspace) in &self.stored {
+            // With several grants a new one takes the place of the same workspace's only.
+            let apart = effect.supersedes && self.setup.several && !renewed.contains(workspace);
+            let may_go = effect.may_drop == Some(workspace / 2) && !apart;
+            if !stored.contains_key(token) && !may_go {
                 assert!(!self.is_live(token).await, "a grant is gone that nobody gave up");
             }
         }
@@ -711,8 +759,8 @@ impl Inner {
         self.apply_outage(self.outage);
     }
 
-    /// Every token in the store and whose it is, read past caches and with all keys.
-    async fn stored(&self) -> BTreeMap<String, Owner> {
+    /// Every token in the store and its workspace, read past caches and with all keys.
+    async fn stored(&self) -> BTreeMap<String, Workspace> {
         let handle = self.layer(self.keys.len(), CacheConfig::off()).handle();
         let rows = self.store.rows();
         let subjects: BTreeSet<_> = rows.iter().map(|row| row.key().subject().clone()).collect();
@@ -721,11 +769,12 @@ impl Inner {
         for subject in subjects {
             for token in handle.tokens(&subject).await.unwrap() {
                 opened += 1;
-                let owner = self.owner_of(&token.workspaces()[0]);
+                let workspace = self.workspace(&token.workspaces()[0]);
                 if self.setup.users {
-                    assert_eq!(subject, Subject::user(name(owner)), "a grant is somebody else's");
+                    let owner = Subject::user(name(workspace / 2));
+                    assert_eq!(subject, owner, "a grant is somebody else's");
                 }
-                stored.insert(token.access_token().expose_secret().to_owned(), owner);
+                stored.insert(token.access_token().expose_secret().to_owned(), workspace);
             }
         }
         assert_eq!(opened, rows.len(), "every row opens");
