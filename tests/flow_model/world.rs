@@ -419,6 +419,18 @@ impl Inner {
         }
     }
 
+    /// What the store has of the browser's present session.
+    async fn workspaces_of(&self, browser: usize, instance: usize) -> BTreeSet<String> {
+        if !matches!(self.outage, Outage::None | Outage::Former) {
+            return BTreeSet::new();
+        }
+        let Some(grants) = self.grants(browser, instance).await else { return BTreeSet::new() };
+        let subject = grants.split(' ').next().unwrap().parse().unwrap();
+        let handle = self.layer(2, CacheConfig::off()).handle();
+        let tokens = handle.tokens(&subject).await.unwrap();
+        tokens.iter().flat_map(WebflowToken::workspaces).cloned().collect()
+    }
+
     /// The subject that this browser is at this instance, and its workspaces.
     async fn grants(&self, browser: usize, instance: usize) -> Option<String> {
         let answer =
@@ -541,6 +553,7 @@ impl Inner {
         let over =
             self.is_over(self.flow(At { browser, nth: self.callback(callback).flow }), instance);
         let must_repeat = self.must_repeat(callback, instance);
+        let before = self.workspaces_of(browser, instance).await;
         self.hide_former(browser, instance).await;
         let target = self.target(callback);
         let answer = self.navigate(browser, instance, &target).await;
@@ -561,6 +574,11 @@ impl Inner {
             self.receive(browser, &answer);
             if must_succeed {
                 assert!(self.is_connected(browser, instance).await, "just now");
+            }
+            if self.setup.several && answer.sets.iter().any(|(name, _)| name == SESSION) {
+                let after = self.grants(browser, instance).await.unwrap_or_default();
+                let lacks = before.iter().find(|workspace| !after.contains(workspace.as_str()));
+                assert_eq!(lacks, None, "the former session's grants come along");
             }
         }
         let may_drop = Some(self.owner(browser));
