@@ -623,6 +623,14 @@ impl Inner {
     ) -> Effect {
         let own =
             code.browser == browser && matches!(state, State::Of(flow) if flow.browser == browser);
+        if let State::Of(flow) = state
+            && own
+            && self.flow(self.flow_at(flow)).owner
+                != self.browsers[browser].flows[self.callback(code).flow].owner
+        {
+            // Two users of one browser: that, too, cannot be told from an honest callback.
+            return Effect { exchanges_nothing: true, ..Effect::default() };
+        }
         self.browsers[code.browser].callbacks[code.nth].tried |= own;
         let code = &self.callback(code).code;
         let state = match state {
