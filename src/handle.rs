@@ -110,6 +110,10 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`DisconnectError::Store`] when the store cannot be used; [`DisconnectError::Webflow`] when
     /// the grants are gone here but Webflow could not be told.
+    ///
+    /// # Cancel safety
+    /// Once it is polled, it comes to its end also when this future is dropped: no grant is revoked
+    /// and still served.
     pub async fn revoke(&self, subject: &Subject) -> Result<usize, DisconnectError> {
         disconnect(&self.shared, subject, true).await
     }
@@ -117,7 +121,7 @@ impl WebflowAuthHandle {
     /// Revokes one grant at Webflow and removes it; the subject's others stay.
     ///
     /// # Errors
-    /// As for [`revoke`](Self::revoke).
+    /// As for [`revoke`](Self::revoke), and so is its cancel safety.
     pub async fn revoke_grant(&self, grant: &WebflowToken) -> Result<(), DisconnectError> {
         disconnect_one(&self.shared, grant).await
     }
