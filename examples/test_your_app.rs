@@ -1,4 +1,4 @@
-//! How to test an application of one's own: copy the test below.
+//! How to test an application of one's own: copy the tests below.
 //!
 //! `cargo test --example test_your_app --features testing`
 
@@ -26,35 +26,113 @@ async fn main() -> Result<(), support::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::app;
-    use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault, TestBrowser};
-    use tower_webflow_auth::{Keyring, Scope, WebflowAuthLayer};
+    use super::{app, sites};
+    use axum::http::StatusCode;
+    use tokio::net::TcpListener;
+    use tower_webflow_auth::testing::{Access, Endpoint, FakeWebflow, Fault, TestBrowser};
+    use tower_webflow_auth::{Clock, Scope, WebflowToken, api::ApiError};
+
+    /// The application on a port of its own, and the Webflow that it talks to. `clock` is for what
+    /// expires; it stands still until a test moves it.
+    struct World {
+        origin: String,
+        webflow: FakeWebflow,
+        clock: Clock,
+    }
+
+    impl World {
+        async fn start() -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let origin = format!("http://{}", listener.local_addr().unwrap());
+            let clock = Clock::manual(std::time::SystemTime::now());
+            let webflow = FakeWebflow::builder().clock(clock.clone()).start().await.unwrap();
+            let auth = webflow
+                .layer(format!("{origin}/auth/webflow/callback"))
+                .scopes([Scope::SITES_READ])
+                .clock(clock.clone())
+                .build()
+                .unwrap();
+            let server = axum::serve(listener, app(&auth));
+            tokio::spawn(async move { server.await.unwrap() });
+            Self { origin, webflow, clock }
+        }
+
+        fn url(&self, path: &str) -> String {
+            format!("{}{path}", self.origin)
+        }
+
+        /// A browser whose user has connected Webflow.
+        async fn connected(&self) -> TestBrowser {
+            let mut browser = TestBrowser::new();
+            let consent = browser.visit(&self.url("/sites")).await.unwrap();
+            let page = browser.press("Authorize", &consent).await.unwrap();
+            assert_eq!((page.path(), page.status), ("/sites", StatusCode::OK));
+            browser
+        }
+    }
 
     #[tokio::test]
-    async fn a_user_connects_webflow_and_sees_the_sites_unless_webflow_is_down() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = format!("http://{}", listener.local_addr().unwrap());
-        let redirect_uri = format!("{origin}/auth/webflow/callback");
-        let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await.unwrap();
-        let auth = WebflowAuthLayer::builder()
-            .client_id(fake.client_id())
-            .client_secret(fake.client_secret())
-            .redirect_uri(redirect_uri)
-            .scopes([Scope::SITES_READ])
-            .keyring(Keyring::generate())
-            .endpoints(fake.endpoints())
-            .build()
-            .unwrap();
-        let server = axum::serve(listener, app(&auth));
-        tokio::spawn(async move { server.await.unwrap() });
+    async fn a_handler_alone_lists_the_sites_of_its_token() {
+        let webflow = FakeWebflow::start().await;
+        let token = WebflowToken::for_test([Scope::SITES_READ]).webflow(&webflow).build();
+        let answer = sites(token).await.unwrap();
+        assert_eq!(answer["sites"][0]["displayName"], "Shop");
 
+        let narrow = WebflowToken::for_test([Scope::CMS_READ]).webflow(&webflow).build();
+        let error = sites(narrow).await.unwrap_err();
+        assert!(matches!(error, ApiError::Forbidden { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_user_connects_webflow_and_sees_the_sites() {
+        let world = World::start().await;
+        let mut browser = world.connected().await;
+        let page = browser.visit(&world.url("/sites")).await.unwrap();
+        assert!(page.text.contains("\"Shop\""), "{}", page.text);
+    }
+
+    #[tokio::test]
+    async fn a_user_who_cancels_is_told_so_and_can_try_again() {
+        let world = World::start().await;
         let mut browser = TestBrowser::new();
-        let consent = browser.visit(&format!("{origin}/sites")).await.unwrap();
-        let page = browser.press("Authorize", &consent).await.unwrap();
-        assert_eq!((page.path(), page.status.as_u16()), ("/sites", 200));
+        let consent = browser.visit(&world.url("/sites")).await.unwrap();
+        let page = browser.press("Cancel", &consent).await.unwrap();
+        assert_eq!(page.status, StatusCode::FORBIDDEN);
+        assert!(page.text.contains("You did not connect Webflow"), "{}", page.text);
+        world.connected().await;
+    }
 
-        fake.fail_next(Endpoint::Sites, Fault::Status(500));
-        let page = browser.visit(&format!("{origin}/sites")).await.unwrap();
-        assert_eq!(page.status.as_u16(), 502);
+    #[tokio::test]
+    async fn a_user_who_uninstalls_the_app_is_asked_again() {
+        let world = World::start().await;
+        let mut browser = world.connected().await;
+        world.webflow.revoke_everything();
+        let page = browser.visit(&world.url("/sites")).await.unwrap();
+        assert_eq!(page.path(), "/oauth/authorize");
+    }
+
+    #[tokio::test]
+    async fn while_webflow_is_down_the_answer_is_502_and_the_user_stays_connected() {
+        let world = World::start().await;
+        let mut browser = world.connected().await;
+        world.webflow.fail_next(Endpoint::Sites, Fault::Status(500));
+        let page = browser.visit(&world.url("/sites")).await.unwrap();
+        assert_eq!(page.status, StatusCode::BAD_GATEWAY);
+        let page = browser.visit(&world.url("/sites")).await.unwrap();
+        assert_eq!(page.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_consent_that_takes_an_hour_is_refused_and_begun_again() {
+        let world = World::start().await;
+        let mut browser = TestBrowser::new();
+        let challenge = browser.step(&world.url("/sites")).await.unwrap();
+        let link = challenge.location().unwrap();
+        let one_site = world.webflow.workspaces()[0].sites()[0].id().to_owned();
+        let callback = world.webflow.approve_with(&link, Access::Sites(vec![one_site])).unwrap();
+        world.clock.advance(std::time::Duration::from_secs(60 * 60));
+        let page = browser.visit(callback.as_str()).await.unwrap();
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        assert_eq!(world.webflow.issued_tokens(), 0);
     }
 }

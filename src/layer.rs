@@ -8,7 +8,7 @@ use crate::config::WebflowAuthBuilder;
 use crate::endpoints_service::EndpointsService;
 use crate::service::WebflowAuth;
 use crate::shared::Shared;
-use crate::{ConfigError, Scope, Scopes, WebflowAuthHandle};
+use crate::{Checkup, ConfigError, Scope, Scopes, WebflowAuthHandle, doctor};
 
 /// A tower layer that lets requests through once their user has connected Webflow.
 ///
@@ -118,6 +118,26 @@ impl WebflowAuthLayer {
     /// A service that answers the crate's own paths, for routers where no layer sees them.
     pub fn endpoints_service(&self) -> EndpointsService {
         EndpointsService::new(Arc::clone(&self.guard.shared))
+    }
+
+    /// Looks for what would keep a login from working: in the settings, at Webflow, in the store,
+    /// and between the redirect URI and this layer.
+    ///
+    /// Sends no secret and changes nothing; takes as long as the slowest part, some 5 seconds at
+    /// most. The application has to be running, in this process or another, for its paths to be
+    /// looked at: at start-up, call it in a task beside the server. What it cannot see: whether
+    /// the client secret is right, which takes a login.
+    ///
+    /// ```
+    /// # async fn run(auth: tower_webflow_auth::WebflowAuthLayer) {
+    /// let checkup = auth.check().await;
+    /// if !checkup.is_ok() {
+    ///     eprintln!("{checkup}");
+    /// }
+    /// # }
+    /// ```
+    pub async fn check(&self) -> Checkup {
+        doctor::check(&self.guard.shared).await
     }
 
     /// Tokens outside a request: for jobs and webhooks.

@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod cookie;
 mod disconnect;
+mod doctor;
 mod endpoints_service;
 #[cfg(feature = "axum")]
 mod extract;
@@ -50,6 +51,7 @@ pub use cache::CacheConfig;
 pub use clock::Clock;
 pub use config::{ConfigError, ConfigProblem, WebflowAuthBuilder};
 pub use disconnect::DisconnectError;
+pub use doctor::{Check, CheckStatus, Checkup};
 pub use endpoints_service::{EndpointsFuture, EndpointsService};
 pub use future::ResponseFuture;
 pub use grants::GrantPolicy;

@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) in_flight: InFlight,
     pub(crate) look_ups: Pauses,
     pub(crate) hot: HotSessions,
+    /// Whether the store forgets everything with the process.
+    pub(crate) forgetful: bool,
     pub(crate) selection: Selection,
     pub(crate) hooks: Hooks,
 }

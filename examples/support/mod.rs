@@ -4,7 +4,7 @@
 use axum::Router;
 use tokio::net::TcpListener;
 use tower_webflow_auth::testing::FakeWebflow;
-use tower_webflow_auth::{Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{Scope, WebflowAuthBuilder};
 
 pub type Error = Box<dyn std::error::Error>;
 
@@ -21,19 +21,13 @@ impl Stage {
         let address = std::env::var("DEMO_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
         let listener = TcpListener::bind(&address).await?;
         let redirect_uri = format!("http://{}/auth/webflow/callback", listener.local_addr()?);
-        let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await?;
+        let fake = FakeWebflow::builder().start().await?;
         Ok(Self { listener, fake, redirect_uri })
     }
 
     /// What would come from the environment: see `WebflowAuthLayer::from_env`.
     pub fn auth(&self) -> WebflowAuthBuilder {
-        WebflowAuthLayer::builder()
-            .client_id(self.fake.client_id())
-            .client_secret(self.fake.client_secret())
-            .redirect_uri(&self.redirect_uri)
-            .scopes([Scope::SITES_READ, Scope::CMS_READ])
-            .keyring(Keyring::generate())
-            .endpoints(self.fake.endpoints())
+        self.fake.layer(&self.redirect_uri).scopes([Scope::SITES_READ, Scope::CMS_READ])
     }
 
     pub async fn serve(self, app: Router) -> Result<(), Error> {

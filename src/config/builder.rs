@@ -1,5 +1,6 @@
 //! The builder of the layer.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -50,6 +51,8 @@ pub struct WebflowAuthBuilder {
     keyring: Option<Keyring>,
     endpoints: Endpoints,
     store: Option<Arc<dyn ErasedStore>>,
+    /// Whether the store forgets everything with the process.
+    forgetful: bool,
     http: Option<reqwest::Client>,
     subjects: SubjectSource,
     login_path: Option<String>,
@@ -79,6 +82,7 @@ impl WebflowAuthBuilder {
             keyring: None,
             endpoints: Endpoints::webflow(),
             store: None,
+            forgetful: true,
             http: None,
             subjects: SubjectSource::Session,
             login_path: Some("/auth/webflow/login".to_owned()),
@@ -134,6 +138,7 @@ impl WebflowAuthBuilder {
     /// Where tokens are kept. The default is a [`MemoryStore`], which forgets them with the
     /// process; the log warns about that.
     pub fn store(mut self, store: impl TokenStore) -> Self {
+        self.forgetful = (&store as &dyn Any).is::<MemoryStore>();
         self.store = Some(Arc::new(store));
         self
     }
@@ -407,6 +412,7 @@ impl WebflowAuthBuilder {
             in_flight: InFlight::default(),
             look_ups: Pauses::default(),
             hot: HotSessions::new(self.cache.subjects()),
+            forgetful: self.forgetful,
             selection: self.selection,
             hooks: self.hooks,
         }))

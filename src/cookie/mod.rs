@@ -33,6 +33,11 @@ impl CookiePolicy {
         self
     }
 
+    /// Whether requests of other sites' pages carry the cookies along.
+    pub(crate) const fn is_cross_site(self) -> bool {
+        self.in_frames
+    }
+
     pub(crate) const fn session_name(self) -> &'static str {
         if self.secure { "__Host-webflow-session" } else { "webflow-session" }
     }

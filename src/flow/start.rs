@@ -55,7 +55,7 @@ pub(crate) fn begin(shared: &Shared, headers: &HeaderMap, start: Start<'_>) -> A
     );
     observe::flow_started(flow.kind.name());
     tracing::info!(flow = flow.id(), kind = flow.kind.name(), scopes = flow.scopes, "flow started");
-    let mut answer = see_other(&authorize_url(shared, &flow));
+    let mut answer = see_other(&authorize_url(shared, &flow.scopes, &flow.state));
     set_cookies(&mut answer, room);
     set_cookies(&mut answer, [cookie]);
     answer
@@ -63,15 +63,15 @@ pub(crate) fn begin(shared: &Shared, headers: &HeaderMap, start: Start<'_>) -> A
 
 /// The authorization request of RFC 6749 section 4.1.1, in the encoding that Webflow documents:
 /// a space is `%20`.
-fn authorize_url(shared: &Shared, flow: &Flow) -> String {
+pub(crate) fn authorize_url(shared: &Shared, scopes: &str, state: &str) -> String {
     let webflow = &shared.webflow;
     let mut url = webflow.endpoints.authorize().to_string();
     for (separator, name, value) in [
         ('?', "response_type", "code"),
         ('&', "client_id", webflow.client_id.as_str()),
-        ('&', "scope", flow.scopes.as_str()),
+        ('&', "scope", scopes),
         ('&', "redirect_uri", webflow.redirect_uri.as_str()),
-        ('&', "state", flow.state.as_str()),
+        ('&', "state", state),
     ] {
         url.push(separator);
         url.push_str(name);

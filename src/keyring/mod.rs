@@ -1,5 +1,6 @@
 //! The application's one secret, and the keys that derive from it.
 
+mod doubt;
 mod seal;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+pub(crate) use doubt::Doubt;
 pub(crate) use seal::{DerivedKey, MAC_LEN, Purpose};
 
 use crate::config::{ConfigError, ConfigProblem};
@@ -39,6 +41,8 @@ use crate::random;
 #[derive(Clone)]
 pub struct Keyring {
     keys: Arc<[DerivedKey]>,
+    /// The worst doubt there is about one of the keys, and which key it is, counted from 1.
+    doubt: Option<(Doubt, usize)>,
 }
 
 /// What the documentation shows where a key goes, so that nobody can run with it.
@@ -73,7 +77,9 @@ impl Keyring {
         if !problems.is_empty() {
             return Err(problems.into());
         }
-        Ok(Self { keys: decoded.iter().map(derive).collect() })
+        let doubts = decoded.iter().zip(1..);
+        let doubt = doubts.filter_map(|(key, i)| Some((doubt::doubt(key)?, i))).max();
+        Ok(Self { keys: decoded.iter().map(derive).collect(), doubt })
     }
 
     /// A key ring with one key of raw bytes.
@@ -87,12 +93,14 @@ impl Keyring {
                 problem: problem.to_owned(),
                 remedy: MAKE_ONE,
             })?;
-        Ok(Self { keys: [derive(&key)].into() })
+        let doubt = doubt::doubt(&key).map(|doubt| (doubt, 1));
+        Ok(Self { keys: [derive(&key)].into(), doubt })
     }
 
     /// A fresh random key, for tests and demos: what it sealed is lost with the process.
     pub fn generate() -> Self {
-        Self { keys: [derive(&Zeroizing::new(random::bytes::<32>()[..].to_vec()))].into() }
+        let key = Zeroizing::new(random::bytes::<32>()[..].to_vec());
+        Self { keys: [derive(&key)].into(), doubt: Some((Doubt::Generated, 1)) }
     }
 
     /// A fresh random key in base64, to be put into a configuration.
@@ -104,6 +112,11 @@ impl Keyring {
     /// The keys of one use, newest first.
     pub(crate) fn keys(&self) -> &[DerivedKey] {
         &self.keys
+    }
+
+    /// What speaks against one of the keys, and which it is, counted from 1.
+    pub(crate) const fn doubt(&self) -> Option<(Doubt, usize)> {
+        self.doubt
     }
 }
 

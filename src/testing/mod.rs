@@ -2,7 +2,9 @@
 
 mod browser;
 mod fake_webflow;
+mod layer;
 mod store_contract;
+mod token;
 
 pub use browser::{BrowserError, Page, TestBrowser};
 pub use fake_webflow::{
@@ -10,3 +12,4 @@ pub use fake_webflow::{
     ScopeShape, Site, Workspace,
 };
 pub use store_contract::{ContractReport, ContractViolation, store_contract};
+pub use token::TestToken;

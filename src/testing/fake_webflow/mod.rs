@@ -33,7 +33,7 @@ pub use self::faults::{Endpoint, Fault};
 pub use self::log::RecordedRequest;
 
 use self::world::{World, lock};
-use crate::{Clock, Endpoints};
+use crate::{Clock, Endpoints, Scopes};
 
 /// A stand-in for Webflow: a real HTTP server on loopback that keeps Webflow's documented rules.
 ///
@@ -119,6 +119,11 @@ impl FakeWebflow {
     /// The app's client secret.
     pub fn client_secret(&self) -> &str {
         self.world.app.client_secret.expose_secret()
+    }
+
+    /// The scopes that the app is registered with.
+    pub fn scopes(&self) -> &Scopes {
+        &self.world.app.scopes
     }
 
     /// The clock by which codes, ID tokens and rate limits run.

@@ -1,0 +1,184 @@
+//! What the doctor found.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::{ConfigError, ConfigProblem};
+
+/// What [`WebflowAuthLayer::check`](crate::WebflowAuthLayer::check) found, one line for each check.
+///
+/// `Display` is a table with a remedy under every line that is not well. It holds no secret:
+/// neither the client secret nor a key; a store's own error is shown as the store words it.
+///
+/// ```
+/// use tower_webflow_auth::{Checkup, WebflowAuthLayer};
+///
+/// let error = WebflowAuthLayer::builder().client_id("id").build().unwrap_err();
+/// let checkup = Checkup::from(&error);
+/// assert!(!checkup.is_ok());
+/// assert!(checkup.to_string().contains("failed   keyring (WEBFLOW_AUTH_KEY)"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkup {
+    checks: Vec<Check>,
+}
+
+/// One line of a [`Checkup`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    name: &'static str,
+    status: CheckStatus,
+    finding: Cow<'static, str>,
+    remedy: Option<&'static str>,
+}
+
+/// How a [`Check`] ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum CheckStatus {
+    /// Nothing is wrong.
+    Ok,
+    /// It works, but not for production; or it could not be looked at.
+    Warning,
+    /// A login cannot work like this.
+    Failed,
+}
+
+impl Checkup {
+    pub(super) const fn new(checks: Vec<Check>) -> Self {
+        Self { checks }
+    }
+
+    /// Every line, in the order of the table.
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// The line of that name.
+    pub fn get(&self, name: &str) -> Option<&Check> {
+        self.checks.iter().find(|check| check.name == name)
+    }
+
+    /// Whether nothing has failed. Warnings do not count.
+    pub fn is_ok(&self) -> bool {
+        self.count(CheckStatus::Failed) == 0
+    }
+
+    fn count(&self, status: CheckStatus) -> usize {
+        self.checks.iter().filter(|check| check.status == status).count()
+    }
+}
+
+impl Check {
+    pub(super) fn ok(name: &'static str, finding: impl Into<Cow<'static, str>>) -> Self {
+        Self { name, status: CheckStatus::Ok, finding: finding.into(), remedy: None }
+    }
+
+    pub(super) fn warning(
+        name: &'static str,
+        finding: impl Into<Cow<'static, str>>,
+        remedy: &'static str,
+    ) -> Self {
+        let finding = finding.into();
+        Self { name, status: CheckStatus::Warning, finding, remedy: Some(remedy) }
+    }
+
+    pub(super) fn failed(
+        name: &'static str,
+        finding: impl Into<Cow<'static, str>>,
+        remedy: &'static str,
+    ) -> Self {
+        let finding = finding.into();
+        Self { name, status: CheckStatus::Failed, finding, remedy: Some(remedy) }
+    }
+
+    /// What was looked at, such as `callback`; the same from run to run.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// How it ended.
+    pub const fn status(&self) -> CheckStatus {
+        self.status
+    }
+
+    /// What was found.
+    pub fn finding(&self) -> &str {
+        &self.finding
+    }
+
+    /// How to mend it; `None` when nothing is wrong.
+    pub const fn remedy(&self) -> Option<&'static str> {
+        self.remedy
+    }
+}
+
+/// A configuration that the builder refused, every problem as a line that failed.
+impl From<&ConfigError> for Checkup {
+    fn from(error: &ConfigError) -> Self {
+        let line = |problem: &ConfigProblem| match problem {
+            ConfigProblem::Missing { setting, remedy } => {
+                Check::failed(setting, "is missing", remedy)
+            }
+            ConfigProblem::Invalid { setting, problem, remedy } => {
+                Check::failed(setting, problem.clone(), remedy)
+            }
+        };
+        Self::new(error.problems().iter().map(line).collect())
+    }
+}
+
+impl fmt::Display for Checkup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
+        for Check { name, status, finding, remedy } in &self.checks {
+            // Of an address or a store's error: it must not begin lines of its own.
+            let finding = finding.replace(char::is_control, " ");
+            writeln!(f, "{status:<8} {name:<width$}  {finding}")?;
+            if let Some(remedy) = remedy {
+                writeln!(f, "{:8} {:width$}  -> {remedy}", "", "")?;
+            }
+        }
+        write!(
+            f,
+            "{} ok, {} warning, {} failed",
+            self.count(CheckStatus::Ok),
+            self.count(CheckStatus::Warning),
+            self.count(CheckStatus::Failed),
+        )
+    }
+}
+
+impl fmt::Display for CheckStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_a_remedy_under_each_line_that_is_not_well() {
+        let checkup = Checkup::new(vec![
+            Check::ok("client", "id abc"),
+            Check::warning("store", "in memory\nonly", "set a store"),
+            Check::failed("callback", "answers 404", "mount the endpoints"),
+        ]);
+        assert!(!checkup.is_ok());
+        assert_eq!(
+            checkup.to_string(),
+            "ok       client    id abc\n\
+             warning  store     in memory only\n\
+             \x20                  -> set a store\n\
+             failed   callback  answers 404\n\
+             \x20                  -> mount the endpoints\n\
+             1 ok, 1 warning, 1 failed"
+        );
+    }
+}

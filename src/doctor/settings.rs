@@ -1,0 +1,212 @@
+//! What can be told without asking Webflow: the settings, the keys, the store.
+//!
+//! The builder has refused what cannot work at all; here is what it lets pass.
+
+use std::error::Error;
+
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::report::Check;
+use crate::keyring::Doubt;
+use crate::shared::Shared;
+use crate::{Endpoints, Keyring, Scope, Scopes, Subject, random};
+
+pub(super) fn check(shared: &Shared) -> Vec<Check> {
+    let webflow = &shared.webflow;
+    vec![
+        client(&webflow.client_id, webflow.client_secret.expose_secret()),
+        redirect_uri(&webflow.redirect_uri, shared.cookies.is_cross_site()),
+        scopes(&shared.scopes),
+        endpoints(&webflow.endpoints),
+        keyring(&shared.keyring),
+    ]
+}
+
+const APP_SETTINGS: &str = "copy both from the app's settings at Webflow, without quotes";
+
+fn client(id: &str, secret: &str) -> Check {
+    let odd = |text: &str| text.contains(|c: char| c.is_whitespace() || "\"'<>`$".contains(c));
+    let name = "client";
+    if odd(id) || odd(secret) {
+        let which = if odd(id) { "client_id" } else { "client_secret" };
+        Check::failed(name, format!("{which} has blanks, quotes or brackets in it"), APP_SETTINGS)
+    } else if id == secret {
+        Check::failed(name, "client_id and client_secret are the same", APP_SETTINGS)
+    } else {
+        Check::ok(name, format!("id {id}; a login will show whether its secret is right"))
+    }
+}
+
+/// Hosts of tunnels whose names change with every start.
+const TUNNELS: [&str; 6] =
+    ["ngrok-free.app", "ngrok-free.dev", "ngrok.app", "ngrok.io", "trycloudflare.com", "loca.lt"];
+
+fn redirect_uri(uri: &str, cross_site: bool) -> Check {
+    let name = "redirect_uri";
+    let host = Url::parse(uri).ok().and_then(|url| url.host_str().map(str::to_owned));
+    let tunnel = host.is_some_and(|host| TUNNELS.iter().any(|it| host.ends_with(it)));
+    if !uri.starts_with("https:") {
+        Check::warning(
+            name,
+            format!("{uri} is plain http: browsers on this machine only, cookies without Secure"),
+            "use https everywhere but on a developer's machine",
+        )
+    } else if tunnel {
+        Check::warning(
+            name,
+            format!("{uri} is a tunnel's address, which may change with its next start"),
+            "after a change, set it here and in the app's settings at Webflow, or reserve a name",
+        )
+    } else if cross_site {
+        Check::warning(
+            name,
+            format!("{uri}, with cookies that other sites' requests carry along"),
+            "check Origin or Sec-Fetch-Site wherever something is changed, or do without \
+             insecure_cookies_in_frames",
+        )
+    } else {
+        Check::ok(name, uri.to_owned())
+    }
+}
+
+fn scopes(scopes: &Scopes) -> Check {
+    let unknown: Scopes =
+        scopes.iter().filter(|scope| !Scope::DOCUMENTED.contains(scope)).cloned().collect();
+    if unknown.is_empty() {
+        return Check::ok("scopes", scopes.to_string());
+    }
+    Check::warning(
+        "scopes",
+        format!("{unknown}: not among those that Webflow documents"),
+        "check the spelling in the app's settings at Webflow; new scopes are fine",
+    )
+}
+
+fn endpoints(endpoints: &Endpoints) -> Check {
+    let origin = endpoints.authorize().origin().ascii_serialization();
+    if *endpoints == Endpoints::webflow() {
+        return Check::ok("endpoints", "Webflow's own");
+    }
+    Check::warning(
+        "endpoints",
+        format!("a stand-in at {origin}, not Webflow"),
+        "unset WEBFLOW_BASE_URL, or leave out WebflowAuthBuilder::endpoints, in production",
+    )
+}
+
+fn keyring(keyring: &Keyring) -> Check {
+    let name = "keyring";
+    match keyring.doubt() {
+        None => Check::ok(name, format!("{keyring:?}, the first seals")),
+        Some((Doubt::Generated, _)) => Check::warning(
+            name,
+            "the key was made by this process: with it, everybody's connection is lost",
+            "make one with `openssl rand -base64 32` and keep it in WEBFLOW_AUTH_KEY",
+        ),
+        Some((Doubt::Text, number)) => Check::warning(
+            name,
+            format!("key number {number} looks like text rather than random bytes"),
+            "put a key made with `openssl rand -base64 32` in front of it, and drop it later",
+        ),
+        Some((Doubt::Repetitive, number)) => Check::failed(
+            name,
+            format!("key number {number} repeats a few bytes: it can be guessed"),
+            "replace it with one made with `openssl rand -base64 32`; what it sealed is lost, and \
+             users are asked for consent again",
+        ),
+    }
+}
+
+pub(super) async fn store(shared: &Shared) -> Check {
+    let name = "store";
+    let read = async {
+        shared.vault.healthy().await?;
+        // A store may say that it is well without a look; nobody has this subject.
+        shared.vault.load(&Subject::session(&random::token_256())).await
+    };
+    match read.await {
+        Err(error) => Check::failed(
+            name,
+            format!("cannot be read: {}", with_causes(&error)),
+            "every request is answered 503 until it can: check its address, rights and disk",
+        ),
+        Ok(_) if shared.forgetful => Check::warning(
+            name,
+            "tokens are kept in memory: they are lost with the process, and not shared",
+            "set one with WebflowAuthBuilder::store, for example SqliteStore",
+        ),
+        Ok(_) => Check::ok(name, "can be read"),
+    }
+}
+
+/// An error with what led to it, in one line.
+pub(super) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Some errors repeat their source's words.
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CheckStatus::{Failed, Ok as Well, Warning};
+
+    #[test]
+    fn what_is_copied_wrong_is_seen_and_not_shown() {
+        assert_eq!(client("abc", "def").status(), Well);
+        for (id, secret) in
+            [("\"abc\"", "s3cret"), ("abc", "'s3cret'"), ("abc", "s3 cret"), ("<id>", "s3cret")]
+        {
+            let check = client(id, secret);
+            assert_eq!(check.status(), Failed, "{id} {secret}");
+            assert!(!check.finding().contains("cret'") && !check.finding().contains("s3"));
+        }
+        assert_eq!(client("same", "same").status(), Failed);
+    }
+
+    #[test]
+    fn addresses_that_do_not_last_are_warned_of() {
+        assert_eq!(redirect_uri("https://app.example.com/cb", false).status(), Well);
+        for (uri, cross_site) in [
+            ("http://127.0.0.1:3000/cb", false),
+            ("https://1a2b.ngrok-free.app/cb", false),
+            ("https://app.example.com/cb", true),
+        ] {
+            assert_eq!(redirect_uri(uri, cross_site).status(), Warning, "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_scope_that_is_not_documented_is_named() {
+        assert_eq!(scopes(&Scopes::from([Scope::SITES_READ])).status(), Well);
+        let typo = scopes(&[Scope::SITES_READ, Scope::new("site:read").unwrap()].into());
+        assert_eq!(typo.status(), Warning);
+        assert!(typo.finding().starts_with("site:read:"), "{}", typo.finding());
+    }
+
+    #[test]
+    fn k4_keys_are_judged_by_what_they_look_like() {
+        let random = Keyring::from_base64(&Keyring::generate_base64()).unwrap();
+        assert_eq!(keyring(&random).status(), Well);
+        assert_eq!(keyring(&Keyring::generate()).status(), Warning);
+        let text = Keyring::from_bytes(b"correct horse battery staple, twice over").unwrap();
+        assert_eq!(keyring(&text).status(), Warning);
+        assert_eq!(keyring(&Keyring::from_bytes(&[7; 32]).unwrap()).status(), Failed);
+    }
+
+    #[test]
+    fn webflow_itself_is_no_stand_in() {
+        assert_eq!(endpoints(&Endpoints::webflow()).status(), Well);
+        assert_eq!(endpoints(&Endpoints::at("http://127.0.0.1:4000").unwrap()).status(), Warning);
+    }
+}

@@ -1,0 +1,35 @@
+//! A layer that talks to the stand-in, in one line.
+
+use super::FakeWebflow;
+use crate::{Keyring, WebflowAuthBuilder, WebflowAuthLayer};
+
+/// The layer under test.
+impl FakeWebflow {
+    /// A builder that lacks nothing but what the test is about: the app's credentials, these
+    /// endpoints, all the scopes that the app is registered with, and a fresh key. The redirect
+    /// URI is registered as well.
+    ///
+    /// ```
+    /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_webflow_auth::{Scope, testing::FakeWebflow};
+    ///
+    /// let webflow = FakeWebflow::start().await;
+    /// let auth = webflow
+    ///     .layer("http://127.0.0.1:3000/auth/webflow/callback")
+    ///     .scopes([Scope::SITES_READ])
+    ///     .build()?;
+    /// assert_eq!(auth.callback_path(), "/auth/webflow/callback");
+    /// # Ok(()) }
+    /// ```
+    pub fn layer(&self, redirect_uri: impl Into<String>) -> WebflowAuthBuilder {
+        let redirect_uri = redirect_uri.into();
+        self.register_redirect_uri(&redirect_uri);
+        WebflowAuthLayer::builder()
+            .client_id(self.client_id())
+            .client_secret(self.client_secret())
+            .redirect_uri(redirect_uri)
+            .scopes(self.scopes().clone())
+            .keyring(Keyring::generate())
+            .endpoints(self.endpoints())
+    }
+}

@@ -1,0 +1,203 @@
+//! Tokens for unit tests of handlers, without a flow.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime};
+
+use secrecy::SecretString;
+
+use super::FakeWebflow;
+use crate::api::ApiClient;
+use crate::store::{GrantId, TokenKey, TokenVersion};
+use crate::token::{Coverage, Grant, GrantDetails};
+use crate::{Endpoints, Scope, Scopes, Subject, WebflowToken};
+
+/// The time for one call; tests that wait for longer are wrong.
+const BUDGET: Duration = Duration::from_secs(5);
+
+/// A [`WebflowToken`] in the making, for the unit test of a handler.
+///
+/// Made by [`WebflowToken::for_test`]. Every setting has a default: subject `user:test`, no sites,
+/// no workspaces, obtained now, and no Webflow behind it, so that a call is
+/// [`Unreachable`](crate::api::ApiError::Unreachable).
+#[must_use = "`build` makes the token"]
+pub struct TestToken {
+    scopes: Scopes,
+    access_token: SecretString,
+    subject: Subject,
+    coverage: Coverage,
+    obtained_at: SystemTime,
+    endpoints: Option<Endpoints>,
+}
+
+/// For unit tests of handlers; feature `testing`.
+impl WebflowToken {
+    /// A token with these scopes, without a flow, a layer or a store.
+    ///
+    /// A handler is a function: give it the token. Through a router, put it where the layer would:
+    /// into the request's extensions.
+    ///
+    /// ```
+    /// use axum::{Extension, Json, Router, routing::get};
+    /// use serde_json::Value;
+    /// use tower_webflow_auth::{Scope, WebflowToken, api::ApiError, testing::FakeWebflow};
+    ///
+    /// async fn sites(token: WebflowToken) -> Result<Json<Value>, ApiError> {
+    ///     Ok(Json(token.api().get("/v2/sites").send().await?.json().await?))
+    /// }
+    ///
+    /// # #[tokio::main] async fn main() -> Result<(), ApiError> {
+    /// let webflow = FakeWebflow::start().await;
+    /// let token = WebflowToken::for_test([Scope::SITES_READ]).webflow(&webflow).build();
+    /// let Json(answer) = sites(token.clone()).await?;
+    /// assert_eq!(answer["sites"][0]["displayName"], "Shop");
+    ///
+    /// let app: Router = Router::new().route("/sites", get(sites)).layer(Extension(token));
+    /// # Ok(()) }
+    /// ```
+    pub fn for_test(scopes: impl IntoIterator<Item = Scope>) -> TestToken {
+        TestToken {
+            scopes: scopes.into_iter().collect(),
+            access_token: "access token of a test".into(),
+            subject: Subject::user("test"),
+            coverage: Coverage::default(),
+            obtained_at: SystemTime::now(),
+            endpoints: None,
+        }
+    }
+}
+
+impl TestToken {
+    /// Issues a live token at this stand-in and sends calls there: for the user's first workspace,
+    /// with these scopes.
+    pub fn webflow(mut self, webflow: &FakeWebflow) -> Self {
+        self.access_token = webflow.issue_token(self.scopes.iter().cloned()).into();
+        self.endpoints = Some(webflow.endpoints());
+        self
+    }
+
+    /// The access token's text, for a stand-in of one's own or to be found in a request.
+    pub fn access_token(mut self, token: impl Into<SecretString>) -> Self {
+        self.access_token = token.into();
+        self
+    }
+
+    /// Where calls go; default nowhere.
+    pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
+        self.endpoints = Some(endpoints);
+        self
+    }
+
+    /// Whose token it is; default `user:test`.
+    pub fn subject(mut self, subject: Subject) -> Self {
+        self.subject = subject;
+        self
+    }
+
+    /// The ids of the sites that it covers; default none.
+    pub fn sites<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
+        self.coverage.sites = ids.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The ids of the workspaces that it covers; default none.
+    pub fn workspaces<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
+        self.coverage.workspaces = ids.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// When it was obtained; default now.
+    pub const fn obtained_at(mut self, at: SystemTime) -> Self {
+        self.obtained_at = at;
+        self
+    }
+
+    /// The token.
+    pub fn build(self) -> WebflowToken {
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap_or_default();
+        let endpoints = self.endpoints.unwrap_or_else(nowhere);
+        let obtained_at_secs =
+            self.obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        WebflowToken::new(Grant {
+            key: TokenKey::new(self.subject, GrantId::default()),
+            version: TokenVersion::at(obtained_at_secs.saturating_mul(1000), 0),
+            details: GrantDetails {
+                access_token: self.access_token,
+                scopes: self.scopes.clone(),
+                obtained_at: SystemTime::UNIX_EPOCH + Duration::from_secs(obtained_at_secs),
+                coverage: Some(self.coverage),
+                flows: Vec::new(),
+                asked: self.scopes,
+                renewed: false,
+            },
+            dead: AtomicBool::new(false),
+            outdated: AtomicBool::new(false),
+            client: Arc::new(ApiClient { http, endpoints, budget: BUDGET }),
+        })
+    }
+}
+
+/// A port of this machine where nothing listens: never Webflow itself by accident.
+fn nowhere() -> Endpoints {
+    Endpoints::at("http://127.0.0.1:1").unwrap_or_default()
+}
+
+impl fmt::Debug for TestToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestToken")
+            .field("scopes", &self.scopes.to_string())
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ApiError;
+    use secrecy::ExposeSecret;
+    use std::time::UNIX_EPOCH;
+
+    #[tokio::test]
+    async fn without_a_webflow_a_call_goes_nowhere() {
+        let token = WebflowToken::for_test([Scope::SITES_READ]).build();
+        let error = token.api().get("/v2/sites").no_retry().send().await.unwrap_err();
+        assert!(matches!(error, ApiError::Unreachable(_)), "{error:?}");
+        assert_eq!(nowhere().token().host_str(), Some("127.0.0.1"));
+    }
+
+    #[tokio::test]
+    async fn a_token_of_a_stand_in_has_the_scopes_that_it_says() {
+        let webflow = FakeWebflow::start().await;
+        let token = WebflowToken::for_test([Scope::CMS_READ]).webflow(&webflow).build();
+        let error = token.api().sites().await.unwrap_err();
+        assert!(matches!(&error, ApiError::Forbidden { body } if body.code == "missing_scopes"));
+        webflow.revoke_everything();
+        let error = token.api().sites().await.unwrap_err();
+        assert!(matches!(error, ApiError::Unauthorized { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn every_setting_is_what_the_handler_sees_and_debug_shows_no_secret() {
+        let builder = WebflowToken::for_test([Scope::SITES_READ])
+            .access_token("s3cret")
+            .subject(Subject::user(7))
+            .sites(["site"])
+            .workspaces(["workspace"])
+            .obtained_at(UNIX_EPOCH + Duration::from_secs(9));
+        assert!(!format!("{builder:?}").contains("s3cret"));
+        let token = builder.build();
+        assert_eq!(token.access_token().expose_secret(), "s3cret");
+        assert_eq!(token.subject().id(), "7");
+        assert_eq!(
+            (token.sites(), token.workspaces()),
+            (&["site".into()][..], &["workspace".into()][..])
+        );
+        assert_eq!(token.obtained_at(), UNIX_EPOCH + Duration::from_secs(9));
+        assert_eq!(token.scopes().to_string(), "sites:read");
+    }
+}
