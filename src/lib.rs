@@ -1,3 +1,13 @@
+#![cfg_attr(
+    all(
+        feature = "axum",
+        feature = "sqlite",
+        feature = "postgres",
+        feature = "redis",
+        feature = "testing"
+    ),
+    doc = include_str!("links.md")
+)]
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -18,6 +28,16 @@ mod flow;
 mod future;
 mod glance;
 mod grants;
+// Its examples need every feature.
+#[cfg(all(
+    doc,
+    feature = "axum",
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "redis",
+    feature = "testing"
+))]
+pub mod guide;
 mod handle;
 mod hooks;
 mod hot;

@@ -1,0 +1,29 @@
+// The pages are files that can be read in the repository too, where their links lead to files.
+// Here `links.md` comes first, and of two definitions of a link the first counts.
+#![doc = include_str!("links.md")]
+#![doc = include_str!("../docs/guide/README.md")]
+
+macro_rules! pages {
+    ($($name:ident = $file:literal;)+) => { $(
+        #[doc = include_str!("links.md")]
+        #[doc = include_str!(concat!("../docs/", $file))]
+        pub mod $name {}
+    )+ };
+}
+
+pages! {
+    quick_start = "guide/quick-start.md";
+    flow = "guide/flow.md";
+    placing = "guide/placing.md";
+    persistence = "guide/persistence.md";
+    keys = "guide/keys.md";
+    instances = "guide/instances.md";
+    errors = "guide/errors.md";
+    testing = "guide/testing.md";
+    troubleshooting = "guide/troubleshooting.md";
+    migrating = "guide/migrating.md";
+    observability = "observability.md";
+    architecture = "architecture.md";
+    threat_model = "threat-model.md";
+    performance = "performance.md";
+}
