@@ -47,11 +47,12 @@ async fn main() -> Result<(), support::Error> {
     if let Some(site) = site {
         let id = site.id();
         let id_token = stage.fake.id_token(id);
-        println!("allow the single site {} at /, then:", site.display_name());
+        println!("at Webflow's page, pick the single site {}; then:", site.display_name());
         println!(
             "curl -H 'content-type: application/json' \
              -d '{{\"siteId\":\"{id}\",\"idToken\":\"{id_token}\"}}' \
-             http://127.0.0.1:3000/designer/session"
+             http://{}/designer/session",
+            stage.address
         );
     }
     let app = Router::new()

@@ -10,13 +10,13 @@ mod support;
 use std::process::ExitCode;
 
 use axum::Router;
-use tower_webflow_auth::{Checkup, WebflowAuthLayer};
+use tower_webflow_auth::{Checkup, WebflowAuthBuilder, WebflowAuthLayer};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, support::Error> {
     let checkup = if std::env::vars_os().any(|(name, _)| is_setting(&name)) {
         // In one's own application: `.store(..)` as well.
-        match WebflowAuthLayer::from_env().and_then(|builder| builder.build()) {
+        match WebflowAuthLayer::from_env().and_then(WebflowAuthBuilder::build) {
             Ok(auth) => auth.check().await,
             Err(error) => Checkup::from(&error),
         }
@@ -26,7 +26,7 @@ async fn main() -> Result<ExitCode, support::Error> {
         let auth = stage.auth().build()?;
         tokio::select! {
             checkup = auth.check() => checkup,
-            stopped = stage.serve(Router::new().layer(auth.clone())) => return stopped.map(|()| ExitCode::FAILURE),
+            stopped = stage.run(Router::new().layer(auth.clone())) => return stopped.map(|()| ExitCode::FAILURE),
         }
     };
     println!("{checkup}");

@@ -12,7 +12,9 @@ const PAGE: &str = r#"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>htmx</title>
-<script src="https://unpkg.com/htmx.org@2.0.4"></script>
+<script src="https://unpkg.com/htmx.org@2.0.4"
+  integrity="sha384-HGfztofotfshcF7+8n44JQL2oJmowVChPTg48S+jvZoztPfvwD79OC/LTtG6dMp+"
+  crossorigin="anonymous"></script>
 <h1>Sites</h1>
 <button hx-get="/fragments/sites" hx-target="next ul">Load</button>
 <ul></ul>

@@ -1,4 +1,5 @@
 //! A plain hyper server: no axum anywhere.
+#![allow(clippy::print_stdout, reason = "it is run by hand")]
 
 mod support;
 
@@ -11,8 +12,10 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
 use tower::{ServiceBuilder, service_fn};
-use tower_webflow_auth::{Keyring, Scope, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::testing::FakeWebflow;
+use tower_webflow_auth::{Scope, WebflowToken};
 
 async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     // The layer has left it there; without one the request would not have come this far.
@@ -34,21 +37,16 @@ async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
 
 #[tokio::main]
 async fn main() -> Result<(), support::Error> {
-    let address = std::env::var("DEMO_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
-    let listener = tokio::net::TcpListener::bind(&address).await?;
-    let redirect_uri = format!("http://{}/auth/webflow/callback", listener.local_addr()?);
-    let fake = tower_webflow_auth::testing::FakeWebflow::builder().redirect_uri(&redirect_uri);
-    let fake = fake.start().await?;
-    let auth = WebflowAuthLayer::builder()
-        .client_id(fake.client_id())
-        .client_secret(fake.client_secret())
-        .redirect_uri(redirect_uri)
+    let address = support::variable(&["DEMO_ADDR"], "127.0.0.1:3000");
+    let listener = TcpListener::bind(&address).await?;
+    let address = listener.local_addr()?;
+    let fake = FakeWebflow::builder().start().await?;
+    let auth = fake
+        .layer(format!("http://{address}/auth/webflow/callback"))
         .scopes([Scope::SITES_READ])
-        .keyring(Keyring::generate())
-        .endpoints(fake.endpoints())
         .build()?;
     let service = ServiceBuilder::new().layer(auth).service(service_fn(handler));
-    support::say(&format!("visit http://{address}/"));
+    println!("visit http://{address}/");
     loop {
         let (stream, _) = listener.accept().await?;
         let service = TowerToHyperService::new(service.clone());

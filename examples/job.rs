@@ -5,21 +5,40 @@ mod support;
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use tower_webflow_auth::store::StoreError;
 use tower_webflow_auth::{WebflowAuthHandle, WebflowToken};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What the webhook needs of its payload.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    site_id: String,
+    workspace_id: String,
+}
+
+/// The user has allowed either single sites or the whole workspace.
+async fn grants(
+    handle: &WebflowAuthHandle,
+    event: &Event,
+) -> Result<Vec<WebflowToken>, StoreError> {
+    let mut tokens = handle.tokens_for_site(&event.site_id).await?;
+    tokens.extend(handle.tokens_for_workspace(&event.workspace_id).await?);
+    Ok(tokens)
+}
+
 async fn webhook(
     State(handle): State<WebflowAuthHandle>,
-    Path(site): Path<String>,
+    Json(event): Json<Event>,
 ) -> Result<Json<Value>, StatusCode> {
-    let tokens =
-        handle.tokens_for_site(&site).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    let tokens = grants(&handle, &event).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let token = tokens.first().ok_or(StatusCode::NOT_FOUND)?;
     let sites = token.api().sites().await.map_err(|error| error.status())?;
     Ok(Json(json!({ "sites": sites.len() })))
@@ -41,11 +60,23 @@ async fn main() -> Result<(), support::Error> {
     let stage = support::Stage::new().await?;
     let auth = stage.auth().build()?;
     tokio::spawn(tidy_up(auth.handle()));
-    let home = |token: WebflowToken| async move { format!("connected: {:?}", token.sites()) };
+    let site = stage.fake.workspaces().first().and_then(|workspace| workspace.sites().first());
+    if let Some(site) = site {
+        println!(
+            "connect at /, then: curl -H 'content-type: application/json' \
+             -d '{{\"siteId\":\"{}\",\"workspaceId\":\"{}\"}}' http://{}/webhook",
+            site.id(),
+            site.workspace_id(),
+            stage.address
+        );
+    }
+    let home = |token: WebflowToken| async move {
+        format!("connected: sites {:?}, workspaces {:?}", token.sites(), token.workspaces())
+    };
     let app = Router::new()
         .route("/", get(home))
         .layer(auth.clone())
-        .route("/webhooks/{site}", post(webhook))
+        .route("/webhook", post(webhook))
         .with_state(auth.handle());
     stage.serve(app).await
 }

@@ -1,6 +1,7 @@
 //! Tokens in Postgres, shared by many instances of an application.
 //!
-//! `DATABASE_URL=postgres://127.0.0.1/postgres cargo run --example postgres --features postgres,testing`
+//! With a throwaway server: `scripts/with-servers cargo run --example postgres --features postgres,testing`.
+//! With your own, its address is in `DATABASE_URL`.
 
 mod support;
 
@@ -10,9 +11,11 @@ use tower_webflow_auth::store::PostgresStore;
 
 #[tokio::main]
 async fn main() -> Result<(), support::Error> {
-    let url = std::env::var("DATABASE_URL")
-        .unwrap_or_else(|_| "postgres://127.0.0.1/postgres".to_owned());
-    let store = PostgresStore::connect(&url).await?;
+    let url =
+        support::variable(&["DATABASE_URL", "TEST_POSTGRES_URL"], "postgres://127.0.0.1/postgres");
+    let store = PostgresStore::connect(&url).await.map_err(|error| {
+        format!("{error:?}. Set DATABASE_URL, or run this by scripts/with-servers")
+    })?;
     let stage = support::Stage::new().await?;
     // Instances share the store and, unlike here, the key ring: or none opens what another sealed.
     let auth = stage.auth().store(store).build()?;

@@ -1,6 +1,7 @@
 //! Tokens in Redis, shared by many instances of an application.
 //!
-//! `REDIS_URL=redis://127.0.0.1/ cargo run --example redis --features redis,testing`
+//! With a throwaway server: `scripts/with-servers cargo run --example redis --features redis,testing`.
+//! With your own, its address is in `REDIS_URL`.
 
 mod support;
 
@@ -10,8 +11,10 @@ use tower_webflow_auth::store::RedisStore;
 
 #[tokio::main]
 async fn main() -> Result<(), support::Error> {
-    let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1/".to_owned());
-    let store = RedisStore::connect(&url).await?;
+    let url = support::variable(&["REDIS_URL", "TEST_REDIS_URL"], "redis://127.0.0.1/");
+    let store = RedisStore::connect(&url).await.map_err(|error| {
+        format!("{error:?}. Set REDIS_URL, or run this by scripts/with-servers")
+    })?;
     let stage = support::Stage::new().await?;
     // Instances share the store and, unlike here, the key ring: or none opens what another sealed.
     let auth = stage.auth().store(store).build()?;

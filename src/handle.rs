@@ -64,7 +64,10 @@ impl WebflowAuthHandle {
         Ok(self.shared.vault.load(subject).await?.to_vec())
     }
 
-    /// Every token that covers the site, newest first.
+    /// Every token whose grant names the site, newest first.
+    ///
+    /// A user may have allowed a whole workspace instead of single sites: such a grant names no
+    /// site, and is found by [`tokens_for_workspace`](Self::tokens_for_workspace).
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no look-up by site.
@@ -94,7 +97,7 @@ impl WebflowAuthHandle {
         Ok(answer.json().await?)
     }
 
-    /// Every token that covers the workspace, newest first.
+    /// Every token whose grant names the workspace, newest first.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no look-up by workspace.

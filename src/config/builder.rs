@@ -326,7 +326,9 @@ impl WebflowAuthBuilder {
         for scope in scopes.split([' ', ',']).filter(|scope| !scope.is_empty()) {
             match Scope::new(scope) {
                 Ok(scope) => self.scopes = self.scopes.union(&Scopes::from([scope])),
-                Err(error) => self.problems.extend(error.into_problems()),
+                Err(error) => {
+                    self.problems.extend(error.into_problems().into_iter().map(of_the_scopes));
+                }
             }
         }
         self
@@ -529,6 +531,16 @@ impl WebflowAuthBuilder {
                 });
             }
         }
+    }
+}
+
+/// The problem of one scope, as one of the setting that it stands in.
+fn of_the_scopes(problem: ConfigProblem) -> ConfigProblem {
+    match problem {
+        ConfigProblem::Invalid { problem, remedy, .. } => {
+            ConfigProblem::Invalid { setting: "scopes (WEBFLOW_SCOPES)", problem, remedy }
+        }
+        other @ ConfigProblem::Missing { .. } => other,
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 /// Everything that is wrong with a configuration, found before the first request.
 ///
 /// `Display` lists every problem with its remedy, so one look at the message is enough to mend
-/// them all.
+/// them all. So does `Debug`, which is what a `main` that returns the error prints.
 ///
 /// ```
 /// use tower_webflow_auth::WebflowAuthLayer;
@@ -14,7 +14,7 @@ use std::fmt;
 /// assert!(error.problems().len() >= 3);
 /// assert!(error.to_string().contains("client_secret"));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConfigError {
     problems: Vec<ConfigProblem>,
 }
@@ -84,6 +84,12 @@ impl fmt::Display for ConfigError {
                 many.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
             }
         }
+    }
+}
+
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -101,7 +101,7 @@ fn keyring(keyring: &Keyring) -> Check {
         None => Check::ok(name, format!("{keyring:?}, the first seals")),
         Some((Doubt::Generated, _)) => Check::warning(
             name,
-            "the key was made by this process: with it, everybody's connection is lost",
+            "the key was made by this process and ends with it: every restart asks all users again",
             "make one with `openssl rand -base64 32` and keep it in WEBFLOW_AUTH_KEY",
         ),
         Some((Doubt::Text, number)) => Check::warning(

@@ -1,6 +1,7 @@
 //! What can go wrong in a store.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 use crate::subject::InvalidSubject;
 
@@ -10,7 +11,9 @@ type Source = Box<dyn StdError + Send + Sync>;
 ///
 /// To the layer every variant but [`InvalidSubject`](Self::InvalidSubject) is an outage: the
 /// answer is 503 with `Retry-After`, never a trip to Webflow.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` is the message with its causes: what a `main` that returns the error prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The engine cannot be reached, is locked, full or read-only, or its tables are gone.
@@ -58,5 +61,17 @@ impl StoreError {
     /// ```
     pub fn unavailable(source: impl Into<Source>) -> Self {
         Self::Unavailable(source.into())
+    }
+}
+
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }

@@ -3,7 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::Connection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use tokio::sync::OnceCell;
 
 use super::names::Names;
@@ -59,8 +60,11 @@ impl PostgresStoreBuilder {
     /// [`StoreError::Unavailable`] and [`StoreError::SchemaTooNew`].
     pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
         let store = self.connect_lazy(url)?;
-        store.pool().await?;
-        Ok(store)
+        match store.pool().await {
+            Ok(_) => Ok(store),
+            Err(StoreError::Timeout) => Err(why(url).await),
+            Err(error) => Err(error),
+        }
     }
 
     /// The same without waiting: connects, and makes the tables, at the first use. Until the
@@ -87,5 +91,13 @@ impl PostgresStoreBuilder {
     pub fn with_pool(self, pool: PgPool) -> Result<PostgresStore, StoreError> {
         let names = Names::new(&self.schema, &self.table)?;
         Ok(PostgresStore { pool, names, ready: OnceCell::new() })
+    }
+}
+
+/// Why a pool waited in vain: all that it tells is that its time is up.
+async fn why(url: &str) -> StoreError {
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect(url)).await {
+        Ok(Err(error)) => StoreError::unavailable(error),
+        Ok(Ok(_)) | Err(_) => StoreError::Timeout,
     }
 }
