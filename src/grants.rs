@@ -9,6 +9,12 @@ use http::request::Parts;
 use crate::WebflowToken;
 
 /// Whether a new grant replaces the former one.
+///
+/// ```
+/// use tower_webflow_auth::{GrantPolicy, WebflowAuthLayer};
+///
+/// let builder = WebflowAuthLayer::builder().grants(GrantPolicy::PerWorkspace);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum GrantPolicy {

@@ -16,6 +16,19 @@ use crate::webflow::retry_after;
 /// Handlers may return it: with axum it becomes a `problem+json` answer (see
 /// [`status`](Self::status)), and [`Unauthorized`](Self::Unauthorized) makes the layer forget the
 /// dead token and ask the user for a new one.
+///
+/// ```no_run
+/// use tower_webflow_auth::{WebflowToken, api::ApiError};
+///
+/// /// The number of sites; 0 when the token may not list them.
+/// async fn count(token: WebflowToken) -> Result<usize, ApiError> {
+///     match token.api().sites().await {
+///         Ok(sites) => Ok(sites.len()),
+///         Err(ApiError::Forbidden { body }) if body.code == "missing_scopes" => Ok(0),
+///         Err(error) => Err(error), // a 401 asks the user again, the rest is a problem+json
+///     }
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiError {

@@ -39,6 +39,14 @@ pub(crate) struct ApiClient {
 ///
 /// Paths start with `/`, for example `/v2/sites`, and stay on Webflow's host. An answer that is
 /// not a success becomes an [`ApiError`] with Webflow's own code and message.
+///
+/// ```no_run
+/// use tower_webflow_auth::{WebflowToken, api::ApiError};
+///
+/// async fn names(token: WebflowToken) -> Result<Vec<String>, ApiError> {
+///     Ok(token.api().sites().await?.into_iter().map(|site| site.display_name).collect())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct WebflowApi {
     token: WebflowToken,

@@ -15,6 +15,18 @@ use crate::WebflowToken;
 ///
 /// What cannot be sent (a path off Webflow's host, a body that does not serialize) is told by
 /// [`send`](Self::send).
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use serde_json::{Value, json};
+/// use tower_webflow_auth::{WebflowToken, api::ApiError};
+///
+/// async fn publish(token: WebflowToken, site: &str) -> Result<Value, ApiError> {
+///     let path = format!("/v2/sites/{site}/publish");
+///     let body = json!({ "publishToWebflowSubdomain": true });
+///     token.api().post(&path).json(&body).timeout(Duration::from_secs(30)).send().await?.json().await
+/// }
+/// ```
 #[must_use = "nothing is sent before `send`"]
 pub struct ApiRequest {
     token: WebflowToken,

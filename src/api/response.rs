@@ -16,6 +16,19 @@ const MAX_BODY_LEN: usize = 32 * 1024 * 1024;
 ///
 /// The body is read by [`json`](Self::json), [`text`](Self::text) or [`bytes`](Self::bytes),
 /// within the time allowed for the whole call and up to 32 MiB.
+///
+/// ```no_run
+/// use serde_json::Value;
+/// use tower_webflow_auth::{WebflowToken, api::ApiError};
+///
+/// async fn sites(token: WebflowToken) -> Result<Value, ApiError> {
+///     let answer = token.api().get("/v2/sites").send().await?;
+///     if answer.rate_limit().is_some_and(|limit| limit.remaining < 5) {
+///         println!("slow down");
+///     }
+///     answer.json().await
+/// }
+/// ```
 pub struct ApiResponse {
     inner: reqwest::Response,
     deadline: Instant,

@@ -42,6 +42,27 @@ const MAX_IDLE_CONNECTIONS: usize = 32;
 ///
 /// Required are the client's id and secret, the redirect URI, at least one scope and a key ring;
 /// everything else has a default. [`build`](Self::build) checks all of it at once.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_webflow_auth::{GrantPolicy, Keyring, Scope, WebflowAuthLayer};
+///
+/// # fn run() -> Result<(), tower_webflow_auth::ConfigError> {
+/// let auth = WebflowAuthLayer::builder()
+///     .client_id("client id")
+///     .client_secret("client secret")
+///     .redirect_uri("https://app.example.com/auth/webflow/callback")
+///     .scopes([Scope::SITES_READ, Scope::CMS_READ])
+///     .keyring(Keyring::from_base64(&Keyring::generate_base64())?)
+///     .login_path("/connect")
+///     .session_lifetime(Duration::from_secs(7 * 24 * 60 * 60))
+///     .grants(GrantPolicy::PerWorkspace)
+///     .build()?;
+/// assert_eq!(auth.login_path(), Some("/connect"));
+/// # Ok(())
+/// # }
+/// # run().unwrap();
+/// ```
 #[must_use = "`build` makes the layer"]
 pub struct WebflowAuthBuilder {
     client_id: Option<String>,

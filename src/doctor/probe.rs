@@ -9,7 +9,7 @@ use cookie::time::format_description::well_known::Rfc2822;
 use http::header::{DATE, LOCATION};
 use http::{HeaderMap, StatusCode};
 
-use super::settings::with_causes;
+use crate::store::with_causes;
 
 /// How long one request may take.
 pub(super) const BUDGET: Duration = Duration::from_secs(5);

@@ -24,6 +24,16 @@ pub struct Checkup {
 }
 
 /// One line of a [`Checkup`].
+///
+/// ```
+/// use tower_webflow_auth::{CheckStatus, Checkup, WebflowAuthLayer};
+///
+/// let error = WebflowAuthLayer::builder().redirect_uri("http://a.example/cb").build().unwrap_err();
+/// let checkup = Checkup::from(&error);
+/// let check = checkup.get("redirect_uri (WEBFLOW_REDIRECT_URI)").unwrap();
+/// assert_eq!((check.status(), check.finding()), (CheckStatus::Failed, "is not https"));
+/// assert!(check.remedy().is_some_and(|remedy| remedy.starts_with("use https")));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     name: &'static str,

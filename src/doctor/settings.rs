@@ -2,14 +2,13 @@
 //!
 //! The builder has refused what cannot work at all; here is what it lets pass.
 
-use std::error::Error;
-
 use secrecy::ExposeSecret;
 use url::Url;
 
 use super::report::Check;
 use crate::keyring::Doubt;
 use crate::shared::Shared;
+use crate::store::with_causes;
 use crate::{Endpoints, Keyring, Scope, Scopes, Subject, random};
 
 pub(super) fn check(shared: &Shared) -> Vec<Check> {
@@ -138,22 +137,6 @@ pub(super) async fn store(shared: &Shared) -> Check {
         ),
         Ok(_) => Check::ok(name, "can be read"),
     }
-}
-
-/// An error with what led to it, in one line.
-pub(super) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Some errors repeat their source's words.
-        if !text.contains(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ mod watch;
 
 pub(crate) use erased::ErasedStore;
 pub use error::StoreError;
+pub(crate) use error::with_causes;
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresStore, PostgresStoreBuilder};

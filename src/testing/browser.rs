@@ -34,6 +34,18 @@ pub struct TestBrowser {
 }
 
 /// A page that a [`TestBrowser`] has arrived at.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), tower_webflow_auth::testing::BrowserError> {
+/// use tower_webflow_auth::testing::TestBrowser;
+///
+/// let page = TestBrowser::new().step("http://127.0.0.1:3000/sites").await?;
+/// assert_eq!(page.status.as_u16(), 303);
+/// assert!(page.location().is_some_and(|to| to.path() == "/oauth/authorize"));
+/// assert_eq!(page.set_cookies().len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Page {

@@ -17,6 +17,20 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
 const STATEMENT_TIMEOUT: &str = "4s";
 
 /// The settings of a [`PostgresStore`].
+///
+/// ```no_run
+/// use tower_webflow_auth::store::{PostgresStore, StoreError};
+///
+/// # async fn run() -> Result<(), StoreError> {
+/// let store = PostgresStore::builder()
+///     .schema("webflow")
+///     .table("grants")
+///     .max_connections(5)
+///     .connect("postgres://app@db.internal/app")
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "`connect` makes the store"]
 pub struct PostgresStoreBuilder {

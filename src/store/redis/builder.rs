@@ -16,6 +16,16 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 const RETRIES: usize = 1;
 
 /// The settings of a [`RedisStore`].
+///
+/// ```no_run
+/// use tower_webflow_auth::store::{RedisStore, StoreError};
+///
+/// # async fn run() -> Result<(), StoreError> {
+/// let store =
+///     RedisStore::builder().key_prefix("app").connect("rediss://user@cache.internal/").await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "`connect` makes the store"]
 pub struct RedisStoreBuilder {

@@ -11,6 +11,18 @@ use url::form_urlencoded;
 ///
 /// `Debug` shows the names of parameters and headers but no value: those carry codes, tokens and
 /// the client secret.
+///
+/// ```
+/// # #[tokio::main] async fn main() {
+/// use tower_webflow_auth::{Scope, WebflowToken, testing::FakeWebflow};
+///
+/// let webflow = FakeWebflow::start().await;
+/// let token = WebflowToken::for_test([Scope::SITES_READ]).webflow(&webflow).build();
+/// token.api().sites().await.unwrap();
+/// let asked = webflow.requests_to("/v2/sites");
+/// assert!(asked[0].header("authorization").is_some_and(|it| it.starts_with("Bearer ")));
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct RecordedRequest {
     method: Method,
