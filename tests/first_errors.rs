@@ -18,6 +18,8 @@ fn printed_by_main(error: impl Into<Box<dyn std::error::Error>>) -> String {
 fn a_main_that_returns_the_configuration_error_prints_a_list_with_remedies() {
     let printed = printed_by_main(WebflowAuthLayer::builder().build().unwrap_err());
     assert!(printed.starts_with("Error: the Webflow configuration has 5 problems:\n"), "{printed}");
+    let named: Vec<_> = printed.lines().skip(1).filter_map(|line| line.split(' ').nth(3)).collect();
+    assert_eq!(named, ["client_id", "client_secret", "redirect_uri", "scopes", "keyring"]);
     assert!(
         printed.contains("\n  - client_id (WEBFLOW_CLIENT_ID) is missing: it is in"),
         "{printed}"

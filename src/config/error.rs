@@ -43,6 +43,9 @@ pub enum ConfigProblem {
     },
 }
 
+/// The order in which the documentation has the settings; others come after them.
+const ORDER: [&str; 5] = ["client_id", "client_secret", "redirect_uri", "scope", "keyring"];
+
 impl ConfigProblem {
     /// The setting that the problem is about.
     pub const fn setting(&self) -> &'static str {
@@ -53,7 +56,7 @@ impl ConfigProblem {
 }
 
 impl ConfigError {
-    /// The problems, in the order of the builder's settings; never empty.
+    /// The problems, in the order in which the documentation has the settings; never empty.
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
@@ -64,7 +67,10 @@ impl ConfigError {
 }
 
 impl From<Vec<ConfigProblem>> for ConfigError {
-    fn from(problems: Vec<ConfigProblem>) -> Self {
+    fn from(mut problems: Vec<ConfigProblem>) -> Self {
+        problems.sort_by_key(|problem| {
+            ORDER.iter().position(|it| problem.setting().starts_with(it)).unwrap_or(ORDER.len())
+        });
         Self { problems }
     }
 }

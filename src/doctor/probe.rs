@@ -9,8 +9,6 @@ use cookie::time::format_description::well_known::Rfc2822;
 use http::header::{DATE, LOCATION};
 use http::{HeaderMap, StatusCode};
 
-use crate::store::with_causes;
-
 /// How long one request may take.
 pub(super) const BUDGET: Duration = Duration::from_secs(5);
 
@@ -74,17 +72,18 @@ impl From<reqwest::Error> for Silence {
         if error.is_timeout() {
             return Self::Timeout;
         }
-        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-        while let Some(error) = cause {
-            if error
-                .downcast_ref()
-                .is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused)
-            {
+        // The last cause is the one that says something.
+        let mut last: &(dyn Error + 'static) = &error;
+        loop {
+            let io: Option<&io::Error> = last.downcast_ref();
+            if io.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
                 return Self::Refused;
             }
-            cause = error.source();
+            match last.source() {
+                Some(cause) => last = cause,
+                None => return Self::Other(last.to_string()),
+            }
         }
-        Self::Other(with_causes(&error))
     }
 }
 

@@ -97,7 +97,13 @@ fn endpoints(endpoints: &Endpoints) -> Check {
 fn keyring(keyring: &Keyring) -> Check {
     let name = "keyring";
     match keyring.doubt() {
-        None => Check::ok(name, format!("{keyring:?}, the first seals")),
+        None => Check::ok(
+            name,
+            match keyring.keys().len() {
+                1 => "one key".to_owned(),
+                len => format!("{len} keys, the first of which seals"),
+            },
+        ),
         Some((Doubt::Generated, _)) => Check::warning(
             name,
             "the key was made by this process and ends with it: every restart asks all users again",

@@ -8,6 +8,8 @@ use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
+use super::html;
+
 /// How many redirects are followed; browsers stop at 20.
 const MAX_REDIRECTS: usize = 20;
 
@@ -75,6 +77,9 @@ pub enum BrowserError {
     /// The page has no form with such a button.
     #[error("the page has no form with a button {0:?}")]
     NoButton(String),
+    /// The page has no such link.
+    #[error("the page has no link {0:?}")]
+    NoLink(String),
 }
 
 impl TestBrowser {
@@ -128,6 +133,15 @@ impl TestBrowser {
     /// [`BrowserError`].
     pub async fn submit(&mut self, url: &str) -> Result<Page, BrowserError> {
         self.post(url, String::new()).await
+    }
+
+    /// Follows the page's link with that text, and redirects.
+    ///
+    /// # Errors
+    /// [`BrowserError`].
+    pub async fn follow(&mut self, link: &str, page: &Page) -> Result<Page, BrowserError> {
+        let url = page.link(link).ok_or_else(|| BrowserError::NoLink(link.to_owned()))?;
+        self.visit(url.as_str()).await
     }
 
     /// Submits the page's form by the button with that text, with the form's own values, and
@@ -266,42 +280,38 @@ impl Page {
         values.filter_map(|value| value.to_str().ok()).collect()
     }
 
-    /// The address and the encoded values of the form that has a button with that text. Reads the
-    /// plain forms of a test's pages, not every form that HTML can express.
+    /// The address of the link with that text.
+    fn link(&self, text: &str) -> Option<Url> {
+        let (head, _) = html::elements(&self.text, "a").find(|(_, it)| html::text(it) == text)?;
+        self.url.join(&html::attribute(head, "href")?).ok()
+    }
+
+    /// The address and the encoded values of the form that has a button with that text.
     fn form_with(&self, button: &str) -> Option<(Url, String)> {
-        let form = self.text.split("<form").skip(1).find(|form| {
-            let form = form.split("</form>").next().unwrap_or_default();
-            form.contains(&format!(">{button}</button>"))
-        })?;
-        let form = form.split("</form>").next()?;
-        let (head, content) = form.split_once('>')?;
-        let action = self.url.join(&attribute(head, "action").unwrap_or_default()).ok()?;
+        let is_it = |(head, content): &(&str, &str)| {
+            html::text(content) == button
+                && html::attribute(head, "type").as_deref() != Some("reset")
+        };
+        let (head, content, pressed) =
+            html::elements(&self.text, "form").find_map(|(head, content)| {
+                let (pressed, _) = html::elements(content, "button").find(is_it)?;
+                Some((head, content, pressed))
+            })?;
+        let action = self.url.join(&html::attribute(head, "action").unwrap_or_default()).ok()?;
         let mut values = url::form_urlencoded::Serializer::new(String::new());
-        for input in content.split("<input").skip(1) {
-            let (input, _) = input.split_once('>')?;
-            let kind = attribute(input, "type").unwrap_or_default();
+        for input in html::tags(content, "input") {
+            let kind = html::attribute(input, "type").unwrap_or_default();
             let chosen =
                 !matches!(kind.as_str(), "checkbox" | "radio") || input.contains("checked");
-            if let (true, Some(name)) = (chosen, attribute(input, "name")) {
-                values.append_pair(&name, &attribute(input, "value").unwrap_or_default());
+            if let (true, Some(name)) = (chosen, html::attribute(input, "name")) {
+                values.append_pair(&name, &html::attribute(input, "value").unwrap_or_default());
             }
         }
-        let pressed = content.split("<button").skip(1).find_map(|it| {
-            let (head, rest) = it.split_once('>')?;
-            rest.starts_with(&format!("{button}</button>")).then_some(head)
-        })?;
-        if let Some(name) = attribute(pressed, "name") {
-            values.append_pair(&name, &attribute(pressed, "value").unwrap_or_default());
+        if let Some(name) = html::attribute(pressed, "name") {
+            values.append_pair(&name, &html::attribute(pressed, "value").unwrap_or_default());
         }
         Some((action, values.finish()))
     }
-}
-
-fn attribute(tag: &str, name: &str) -> Option<String> {
-    let (_, rest) = tag.split_once(&format!(" {name}=\""))?;
-    let (value, _) = rest.split_once('"')?;
-    let unescaped = value.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"");
-    Some(unescaped.replace("&amp;", "&"))
 }
 
 impl fmt::Debug for TestBrowser {

@@ -2,6 +2,7 @@
 
 mod browser;
 mod fake_webflow;
+mod html;
 mod layer;
 mod store_contract;
 mod token;
