@@ -1,8 +1,8 @@
 //! Tokens for unit tests of handlers, without a flow.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
@@ -123,6 +123,7 @@ impl TestToken {
         let obtained_at_secs =
             self.obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         WebflowToken::new(Grant {
+            whose: self.subject.mark(),
             key: TokenKey::new(self.subject, GrantId::default()),
             version: TokenVersion::at(obtained_at_secs.saturating_mul(1000), 0),
             details: GrantDetails {
@@ -136,6 +137,7 @@ impl TestToken {
             },
             dead: AtomicBool::new(false),
             outdated: AtomicBool::new(false),
+            reading: OnceLock::new(),
             client: Arc::new(ApiClient { http, endpoints, budget: BUDGET }),
         })
     }
