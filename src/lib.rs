@@ -26,6 +26,9 @@ mod endpoints_service;
 mod extract;
 mod flow;
 mod future;
+#[cfg(feature = "_fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod glance;
 mod grants;
 // Its examples need every feature.

@@ -132,10 +132,16 @@ pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
     /// The well-formed scopes in an answer of Webflow's, where they may be separated by spaces or
-    /// by commas; what is not a scope is left out.
+    /// by commas; what is not a scope is left out, and so is all that comes after the first 1024.
     pub fn parse_lenient(list: &str) -> Self {
-        list.split([' ', ',']).filter_map(|scope| Scope::new(scope).ok()).collect()
+        list.split([' ', ','])
+            .filter_map(|scope| Scope::new(scope).ok())
+            .take(Self::MAX_PARSED)
+            .collect()
     }
+
+    /// Webflow documents some thirty; what a set costs grows with the square of their number.
+    const MAX_PARSED: usize = 1024;
 
     /// Whether `scope` is in the set.
     pub fn contains(&self, scope: &Scope) -> bool {

@@ -1,9 +1,11 @@
 //! What can go wrong with a call.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::time::Duration;
 
 use http::StatusCode;
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -107,13 +109,58 @@ fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::
     })
 }
 
+/// Code and message, in one line and up to 200 characters each: errors end up in logs.
 impl std::fmt::Display for WebflowErrorBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let or_unknown = |text: &str| {
-            if text.is_empty() { "no code".into() } else { text.to_owned() }
-        };
-        write!(f, "{}", or_unknown(&self.code))?;
-        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
+        if self.code.is_empty() {
+            f.write_str("no code")?;
+        } else {
+            one_line(&self.code, f)?;
+        }
+        if self.message.is_empty() {
+            return Ok(());
+        }
+        f.write_str(": ")?;
+        one_line(&self.message, f)
+    }
+}
+
+fn one_line(text: &str, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    line.take(200).try_for_each(|c| f.write_char(c))
+}
+
+impl WebflowErrorBody {
+    /// Takes a secret out of every text, in case what answers shows the request that it got.
+    pub(crate) fn without(mut self, secret: &str) -> Self {
+        for text in [&mut self.code, &mut self.message, &mut self.external_reference] {
+            hide(text, secret);
+        }
+        hide_in(&mut self.details, secret);
+        self
+    }
+}
+
+fn hide(text: &mut String, secret: &str) {
+    if !secret.is_empty() && text.contains(secret) {
+        *text = text.replace(secret, "[the access token]");
+    }
+}
+
+fn hide_in(value: &mut Value, secret: &str) {
+    match value {
+        Value::String(text) => hide(text, secret),
+        Value::Array(list) => list.iter_mut().for_each(|value| hide_in(value, secret)),
+        Value::Object(fields) => {
+            let mut hidden = serde_json::Map::new();
+            for (mut name, mut value) in std::mem::take(fields) {
+                hide(&mut name, secret);
+                hide_in(&mut value, secret);
+                hidden.insert(name, value);
+            }
+            *fields = hidden;
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -132,7 +179,8 @@ impl ApiError {
         let status = answer.status();
         let retry_after = retry_after(answer.headers());
         // A body that cannot be read says less; the status already decides what went wrong.
-        let body: WebflowErrorBody = answer.json().await.unwrap_or_default();
+        let body: WebflowErrorBody = answer.error_body().await.unwrap_or_default();
+        let body = body.without(token.access_token().expose_secret());
         match status {
             StatusCode::UNAUTHORIZED => {
                 token.mark_dead();
@@ -211,5 +259,23 @@ mod tests {
             serde_json::from_str(r#"{"code": 400, "message": null, "x": 1}"#).unwrap();
         assert_eq!((body.code.as_str(), body.message.as_str()), ("400", ""));
         assert_eq!(WebflowErrorBody::default().to_string(), "no code");
+    }
+
+    #[test]
+    fn o5_an_answer_that_shows_the_token_is_not_repeated() {
+        let text = r#"{"code": "tkn9", "message": "tkn9 and tkn9", "externalReference": "?tkn9",
+            "details": ["tkn9", {"tkn9": {"a": "tkn9"}}, 9]}"#;
+        let body: WebflowErrorBody = serde_json::from_str(text).unwrap();
+        let body = body.without("tkn9");
+        assert!(!format!("{body} {body:?}").contains("tkn9"), "{body:?}");
+        assert_eq!(body.details[2], 9);
+    }
+
+    #[test]
+    fn o5_what_webflow_says_is_one_short_line_in_an_error() {
+        let message = format!("a\nforged line\r\n\u{1b}[2J{}", "x".repeat(1000));
+        let body = WebflowErrorBody { code: "c\n".repeat(500), message, ..Default::default() };
+        let text = ApiError::Forbidden { body }.to_string();
+        assert!(text.len() < 500 && !text.contains(char::is_control), "{text}");
     }
 }

@@ -12,6 +12,9 @@ use super::ApiError;
 /// The longest body that is read into memory.
 const MAX_BODY_LEN: usize = 32 * 1024 * 1024;
 
+/// The longest body of an error answer that is read.
+const MAX_ERROR_LEN: usize = 64 * 1024;
+
 /// A successful answer of Webflow's Data API.
 ///
 /// The body is read by [`json`](Self::json), [`text`](Self::text) or [`bytes`](Self::bytes),
@@ -80,6 +83,11 @@ impl ApiResponse {
         serde_json::from_slice(&self.bytes().await?).map_err(ApiError::Decode)
     }
 
+    /// The body of an error answer, which no one needs to be long.
+    pub(super) async fn error_body<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        serde_json::from_slice(&self.read(MAX_ERROR_LEN).await?).map_err(ApiError::Decode)
+    }
+
     /// The body as text; what is not UTF-8 becomes U+FFFD.
     ///
     /// # Errors
@@ -93,7 +101,11 @@ impl ApiResponse {
     /// # Errors
     /// [`ApiError::Timeout`], [`ApiError::TooLong`], or [`ApiError::Unreachable`] when the
     /// connection breaks.
-    pub async fn bytes(mut self) -> Result<Bytes, ApiError> {
+    pub async fn bytes(self) -> Result<Bytes, ApiError> {
+        self.read(MAX_BODY_LEN).await
+    }
+
+    async fn read(mut self, longest: usize) -> Result<Bytes, ApiError> {
         let mut body = BytesMut::new();
         loop {
             let chunk = timeout_at(self.deadline, self.inner.chunk())
@@ -102,7 +114,7 @@ impl ApiResponse {
                 .map_err(ApiError::from_transport)?;
             match chunk {
                 None => return Ok(body.freeze()),
-                Some(chunk) if body.len() + chunk.len() > MAX_BODY_LEN => {
+                Some(chunk) if body.len() + chunk.len() > longest => {
                     return Err(ApiError::TooLong);
                 }
                 Some(chunk) => body.extend_from_slice(&chunk),

@@ -145,7 +145,7 @@ impl Flow {
     /// Whether the flow's lifetime is running, by the server's clock.
     pub(crate) fn is_open(&self, lifetime: Duration, now: u64) -> bool {
         let began = self.began_unix_secs;
-        began <= now + MAX_SKEW_SECS && now < began.saturating_add(lifetime.as_secs())
+        began <= now.saturating_add(MAX_SKEW_SECS) && now < began.saturating_add(lifetime.as_secs())
     }
 }
 
@@ -280,6 +280,36 @@ mod tests {
         assert_eq!(find(&[(name_a, value_a.clone())], &a.state), Ok(()));
         assert_eq!(find(&[(name_b.clone(), value_a.clone())], &a.state), Err(FlowError::Unknown));
         assert_eq!(find(&[(name_b, value_a)], &b.state), Err(FlowError::Unknown));
+    }
+
+    #[test]
+    fn s7_no_bit_of_a_flow_cookie_can_be_changed() {
+        let ring = Keyring::generate();
+        let flow = flow(0);
+        let (name, value) = flow.seal(POLICY, &ring).unwrap();
+        assert!(Flow::open(&name, &value, &ring).is_some());
+        for bit in 0..value.len() * 8 {
+            let mut changed = value.clone().into_bytes();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let Ok(changed) = String::from_utf8(changed) else { continue };
+            assert!(Flow::open(&name, &changed, &ring).is_none(), "bit {bit}");
+        }
+        for other in [&name[1..], &format!("{name}A"), &name.replace("__Host-", "")] {
+            assert!(Flow::open(other, &value, &ring).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn s6_of_two_states_with_one_name_only_the_sealed_one_is_found() {
+        // The name is a digest of 96 bits; even who finds another state with it has not the one.
+        let ring = Keyring::generate();
+        let flow = flow(0);
+        let name = format!("{}{}", POLICY.flow_prefix(), flow_id("another"));
+        let plain = serde_json::to_vec(&flow).unwrap();
+        let value = URL_SAFE_NO_PAD.encode(ring.seal(Purpose::Flow, name.as_bytes(), &plain));
+        let headers = headers(&[(name, value)]);
+        let found = Flow::find(&headers, "another", POLICY, &ring, LIFETIME, 0);
+        assert_eq!(found.err(), Some(FlowError::Unknown));
     }
 
     #[test]

@@ -70,6 +70,49 @@ mod tests {
         assert!(Session::verify("n", &value, &ring, 1000).is_none());
     }
 
+    /// Made by another implementation of HKDF and HMAC (Python's).
+    #[test]
+    fn k1_what_an_earlier_version_signed_is_still_good() {
+        const VALUE: &str = "AQAAAAAAAAPoAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8k1Iewvg_zy0su\
+                             Y1J6x7cefo1ldabGfvtRq05IKofDGA";
+        let ring = Keyring::from_bytes(&[9; 32]).unwrap();
+        let session = Session::verify("__Host-webflow-session", VALUE, &ring, 999).unwrap();
+        assert_eq!(session.expires_unix_secs, 1000);
+        assert_eq!(session.id, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+        assert_eq!(session.sign("__Host-webflow-session", &ring).as_deref(), Some(VALUE));
+    }
+
+    #[test]
+    fn s7_no_bit_of_a_session_cookie_can_be_changed() {
+        let ring = Keyring::generate();
+        let value = session().sign("n", &ring).unwrap();
+        for bit in 0..value.len() * 8 {
+            let mut changed = value.clone().into_bytes();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let Ok(changed) = String::from_utf8(changed) else { continue };
+            assert!(Session::verify("n", &changed, &ring, 0).is_none(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn s17_an_id_that_is_not_256_bits_is_not_signed() {
+        let ring = Keyring::generate();
+        for id in ["", "AAAA", "no base64!", &"A".repeat(44), &random::token_256()[..42]] {
+            let session = Session { id: id.to_owned(), expires_unix_secs: 1000 };
+            assert_eq!(session.sign("n", &ring), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn s7_a_cookie_of_another_format_is_none_though_its_signature_is_good() {
+        let ring = Keyring::generate();
+        let mut content = vec![FORMAT + 1];
+        content.extend([0xff; 8 + ID_LEN]);
+        let tag = ring.sign_session(&[b"n", &content[..]].concat());
+        let value = URL_SAFE_NO_PAD.encode([&content[..], &tag].concat());
+        assert!(Session::verify("n", &value, &ring, 0).is_none());
+    }
+
     #[test]
     fn the_name_is_bound_in() {
         let ring = Keyring::generate();

@@ -239,12 +239,12 @@ fn forget(shared: &Shared, flow: &Flow) -> Option<http::HeaderValue> {
     shared.cookies.remove(&format!("{}{}", shared.cookies.flow_prefix(), flow.id()))
 }
 
-fn is_well_formed(code: &str) -> bool {
+pub(crate) fn is_well_formed(code: &str) -> bool {
     (1..=MAX_CODE_LEN).contains(&code.len()) && !code.chars().any(char::is_control)
 }
 
 /// The error codes of RFC 6749 section 4.1.2.1; any other is the same to us.
-fn known_error(error: &str) -> &'static str {
+pub(crate) fn known_error(error: &str) -> &'static str {
     const KNOWN: [&str; 7] = [
         "access_denied",
         "invalid_request",

@@ -56,8 +56,12 @@ pub(crate) async fn serve(shared: &Shared, parts: &Parts) -> Answer {
 
 /// The application's own scopes and those asked for; `None` when one of them is malformed.
 fn scopes(shared: &Shared, asked: Option<&str>) -> Option<Scopes> {
+    let asked = asked.unwrap_or_default();
+    // Before the list is read: what a set of scopes costs grows with the square of their number.
+    if asked.len() > MAX_SCOPES_LEN {
+        return None;
+    }
     let asked = asked
-        .unwrap_or_default()
         .split(' ')
         .filter(|scope| !scope.is_empty())
         .map(|scope| Scope::new(scope).ok())

@@ -182,14 +182,45 @@ mod tests {
         assert!(new.verify_session(b"id", &both.sign_session(b"id")));
     }
 
+    /// Made by another implementation of HKDF and XChaCha20-Poly1305 (PyCryptodome): that these
+    /// open says that the format is what the module's documentation claims, and that it stays so.
     #[test]
-    fn what_an_earlier_version_sealed_still_opens() {
-        const KNOWN: &str = "01e5bf0d20000000000000000000000000000000000000000000000000";
+    fn k1_what_an_earlier_version_sealed_still_opens() {
+        const HEADER: &str = "01da2e308b000102030405060708090a0b0c0d0e0f1011121314151617";
+        for (purpose, context, plain, ciphertext) in [
+            (Purpose::Token, "ada", "a grant", "f98cf2831e64f16a84352a3a9efb3748ba08e90dbecf60"),
+            (Purpose::Flow, "name", "a flow", "65000a6a8a40ddabd7f0dcb7cf235ac4071bfcce73fe"),
+        ] {
+            let sealed = unhex(&format!("{HEADER}{ciphertext}"));
+            let opened = ring(&[9; 32]).open(purpose, context.as_bytes(), &sealed);
+            assert_eq!(opened.unwrap().as_slice(), plain.as_bytes());
+        }
+    }
+
+    fn unhex(hex: &str) -> Vec<u8> {
+        let byte = |i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap();
+        (0..hex.len()).step_by(2).map(byte).collect()
+    }
+
+    #[test]
+    fn every_use_has_a_key_of_its_own() {
         let ring = ring(&[9; 32]);
-        let sealed = ring.seal(Purpose::Token, b"", b"x");
-        assert_eq!(sealed.first(), Some(&FORMAT));
-        assert_eq!(sealed.len(), HEADER_LEN + NONCE_LEN + 1 + 16);
-        assert_eq!(KNOWN.len(), (HEADER_LEN + NONCE_LEN) * 2);
+        let key = &ring.keys()[0];
+        assert!(key.token != key.flow && key.token != key.session && key.flow != key.session);
+        assert!(![&key.token, &key.flow, &key.session].contains(&&[9; 32]));
+        assert!(!key.token.starts_with(&key.id) && !key.session.starts_with(&key.id));
+    }
+
+    #[test]
+    fn s7_a_mac_of_another_length_is_none() {
+        let ring = ring(&[9; 32]);
+        let tag = ring.sign_session(b"id");
+        assert!(ring.verify_session(b"id", &tag));
+        assert!(!ring.verify_session(b"ie", &tag));
+        for cut in 0..MAC_LEN {
+            assert!(!ring.verify_session(b"id", &tag[..cut]));
+        }
+        assert!(!ring.verify_session(b"id", &[&tag[..], &[0]].concat()));
     }
 
     proptest! {

@@ -60,6 +60,7 @@ pub use memory::MemoryStore;
 pub use postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use redis::{RedisStore, RedisStoreBuilder};
+pub(crate) use sealed::at_unix_secs;
 pub use sealed::{GrantId, SealedToken, TokenKey, TokenVersion};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;

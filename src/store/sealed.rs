@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Subject;
 
@@ -80,7 +81,7 @@ impl TokenKey {
 /// assert_eq!(version.as_i64(), 1);
 /// assert!(TokenVersion::from_i64(-1).is_none());
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct TokenVersion(i64);
 
 impl TokenVersion {
@@ -100,6 +101,13 @@ impl TokenVersion {
         let millis = unix_millis & ((1 << 44) - 1);
         let version = (millis << 19) | u64::from(chance & ((1 << 19) - 1));
         Self(i64::try_from(version).unwrap_or(i64::MAX))
+    }
+}
+
+impl<'de> Deserialize<'de> for TokenVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let version = i64::deserialize(deserializer)?;
+        Self::from_i64(version).ok_or_else(|| D::Error::custom("a version is not negative"))
     }
 }
 
@@ -181,7 +189,7 @@ impl SealedToken {
 
     /// When Webflow issued the token, in whole seconds.
     pub fn obtained_at(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(self.obtained_at_unix_secs)
+        at_unix_secs(self.obtained_at_unix_secs)
     }
 
     /// The ids of the sites that the grant covers; empty while they are not known.
@@ -193,6 +201,12 @@ impl SealedToken {
     pub fn workspaces(&self) -> &[String] {
         &self.workspaces
     }
+}
+
+/// A time beyond what the platform can tell, which only a row has that was tampered with, is 1970:
+/// nothing that expires is then kept for longer.
+pub(crate) fn at_unix_secs(secs: u64) -> SystemTime {
+    UNIX_EPOCH.checked_add(Duration::from_secs(secs)).unwrap_or(UNIX_EPOCH)
 }
 
 impl fmt::Debug for SealedToken {
@@ -218,5 +232,20 @@ mod tests {
         let late = TokenVersion::at(1_800_000_000_001, 0);
         assert!(early < late);
         assert!(TokenVersion::at(u64::MAX, u32::MAX).as_i64() > 0);
+    }
+
+    #[test]
+    fn k2_a_document_with_impossible_numbers_is_none_or_old_and_never_a_panic() {
+        let document = |version: i64, at: u64| {
+            let row = serde_json::json!({
+                "key": {"subject": "user:7", "grant": "default"}, "version": version,
+                "sealed": [1, 2], "obtained_at_unix_secs": at, "sites": [], "workspaces": [],
+            });
+            serde_json::from_value::<SealedToken>(row)
+        };
+        assert!(document(-1, 0).is_err());
+        assert_eq!(document(0, u64::MAX).unwrap().obtained_at(), UNIX_EPOCH);
+        let usual = document(1, 1_800_000_000).unwrap().obtained_at();
+        assert_eq!(usual, UNIX_EPOCH + Duration::from_secs(1_800_000_000));
     }
 }

@@ -17,12 +17,13 @@ use tokio::time::timeout;
 use crate::api::ApiClient;
 use crate::cache::{Cache, Slot, Tokens};
 use crate::grants::GrantPolicy;
-use crate::keyring::Purpose;
 use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::token::{Grant, GrantDetails};
 use crate::{Clock, Keyring, Subject, WebflowToken, observe};
 
-use plain::{Plain, context};
+pub(crate) use plain::unseal;
+#[cfg(feature = "_fuzzing")]
+pub(crate) use plain::context;
 pub(crate) use writes::{Draft, Turns};
 
 pub(crate) struct Vault {
@@ -148,10 +149,8 @@ impl Vault {
     }
 
     fn open(&self, row: &SealedToken) -> Option<WebflowToken> {
-        let context = context(row.key(), row.version());
-        let json = self.keyring.open(Purpose::Token, &context, row.sealed())?;
-        let plain: Plain = serde_json::from_slice(&json).ok()?;
-        Some(self.token(row.key().clone(), row.version(), plain.into_details()))
+        let details = unseal(&self.keyring, row)?;
+        Some(self.token(row.key().clone(), row.version(), details))
     }
 
     fn token(&self, key: TokenKey, version: TokenVersion, details: GrantDetails) -> WebflowToken {

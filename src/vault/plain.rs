@@ -1,14 +1,17 @@
 //! The sealed form of a grant, and what it is bound to.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::Scopes;
-use crate::store::{StoreError, TokenKey, TokenVersion};
+use crate::keyring::Purpose;
+use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion, at_unix_secs};
 use crate::token::{Coverage, GrantDetails};
+use crate::{Keyring, Scopes};
+
+const USUAL_LEN: usize = 16 * 1024;
 
 /// A grant as it is sealed: JSON with short names, since large numbers of rows are kept.
 #[derive(Serialize, Deserialize)]
@@ -43,9 +46,12 @@ impl Plain {
     /// The JSON of a grant, wiped when it is dropped.
     pub(super) fn to_json(details: &GrantDetails) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let mut plain = Self::from_details(details);
-        let json = serde_json::to_vec(&plain).map(Zeroizing::new);
+        // Room for some hundred sites: a buffer that grows leaves copies of the token behind.
+        let mut json = Zeroizing::new(Vec::with_capacity(USUAL_LEN));
+        let written = serde_json::to_writer(&mut *json, &plain);
         plain.access_token.zeroize();
-        json.map_err(StoreError::unavailable)
+        written.map_err(StoreError::unavailable)?;
+        Ok(json)
     }
 
     fn from_details(details: &GrantDetails) -> Self {
@@ -67,11 +73,11 @@ impl Plain {
         }
     }
 
-    pub(super) fn into_details(self) -> GrantDetails {
+    fn into_details(self) -> GrantDetails {
         GrantDetails {
             access_token: SecretString::from(self.access_token),
             scopes: Scopes::parse_lenient(&self.scopes),
-            obtained_at: SystemTime::UNIX_EPOCH + Duration::from_secs(self.obtained_at_unix_secs),
+            obtained_at: at_unix_secs(self.obtained_at_unix_secs),
             coverage: self.coverage.map(|coverage| Coverage {
                 authorization_id: coverage.authorization_id,
                 sites: coverage.sites,
@@ -84,8 +90,16 @@ impl Plain {
     }
 }
 
+/// What is sealed in a row; `None` unless a key of the ring sealed it for this very row.
+pub(crate) fn unseal(keyring: &Keyring, row: &SealedToken) -> Option<GrantDetails> {
+    let context = context(row.key(), row.version());
+    let json = keyring.open(Purpose::Token, &context, row.sealed())?;
+    let plain: Plain = serde_json::from_slice(&json).ok()?;
+    Some(plain.into_details())
+}
+
 /// What a sealed grant is bound to; lengths keep two fields from being read as others.
-pub(super) fn context(key: &TokenKey, version: TokenVersion) -> Vec<u8> {
+pub(crate) fn context(key: &TokenKey, version: TokenVersion) -> Vec<u8> {
     let mut context = Vec::new();
     for field in [key.subject().as_str(), key.grant().as_str()] {
         context.extend_from_slice(&(field.len() as u64).to_be_bytes());
@@ -93,4 +107,29 @@ pub(super) fn context(key: &TokenKey, version: TokenVersion) -> Vec<u8> {
     }
     context.extend_from_slice(&version.as_i64().to_be_bytes());
     context
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Subject;
+    use crate::store::GrantId;
+
+    #[test]
+    fn k2_no_two_keys_and_versions_are_bound_in_by_the_same_bytes() {
+        let context = |subject: &str, grant: &str, version: i64| {
+            let key = TokenKey::new(Subject::user(subject), GrantId::new(grant));
+            super::context(&key, TokenVersion::from_i64(version).unwrap())
+        };
+        let all = [
+            context("a", "bc", 1),
+            context("ab", "c", 1),
+            context("abc", "", 1),
+            context("a", "bc", 2),
+            context("a", "b", 1),
+            context("A", "bc", 1),
+        ];
+        let different: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
 }

@@ -1,14 +1,21 @@
 //! One request to Webflow's authorization server and its bounded answer.
 
+use std::ops::Deref;
 use std::time::Duration;
 
-use http::header::RETRY_AFTER;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
+use serde::Serialize;
 use serde_json::Value;
-use zeroize::Zeroizing;
+use url::Url;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The longest answer that is read; real ones have some hundred bytes.
 const MAX_BODY_LEN: usize = 64 * 1024;
+
+/// What a request takes at most: a code of 4 KiB, or a token of as much, and the client's data.
+const MAX_REQUEST_LEN: usize = 16 * 1024;
 
 /// Why there is no usable answer. Never holds an answer's body: it may have a token in it.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +41,22 @@ pub(super) struct Reply {
     body: Zeroizing<Vec<u8>>,
 }
 
+/// A POST of JSON that has the client's secret in it: the text is wiped when it has been sent.
+pub(super) fn post(
+    http: &reqwest::Client,
+    to: &Url,
+    body: &impl Serialize,
+) -> reqwest::RequestBuilder {
+    // Room for all of it, since a buffer that grows leaves copies behind.
+    let mut json = Zeroizing::new(Vec::with_capacity(MAX_REQUEST_LEN));
+    let request = http.post(to.clone()).header(CONTENT_TYPE, "application/json");
+    match serde_json::to_writer(&mut *json, body) {
+        Ok(()) => request.body(Bytes::from_owner(json)),
+        // Texts always serialize; if not, reqwest says so when the request is sent.
+        Err(_) => request.json(body),
+    }
+}
+
 /// Sends the request and reads the answer, all within `budget`.
 pub(super) async fn call(
     request: reqwest::RequestBuilder,
@@ -54,9 +77,40 @@ async fn read(request: reqwest::RequestBuilder) -> Result<Reply, CallError> {
     Ok(Reply { status: response.status(), headers: response.headers().clone(), body })
 }
 
+/// JSON whose texts are wiped when it is dropped: one of them may be a token.
+pub(super) struct SecretJson(Value);
+
+impl Deref for SecretJson {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl Drop for SecretJson {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(list) => list.iter_mut().for_each(wipe),
+        Value::Object(fields) => fields.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 impl Reply {
-    pub(super) fn json(&self) -> Option<Value> {
-        serde_json::from_slice(&self.body).ok()
+    #[cfg(any(test, feature = "_fuzzing"))]
+    pub(super) fn new(status: StatusCode, headers: HeaderMap, body: &[u8]) -> Self {
+        Self { status, headers, body: Zeroizing::new(body.to_vec()) }
+    }
+
+    pub(super) fn json(&self) -> Option<SecretJson> {
+        serde_json::from_slice(&self.body).ok().map(SecretJson)
     }
 
     /// The error code of an answer: RFC 6749 section 5.2's `error`, the Data API's `code`, or a
@@ -99,8 +153,7 @@ mod tests {
     use super::*;
 
     fn code_of(body: &str) -> Option<String> {
-        let body = Zeroizing::new(body.as_bytes().to_vec());
-        Reply { status: StatusCode::BAD_REQUEST, headers: HeaderMap::new(), body }.error_code()
+        Reply::new(StatusCode::BAD_REQUEST, HeaderMap::new(), body.as_bytes()).error_code()
     }
 
     #[test]

@@ -60,7 +60,8 @@ impl Endpoints {
             )
             .into());
         }
-        if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        let credentials = !url.username().is_empty() || url.password().is_some();
+        if credentials || url.query().is_some() || url.fragment().is_some() {
             return Err(invalid(
                 "has credentials, a query or a fragment",
                 "give scheme, host, port and path only",
@@ -153,7 +154,15 @@ mod tests {
     fn a_base_may_have_a_path_but_nothing_else() {
         let nested = Endpoints::at("https://stand-in.example/webflow/").unwrap();
         assert_eq!(nested.token().path(), "/webflow/oauth/access_token");
-        for bad in ["", "/x", "ftp://127.0.0.1", "http://10.0.0.1", "https://a@b", "https://b?x"] {
+        for bad in [
+            "",
+            "/x",
+            "ftp://127.0.0.1",
+            "http://10.0.0.1",
+            "https://a@b",
+            "https://:a@b",
+            "https://b?x",
+        ] {
             assert!(Endpoints::at(bad).is_err(), "{bad}");
         }
         assert!(Endpoints::at("http://[::1]:4000").is_ok());

@@ -1,11 +1,22 @@
 //! The access token request: an authorization code becomes a token.
 
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use std::time::Duration;
 
-use super::{CallError, WebflowClient, call};
+use super::call::{self, Reply};
+use super::{CallError, WebflowClient};
 use crate::Scopes;
+
+#[derive(Serialize)]
+struct Request<'a> {
+    client_id: &'a str,
+    client_secret: &'a str,
+    code: &'a str,
+    grant_type: &'static str,
+    redirect_uri: &'a str,
+}
 
 /// What Webflow issued.
 pub(crate) struct Issued {
@@ -40,18 +51,23 @@ impl WebflowClient {
     /// Exchanges an authorization code (RFC 6749 section 4.1.3, with Webflow's JSON encoding;
     /// Webflow Data API, OAuth, *Get an access token*).
     pub(crate) async fn exchange(&self, code: &str) -> Result<Issued, ExchangeError> {
-        let body = json!({
-            "client_id": self.client_id,
-            "client_secret": self.client_secret.expose_secret(),
-            "code": code,
-            "grant_type": "authorization_code",
-            "redirect_uri": self.redirect_uri,
-        });
-        let request = self.http.post(self.endpoints.token().clone()).json(&body);
-        let reply = call::call(request, self.budget).await?;
+        let body = Request {
+            client_id: &self.client_id,
+            client_secret: self.client_secret.expose_secret(),
+            code,
+            grant_type: "authorization_code",
+            redirect_uri: &self.redirect_uri,
+        };
+        let request = call::post(&self.http, self.endpoints.token(), &body);
+        Issued::from_reply(&call::call(request, self.budget).await?)
+    }
+}
+
+impl Issued {
+    pub(super) fn from_reply(reply: &Reply) -> Result<Self, ExchangeError> {
         if reply.status.is_success()
             && let Some(answer) = reply.json()
-            && let Some(issued) = Issued::from_answer(&answer)
+            && let Some(issued) = Self::from_answer(&answer)
         {
             return Ok(issued);
         }
@@ -64,9 +80,7 @@ impl WebflowClient {
             (status, _) => ExchangeError::Status { status, code },
         })
     }
-}
 
-impl Issued {
     fn from_answer(answer: &Value) -> Option<Self> {
         let token = answer.get("access_token")?.as_str()?;
         // It goes into a header: control characters and blanks never come from Webflow.
@@ -79,22 +93,23 @@ impl Issued {
     }
 }
 
-/// Scopes as a string, separated by spaces or commas, or as a list.
+/// Scopes as a string, separated by spaces or commas, or as a list. What is empty says nothing;
+/// what is there and holds no scope that we can read grants none.
 pub(super) fn scopes_of(value: &Value) -> Option<Scopes> {
     match value {
-        Value::String(list) => Some(Scopes::parse_lenient(list)),
-        Value::Array(list) => {
+        Value::String(list) if !list.trim().is_empty() => Some(Scopes::parse_lenient(list)),
+        Value::Array(list) if !list.is_empty() => {
             let scopes: Vec<_> = list.iter().filter_map(Value::as_str).collect();
             Some(Scopes::parse_lenient(&scopes.join(" ")))
         }
         _ => None,
     }
-    .filter(|scopes| !scopes.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn n2_an_answer_without_a_usable_token_is_none() {
@@ -122,7 +137,17 @@ mod tests {
                 Issued::from_answer(&json!({"access_token": "t", "scope": scope})).unwrap();
             assert_eq!(issued.scopes.unwrap().to_string(), "sites:read cms:read");
         }
-        let bare = Issued::from_answer(&json!({"access_token": "t", "scope": ""})).unwrap();
-        assert!(bare.scopes.is_none());
+        for bare in [json!(""), json!("  "), json!([]), json!(null), json!(7)] {
+            let bare = Issued::from_answer(&json!({"access_token": "t", "scope": bare})).unwrap();
+            assert!(bare.scopes.is_none());
+        }
+    }
+
+    #[test]
+    fn o7_scopes_that_cannot_be_read_are_none_and_not_all_that_was_asked_for() {
+        for odd in [json!("cms:write:x"), json!([7]), json!(["cms write"]), json!(",")] {
+            let issued = Issued::from_answer(&json!({"access_token": "t", "scope": odd})).unwrap();
+            assert!(issued.scopes.unwrap().is_empty(), "{odd}");
+        }
     }
 }

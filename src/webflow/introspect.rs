@@ -3,8 +3,9 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::call::{self, Reply};
 use super::exchange::scopes_of;
-use super::{CallError, INTROSPECTION_BUDGET, WebflowClient, call};
+use super::{CallError, INTROSPECTION_BUDGET, WebflowClient};
 use crate::Scopes;
 
 /// What Webflow says of a token. Every field of the answer may be missing.
@@ -40,15 +41,19 @@ impl WebflowClient {
             .http
             .get(self.endpoints.api_path("/v2/token/introspect"))
             .bearer_auth(token.expose_secret());
-        let reply = call::call(request, self.budget.min(INTROSPECTION_BUDGET)).await?;
-        if !reply.status.is_success() {
-            return Err(IntrospectError::Status(reply.status.as_u16()));
-        }
-        reply.json().map(|body| Introspection::from_answer(&body)).ok_or(IntrospectError::Malformed)
+        let budget = self.budget.min(INTROSPECTION_BUDGET);
+        Introspection::from_reply(&call::call(request, budget).await?)
     }
 }
 
 impl Introspection {
+    pub(super) fn from_reply(reply: &Reply) -> Result<Self, IntrospectError> {
+        if !reply.status.is_success() {
+            return Err(IntrospectError::Status(reply.status.as_u16()));
+        }
+        reply.json().map(|body| Self::from_answer(&body)).ok_or(IntrospectError::Malformed)
+    }
+
     pub(crate) fn from_answer(body: &Value) -> Self {
         let authorization = body.get("authorization").unwrap_or(&Value::Null);
         let text = |name| authorization.get(name).and_then(Value::as_str).map(str::to_owned);

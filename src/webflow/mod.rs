@@ -18,6 +18,28 @@ pub(crate) use endpoints::is_https_or_loopback;
 pub(crate) use exchange::{ExchangeError, Issued};
 pub(crate) use introspect::Introspection;
 
+/// What each call makes of an answer, whatever it is: the token issued, and whether the answer was
+/// good for an introspection and for a revocation; with all that may reach a log.
+#[cfg(feature = "_fuzzing")]
+pub(crate) fn read_answer(
+    status: http::StatusCode,
+    body: &[u8],
+) -> (Option<Issued>, bool, bool, Vec<String>) {
+    let reply = call::Reply::new(status, http::HeaderMap::new(), body);
+    let issued = Issued::from_reply(&reply);
+    let known = Introspection::from_reply(&reply);
+    let revoked = revoke::outcome(&reply);
+    let mut logged = Vec::new();
+    for error in [
+        issued.as_ref().err().map(|e| format!("{e} {e:?}")),
+        known.as_ref().err().map(|e| format!("{e} {e:?}")),
+        revoked.as_ref().err().map(|e| format!("{e} {e:?}")),
+    ] {
+        logged.extend(error);
+    }
+    (issued.ok(), known.is_ok(), revoked.is_ok(), logged)
+}
+
 /// How long an introspection may take while a user waits for the callback.
 const INTROSPECTION_BUDGET: Duration = Duration::from_secs(5);
 

@@ -1,0 +1,111 @@
+//! What nobody can make the service do: send a secret elsewhere, keep memory, or work for long.
+#![cfg(feature = "testing")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+#[path = "support/hostile.rs"]
+mod hostile;
+mod support;
+
+use std::time::{Duration, Instant};
+
+use axum::http::{Method, StatusCode};
+use hostile::{Https, LOGIN, LyingWebflow, raw_get};
+use serde_json::json;
+use support::App;
+use tower_webflow_auth::testing::{Endpoint, Fault, TestBrowser};
+
+#[tokio::test]
+async fn n3_a_redirect_of_the_exchange_or_the_revocation_takes_no_secret_along() {
+    let app = App::start().await;
+    let thief = LyingWebflow::start("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", None).await;
+    let mut browser = TestBrowser::new();
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("{}/oauth/access_token", thief.base);
+        let mut headers = axum::http::HeaderMap::new();
+        headers.insert("location", location.parse().unwrap());
+        let away = Fault::StatusWith { status, headers, body: "".into() };
+        let callback = app.callback(&mut browser, "/sites").await;
+        app.fake.fail_next(Endpoint::Token, away.clone());
+        assert_eq!(browser.step(&callback).await.unwrap().status, StatusCode::BAD_GATEWAY);
+        let mut connected = app.connected().await;
+        app.fake.fail_next(Endpoint::Revoke, away);
+        let url = app.url("/auth/webflow/logout?revoke=true");
+        assert_eq!(connected.submit(&url).await.unwrap().status, StatusCode::BAD_GATEWAY);
+    }
+    assert_eq!(thief.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn n13_ten_thousand_abandoned_flows_leave_nothing_behind() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let app = runtime.block_on(Https::start(|builder| builder, support::router));
+    let begin = |times: usize| {
+        runtime.block_on(async {
+            for _ in 0..times {
+                let challenge = app.visit("/sites", "").await;
+                assert_eq!(challenge.status, StatusCode::SEE_OTHER);
+                // A callback that nobody began, and a session that nobody signed.
+                let forged = "/auth/webflow/callback?code=c&state=s";
+                let cookie = "__Host-webflow-session=AAAA";
+                assert_eq!(app.visit(forged, cookie).await.status, StatusCode::BAD_REQUEST);
+            }
+        });
+    };
+    begin(100);
+    let kept = allocation_counter::measure(|| begin(5_000));
+    assert!(kept.count_total > 100_000, "it was measured: {kept:?}");
+    assert!(kept.bytes_current < 64 * 1024, "{kept:?}");
+    assert!(kept.bytes_max < 1024 * 1024, "{kept:?}");
+}
+
+#[tokio::test]
+async fn n13_a_login_that_asks_for_ten_thousand_scopes_costs_little_and_is_refused() {
+    let app = App::start().await;
+    let scopes: Vec<_> = (0..8_000).map(|n| format!("{n:x}:r")).collect();
+    let started = Instant::now();
+    let answer = raw_get(&app, &format!("{LOGIN}?scope={}", scopes.join("+")), &[]).await;
+    assert_eq!(answer.status, 400, "{}", answer.head);
+    assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
+    let usual = raw_get(&app, &format!("{LOGIN}?scope=cms:write+a:b"), &[]).await;
+    assert_eq!(usual.status, 303, "{}", usual.head);
+}
+
+#[tokio::test]
+async fn n2_an_answer_with_ten_thousand_scopes_costs_little() {
+    let app = App::start().await;
+    let scopes: Vec<_> = (0..9_000).map(|n| format!("{n:x}:r")).collect();
+    let answer = json!({"access_token": "a-token", "scope": scopes.join(" ")});
+    let mut browser = TestBrowser::new();
+    let callback = app.callback(&mut browser, "/deep/path").await;
+    app.fake.fail_next(Endpoint::Token, Fault::json(200, &answer));
+    let started = Instant::now();
+    let page = browser.step(&callback).await.unwrap();
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn o7_a_handler_that_needs_scopes_never_runs_without_them_and_a_narrow_grant_is_noticed() {
+    let app = App::start().await;
+    let mut browser = app.connected().await;
+    for (method, path) in [(Method::GET, "/cms"), (Method::POST, "/cms"), (Method::HEAD, "/cms")] {
+        let page = browser.fetch(method.clone(), &app.url(path)).await.unwrap();
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{method} {path}");
+        assert_ne!(page.text, "cms");
+    }
+    // Asked for all of it, and given less: by the exchange's answer, and by the introspection.
+    for granted in ["sites:read cms:read", "cms:writer sites:read", "cms:write:x", "CMS:WRITE"] {
+        let introspected = json!({"authorization": {"id": "a", "scope": granted}});
+        let issued = json!({"access_token": "another-token", "scope": granted});
+        app.fake.fail_next(Endpoint::Token, Fault::json(200, &issued));
+        app.fake.fail_next(Endpoint::Introspect, Fault::json(200, &introspected));
+        let mut browser = TestBrowser::new();
+        let page = app.connect(&mut browser, "/cms").await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{granted}: {}", page.text);
+        let page = browser.fetch(Method::POST, &app.url("/cms")).await.unwrap();
+        assert_ne!(page.text, "cms", "{granted}");
+        assert!(page.status.is_client_error(), "{granted}");
+    }
+    let page = app.connect(&mut TestBrowser::new(), "/cms").await;
+    assert_eq!((page.status, page.text.as_str()), (StatusCode::OK, "cms"));
+}
