@@ -85,6 +85,26 @@ async fn n2_an_answer_with_ten_thousand_scopes_costs_little() {
 }
 
 #[tokio::test]
+async fn o2_logging_out_again_or_without_a_session_is_answered_the_same() {
+    let app = App::start().await;
+    let mut browser = app.connected().await;
+    let url = app.url("/auth/webflow/logout");
+    let mut stranger = TestBrowser::new();
+    let mut answers = Vec::new();
+    for browser in [&mut browser, &mut stranger] {
+        for _ in 0..2 {
+            let page = browser.fetch(Method::POST, &url).await.unwrap();
+            let removed = page.set_cookies().join("\n");
+            assert!(removed.contains("webflow-session=;"), "{removed}");
+            answers.push((page.status, page.text.clone()));
+        }
+    }
+    answers.dedup();
+    assert_eq!(answers, [(StatusCode::NO_CONTENT, String::new())]);
+    assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");
+}
+
+#[tokio::test]
 async fn o7_a_handler_that_needs_scopes_never_runs_without_them_and_a_narrow_grant_is_noticed() {
     let app = App::start().await;
     let mut browser = app.connected().await;

@@ -219,9 +219,16 @@ impl<'h> FlowCookies<'h> {
     }
 }
 
+/// Whether a name has the form of those that are given here: what another host has tossed under a
+/// stranger one is not repeated in a header of ours.
+fn may_be_ours(name: &str) -> bool {
+    name.len() <= MAX_NAME_LEN
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
 fn remove_some<'a>(policy: CookiePolicy, names: impl Iterator<Item = &'a str>) -> Vec<HeaderValue> {
     names
-        .filter(|name| name.len() <= MAX_NAME_LEN)
+        .filter(|name| may_be_ours(name))
         .take(MAX_REMOVALS)
         .filter_map(|name| policy.remove(name))
         .collect()
@@ -340,6 +347,18 @@ mod tests {
         assert!(gone.iter().any(|set| set.to_str().unwrap().starts_with(oldest.as_str())));
         let newest = &cookies[19].0;
         assert!(!gone.iter().any(|set| set.to_str().unwrap().starts_with(newest.as_str())));
+    }
+
+    #[test]
+    fn c2_a_tossed_name_that_is_none_of_ours_is_not_repeated_in_an_answer() {
+        let prefix = POLICY.flow_prefix();
+        let names = ["\u{e9}", "a b", "a\"", "a,b", "a%0d", &"x".repeat(50), "junk"];
+        let cookies = names.map(|name| (format!("{prefix}{name}"), "junk".to_owned()));
+        let request = headers(&cookies);
+        let gone = FlowCookies::read(&request, POLICY, &Keyring::generate()).remove_all(POLICY);
+        let gone: Vec<_> = gone.iter().map(|set| set.to_str().unwrap()).collect();
+        assert_eq!(gone.len(), 1, "{gone:?}");
+        assert!(gone[0].starts_with("__Host-webflow-flow-junk=;"), "{gone:?}");
     }
 
     proptest! {
