@@ -124,11 +124,10 @@ async fn redirector(locations: Arc<Mutex<Vec<HeaderValue>>>) -> std::net::Socket
 }
 
 /// Where a flow with that `return_to` ends: the callback's `Location`, as it is on the wire.
-async fn location_of(app: &App, return_to: &str) -> HeaderValue {
+async fn location_of(app: &App, browser: &mut TestBrowser, return_to: &str) -> HeaderValue {
     let encoded = utf8_percent_encode(return_to, NON_ALPHANUMERIC);
-    let mut browser = TestBrowser::new();
     let login = format!("/auth/webflow/login?return_to={encoded}");
-    let callback = app.callback(&mut browser, &login).await;
+    let callback = app.callback(browser, &login).await;
     let done = browser.step(&callback).await.unwrap();
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{return_to:?}: {}", done.text);
     done.headers[LOCATION].clone()
@@ -140,9 +139,10 @@ async fn r1_chromium_stays_on_the_origin_for_hundreds_of_hostile_values() {
     let hostile = hostile();
     assert!(hostile.len() > 400);
     let app = App::start().await;
+    let mut user = TestBrowser::new();
     let mut ours = BTreeSet::new();
     for return_to in &hostile {
-        ours.insert(location_of(&app, return_to).await.to_str().unwrap().to_owned());
+        ours.insert(location_of(&app, &mut user, return_to).await.to_str().unwrap().to_owned());
     }
     assert!(ours.contains("/") && ours.len() > 10, "some of them are paths: {ours:?}");
 
@@ -152,12 +152,14 @@ async fn r1_chromium_stays_on_the_origin_for_hundreds_of_hostile_values() {
     // Every host leads to the test's own server, so that a browser that is led away arrives.
     let rules = format!("--host-resolver-rules=MAP * {address}");
     let browser = Chromium::start(&[rules]).await;
+    let started = std::time::Instant::now();
     let follow = async |location: HeaderValue| {
         let n = {
             let mut all = locations.lock().unwrap();
             all.push(location);
             all.len() - 1
         };
+        eprintln!("{n} {:?} {:?}", started.elapsed(), locations.lock().unwrap()[n]);
         let went = browser.client.goto(&format!("http://{address}/go/{n}")).await;
         let at = browser.client.current_url().await.unwrap();
         went.is_ok().then_some(at)

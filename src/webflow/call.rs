@@ -14,6 +14,9 @@ use zeroize::{Zeroize, Zeroizing};
 /// The longest answer that is read; real ones have some hundred bytes.
 const MAX_BODY_LEN: usize = 64 * 1024;
 
+/// Room for an answer that does not say how long it is.
+const USUAL_BODY_LEN: usize = 4096;
+
 /// What a request takes at most: a code of 4 KiB, or a token of as much, and the client's data.
 const MAX_REQUEST_LEN: usize = 16 * 1024;
 
@@ -67,7 +70,10 @@ pub(super) async fn call(
 
 async fn read(request: reqwest::RequestBuilder) -> Result<Reply, CallError> {
     let mut response = request.send().await.map_err(CallError::from_transport)?;
-    let mut body = Zeroizing::new(Vec::new());
+    // Room for all of it from the start: see above.
+    let expected = response.content_length().and_then(|len| usize::try_from(len).ok());
+    let room = expected.unwrap_or(USUAL_BODY_LEN).min(MAX_BODY_LEN);
+    let mut body = Zeroizing::new(Vec::with_capacity(room));
     while let Some(chunk) = response.chunk().await.map_err(CallError::from_transport)? {
         if body.len() + chunk.len() > MAX_BODY_LEN {
             return Err(CallError::TooLong);
