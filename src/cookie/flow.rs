@@ -350,6 +350,44 @@ mod tests {
     }
 
     #[test]
+    fn s11_what_is_over_or_does_not_open_goes_even_where_there_is_room() {
+        let ring = Keyring::generate();
+        let over = flow(0).seal(POLICY, &ring).unwrap();
+        let open = flow(5_000).seal(POLICY, &ring).unwrap();
+        let junk = (format!("{}junk", POLICY.flow_prefix()), "junk".to_owned());
+        let request = headers(&[over.clone(), open, junk.clone()]);
+        let read = FlowCookies::read(&request, POLICY, &ring);
+        let gone = read.make_room(POLICY, 500, LIFETIME, 5_000);
+        let mut gone: Vec<_> =
+            gone.iter().map(|set| set.to_str().unwrap().split('=').next().unwrap()).collect();
+        gone.sort_unstable();
+        let mut expected = [over.0.as_str(), junk.0.as_str()];
+        expected.sort_unstable();
+        assert_eq!(gone, expected);
+    }
+
+    #[test]
+    fn c3_one_answer_drops_sixteen_cookies_at_most() {
+        let junk = (0..40).map(|i| (format!("{}{i}", POLICY.flow_prefix()), "x".to_owned()));
+        let request = headers(&junk.collect::<Vec<_>>());
+        let read = || FlowCookies::read(&request, POLICY, &Keyring::generate());
+        assert_eq!(read().make_room(POLICY, 500, LIFETIME, 0).len(), 16);
+        assert_eq!(read().remove_all(POLICY).len(), 16);
+    }
+
+    #[test]
+    fn s7_a_flow_cookie_over_four_kib_is_not_opened() {
+        let ring = Keyring::generate();
+        let mut flow = flow(0);
+        for (len, opens) in [(2_500, true), (3_500, false)] {
+            flow.return_to = "/".repeat(len);
+            let (name, value) = flow.seal(POLICY, &ring).unwrap();
+            assert_eq!(value.len() <= 4096, opens, "{}", value.len());
+            assert_eq!(Flow::open(&name, &value, &ring).is_some(), opens);
+        }
+    }
+
+    #[test]
     fn c2_a_tossed_name_that_is_none_of_ours_is_not_repeated_in_an_answer() {
         let prefix = POLICY.flow_prefix();
         let names = ["\u{e9}", "a b", "a\"", "a,b", "a%0d", &"x".repeat(50), "junk"];

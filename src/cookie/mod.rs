@@ -194,6 +194,17 @@ mod tests {
     }
 
     #[test]
+    fn c1_over_https_every_name_is_bound_to_the_host_and_debug_shows_no_value() {
+        let (https, http) = (CookiePolicy::new(true), CookiePolicy::new(false));
+        for name in [https.session_name(), https.flow_prefix()] {
+            assert!(name.starts_with("__Host-webflow-"), "{name}");
+        }
+        assert_eq!(http.session_name(), "webflow-session");
+        let set = https.set("n", "secret", Duration::from_secs(1)).unwrap();
+        assert!(!format!("{set:?}").contains("secret"));
+    }
+
+    #[test]
     fn c3_odd_cookies_are_passed_over_and_all_headers_are_read() {
         let headers = headers(&[
             b"a=1; noequals; =x;; x=first; y=\"2\"; \xff=1; xx=no",
