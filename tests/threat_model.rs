@@ -68,7 +68,9 @@ fn every_case_has_a_row_and_every_row_a_test_that_carries_its_number() {
                 .split_once(&format!("fn {name}("))
                 .unwrap_or_else(|| panic!("{number}: {file} has no {name}"));
             let attributes = before.rsplit("\n\n").next().unwrap();
-            assert!(attributes.contains("test"), "{number}: {name} is no test");
+            // Where a test runs for each engine, it is a function that the engines' tests call.
+            let called = source.matches(name.as_str()).count() > 1;
+            assert!(attributes.contains("test") || called, "{number}: {name} is no test");
         }
     }
 }
