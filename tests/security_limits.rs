@@ -35,6 +35,50 @@ async fn n3_a_redirect_of_the_exchange_or_the_revocation_takes_no_secret_along()
     assert_eq!(thief.asked(), Vec::<String>::new());
 }
 
+#[tokio::test]
+async fn s11_a_flow_whose_cookie_would_be_too_long_comes_back_to_the_root() {
+    let app = App::start().await;
+    let scopes: Vec<_> = (0..16).map(|n| format!("{}{n}:read", "x".repeat(50))).collect();
+    let login = format!("{LOGIN}?return_to=/{}&scope={}", "y".repeat(2000), scopes.join("+"));
+    let mut browser = TestBrowser::new();
+    let challenge = browser.step(&app.url(&login)).await.unwrap();
+    assert_eq!(challenge.status, StatusCode::SEE_OTHER, "{}", challenge.text);
+    let [(name, value)] = &browser.cookies(hostile::HOST)[..] else { panic!("one cookie") };
+    assert!(name.len() + value.len() <= 4096, "{}", name.len() + value.len());
+    let state = hostile::parameter(challenge.location().unwrap().as_str(), "state");
+    let denied = format!("{}?error=access_denied&state={state}", hostile::CALLBACK);
+    let page = browser.step(&app.url(&denied)).await.unwrap();
+    assert!(page.text.contains("return_to=%2F\""), "{}", page.text);
+}
+
+#[tokio::test]
+async fn s14_what_asks_ahead_for_the_login_begins_no_flow() {
+    let app = App::start().await;
+    let navigate = "Sec-Fetch-Mode: navigate";
+    for ahead in ["Sec-Purpose: prefetch", "Sec-Purpose: prefetch;prerender", "Purpose: preview"] {
+        let answer = raw_get(&app, LOGIN, &[navigate, ahead]).await;
+        assert_eq!(answer.status, 403, "{ahead}: {}", answer.head);
+        assert_eq!(answer.header("set-cookie"), None, "{ahead}");
+    }
+    assert_eq!(raw_get(&app, LOGIN, &[navigate]).await.status, 303);
+}
+
+#[tokio::test]
+async fn n4_a_code_that_is_refused_ends_its_flow_and_an_outage_does_not() {
+    let app = App::start().await;
+    let mut browser = TestBrowser::new();
+    let refused = Fault::json(400, &json!({"error": "invalid_grant"}));
+    for (fault, ends) in [(Fault::Status(503), false), (Fault::Reset, false), (refused, true)] {
+        let callback = app.callback(&mut browser, "/sites").await;
+        let state = hostile::parameter(&callback, "state");
+        let flows = browser.cookies(hostile::HOST).len();
+        app.fake.fail_next(Endpoint::Token, fault.clone());
+        browser.step(&callback).await.unwrap();
+        let left = browser.cookies(hostile::HOST).len();
+        assert_eq!(left, flows - usize::from(ends), "{fault:?} {state}");
+    }
+}
+
 #[test]
 fn n13_ten_thousand_abandoned_flows_leave_nothing_behind() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

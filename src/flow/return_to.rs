@@ -104,6 +104,9 @@ mod tests {
             "/..//evil",
             "@evil.example",
             "/a?b\\c",
+            "/a?b\r\nSet-Cookie: c=d",
+            "/a?b\tc",
+            "/a#\0",
             &long,
         ] {
             assert_eq!(own_path(path), "/", "{path:?}");
