@@ -52,6 +52,20 @@ async fn s11_a_flow_whose_cookie_would_be_too_long_comes_back_to_the_root() {
 }
 
 #[tokio::test]
+async fn o3_a_script_at_the_login_is_told_where_to_go_and_begins_no_flow() {
+    let app = App::start().await;
+    for target in [LOGIN, "/sites"] {
+        for script in ["Sec-Fetch-Mode: cors", "Sec-Fetch-Mode: no-cors", "HX-Request: true"] {
+            let answer = raw_get(&app, target, &[script, "Accept: text/html"]).await;
+            assert_eq!(answer.status, 401, "{target} {script}: {}", answer.head);
+            assert_eq!(answer.header("set-cookie"), None, "{target} {script}");
+            let scheme = answer.header("www-authenticate");
+            assert_eq!(scheme, Some("Webflow realm=\"webflow\""), "RFC 9110 section 15.5.2");
+        }
+    }
+}
+
+#[tokio::test]
 async fn s14_what_asks_ahead_for_the_login_begins_no_flow() {
     let app = App::start().await;
     let navigate = "Sec-Fetch-Mode: navigate";
@@ -146,6 +160,35 @@ async fn o2_logging_out_again_or_without_a_session_is_answered_the_same() {
     answers.dedup();
     assert_eq!(answers, [(StatusCode::NO_CONTENT, String::new())]);
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");
+}
+
+#[tokio::test]
+async fn n2_an_answer_over_64_kib_is_refused_though_it_holds_a_token() {
+    let app = App::start().await;
+    for (blanks, status) in [(1024, StatusCode::SEE_OTHER), (65 * 1024, StatusCode::BAD_GATEWAY)] {
+        let body = format!("{}{{\"access_token\": \"a-token\"}}", " ".repeat(blanks));
+        let mut browser = TestBrowser::new();
+        let callback = app.callback(&mut browser, "/deep/path").await;
+        app.fake.fail_next(Endpoint::Token, Fault::body("application/json", body));
+        assert_eq!(browser.step(&callback).await.unwrap().status, status, "{blanks} blanks");
+    }
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_site_come_newest_first_in_whatever_order_the_store_has_them() {
+    let store = hostile::TestStore::default();
+    let app = App::with(|builder| builder.store(store.clone())).await;
+    for _ in 0..6 {
+        app.connected().await;
+        app.clock.advance(Duration::from_secs(1));
+    }
+    let mut rows = store.rows();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.version()));
+    let site = &rows[0].sites()[0];
+    let tokens = app.auth.handle().tokens_for_site(site).await.unwrap();
+    let found: Vec<_> = tokens.iter().map(tower_webflow_auth::WebflowToken::subject).collect();
+    let expected: Vec<_> = rows.iter().map(|row| row.key().subject()).collect();
+    assert_eq!(found, expected);
 }
 
 #[tokio::test]

@@ -144,6 +144,16 @@ mod tests {
     }
 
     #[test]
+    fn n4_a_token_in_an_answer_that_is_no_success_is_none() {
+        for (status, taken) in [(200, true), (201, true), (302, false), (400, false), (500, false)]
+        {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            let reply = Reply::new(status, http::HeaderMap::new(), br#"{"access_token":"t"}"#);
+            assert_eq!(Issued::from_reply(&reply).is_ok(), taken, "{status}");
+        }
+    }
+
+    #[test]
     fn o7_scopes_that_cannot_be_read_are_none_and_not_all_that_was_asked_for() {
         for odd in [json!("cms:write:x"), json!([7]), json!(["cms write"]), json!(",")] {
             let issued = Issued::from_answer(&json!({"access_token": "t", "scope": odd})).unwrap();
