@@ -22,7 +22,7 @@ const MAX_FLOWS: usize = 8;
 enum Step {
     /// Opens a protected page whose path has this length.
     Open(usize),
-    /// Follows a link to the login with a return_to of this length and so many more scopes.
+    /// Follows a link to the login with a `return_to` of this length and so many more scopes.
     Login(usize, usize),
     /// Comes back from Webflow with the n-th of the flows that are open.
     Return(usize),
