@@ -94,7 +94,7 @@ async fn n4_a_code_that_is_refused_ends_its_flow_and_an_outage_does_not() {
 }
 
 #[test]
-fn n13_ten_thousand_abandoned_flows_leave_nothing_behind() {
+fn n13_thousands_of_abandoned_flows_leave_nothing_behind() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let app = runtime.block_on(Https::start(|builder| builder, support::router));
     let begin = |times: usize| {
@@ -110,8 +110,8 @@ fn n13_ten_thousand_abandoned_flows_leave_nothing_behind() {
         });
     };
     begin(100);
-    let kept = allocation_counter::measure(|| begin(5_000));
-    assert!(kept.count_total > 100_000, "it was measured: {kept:?}");
+    let kept = allocation_counter::measure(|| begin(2_500));
+    assert!(kept.count_total > 50_000, "it was measured: {kept:?}");
     assert!(kept.bytes_current < 64 * 1024, "{kept:?}");
     assert!(kept.bytes_max < 1024 * 1024, "{kept:?}");
 }
