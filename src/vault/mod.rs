@@ -21,9 +21,9 @@ use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, T
 use crate::token::{Grant, GrantDetails};
 use crate::{Clock, Keyring, Subject, WebflowToken, observe};
 
-pub(crate) use plain::unseal;
 #[cfg(feature = "_fuzzing")]
 pub(crate) use plain::context;
+pub(crate) use plain::unseal;
 pub(crate) use writes::{Draft, Turns};
 
 pub(crate) struct Vault {
