@@ -18,7 +18,8 @@ use crate::grants::GrantPolicy;
 use crate::layer::{Guard, Mode};
 use crate::problem::{Answer, Problem};
 use crate::refresh::refresh;
-use crate::shared::Who;
+use crate::replicas::Replica;
+use crate::shared::{Shared, Who};
 use crate::token::Reauthorize;
 use crate::{Scopes, Subject, WebflowGrants, WebflowToken, observe};
 
@@ -111,14 +112,16 @@ fn of(guard: &Guard, parts: &Parts, who: Who) -> Result<Verdict, Subject> {
     let Guard { shared, mode } = guard;
     Ok(match (who, mode) {
         (Who::Known(subject), _) => {
-            match shared.vault.known(&subject, shared.clock.unix_millis()) {
+            let now = shared.clock.unix_millis();
+            match shared.vault.known(&subject, now) {
                 Some(slot) if slot.tokens.iter().all(|token| !token.is_dead()) => {
                     refresh(shared, &slot.tokens);
                     if shared.is_plain()
                         && let Some(token) = slot.tokens.first()
                         && let Some((session, value)) = shared.session_and_value(&parts.headers)
                     {
-                        shared.hot.put(value, token.clone(), session.expires_unix_secs);
+                        let judged = (now, &*shared.vault.cache);
+                        shared.hot.put(value, token.clone(), session.expires_unix_secs, judged);
                     }
                     judge(guard, parts, &subject, &slot.tokens)
                 }
@@ -228,7 +231,7 @@ fn missing_scopes(missing: &Scopes) -> Problem {
 /// The request as the inner service gets it: with the token, or with a mark that tells an
 /// extractor that the layer was there and had none.
 pub(crate) fn forward<B>(
-    guard: &Arc<Guard>,
+    guard: &Replica<Guard>,
     mut parts: Parts,
     admitted: Admitted,
     body: B,
@@ -241,7 +244,7 @@ pub(crate) fn forward<B>(
             // A token that a layer of another application has left there is not ours to hand on.
             parts.extensions.remove::<WebflowToken>();
             parts.extensions.remove::<WebflowGrants>();
-            parts.extensions.insert(Arc::clone(guard)).map(drop)
+            parts.extensions.insert(Replica::clone(guard)).map(drop)
         }
     };
     if let Some(grants) = admitted.grants {
@@ -252,8 +255,12 @@ pub(crate) fn forward<B>(
 
 /// The answer in place of a handler's, when Webflow does not accept its token any more: exactly
 /// that version is forgotten, and the user is asked for a new one.
-pub(crate) async fn recover(guard: Arc<Guard>, parts: Parts, reauthorize: Reauthorize) -> Answer {
-    let Guard { shared, mode } = &*guard;
+pub(crate) async fn recover(
+    shared: &Arc<Shared>,
+    guard: Option<&Guard>,
+    parts: Parts,
+    reauthorize: Reauthorize,
+) -> Answer {
     let page = caller::wants_page(&parts.headers);
     let dead = reauthorize.0;
     if let Err(error) = forget(shared, &dead).await {
@@ -278,9 +285,9 @@ pub(crate) async fn recover(guard: Arc<Guard>, parts: Parts, reauthorize: Reauth
         .login_url(shared.login_url("/", None));
         return shared.fail(&problem, page);
     }
-    let wanted = match mode {
-        Mode::Required { scopes } => shared.scopes.union(scopes),
-        Mode::Optional => shared.scopes.clone(),
+    let wanted = match guard.and_then(Guard::scopes) {
+        Some(scopes) => shared.scopes.union(scopes),
+        None => shared.scopes.clone(),
     };
     challenge(shared, &parts, Some(dead.subject()), FlowKind::Reauthorize, &wanted)
 }

@@ -1,19 +1,18 @@
 //! The token as an argument of axum handlers.
 
-use std::sync::Arc;
-
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::Method;
 use http::request::Parts;
 
 use crate::layer::Guard;
+use crate::replicas::Replica;
 use crate::{WebflowGrants, WebflowToken, WebflowTokenRejection};
 
 impl<S: Sync> FromRequestParts<S> for WebflowToken {
     type Rejection = WebflowTokenRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        extract(parts)?.ok_or_else(|| match parts.extensions.get::<Arc<Guard>>() {
+        extract(parts)?.ok_or_else(|| match parts.extensions.get::<Replica<Guard>>() {
             Some(guard) => WebflowTokenRejection::not_connected(guard, parts),
             None => WebflowTokenRejection::preflight(),
         })
@@ -49,7 +48,7 @@ fn extract(parts: &Parts) -> Result<Option<WebflowToken>, WebflowTokenRejection>
     if let Some(token) = parts.extensions.get::<WebflowToken>() {
         return Ok(Some(token.clone()));
     }
-    if parts.extensions.get::<Arc<Guard>>().is_some() || parts.method == Method::OPTIONS {
+    if parts.extensions.get::<Replica<Guard>>().is_some() || parts.method == Method::OPTIONS {
         return Ok(None);
     }
     let rejection = WebflowTokenRejection::layer_missing();

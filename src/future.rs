@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -17,6 +16,7 @@ use crate::admission::{self, Verdict};
 use crate::layer::Guard;
 use crate::problem::Answer;
 use crate::recovery::Recovery;
+use crate::replicas::Replica;
 use crate::token::Reauthorize;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -44,7 +44,7 @@ pin_project! {
         /// The subject's grants are being looked up; the inner service waits, ready.
         Deciding {
             verdict: Boxed<(Parts, Verdict)>,
-            waiting: Option<(S, ReqBody, Arc<Guard>)>,
+            waiting: Option<(S, ReqBody, Replica<Guard>)>,
         },
     }
 }
@@ -69,7 +69,7 @@ where
         verdict: Boxed<(Parts, Verdict)>,
         service: S,
         body: ReqBody,
-        guard: Arc<Guard>,
+        guard: Replica<Guard>,
     ) -> Self {
         Self { state: State::Deciding { verdict, waiting: Some((service, body, guard)) } }
     }
@@ -90,16 +90,18 @@ where
                     let mut response = ready!(future.poll(cx))?;
                     let wish = response.extensions_mut().remove::<Reauthorize>();
                     let recovery = recovery.take();
-                    let recovery =
-                        recovery.filter(|own| wish.as_ref().is_none_or(|wish| own.concerns(wish)));
-                    match (wish, recovery) {
-                        (Some(wish), Some(recovery)) => {
+                    let home =
+                        recovery.filter(|own| wish.as_ref().is_some_and(|it| own.concerns(it)));
+                    let home = home.and_then(|recovery| Some((wish.as_ref()?.home()?, recovery)));
+                    match (wish, home) {
+                        (Some(wish), Some((shared, recovery))) => {
                             let (guard, head) = recovery.into_parts();
                             // What the application set meanwhile (its own session, say) holds.
                             let set = response.headers().get_all(SET_COOKIE);
                             let set: Vec<_> = set.iter().cloned().collect();
                             let answer = Box::pin(async move {
-                                let mut answer = admission::recover(guard, head, wish).await;
+                                let mut answer =
+                                    admission::recover(&shared, guard.as_deref(), head, wish).await;
                                 for cookie in set {
                                     answer.headers_mut().append(SET_COOKIE, cookie);
                                 }

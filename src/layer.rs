@@ -6,6 +6,7 @@ use tower_layer::Layer;
 
 use crate::config::WebflowAuthBuilder;
 use crate::endpoints_service::EndpointsService;
+use crate::replicas::Replicas;
 use crate::service::WebflowAuth;
 use crate::shared::Shared;
 use crate::{Checkup, ConfigError, Scope, Scopes, WebflowAuthHandle, doctor};
@@ -38,13 +39,19 @@ use crate::{Checkup, ConfigError, Scope, Scopes, WebflowAuthHandle, doctor};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct WebflowAuthLayer {
-    guard: Arc<Guard>,
+    guard: Replicas<Guard>,
+}
+
+impl Clone for WebflowAuthLayer {
+    fn clone(&self) -> Self {
+        Self { guard: self.guard.another() }
+    }
 }
 
 /// A layer's share of the whole, and what it demands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Guard {
     pub(crate) shared: Arc<Shared>,
     pub(crate) mode: Mode,
@@ -57,6 +64,16 @@ pub(crate) enum Mode {
     Required { scopes: Scopes },
     /// Nothing: a token is added when there is one.
     Optional,
+}
+
+impl Guard {
+    /// The scopes that are demanded beyond the configured ones; mostly none.
+    pub(crate) fn scopes(&self) -> Option<&Scopes> {
+        match &self.mode {
+            Mode::Required { scopes } => Some(scopes).filter(|scopes| !scopes.is_empty()),
+            Mode::Optional => None,
+        }
+    }
 }
 
 impl WebflowAuthLayer {
@@ -79,11 +96,13 @@ impl WebflowAuthLayer {
     }
 
     pub(crate) fn new(shared: Shared) -> Self {
-        Self::with_mode(Arc::new(shared), Mode::Required { scopes: Scopes::default() })
+        let shared = Arc::new(shared);
+        shared.vault.client.belongs_to(&shared);
+        Self::with_mode(shared, Mode::Required { scopes: Scopes::default() })
     }
 
     fn with_mode(shared: Arc<Shared>, mode: Mode) -> Self {
-        Self { guard: Arc::new(Guard { shared, mode }) }
+        Self { guard: Replicas::new(&Guard { shared, mode }) }
     }
 
     /// This layer for routes that work without a token too: handlers take
@@ -150,6 +169,6 @@ impl<S> Layer<S> for WebflowAuthLayer {
     type Service = WebflowAuth<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        WebflowAuth::new(inner, Arc::clone(&self.guard))
+        WebflowAuth::new(inner, self.guard.another())
     }
 }

@@ -57,6 +57,7 @@ mod recovery;
 mod refresh;
 #[cfg(feature = "axum")]
 mod rejection;
+mod replicas;
 mod resolver;
 mod scope;
 mod service;

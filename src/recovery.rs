@@ -1,8 +1,6 @@
 //! What is kept of a request, so that its user can be sent to Webflow after all when the handler
 //! finds the token dead.
 
-use std::sync::Arc;
-
 use http::header::{ACCEPT, CONTENT_TYPE, COOKIE};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -13,6 +11,7 @@ use crate::admission::Admitted;
 use crate::caller::Caller;
 use crate::glance::Glance;
 use crate::layer::Guard;
+use crate::replicas::Replica;
 use crate::shared::original_uri;
 use crate::token::Reauthorize;
 
@@ -22,9 +21,11 @@ const HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
 /// The head of a request, as far as a challenge may need it. Made for every request that has a
 /// token, and used for nearly none: what can be told by less than a copy is not copied.
 pub(crate) struct Recovery {
-    pub(crate) guard: Arc<Guard>,
-    /// The mark of the request's subject.
+    /// The mark of the request's subject, within its layer.
     whose: u64,
+    /// The guard, where it demands scopes of its own. Else the way back is by the token: a guard is
+    /// shared by all requests, and counting the references to it makes threads wait for each other.
+    guard: Option<Replica<Guard>>,
     method: Method,
     path: Option<PathAndQuery>,
     caller: Caller,
@@ -36,15 +37,15 @@ pub(crate) struct Recovery {
 
 impl Recovery {
     pub(crate) fn of(
-        guard: &Arc<Guard>,
+        guard: &Replica<Guard>,
         token: &WebflowToken,
         (method, uri, headers): (&Method, &Uri, &HeaderMap),
         glance: Glance<'_>,
     ) -> Self {
         let kept = (glance.cookies.flows || glance.marks.htmx).then(|| Box::new(keep(headers)));
         Self {
-            guard: Arc::clone(guard),
             whose: token.grant().whose,
+            guard: guard.scopes().map(|_| Replica::clone(guard)),
             method: method.clone(),
             path: uri.path_and_query().cloned(),
             caller: glance.marks.caller(headers),
@@ -56,7 +57,7 @@ impl Recovery {
 
     /// `None` when no token goes along: nothing can be found dead then.
     pub(crate) fn for_parts(
-        guard: &Arc<Guard>,
+        guard: &Replica<Guard>,
         parts: &Parts,
         admitted: &Admitted,
     ) -> Option<Self> {
@@ -69,11 +70,11 @@ impl Recovery {
     /// Whether the wish is about a token of this layer and of the request's own subject. One of
     /// another layer, or of somebody whom the handler worked for, says nothing about who asks.
     pub(crate) fn concerns(&self, wish: &Reauthorize) -> bool {
-        wish.0.is_of(&self.guard.shared.vault.client) && wish.0.grant().whose == self.whose
+        wish.0.grant().whose == self.whose
     }
 
     /// The head of a request that is answered as the one that was kept would be.
-    pub(crate) fn into_parts(self) -> (Arc<Guard>, Parts) {
+    pub(crate) fn into_parts(self) -> (Option<Replica<Guard>>, Parts) {
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = self.method;
         parts.uri = self.path.map(Uri::from).unwrap_or_default();

@@ -1,7 +1,6 @@
 //! Why a handler does not get its token.
 
 use std::fmt;
-use std::sync::Arc;
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
@@ -11,6 +10,7 @@ use http::request::Parts;
 use crate::challenge;
 use crate::layer::Guard;
 use crate::problem::{Answer, Problem};
+use crate::replicas::Replica;
 use crate::shared::original_uri;
 
 /// Why [`WebflowToken`](crate::WebflowToken) could not be extracted.
@@ -48,7 +48,7 @@ impl WebflowTokenRejection {
         }
     }
 
-    pub(crate) fn not_connected(guard: &Arc<Guard>, parts: &Parts) -> Self {
+    pub(crate) fn not_connected(guard: &Replica<Guard>, parts: &Parts) -> Self {
         let shared = &guard.shared;
         let path = original_uri(parts).path_and_query().map_or("/", |path| path.as_str());
         let return_to = if crate::caller::is_safe(&parts.method) { path } else { "/" };

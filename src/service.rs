@@ -14,6 +14,7 @@ use crate::future::ResponseFuture;
 use crate::glance::Glance;
 use crate::layer::Guard;
 use crate::recovery::Recovery;
+use crate::replicas::{Replica, Replicas};
 use crate::shared::original;
 
 /// The service that [`WebflowAuthLayer`](crate::WebflowAuthLayer) makes of another.
@@ -23,11 +24,11 @@ use crate::shared::original;
 #[derive(Debug, Clone)]
 pub struct WebflowAuth<S> {
     inner: S,
-    guard: Arc<Guard>,
+    guard: Replicas<Guard>,
 }
 
 impl<S> WebflowAuth<S> {
-    pub(crate) const fn new(inner: S, guard: Arc<Guard>) -> Self {
+    pub(crate) const fn new(inner: S, guard: Replicas<Guard>) -> Self {
         Self { inner, guard }
     }
 
@@ -41,19 +42,16 @@ impl<S> WebflowAuth<S> {
         &mut self.inner
     }
 
-    /// Gives back what the inner service has reserved to be ready (a permit, a place in a queue)
-    /// when it will not be called. Tower has no other way than to drop it.
-    fn release(&mut self)
-    where
-        S: Clone,
-    {
-        self.inner = self.inner.clone();
-    }
-
     /// Gives the inner service back.
     pub fn into_inner(self) -> S {
         self.inner
     }
+}
+
+/// Gives back what the inner service has reserved to be ready (a permit, a place in a queue) when it
+/// will not be called. Tower has no other way than to drop it.
+fn release<S: Clone>(inner: &mut S) {
+    *inner = inner.clone();
 }
 
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for WebflowAuth<S>
@@ -71,54 +69,57 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let mut request = request;
-        let shared = &self.guard.shared;
+        let Self { inner, guard } = self;
+        // Which replica it is, is found out once.
+        let guard: &Replica<Guard> = guard;
+        let shared = &guard.shared;
         let uri = original(request.extensions(), request.uri());
         if let Some(endpoint) = shared.paths.endpoint(uri.path()) {
             let (parts, _) = request.into_parts();
             let answer = Box::pin(flow::serve(Arc::clone(shared), endpoint, parts));
-            self.release();
+            release(inner);
             return ResponseFuture::answering(answer);
         }
         let (method, headers) = (request.method(), request.headers());
         let glance = Glance::at(method, headers, shared.cookies);
-        match admission::at_once(&self.guard, &request, &glance) {
+        match admission::at_once(guard, &request, &glance) {
             AtOnce::Admit(token) => {
-                let recovery = Recovery::of(&self.guard, &token, (method, uri, headers), glance);
+                let recovery = Recovery::of(guard, &token, (method, uri, headers), glance);
                 request.extensions_mut().insert(token);
-                return ResponseFuture::forwarding(self.inner.call(request), Some(recovery));
+                return ResponseFuture::forwarding(inner.call(request), Some(recovery));
             }
             AtOnce::Pass => {
-                request.extensions_mut().insert(Arc::clone(&self.guard));
-                return ResponseFuture::forwarding(self.inner.call(request), None);
+                request.extensions_mut().insert(Replica::clone(guard));
+                return ResponseFuture::forwarding(inner.call(request), None);
             }
             AtOnce::Undecided => {}
         }
         let (parts, body) = request.into_parts();
-        match admission::first(&self.guard, &parts) {
+        match admission::first(guard, &parts) {
             First::Decided(Verdict::Answer(answer)) => {
-                self.release();
+                release(inner);
                 ResponseFuture::answered(answer)
             }
             First::Decided(Verdict::Forward(admitted)) => {
-                let recovery = Recovery::for_parts(&self.guard, &parts, &admitted);
-                let request = admission::forward(&self.guard, parts, admitted, body);
-                ResponseFuture::forwarding(self.inner.call(request), recovery)
+                let recovery = Recovery::for_parts(guard, &parts, &admitted);
+                let request = admission::forward(guard, parts, admitted, body);
+                ResponseFuture::forwarding(inner.call(request), recovery)
             }
             waiting => {
-                let guard = Arc::clone(&self.guard);
+                let asking = Replica::clone(guard);
                 let verdict = async move {
                     let verdict = match waiting {
                         First::LookUp(subject) => {
-                            admission::look_up(&guard, &parts, &subject).await
+                            admission::look_up(&asking, &parts, &subject).await
                         }
-                        _ => admission::ask(&guard, &parts).await,
+                        _ => admission::ask(&asking, &parts).await,
                     };
                     (parts, verdict)
                 };
                 // The service that was ready is the one to be called; its clone stays behind.
-                let clone = self.inner.clone();
-                let ready = mem::replace(&mut self.inner, clone);
-                ResponseFuture::deciding(Box::pin(verdict), ready, body, Arc::clone(&self.guard))
+                let clone = inner.clone();
+                let ready = mem::replace(inner, clone);
+                ResponseFuture::deciding(Box::pin(verdict), ready, body, Replica::clone(guard))
             }
         }
     }

@@ -1,9 +1,8 @@
 //! Subjects: whose token it is.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -71,12 +70,6 @@ impl Subject {
     /// [`InvalidSubject`].
     pub fn validate(&self) -> Result<(), InvalidSubject> {
         if (1..=Self::MAX_ID_LEN).contains(&self.id().len()) { Ok(()) } else { Err(InvalidSubject) }
-    }
-
-    /// Tells subjects apart within this process; nobody outside can make two that share one.
-    pub(crate) fn mark(&self) -> u64 {
-        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        KEY.hash_one(self)
     }
 
     /// A short digest that stands for the subject in logs.

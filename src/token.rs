@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use crate::api::{ApiClient, WebflowApi};
 use crate::cache::Reading;
+use crate::shared::Shared;
 use crate::store::{GrantId, TokenKey, TokenVersion};
 use crate::{Scopes, Subject};
 
@@ -36,7 +37,7 @@ pub(crate) struct Grant {
     pub(crate) key: TokenKey,
     pub(crate) version: TokenVersion,
     pub(crate) details: GrantDetails,
-    /// The subject's mark: tells subjects apart without holding one.
+    /// The subject's mark within the layer: tells subjects apart without holding one.
     pub(crate) whose: u64,
     /// Set when Webflow answered 401: from then on nobody is given this token.
     pub(crate) dead: AtomicBool,
@@ -209,6 +210,13 @@ impl fmt::Debug for WebflowToken {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Reauthorize(pub(crate) WebflowToken);
+
+impl Reauthorize {
+    /// The layer that the token is of.
+    pub(crate) fn home(&self) -> Option<Arc<Shared>> {
+        self.0.client().home()
+    }
+}
 
 /// Every grant of the request's subject, newest first.
 ///

@@ -392,11 +392,7 @@ impl WebflowAuthBuilder {
             );
             Arc::new(MemoryStore::new())
         });
-        let api = ApiClient {
-            http: http.clone(),
-            endpoints: self.endpoints.clone(),
-            budget: self.timeout,
-        };
+        let api = ApiClient::new(http.clone(), self.endpoints.clone(), self.timeout);
         Ok(WebflowAuthLayer::new(Shared {
             vault: Vault {
                 store,

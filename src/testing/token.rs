@@ -122,8 +122,9 @@ impl TestToken {
         let endpoints = self.endpoints.unwrap_or_else(nowhere);
         let obtained_at_secs =
             self.obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET));
         WebflowToken::new(Grant {
-            whose: self.subject.mark(),
+            whose: client.mark(&self.subject),
             key: TokenKey::new(self.subject, GrantId::default()),
             version: TokenVersion::at(obtained_at_secs.saturating_mul(1000), 0),
             details: GrantDetails {
@@ -138,7 +139,7 @@ impl TestToken {
             dead: AtomicBool::new(false),
             outdated: AtomicBool::new(false),
             reading: OnceLock::new(),
-            client: Arc::new(ApiClient { http, endpoints, budget: BUDGET }),
+            client,
         })
     }
 }

@@ -156,7 +156,7 @@ impl Vault {
     fn token(&self, key: TokenKey, version: TokenVersion, details: GrantDetails) -> WebflowToken {
         let outdated = AtomicBool::new(details.coverage.is_none());
         WebflowToken::new(Grant {
-            whose: key.subject().mark(),
+            whose: self.client.mark(key.subject()),
             outdated,
             key,
             version,
