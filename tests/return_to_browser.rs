@@ -4,9 +4,9 @@
 #![cfg(feature = "testing")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-#[path = "support/chromium.rs"]
-mod chromium;
 mod support;
+#[path = "support/webdriver.rs"]
+mod webdriver;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -17,11 +17,12 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use chromium::Chromium;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::json;
 use support::App;
 use tower_webflow_auth::testing::TestBrowser;
 use url::Url;
+use webdriver::Browser;
 
 const HOSTS: [&str; 7] = [
     "evil.invalid",
@@ -151,7 +152,7 @@ async fn r1_chromium_stays_on_the_origin_for_hundreds_of_hostile_values() {
     let base = Url::parse(&format!("http://{address}/go/0")).unwrap();
     // Every host leads to the test's own server, so that a browser that is led away arrives.
     let rules = format!("--host-resolver-rules=MAP * {address}");
-    let browser = Chromium::start(&[rules]).await;
+    let browser = Browser::with(&[&rules], &json!({})).await;
     let follow = async |location: HeaderValue| {
         let n = {
             let mut all = locations.lock().unwrap();
