@@ -5,6 +5,8 @@
 //! the cache has read: it ends with that reading, whether by its time, by a logout, by another
 //! instance's change or to make room, and with the session's own expiry.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use quick_cache::DefaultHashBuilder;
 
 use crate::WebflowToken;
@@ -17,7 +19,12 @@ type Sessions = papaya::HashMap<Box<[u8]>, Hot, DefaultHashBuilder>;
 pub(crate) struct HotSessions {
     sessions: Option<Sessions>,
     capacity: usize,
+    /// When what is over was last taken out, in Unix milliseconds.
+    swept_at: AtomicU64,
 }
+
+/// How long a token may stay in memory after its session is over, where sessions come and go.
+const SWEEP_MILLIS: u64 = 60_000;
 
 struct Hot {
     token: WebflowToken,
@@ -35,7 +42,7 @@ impl HotSessions {
     /// For as many as the cache holds subjects; none without a cache.
     pub(crate) fn new(capacity: usize) -> Self {
         let sessions = (capacity > 0).then(Sessions::default);
-        Self { sessions, capacity }
+        Self { sessions, capacity, swept_at: AtomicU64::new(0) }
     }
 
     /// What the cookie's value leads to, `now` in Unix milliseconds.
@@ -45,8 +52,8 @@ impl HotSessions {
         hot.is_good(now, cache).then(|| hot.token.clone())
     }
 
-    /// Where there is no more room, what is over goes; and if that is not enough, everything: it
-    /// costs each session one signature to come back.
+    /// What is over goes once a minute, and where there is no more room; and if that is not enough,
+    /// everything goes: it costs each session one signature to come back.
     pub(crate) fn put(
         &self,
         value: &str,
@@ -56,12 +63,64 @@ impl HotSessions {
     ) {
         let Some(sessions) = &self.sessions else { return };
         let sessions = sessions.pin();
-        if sessions.len() >= self.capacity {
+        let last = self.swept_at.load(Ordering::Relaxed);
+        let due = now.abs_diff(last) >= SWEEP_MILLIS || sessions.len() >= self.capacity;
+        // Of threads that come at once one sweeps.
+        let mine =
+            || self.swept_at.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed);
+        if due && mine().is_ok() {
             sessions.retain(|_, hot| hot.is_good(now, cache));
-            if sessions.len() >= self.capacity {
-                sessions.clear();
-            }
+        }
+        if sessions.len() >= self.capacity {
+            sessions.clear();
         }
         sessions.insert(value.as_bytes().into(), Hot { token, expires_unix_secs });
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::cache::Tokens;
+    use crate::{CacheConfig, Subject};
+
+    const EXPIRY: u64 = 1000;
+
+    async fn read(cache: &Cache, user: usize, now: u64) -> WebflowToken {
+        let read = || async { Ok(Tokens::from([WebflowToken::for_test([]).build()])) };
+        let slot = cache.get_or_load(&Subject::user(user), now, read).await.unwrap();
+        slot.tokens.first().unwrap().clone()
+    }
+
+    #[tokio::test]
+    async fn c6_a_known_session_ends_with_its_expiry_its_reading_and_its_removal() {
+        let cache = Cache::new(&CacheConfig::new());
+        let hot = HotSessions::new(10);
+        hot.put("a", read(&cache, 1, 0).await, EXPIRY, (0, &cache));
+        hot.put("b", read(&cache, 2, 0).await, 2, (0, &cache));
+        assert!(hot.get(b"a", 4999, &cache).is_some(), "within the cache's five seconds");
+        assert!(hot.get(b"a", 5000, &cache).is_none());
+        assert!(hot.get(b"b", 1999, &cache).is_some() && hot.get(b"b", 2000, &cache).is_none());
+        assert!(hot.get(b"", 0, &cache).is_none());
+        cache.forget(&Subject::user(1));
+        assert!(hot.get(b"a", 0, &cache).is_none(), "logged out");
+    }
+
+    #[tokio::test]
+    async fn what_is_over_leaves_memory_and_there_are_never_more_than_fit() {
+        let cache = Cache::new(&CacheConfig::new());
+        let hot = HotSessions::new(10);
+        let len = |hot: &HotSessions| hot.sessions.as_ref().unwrap().len();
+        hot.put("gone", read(&cache, 0, 100_000).await, EXPIRY, (100_000, &cache));
+        cache.forget(&Subject::user(0));
+        let later = 100_000 + SWEEP_MILLIS;
+        hot.put("next", read(&cache, 1, later).await, EXPIRY, (later, &cache));
+        assert_eq!(len(&hot), 1);
+        for user in 2..30 {
+            let token = read(&cache, user, later).await;
+            hot.put(&user.to_string(), token, EXPIRY, (later, &cache));
+            assert!(len(&hot) <= 10);
+            assert!(hot.get(user.to_string().as_bytes(), later, &cache).is_some());
+        }
     }
 }
