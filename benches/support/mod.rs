@@ -48,12 +48,17 @@ pub fn protected(auth: &WebflowAuthLayer) -> Router {
         drop(std::hint::black_box(token));
         "ok"
     };
-    Router::new().route("/", get(handler)).layer(auth.clone())
+    served(Router::new().route("/", get(handler)).layer(auth.clone()))
 }
 
 /// The same answer, given to everybody.
 pub fn bare() -> Router {
-    Router::new().route("/", get(|| async { "ok" }))
+    served(Router::new().route("/", get(|| async { "ok" })))
+}
+
+/// A router as a server has it: until then axum makes its routes anew for each request.
+fn served(app: Router) -> Router {
+    app.with_state(())
 }
 
 /// One GET. The cookie is copied, as if it had come from a socket.
