@@ -78,7 +78,8 @@ impl HotSessions {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
+#[cfg(feature = "testing")]
 mod tests {
     use super::*;
     use crate::cache::Tokens;
