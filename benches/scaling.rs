@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use futures::StreamExt;
-use support::{Forgetful, ask_ok, bare, begin, finish, is_quick, median, memory_kib, min};
+use support::{
+    Forgetful, ask_ok, bare, begin, finish, is_quick, median, memory_kib, min, protected,
+};
 use tower_webflow_auth::{CacheConfig, Endpoints, WebflowAuthLayer};
 
 const ROUNDS: usize = 9;
@@ -60,7 +62,7 @@ impl Sessions {
 
 /// A layer that knows so many subjects, each by a flow of its own, and has seen each session once
 /// since. Its store forgets, so every 200 is the cache's.
-async fn filled(webflow: &Endpoints, subjects: usize, sessions: &mut Sessions) -> Router {
+async fn filled(webflow: &Endpoints, subjects: usize, sessions: &mut Sessions) -> WebflowAuthLayer {
     // The cache is in parts that fill unevenly: six times their standard deviation more than asked.
     let room = subjects + 6 * (subjects * 32).isqrt() + 64;
     let cache = CacheConfig::new().capacity(room).ttl(Duration::from_secs(24 * 60 * 60));
@@ -79,28 +81,57 @@ async fn filled(webflow: &Endpoints, subjects: usize, sessions: &mut Sessions) -
         sessions.push(&cookie);
     }
     drop(flows);
-    let mut warm = app.clone();
+    let mut warm = app;
     for i in 0..subjects {
         ask_ok(&mut warm, sessions.get(i)).await;
     }
-    app
+    auth
+}
+
+/// What two threads do: which router each has, and for which session it asks at its turn.
+struct Row {
+    name: &'static str,
+    routers: [Router; 2],
+    session: fn(turn: usize, thread: usize) -> usize,
 }
 
 /// Throughput of one thread and of two; and the processor's own time for a request, which other
-/// processes on the machine cannot take.
+/// processes on the machine cannot take. A router is shared as a server shares it, which has its
+/// price without any layer; with a router for each thread only the layer is shared.
 async fn threads(webflow: &Endpoints, requests: usize) {
     const SESSIONS: usize = 1_000;
     let mut sessions = Sessions::with_room_for(SESSIONS);
     let ours = filled(webflow, SESSIONS, &mut sessions).await;
+    let own = |turn, thread| (turn * 7 % (SESSIONS / 2)) * 2 + thread;
+    let shared = |app: Router| [app.clone(), app];
     let rows = [
-        ("bare axum", bare(), SESSIONS),
-        ("WebflowAuthLayer, 1 000 sessions", ours.clone(), SESSIONS),
-        ("WebflowAuthLayer, all the same session", ours, 1),
+        Row { name: "bare axum, one router", routers: shared(bare()), session: own },
+        Row {
+            name: "the layer, each thread its own sessions",
+            routers: shared(protected(&ours)),
+            session: own,
+        },
+        Row {
+            name: "the layer, both threads all 1 000 sessions",
+            routers: shared(protected(&ours)),
+            session: |turn, thread| (turn * 7 + thread) % SESSIONS,
+        },
+        Row {
+            name: "the layer, both threads one session",
+            routers: shared(protected(&ours)),
+            session: |_, _| 0,
+        },
+        Row { name: "bare axum, a router each", routers: [bare(), bare()], session: own },
+        Row {
+            name: "one layer, a router each",
+            routers: [protected(&ours), protected(&ours)],
+            session: own,
+        },
     ];
     let mut runs: Vec<Vec<(Run, Run)>> = vec![Vec::new(); rows.len()];
     for _ in 0..ROUNDS {
-        for ((_, app, among), runs) in rows.iter().zip(&mut runs) {
-            let run = |threads| parallel(app, &sessions, *among, threads, requests / threads);
+        for (row, runs) in rows.iter().zip(&mut runs) {
+            let run = |threads| parallel(row, &sessions, threads, requests / threads);
             runs.push((run(1), run(2)));
         }
     }
@@ -108,7 +139,7 @@ async fn threads(webflow: &Endpoints, requests: usize) {
         "\n| row | 1 thread, /s | 2 threads, /s | ratio | best of each | CPU per request, 1, ns | 2, ns | ratio |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
-    for ((name, ..), runs) in rows.iter().zip(&runs) {
+    for (Row { name, .. }, runs) in rows.iter().zip(&runs) {
         let of = |what: fn(&(Run, Run)) -> f64| median(runs.iter().map(what));
         let best = |what: fn(&(Run, Run)) -> f64| -min(runs.iter().map(|run| -what(run)));
         println!(
@@ -131,23 +162,24 @@ struct Run {
     cpu: f64,
 }
 
-fn parallel(app: &Router, sessions: &Sessions, among: usize, threads: usize, each: usize) -> Run {
+fn parallel(row: &Row, sessions: &Sessions, threads: usize, each: usize) -> Run {
     let barrier = Barrier::new(threads);
     let times: Vec<_> = std::thread::scope(|scope| {
-        let thread = |number: usize| {
+        let thread = |(number, app): (usize, &Router)| {
             let (mut app, barrier) = (app.clone(), &barrier);
             scope.spawn(move || {
                 barrier.wait();
                 let (started, cpu) = (Instant::now(), cpu_nanos());
                 futures::executor::block_on(async {
                     for i in 0..each {
-                        ask_ok(&mut app, sessions.get((i * 7 + number) % among)).await;
+                        ask_ok(&mut app, sessions.get((row.session)(i, number))).await;
                     }
                 });
                 (started.elapsed(), cpu_nanos() - cpu)
             })
         };
-        let handles: Vec<_> = (0..threads).map(thread).collect();
+        let routers = row.routers.iter().enumerate().take(threads);
+        let handles: Vec<_> = routers.map(thread).collect();
         handles.into_iter().map(|handle| handle.join().unwrap()).collect()
     });
     let longest = times.iter().map(|(wall, _)| *wall).max().unwrap();
@@ -166,7 +198,7 @@ fn cpu_nanos() -> f64 {
 async fn cookies(webflow: &Endpoints, requests: usize) {
     const COUNTS: [usize; 7] = [1, 2, 5, 10, 20, 50, 100];
     let mut sessions = Sessions::with_room_for(1);
-    let mut ours = filled(webflow, 1, &mut sessions).await;
+    let mut ours = protected(&filled(webflow, 1, &mut sessions).await);
     let mut bare = bare();
     let others = |count| (1..count).map(|i| format!("cookie-{i:02}=abcdefghijklm; "));
     let headers = COUNTS.map(|count| others(count).collect::<String>() + sessions.get(0));
@@ -236,7 +268,8 @@ fn subjects(
         let before = memory_kib("VmRSS");
         // Everything happens on this thread, which is the one that is counted.
         let counted = allocation_counter::measure(|| {
-            app = Some(runtime.block_on(filled(webflow, size, &mut sessions)));
+            let auth = runtime.block_on(filled(webflow, size, &mut sessions));
+            app = Some(protected(&auth));
         });
         let text_kib = sessions.text.len() as f64 / 1024.0;
         rows.push(Size {
