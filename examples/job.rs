@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::store::StoreError;
 use tower_webflow_auth::{WebflowAuthHandle, WebflowToken};
 
@@ -38,16 +39,24 @@ async fn webhook(
     State(handle): State<WebflowAuthHandle>,
     Json(event): Json<Event>,
 ) -> Result<Json<Value>, StatusCode> {
-    let tokens = grants(&handle, &event).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
-    let token = tokens.first().ok_or(StatusCode::NOT_FOUND)?;
-    let sites = token.api().sites().await.map_err(|error| error.status())?;
-    Ok(Json(json!({ "sites": sites.len() })))
+    let unavailable = |_| StatusCode::SERVICE_UNAVAILABLE;
+    for token in grants(&handle, &event).await.map_err(unavailable)? {
+        match token.api().sites().await {
+            Ok(sites) => return Ok(Json(json!({ "sites": sites.len() }))),
+            // The user has removed the app. No layer is here to forget the token.
+            Err(ApiError::Unauthorized { token, .. }) => {
+                handle.revoke_grant(&token).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+            }
+            Err(error) => return Err(error.status()),
+        }
+    }
+    Err(StatusCode::NOT_FOUND)
 }
 
-/// Webflow expires tokens that lie idle for a year: what is older is of no use.
+/// By age, not by use: whoever connected longer ago than this is asked again.
 async fn tidy_up(handle: WebflowAuthHandle) {
     loop {
-        match handle.purge(DAY * 365).await {
+        match handle.purge_older_than(DAY * 365).await {
             Ok(count) => println!("{count} old grants went"),
             Err(error) => println!("another time: {error}"),
         }

@@ -20,6 +20,7 @@ use crate::problem::{Answer, Problem};
 use crate::refresh::refresh;
 use crate::replicas::Replica;
 use crate::shared::{Shared, Who};
+use crate::store::{StoreError, TokenVersion};
 use crate::token::Reauthorize;
 use crate::{Scopes, Subject, WebflowGrants, WebflowToken, observe};
 
@@ -119,6 +120,7 @@ fn of(guard: &Guard, parts: &Parts, who: Who) -> Result<Verdict, Subject> {
                     if shared.is_plain()
                         && let Some(token) = slot.tokens.first()
                         && let Some((session, value)) = shared.session_and_value(&parts.headers)
+                        && Subject::session(&session.id) == subject
                     {
                         let judged = (now, &*shared.vault.cache);
                         shared.hot.put(value, token.clone(), session.expires_unix_secs, judged);
@@ -164,17 +166,31 @@ pub(crate) async fn look_up(guard: &Guard, parts: &Parts, subject: &Subject) -> 
         }
     };
     refresh(&guard.shared, &tokens);
-    for token in tokens.iter().filter(|token| token.is_dead()) {
-        // It died while nobody was there to say so.
-        if let Err(error) = guard.shared.vault.remove(token).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a dead token remains");
+    if !tokens.iter().any(WebflowToken::is_dead) {
+        return judge(guard, parts, subject, &tokens);
+    }
+    // It died while nobody was there to say so.
+    match without_the_dead(&guard.shared, subject, &tokens).await {
+        Ok(alive) => judge(guard, parts, subject, &alive),
+        Err(error) => {
+            let page = caller::wants_page(&parts.headers);
+            Verdict::Answer(guard.shared.fail(&failure::of_store(&error), page))
         }
     }
-    if tokens.iter().any(WebflowToken::is_dead) {
-        let alive: Tokens = tokens.iter().filter(|token| !token.is_dead()).cloned().collect();
-        return judge(guard, parts, subject, &alive);
+}
+
+/// Forgets the dead among the tokens, and reads what is there then: another instance may have
+/// replaced one long ago.
+async fn without_the_dead(
+    shared: &Arc<Shared>,
+    subject: &Subject,
+    tokens: &Tokens,
+) -> Result<Tokens, StoreError> {
+    for dead in tokens.iter().filter(|token| token.is_dead()) {
+        forget(shared, dead).await?;
     }
-    judge(guard, parts, subject, &tokens)
+    let present = shared.vault.load_anew(subject).await?;
+    Ok(present.iter().filter(|token| !token.is_dead()).cloned().collect())
 }
 
 /// Decides with the grants that the subject has, newest first and alive.
@@ -207,9 +223,8 @@ fn judge(guard: &Guard, parts: &Parts, subject: &Subject, grants: &Tokens) -> Ve
 fn step_up(guard: &Guard, parts: &Parts, token: &WebflowToken, scopes: &Scopes) -> Answer {
     let shared = &guard.shared;
     let missing = token.scopes().missing(scopes);
-    let age = shared.clock.now().duration_since(token.obtained_at()).unwrap_or_default();
     let wanted = shared.scopes.union(token.scopes()).union(scopes);
-    if age < LOOP_WINDOW && token.grant().details.asked.contains_all(&missing) {
+    if is_new(shared, token) && token.grant().details.asked.contains_all(&missing) {
         let login_url = shared.login_url("/", Some(&wanted));
         let problem = missing_scopes(&missing).login_url(login_url);
         return shared.fail(&problem, caller::wants_page(&parts.headers));
@@ -254,28 +269,29 @@ pub(crate) fn forward<B>(
 }
 
 /// The answer in place of a handler's, when Webflow does not accept its token any more: exactly
-/// that version is forgotten, and the user is asked for a new one.
+/// that version is forgotten, and the user is asked for a new one. `admitted` is the version with
+/// which the request was let in.
 pub(crate) async fn recover(
     shared: &Arc<Shared>,
-    guard: Option<&Guard>,
+    (guard, admitted): (Option<&Guard>, TokenVersion),
     parts: Parts,
     reauthorize: Reauthorize,
 ) -> Answer {
     let page = caller::wants_page(&parts.headers);
     let dead = reauthorize.0;
-    if let Err(error) = forget(shared, &dead).await {
-        return shared.fail(&failure::of_store(&error), page);
-    }
-    tracing::info!(subject = ?dead.subject(), "Webflow refuses the token: it is forgotten");
+    let was_there = match forget(shared, &dead).await {
+        Ok(was_there) => was_there,
+        Err(error) => return shared.fail(&failure::of_store(&error), page),
+    };
     match shared.vault.load_anew(dead.subject()).await {
         Ok(tokens) if tokens.iter().any(|token| !token.is_dead()) => {
-            return try_again(&parts);
+            // A token from elsewhere, which was gone already, would be met again.
+            return try_again(&parts, was_there || dead.grant().version == admitted);
         }
         Ok(_) => {}
         Err(error) => return shared.fail(&failure::of_store(&error), page),
     }
-    let age = shared.clock.now().duration_since(dead.obtained_at()).unwrap_or_default();
-    if dead.grant().details.renewed && age < LOOP_WINDOW {
+    if dead.grant().details.renewed && is_new(shared, &dead) {
         let problem = Problem::new(
             StatusCode::BAD_GATEWAY,
             "renewed-token-refused",
@@ -292,10 +308,17 @@ pub(crate) async fn recover(
     challenge(shared, &parts, Some(dead.subject()), FlowKind::Reauthorize, &wanted)
 }
 
-/// The answer when a newer token, or another grant, is there already: the same request works now.
-fn try_again(parts: &Parts) -> Answer {
+/// Whether the token was obtained a moment ago, by clocks that may be apart.
+fn is_new(shared: &Shared, token: &WebflowToken) -> bool {
+    let age = shared.clock.now().duration_since(token.obtained_at());
+    age.unwrap_or_else(|ahead| ahead.duration()) < LOOP_WINDOW
+}
+
+/// The answer when a newer token, or another grant, is there already: the same request works now,
+/// and a browser that `may_go` makes it by itself.
+fn try_again(parts: &Parts, may_go: bool) -> Answer {
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    if Caller::of(&parts.method, &parts.headers) == Caller::Navigation {
+    if may_go && Caller::of(&parts.method, &parts.headers) == Caller::Navigation {
         return see_other(&return_to::own_path(path));
     }
     Problem::new(

@@ -10,77 +10,16 @@ use std::time::Duration;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync};
 
 use crate::store::StoreError;
-use crate::{Subject, WebflowToken};
+use crate::{CacheConfig, Subject, WebflowToken};
 
 /// A subject's grants, newest first.
 pub(crate) type Tokens = Arc<[WebflowToken]>;
-
-/// The settings of the read cache in front of the store.
-///
-/// ```
-/// use std::time::Duration;
-/// use tower_webflow_auth::{CacheConfig, WebflowAuthLayer};
-///
-/// let builder = WebflowAuthLayer::builder()
-///     .cache(CacheConfig::new().capacity(100_000).ttl(Duration::from_secs(30)));
-/// ```
-#[derive(Debug, Clone)]
-pub struct CacheConfig {
-    capacity: usize,
-    ttl: Duration,
-    stale_for: Duration,
-}
 
 /// That a subject has no grant is believed for so long at most.
 const NEGATIVE_TTL: Duration = Duration::from_secs(1);
 
 /// A failed read is the answer to those who waited for it, not to later requests.
 const FAILURE_TTL: Duration = Duration::from_millis(50);
-
-impl CacheConfig {
-    /// The defaults: 10 000 subjects, 5 seconds, nothing stale.
-    pub const fn new() -> Self {
-        Self { capacity: 10_000, ttl: Duration::from_secs(5), stale_for: Duration::ZERO }
-    }
-
-    /// No cache: every request reads the store.
-    pub const fn off() -> Self {
-        Self::new().capacity(0)
-    }
-
-    /// How many subjects are kept; 0 switches the cache off.
-    #[must_use]
-    pub const fn capacity(mut self, subjects: usize) -> Self {
-        self.capacity = subjects;
-        self
-    }
-
-    pub(crate) const fn subjects(&self) -> usize {
-        self.capacity
-    }
-
-    /// How long a read is believed. It bounds how long this instance may serve a token that
-    /// another one has replaced or removed, where the store does not tell of that sooner.
-    #[must_use]
-    pub const fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
-        self
-    }
-
-    /// How long after its time a read may be used while the store is down; default zero. Each
-    /// use is logged. Logouts and revocations by other instances go unnoticed meanwhile.
-    #[must_use]
-    pub const fn stale_for(mut self, stale_for: Duration) -> Self {
-        self.stale_for = stale_for;
-        self
-    }
-}
-
-impl Default for CacheConfig {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 pub(crate) struct Cache {
     entries: Option<Entries>,
@@ -160,15 +99,15 @@ impl Entry {
 
 impl Cache {
     pub(crate) fn new(config: &CacheConfig) -> Self {
-        let capacity = config.capacity;
+        let capacity = config.subjects();
         let entries = || {
             let hasher = DefaultHashBuilder::default();
             Entries::with(capacity, capacity as u64, UnitWeighter, hasher, MarkGone)
         };
         Self {
             entries: (capacity > 0).then(entries),
-            ttl: millis(config.ttl),
-            stale_for: millis(config.stale_for),
+            ttl: millis(config.lifetime()),
+            stale_for: millis(config.stale()),
             epoch: AtomicU64::new(0),
         }
     }
@@ -210,7 +149,7 @@ impl Cache {
                 slot.mark_gone();
                 stale = Some(slot);
             }
-            Some(Entry::Failed { error, at }) if now.saturating_sub(at) < millis(FAILURE_TTL) => {
+            Some(Entry::Failed { error, at }) if has_just_failed(at, now) => {
                 return Err(share(error));
             }
             Some(Entry::Failed { at, .. }) => {
@@ -270,7 +209,12 @@ impl Cache {
         match (place, &written) {
             (Err(guard), Ok(token)) => {
                 let slot = self.slot(Tokens::from([token.clone()]), now, epoch);
-                guard.insert(Entry::Known(Arc::new(slot))).ok();
+                let slot = Arc::new(slot);
+                if guard.insert(Entry::Known(Arc::clone(&slot))).is_err() {
+                    // What another read has put there meanwhile may be older than the write.
+                    slot.mark_gone();
+                    self.forget(subject);
+                }
             }
             // Another read was quicker, or it is not known what was written: read again.
             _ => self.forget(subject),
@@ -311,10 +255,69 @@ impl Cache {
     fn is_usable(&self, slot: &Slot, now: u64) -> bool {
         let Reading { read_at, lifetime, .. } = *slot.reading;
         let limit = lifetime.saturating_add(self.stale_for);
-        self.stale_for > 0 && now.checked_sub(read_at).is_some_and(|age| age < limit)
+        // That there is no grant is not worth believing when it cannot be looked up.
+        let worth = self.stale_for > 0 && !slot.tokens.is_empty();
+        worth && now.checked_sub(read_at).is_some_and(|age| age < limit)
     }
+}
+
+/// A clock that was set back makes a failure "to come" an old one.
+fn has_just_failed(at: u64, now: u64) -> bool {
+    now.checked_sub(at).is_some_and(|age| age < millis(FAILURE_TTL))
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod tests {
+    use super::*;
+
+    fn subject() -> Subject {
+        Subject::user("ada")
+    }
+
+    fn down() -> StoreError {
+        StoreError::unavailable("down, as the test wants")
+    }
+
+    async fn read(cache: &Cache, now: u64, answer: Result<Tokens, StoreError>) -> Option<usize> {
+        let slot = cache.get_or_load(&subject(), now, || async { answer }).await;
+        slot.ok().map(|slot| slot.tokens.len())
+    }
+
+    #[tokio::test]
+    async fn a_write_is_seen_though_a_read_of_the_same_moment_found_nothing_yet() {
+        let cache = Cache::new(&CacheConfig::new());
+        let write = async {
+            // Another request has the subject forgotten, and reads before the row is there.
+            cache.forget(&subject());
+            assert_eq!(read(&cache, 0, Ok(Tokens::default())).await, Some(0));
+            Ok(WebflowToken::for_test([]).build())
+        };
+        cache.write_through(&subject(), 0, write).await.unwrap();
+        let written = Tokens::from([WebflowToken::for_test([]).build()]);
+        assert_eq!(read(&cache, 0, Ok(written)).await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_believed_for_a_moment_also_when_the_clock_is_set_back() {
+        let cache = Cache::new(&CacheConfig::new());
+        let tomorrow = 24 * 60 * 60 * 1000;
+        assert_eq!(read(&cache, tomorrow, Err(down())).await, None);
+        assert_eq!(read(&cache, tomorrow + 49, Ok(Tokens::default())).await, None);
+        assert_eq!(read(&cache, 0, Ok(Tokens::default())).await, Some(0));
+    }
+
+    #[tokio::test]
+    async fn n12_that_there_was_no_grant_is_not_used_while_the_store_is_down() {
+        let cache = Cache::new(&CacheConfig::new().stale_for(Duration::from_secs(100)));
+        assert_eq!(read(&cache, 0, Ok(Tokens::default())).await, Some(0));
+        assert_eq!(read(&cache, 10_000, Err(down())).await, None);
+        let token = Tokens::from([WebflowToken::for_test([]).build()]);
+        assert_eq!(read(&cache, 20_000, Ok(token)).await, Some(1));
+        assert_eq!(read(&cache, 30_000, Err(down())).await, Some(1));
+    }
 }

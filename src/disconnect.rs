@@ -11,10 +11,10 @@ use crate::task::{to_its_end, try_later};
 use crate::webflow::revocation;
 use crate::{Subject, WebflowToken};
 
-/// Why a subject is not, or not wholly, disconnected.
+/// Why a grant is not, or not wholly, revoked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum DisconnectError {
+pub enum RevokeError {
     /// The store could not be used: what is stored may still be there.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -30,7 +30,7 @@ pub(crate) async fn disconnect(
     shared: &Arc<Shared>,
     subject: &Subject,
     revoke: bool,
-) -> Result<usize, DisconnectError> {
+) -> Result<usize, RevokeError> {
     let (shared, subject) = (Arc::clone(shared), subject.clone());
     let work = async move { end_all(&shared, &subject, revoke).await };
     to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
@@ -40,25 +40,27 @@ pub(crate) async fn disconnect(
 pub(crate) async fn disconnect_one(
     shared: &Arc<Shared>,
     token: &WebflowToken,
-) -> Result<(), DisconnectError> {
+) -> Result<(), RevokeError> {
     let (shared, token) = (Arc::clone(shared), token.clone());
     let work = async move {
         let told = end(&shared, &token, true).await?;
         tracing::info!(subject = ?token.subject(), grant = %token.grant_id(), "disconnected");
-        if told { Ok(()) } else { Err(DisconnectError::Webflow) }
+        if told { Ok(()) } else { Err(RevokeError::Webflow) }
     };
     to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
 }
 
-/// Forgets a token that Webflow refuses: exactly that version.
-pub(crate) async fn forget(shared: &Arc<Shared>, dead: &WebflowToken) -> Result<(), StoreError> {
+/// Forgets a token that Webflow refuses: exactly that version. True if it was still there.
+pub(crate) async fn forget(shared: &Arc<Shared>, dead: &WebflowToken) -> Result<bool, StoreError> {
     let (shared, dead) = (Arc::clone(shared), dead.clone());
     let work = async move {
         // Of twenty that meet the dead token at once, one removes it.
-        if shared.vault.remove(&dead).await? {
+        let was_there = shared.vault.remove(&dead).await?;
+        tracing::info!(subject = ?dead.subject(), "Webflow refuses the token: it is forgotten");
+        if was_there {
             shared.hooks.revoked(&dead);
         }
-        Ok(())
+        Ok(was_there)
     };
     to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone)))
 }
@@ -68,14 +70,14 @@ pub(crate) async fn end_all(
     shared: &Arc<Shared>,
     subject: &Subject,
     revoke: bool,
-) -> Result<usize, DisconnectError> {
+) -> Result<usize, RevokeError> {
     let tokens = shared.vault.load_anew(subject).await?;
     let mut told = true;
     for token in tokens.iter() {
         told &= end(shared, token, revoke).await?;
     }
     tracing::info!(?subject, grants = tokens.len(), revoke, "disconnected");
-    if told { Ok(tokens.len()) } else { Err(DisconnectError::Webflow) }
+    if told { Ok(tokens.len()) } else { Err(RevokeError::Webflow) }
 }
 
 /// Whether Webflow was told, where it had to be.
@@ -83,7 +85,7 @@ async fn end(
     shared: &Arc<Shared>,
     token: &WebflowToken,
     revoke: bool,
-) -> Result<bool, DisconnectError> {
+) -> Result<bool, RevokeError> {
     let told = !revoke || revoke_now_or_later(shared, token).await;
     match shared.vault.remove(token).await {
         Ok(true) => shared.hooks.revoked(token),

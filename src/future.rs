@@ -95,13 +95,13 @@ where
                     let home = home.and_then(|recovery| Some((wish.as_ref()?.home()?, recovery)));
                     match (wish, home) {
                         (Some(wish), Some((shared, recovery))) => {
-                            let (guard, head) = recovery.into_parts();
+                            let (guard, admitted, head) = recovery.into_parts();
                             // What the application set meanwhile (its own session, say) holds.
                             let set = response.headers().get_all(SET_COOKIE);
                             let set: Vec<_> = set.iter().cloned().collect();
                             let answer = Box::pin(async move {
-                                let mut answer =
-                                    admission::recover(&shared, guard.as_deref(), head, wish).await;
+                                let by = (guard.as_deref(), admitted);
+                                let mut answer = admission::recover(&shared, by, head, wish).await;
                                 for cookie in set {
                                     answer.headers_mut().append(SET_COOKIE, cookie);
                                 }

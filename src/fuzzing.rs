@@ -72,7 +72,7 @@ pub fn cookie_header(data: &[u8]) -> bool {
         assert!(found.is_ok(), "a flow that is open is found by its state");
     }
     let removals = flows.remove_all(POLICY);
-    for set in removals.iter().chain(&flows.make_room(POLICY, 500, LIFETIME, NOW)) {
+    for set in removals.iter().chain(&flows.make_room(POLICY, Some(500), LIFETIME, NOW)) {
         let text = set.to_str().expect("a header of ours is text");
         assert!(text.starts_with(POLICY.flow_prefix()) && text.contains("=;"), "{text}");
         assert!(text.len() < 200 && text.ends_with("Max-Age=0"), "{text}");
@@ -108,7 +108,7 @@ pub fn flow_cookie(data: &[u8]) -> bool {
         assert_eq!(found.is_ok(), flow.is_open(lifetime, now) && value.len() <= 4096);
         let elsewhere = Flow::find(&headers, "another", POLICY, &ring, lifetime, now);
         assert!(flow.state == "another" || elsewhere.err() == Some(FlowError::Unknown));
-        FlowCookies::read(&headers, POLICY, &ring).make_room(POLICY, 500, lifetime, now);
+        FlowCookies::read(&headers, POLICY, &ring).make_room(POLICY, Some(500), lifetime, now);
     }
     flow.is_open(LIFETIME, NOW) && flow.kind == FlowKind::Login
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{ApiError, AuthorizedUser};
-use crate::disconnect::{DisconnectError, disconnect, disconnect_one};
+use crate::disconnect::{RevokeError, disconnect, disconnect_one};
 use crate::shared::Shared;
 use crate::store::StoreError;
 use crate::{Subject, WebflowToken};
@@ -13,8 +13,9 @@ use crate::{Subject, WebflowToken};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// No stored grant covers the site: its users have not connected Webflow.
-    #[error("no grant covers the site")]
+    /// No stored grant names the site: its users have not connected Webflow, or have allowed their
+    /// whole workspace.
+    #[error("no grant names the site")]
     NoGrant,
     /// The store could not be read.
     #[error(transparent)]
@@ -27,15 +28,22 @@ pub enum ResolveError {
 /// The way to stored tokens outside a request.
 ///
 /// Made by [`WebflowAuthLayer::handle`](crate::WebflowAuthLayer::handle); clones share everything.
+/// No layer is there to forget a token that Webflow refuses: a job does that itself.
 ///
 /// ```no_run
-/// use tower_webflow_auth::{WebflowAuthHandle, store::StoreError};
+/// use tower_webflow_auth::{WebflowAuthHandle, api::ApiError};
 ///
-/// async fn on_webhook(handle: WebflowAuthHandle, site_id: &str) -> Result<(), StoreError> {
-///     if let Some(token) = handle.tokens_for_site(site_id).await?.first() {
-///         let _sites = token.api().get("/v2/sites").send().await;
+/// type Error = Box<dyn std::error::Error>;
+///
+/// async fn count_sites(handle: WebflowAuthHandle, site_id: &str) -> Result<usize, Error> {
+///     for token in handle.tokens_for_site(site_id).await? {
+///         match token.api().sites().await {
+///             Ok(sites) => return Ok(sites.len()),
+///             Err(ApiError::Unauthorized { token, .. }) => handle.revoke_grant(&token).await?,
+///             Err(error) => return Err(error.into()),
+///         }
 ///     }
-///     Ok(())
+///     Err("nobody has connected this site".into())
 /// }
 /// ```
 #[derive(Debug, Clone)]
@@ -61,7 +69,8 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn tokens(&self, subject: &Subject) -> Result<Vec<WebflowToken>, StoreError> {
-        Ok(self.shared.vault.load(subject).await?.to_vec())
+        let tokens = self.shared.vault.load(subject).await?;
+        Ok(tokens.iter().filter(|token| !token.is_dead()).cloned().collect())
     }
 
     /// Every token whose grant names the site, newest first.
@@ -77,7 +86,11 @@ impl WebflowAuthHandle {
 
     /// Whose ID token this is: a Designer Extension gets one from `webflow.getIdToken()` (valid 15
     /// minutes), sends it to its backend together with the site's id, and the backend asks Webflow
-    /// by the site's own grant. `site_id` must be one that the grant covers.
+    /// by the site's own grant. `site_id` must be one that a grant names.
+    ///
+    /// A grant of a whole workspace names no site: find it by
+    /// [`tokens_for_workspace`](Self::tokens_for_workspace), and `POST` `{"idToken": ..}` to
+    /// `/beta/token/resolve` with its [`api`](WebflowToken::api).
     ///
     /// # Errors
     /// [`ResolveError`].
@@ -91,7 +104,7 @@ impl WebflowAuthHandle {
         id_token: &str,
     ) -> Result<AuthorizedUser, ResolveError> {
         let tokens = self.tokens_for_site(site_id).await?;
-        let token = tokens.iter().find(|token| !token.is_dead()).ok_or(ResolveError::NoGrant)?;
+        let token = tokens.first().ok_or(ResolveError::NoGrant)?;
         let body = serde_json::json!({ "idToken": id_token });
         let answer = token.api().post("/beta/token/resolve").json(&body).send().await?;
         Ok(answer.json().await?)
@@ -111,13 +124,13 @@ impl WebflowAuthHandle {
     /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.
     ///
     /// # Errors
-    /// [`DisconnectError::Store`] when the store cannot be used; [`DisconnectError::Webflow`] when
+    /// [`RevokeError::Store`] when the store cannot be used; [`RevokeError::Webflow`] when
     /// the grants are gone here but Webflow could not be told.
     ///
     /// # Cancel safety
     /// Once it is polled, it comes to its end also when this future is dropped: no grant is revoked
     /// and still served.
-    pub async fn revoke(&self, subject: &Subject) -> Result<usize, DisconnectError> {
+    pub async fn revoke(&self, subject: &Subject) -> Result<usize, RevokeError> {
         disconnect(&self.shared, subject, true).await
     }
 
@@ -125,16 +138,16 @@ impl WebflowAuthHandle {
     ///
     /// # Errors
     /// As for [`revoke`](Self::revoke), and so is its cancel safety.
-    pub async fn revoke_grant(&self, grant: &WebflowToken) -> Result<(), DisconnectError> {
+    pub async fn revoke_grant(&self, grant: &WebflowToken) -> Result<(), RevokeError> {
         disconnect_one(&self.shared, grant).await
     }
 
-    /// Removes every grant whose token was obtained longer ago than `age`, without telling
-    /// Webflow. Tells how many there were.
+    /// Removes every grant whose token was obtained longer ago than `age`, whether it is in use or
+    /// not, without telling Webflow. Tells how many there were.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Unsupported`] when the store cannot purge.
-    pub async fn purge(&self, age: Duration) -> Result<u64, StoreError> {
+    pub async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
         self.shared.vault.purge_older_than(age).await
     }
 

@@ -75,7 +75,8 @@ impl AuthFailure {
         &self.detail
     }
 
-    /// Where the user can try again.
+    /// Where the user can try again: a path, percent-encoded so that it can stand in double quotes.
+    /// In single quotes it has to be escaped like any text.
     pub fn login_url(&self) -> Option<&str> {
         self.login_url.as_deref()
     }

@@ -13,6 +13,7 @@ use crate::glance::Glance;
 use crate::layer::Guard;
 use crate::replicas::Replica;
 use crate::shared::original_uri;
+use crate::store::TokenVersion;
 use crate::token::Reauthorize;
 
 const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
@@ -23,6 +24,8 @@ const HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
 pub(crate) struct Recovery {
     /// The mark of the request's subject, within its layer.
     whose: u64,
+    /// The version of the token with which the request was let in.
+    admitted: TokenVersion,
     /// The guard, where it demands scopes of its own. Else the way back is by the token: a guard is
     /// shared by all requests, and counting the references to it makes threads wait for each other.
     guard: Option<Replica<Guard>>,
@@ -45,6 +48,7 @@ impl Recovery {
         let kept = (glance.cookies.flows || glance.marks.htmx).then(|| Box::new(keep(headers)));
         Self {
             whose: token.grant().whose,
+            admitted: token.grant().version,
             guard: guard.scopes().map(|_| Replica::clone(guard)),
             method: method.clone(),
             path: uri.path_and_query().cloned(),
@@ -74,7 +78,7 @@ impl Recovery {
     }
 
     /// The head of a request that is answered as the one that was kept would be.
-    pub(crate) fn into_parts(self) -> (Option<Replica<Guard>>, Parts) {
+    pub(crate) fn into_parts(self) -> (Option<Replica<Guard>>, TokenVersion, Parts) {
         let (mut parts, ()) = Request::new(()).into_parts();
         parts.method = self.method;
         parts.uri = self.path.map(Uri::from).unwrap_or_default();
@@ -94,7 +98,7 @@ impl Recovery {
             Caller::Prefetch => mark(HeaderName::from_static("sec-purpose"), "prefetch"),
             Caller::Script => mark(HeaderName::from_static("x-requested-with"), "script"),
         }
-        (self.guard, parts)
+        (self.guard, self.admitted, parts)
     }
 }
 

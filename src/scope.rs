@@ -181,6 +181,24 @@ impl Scopes {
     }
 }
 
+/// Scopes of one's own, separated by spaces or commas; where
+/// [`parse_lenient`](Scopes::parse_lenient) leaves out what is no scope, this names it, and each.
+impl FromStr for Scopes {
+    type Err = ConfigError;
+
+    fn from_str(list: &str) -> Result<Self, ConfigError> {
+        let scopes = list.split([' ', ',']).filter(|scope| !scope.is_empty());
+        let (mut set, mut problems) = (Self::default(), Vec::new());
+        for scope in scopes {
+            match Scope::new(scope) {
+                Ok(scope) => set = set.union(&Self::from([scope])),
+                Err(error) => problems.extend(error.into_problems()),
+            }
+        }
+        if problems.is_empty() { Ok(set) } else { Err(ConfigError::of(problems)) }
+    }
+}
+
 impl FromIterator<Scope> for Scopes {
     fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
         scopes.into_iter().fold(Self::default(), |mut set, scope| {
@@ -256,5 +274,12 @@ mod tests {
         let spaces = Scopes::parse_lenient("sites:read cms:read");
         assert_eq!(spaces, Scopes::parse_lenient("cms:read, sites:read,,"));
         assert_eq!(Scopes::parse_lenient("<b> sites:read").to_string(), "sites:read");
+    }
+
+    #[test]
+    fn a_typo_in_scopes_of_ones_own_is_named() {
+        assert_eq!("sites:read,cms:read".parse(), Ok(Scopes::parse_lenient("sites:read cms:read")));
+        let error = "sites:read cmsread <b>".parse::<Scopes>().unwrap_err();
+        assert_eq!(error.problems().len(), 2, "{error}");
     }
 }

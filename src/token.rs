@@ -77,7 +77,9 @@ impl WebflowToken {
         Self(Arc::new(grant))
     }
 
-    /// The access token itself, for a client of your own.
+    /// The access token itself, for a client of your own:
+    /// `client.bearer_auth(token.access_token().expose_secret())`, with
+    /// [`ExposeSecret`](crate::ExposeSecret) in scope.
     ///
     /// # Security
     /// Whoever has it can do with the user's sites what [`scopes`](Self::scopes) allow. The type

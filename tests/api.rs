@@ -65,7 +65,7 @@ async fn every_method_sends_its_body_and_its_query() {
     assert_eq!(asked.json().unwrap(), body);
     for request in [api.patch("/v2/x"), api.put("/v2/x"), api.delete("/v2/x")] {
         match request.json(&body).send().await {
-            Err(ApiError::Status { status, body }) => {
+            Err(ApiError::Status { status, body, .. }) => {
                 assert_eq!(status, StatusCode::NOT_FOUND);
                 assert_eq!(body.code, "resource_not_found");
             }

@@ -152,6 +152,25 @@ async fn what_another_instance_changed_is_read_again_once_it_is_told() {
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected");
 }
 
+#[test]
+fn changes_are_heard_of_though_the_runtime_that_read_first_has_ended() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (serving, at_start) = (runtime(), runtime());
+    let (app, probe) = serving.block_on(app(CacheConfig::new().ttl(Duration::from_secs(3600))));
+    at_start.block_on(app.auth.handle().token(&Subject::user("ada"))).unwrap();
+    drop(at_start);
+    serving.block_on(async {
+        let before = probe.0.sink.lock().unwrap().take();
+        assert!(before.is_some(), "the look-up at the start has begun to listen");
+        let mut browser = app.connected().await;
+        browser.visit(&app.url("/whoami")).await.unwrap();
+        let listens = || probe.0.sink.lock().unwrap().is_some();
+        while !listens() {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
 #[tokio::test]
 async fn n12_a_store_that_is_down_is_503_with_retry_after_and_never_a_challenge() {
     let (app, probe) = app(CacheConfig::new()).await;

@@ -52,6 +52,11 @@ fn each_malformed_setting_is_named() {
         (good().login_path("login"), "login_path is not a path"),
         (good().login_path("/auth/webflow/callback"), "the same as another"),
         (good().login_path("/a").logout_path("/a"), "the same as another"),
+        (
+            good().redirect_uri("https://app.example.com"),
+            "redirect_uri (WEBFLOW_REDIRECT_URI) has the path /",
+        ),
+        (good().login_path("/"), "login_path has the path /"),
         (good().flow_lifetime(Duration::ZERO), "flow_lifetime is zero"),
     ] {
         let error = builder.build().unwrap_err();

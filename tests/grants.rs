@@ -104,6 +104,34 @@ async fn a_user_of_the_application_may_hold_a_grant_for_each_workspace() {
     several(true).await;
 }
 
+/// Single sites of one workspace are no part of another, though their grant names no workspace.
+async fn sites_beside_a_workspace(users: bool) {
+    let app = app(users).await;
+    let mut browser = TestBrowser::new();
+    let login = browser.step(&app.url("/auth/webflow/login")).await.unwrap();
+    let site = app.fake.workspaces()[1].sites()[0].id().to_owned();
+    let access = Access::Sites(vec![site.clone()]);
+    let callback = app.fake.approve_with(login.location().unwrap(), access).unwrap();
+    browser.step(callback.as_str()).await.unwrap();
+    let whole = connect(&app, &mut browser, 0).await;
+    assert_eq!(browser.visit(&app.url("/all")).await.unwrap().text, whole);
+    let handle = app.auth.handle();
+    let [kept] = handle.tokens_for_site(&site).await.unwrap().try_into().unwrap();
+    assert_eq!(handle.tokens(kept.subject()).await.unwrap().len(), 2);
+    let all = handle.tokens_for_workspace(&whole).await.unwrap();
+    assert_eq!(all[0].subject(), kept.subject(), "both are the same browser's");
+}
+
+#[tokio::test]
+async fn a_sessions_grant_of_single_sites_stays_beside_that_of_another_workspace() {
+    sites_beside_a_workspace(false).await;
+}
+
+#[tokio::test]
+async fn a_users_grant_of_single_sites_stays_beside_that_of_another_workspace() {
+    sites_beside_a_workspace(true).await;
+}
+
 #[tokio::test]
 async fn by_default_a_new_grant_replaces_the_old_and_the_list_has_one() {
     let app = App::with_router(

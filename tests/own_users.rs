@@ -106,6 +106,11 @@ async fn with_a_resolver_that_looks_users_up() {
             assert_eq!(page.status.as_u16(), status, "{user} at {path}");
             assert!(page.set_cookies().is_empty());
         }
+        // An error needs no user; one who cannot be found is not taken for none.
+        let url = app.url("/auth/webflow/callback?error=access_denied&state=b");
+        let page = browser.send(Method::GET, &url, &headers, None).await.unwrap();
+        let expected = if status == 401 { 400 } else { status };
+        assert_eq!(page.status.as_u16(), expected, "{user} with an error");
     }
     let mut headers = HeaderMap::new();
     headers.insert("x-user", "ada".parse().unwrap());

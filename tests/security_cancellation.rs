@@ -316,7 +316,7 @@ async fn n14_a_panic_in_each_other_method_of_the_store_is_an_error_and_nothing_m
         let panicked = panics.load(Ordering::SeqCst);
         assert_eq!(handle.tokens_for_site("s").await.is_err(), panicked);
         assert_eq!(handle.tokens_for_workspace("w").await.is_err(), panicked);
-        assert_eq!(handle.purge(Duration::ZERO).await.is_err(), panicked);
+        assert_eq!(handle.purge_older_than(Duration::ZERO).await.is_err(), panicked);
         assert_eq!(handle.healthy().await.is_err(), panicked);
         panics.store(false, Ordering::SeqCst);
     }

@@ -203,6 +203,16 @@ async fn o1_logging_out_takes_a_post_of_this_origin() {
 }
 
 #[tokio::test]
+async fn o1_a_logout_that_may_be_meant_either_way_changes_nothing() {
+    let app = App::start().await;
+    let mut browser = app.connected().await;
+    let page = browser.submit(&app.url("/auth/webflow/logout?revoke=true&revoke=true")).await;
+    assert_eq!(page.unwrap().status, StatusCode::BAD_REQUEST);
+    assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected");
+    assert_eq!(app.fake.live_tokens(), 1);
+}
+
+#[tokio::test]
 async fn o3_what_does_not_navigate_gets_a_401_and_no_cookie() {
     let app = App::start().await;
     let html = ("accept", "text/html");

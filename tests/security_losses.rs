@@ -266,6 +266,25 @@ async fn n12_a_former_session_that_cannot_be_read_costs_no_grant_and_no_code() {
 }
 
 #[tokio::test]
+async fn s17_a_former_session_that_cannot_be_ended_at_once_is_ended_later() {
+    let (app, store) = app().await;
+    let mut browser = TestBrowser::new();
+    let first = app.callback(&mut browser, "/sites").await;
+    browser.step(&first).await.unwrap();
+    let stolen = tab(&browser);
+    let login = browser.step(&app.url(LOGIN)).await.unwrap();
+    let second = app.fake.approve(login.location().unwrap()).unwrap();
+    store.on_remove(OnRemove::Refuse);
+    let page = browser.step(second.as_str()).await.unwrap();
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    assert_eq!(store.rows().len(), 2, "the former session is still there");
+    store.on_remove(OnRemove::Remove);
+    eventually("the former session is gone", || store.rows().len() == 1).await;
+    assert!(!is_connected(&app, &stolen).await);
+    assert!(is_connected(&app, &browser).await);
+}
+
+#[tokio::test]
 async fn n9_an_introspection_that_keeps_failing_is_asked_for_less_and_less() {
     let (app, store) = app().await;
     app.fake.fail_always(Endpoint::Introspect, Fault::Status(500));

@@ -40,6 +40,30 @@ async fn s9_a_callback_at_two_instances_is_one_grant_though_both_have_asked_webf
 }
 
 #[tokio::test]
+async fn s9_a_reload_finds_the_grant_that_another_instance_was_slow_to_store() {
+    let store = TestStore::default();
+    let first = App::with(|builder| builder.store(store.clone())).await;
+    let second = second_instance(&first, |builder| builder.store(store.clone())).await;
+    let mut browser = TestBrowser::new();
+    let callback = first.callback(&mut browser, "/whoami").await;
+    let elsewhere = callback.replace(&first.address.to_string(), &second.address.to_string());
+    // The first click is given up by the browser, which never sees its answer.
+    store.on_save(OnSave::Gate);
+    let mut given_up = browser.clone();
+    let given_up = tokio::spawn(async move { given_up.step(&callback).await });
+    eventually("the grant is being written", || store.saves.load(Ordering::SeqCst) == 1).await;
+    let page = browser.step(&elsewhere).await.unwrap();
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text);
+    store.open_gate();
+    given_up.await.unwrap().unwrap();
+    let page = browser.step(&elsewhere).await.unwrap();
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    let page = browser.visit(&second.url("/whoami")).await.unwrap();
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert_eq!((first.fake.issued_tokens(), store.rows().len()), (1, 1));
+}
+
+#[tokio::test]
 async fn n5_a_write_that_fails_for_a_moment_is_tried_again() {
     let store = TestStore::default();
     let app = App::with(|builder| builder.store(store.clone())).await;

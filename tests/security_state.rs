@@ -480,6 +480,31 @@ async fn s10_a_code_put_into_a_victims_flow_is_shown_to_the_application() {
 }
 
 #[tokio::test]
+async fn s11_of_tabs_that_were_opened_at_once_the_newest_eight_stay_after_the_first_callback() {
+    let app = App::start().await;
+    // None has the others' cookies when it asks, so no answer can drop them.
+    let mut browser = TestBrowser::new();
+    let callbacks = futures::future::join_all((0..30).map(|_| async {
+        let mut tab = TestBrowser::new();
+        let callback = app.callback(&mut tab, "/sites").await;
+        (callback, cookie_line(&tab))
+    }));
+    let callbacks = callbacks.await;
+    for (_, cookie) in &callbacks {
+        let (name, value) = cookie.split_once('=').unwrap();
+        browser.set_cookie(HOST, name, value);
+    }
+    assert!(cookie_line(&browser).len() > 8 * 1024);
+    let page = browser.step(&callbacks[29].0).await.unwrap();
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    let page = browser.step(&app.url("/auth/webflow/login")).await.unwrap();
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    let line = cookie_line(&browser);
+    let flows = line.split("; ").filter(|cookie| cookie.contains("-flow-")).count();
+    assert!(flows <= 8 && line.len() <= 8 * 1024, "{flows} flows, {} bytes", line.len());
+}
+
+#[tokio::test]
 async fn s12_parameters_are_told_apart_strictly() {
     let app = App::start().await;
     let mut browser = TestBrowser::new();

@@ -2,11 +2,15 @@
 #![cfg(feature = "testing")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "support/hostile.rs"]
+mod hostile;
 mod support;
 
 use axum::http::{Method, StatusCode};
+use hostile::{TestStore, second_instance};
 use std::time::Duration;
 use support::App;
+use tower_webflow_auth::Clock;
 use tower_webflow_auth::testing::{Endpoint, Fault};
 
 #[tokio::test]
@@ -70,6 +74,21 @@ async fn what_webflow_does_not_grant_is_not_asked_for_again_at_once() {
     app.clock.advance(Duration::from_secs(60));
     let later = browser.step(&app.url("/cms")).await.unwrap();
     assert_eq!(later.status, StatusCode::SEE_OTHER, "but later it is");
+}
+
+#[tokio::test]
+async fn a_grant_from_a_clock_that_was_a_day_ahead_can_be_stepped_up_all_the_same() {
+    let store = TestStore::default();
+    let ahead = App::with(|builder| builder.store(store.clone())).await;
+    let today = Clock::manual(ahead.clock.now() - Duration::from_secs(24 * 60 * 60));
+    let app = second_instance(&ahead, |builder| builder.store(store.clone()).clock(today)).await;
+    let mut browser = ahead.connected().await;
+    let narrow = serde_json::json!({"access_token": "t", "scope": "sites:read cms:read"});
+    ahead.fake.fail_next(Endpoint::Token, Fault::json(200, &narrow));
+    let page = ahead.connect(&mut browser, "/cms").await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN, "just asked for: {}", page.text);
+    let page = browser.step(&app.url("/cms")).await.unwrap();
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ use crate::webflow::retry_after;
 /// async fn count(token: WebflowToken) -> Result<usize, ApiError> {
 ///     match token.api().sites().await {
 ///         Ok(sites) => Ok(sites.len()),
-///         Err(ApiError::Forbidden { body }) if body.code == "missing_scopes" => Ok(0),
+///         Err(ApiError::Forbidden { body, .. }) if body.code == "missing_scopes" => Ok(0),
 ///         Err(error) => Err(error), // a 401 asks the user again, the rest is a problem+json
 ///     }
 /// }
@@ -36,6 +36,7 @@ use crate::webflow::retry_after;
 pub enum ApiError {
     /// 401: the token was revoked, has expired, or never was one.
     #[error("Webflow does not accept the access token any more (401)")]
+    #[non_exhaustive]
     Unauthorized {
         /// The token, now marked as dead.
         token: WebflowToken,
@@ -44,12 +45,14 @@ pub enum ApiError {
     },
     /// 403: the token lacks a scope, or its user a right.
     #[error("Webflow forbids this call ({body})")]
+    #[non_exhaustive]
     Forbidden {
         /// What Webflow said; the code `missing_scopes` tells that a scope is lacking.
         body: WebflowErrorBody,
     },
     /// 429: too many calls in this minute.
     #[error("Webflow's rate limit is used up (429)")]
+    #[non_exhaustive]
     RateLimited {
         /// How long to wait, if Webflow said so.
         retry_after: Option<Duration>,
@@ -58,6 +61,7 @@ pub enum ApiError {
     },
     /// Any other answer that is not a success.
     #[error("Webflow answered with status {status} ({body})")]
+    #[non_exhaustive]
     Status {
         /// The status of Webflow's answer.
         status: StatusCode,

@@ -21,7 +21,7 @@ pub struct TokenInfo {
     /// The ids of the workspaces that it covers.
     pub workspaces: Vec<String>,
     /// Calls allowed per minute.
-    pub rate_limit: Option<u64>,
+    pub rate_limit: Option<u32>,
 }
 
 /// A user of Webflow (Webflow Data API, Token, *Get Authorization User Info*). What Webflow

@@ -236,6 +236,10 @@ impl WebflowAuthBuilder {
 
     /// Whether to ask Webflow at the callback which sites and workspaces the grant covers; default
     /// true. A look-up that fails does not fail the flow.
+    ///
+    /// Without it [`sites`](WebflowToken::sites) and [`workspaces`](WebflowToken::workspaces) stay
+    /// empty, look-ups by site and workspace find nothing, and
+    /// [`GrantPolicy::PerWorkspace`] keeps one grant more for each login.
     pub const fn introspect(mut self, introspect: bool) -> Self {
         self.introspect = introspect;
         self
@@ -297,8 +301,12 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Called with every refusal and failure that the crate is about to answer at its own paths;
-    /// a response from it replaces the crate's own page.
+    /// Called with a refusal or failure that the crate is about to answer, at its own paths and on
+    /// guarded routes; a response from it replaces the crate's own.
+    ///
+    /// Not called for the 401s `login-required` and `token-refused`, for `method-not-allowed`,
+    /// `prefetch`, `token-replaced` and `misplaced-endpoints`, nor for what handlers and extractors
+    /// answer.
     ///
     /// ```
     /// # use tower_webflow_auth::WebflowAuthLayer;
@@ -328,7 +336,7 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// The client for calls to Webflow, for a proxy or TLS settings of your own.
+    /// The client for calls to Webflow, of reqwest 0.13, for a proxy or TLS settings of your own.
     ///
     /// # Security
     /// It must not follow redirects: the client secret would go along.
@@ -344,15 +352,13 @@ impl WebflowAuthBuilder {
     }
 
     pub(super) fn scopes_from_text(mut self, scopes: &str) -> Self {
-        for scope in scopes.split([' ', ',']).filter(|scope| !scope.is_empty()) {
-            match Scope::new(scope) {
-                Ok(scope) => self.scopes = self.scopes.union(&Scopes::from([scope])),
-                Err(error) => {
-                    self.problems.extend(error.into_problems().into_iter().map(of_the_scopes));
-                }
+        match scopes.parse::<Scopes>() {
+            Ok(scopes) => self.scopes(scopes),
+            Err(error) => {
+                self.problems.extend(error.into_problems().into_iter().map(of_the_scopes));
+                self
             }
         }
-        self
     }
 
     pub(super) fn keyring_from_text(mut self, keys: &str) -> Self {
@@ -382,7 +388,7 @@ impl WebflowAuthBuilder {
     pub fn build(mut self) -> Result<WebflowAuthLayer, ConfigError> {
         let mut problems = std::mem::take(&mut self.problems);
         let Some(required) = self.check(&mut problems) else {
-            return Err(problems.into());
+            return Err(ConfigError::of(problems));
         };
         let Required { keyring, client_id, client_secret, redirect_uri, http } = required;
         let store = self.store.unwrap_or_else(|| {
@@ -514,6 +520,9 @@ impl WebflowAuthBuilder {
     fn check_paths(&self, callback: Option<&str>, problems: &mut Vec<ConfigProblem>) {
         let (login, logout) = (self.login_path.as_deref(), self.logout_path.as_deref());
         let others = [("login_path", login, logout), ("logout_path", logout, None)];
+        if callback == Some("/") {
+            problems.push(is_the_home_page("redirect_uri (WEBFLOW_REDIRECT_URI)"));
+        }
         for (setting, path, other) in others {
             let Some(path) = path else { continue };
             if !path.starts_with('/') || path.starts_with("//") || path.contains(['?', '#', ' ']) {
@@ -522,6 +531,9 @@ impl WebflowAuthBuilder {
                     problem: "is not a path".to_owned(),
                     remedy: "begin with one slash and leave out query and fragment",
                 });
+            }
+            if path == "/" {
+                problems.push(is_the_home_page(setting));
             }
             if Some(path) == callback || Some(path) == other {
                 problems.push(ConfigProblem::Invalid {
@@ -558,6 +570,15 @@ fn of_the_scopes(problem: ConfigProblem) -> ConfigProblem {
             ConfigProblem::Invalid { setting: "scopes (WEBFLOW_SCOPES)", problem, remedy }
         }
         other @ ConfigProblem::Missing { .. } => other,
+    }
+}
+
+/// A sign-in ends at the root where nothing else is asked for, and the root has to be a page.
+fn is_the_home_page(setting: &'static str) -> ConfigProblem {
+    ConfigProblem::Invalid {
+        setting,
+        problem: "has the path /, the application's home page".to_owned(),
+        remedy: "give it a path of its own, for example one below /auth/webflow/",
     }
 }
 

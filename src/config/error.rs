@@ -25,6 +25,7 @@ pub struct ConfigError {
 pub enum ConfigProblem {
     /// A setting that has no default was not given.
     #[error("{setting} is missing: {remedy}")]
+    #[non_exhaustive]
     Missing {
         /// The builder's method, and the environment variable where there is one.
         setting: &'static str,
@@ -33,6 +34,7 @@ pub enum ConfigProblem {
     },
     /// A setting has a value that cannot work.
     #[error("{setting} {problem}: {remedy}")]
+    #[non_exhaustive]
     Invalid {
         /// The builder's method, and the environment variable where there is one.
         setting: &'static str,
@@ -61,17 +63,16 @@ impl ConfigError {
         &self.problems
     }
 
-    pub(crate) fn into_problems(self) -> Vec<ConfigProblem> {
-        self.problems
-    }
-}
-
-impl From<Vec<ConfigProblem>> for ConfigError {
-    fn from(mut problems: Vec<ConfigProblem>) -> Self {
+    /// Of problems in any order, at least one.
+    pub(crate) fn of(mut problems: Vec<ConfigProblem>) -> Self {
         problems.sort_by_key(|problem| {
             ORDER.iter().position(|it| problem.setting().starts_with(it)).unwrap_or(ORDER.len())
         });
         Self { problems }
+    }
+
+    pub(crate) fn into_problems(self) -> Vec<ConfigProblem> {
+        self.problems
     }
 }
 

@@ -1,9 +1,11 @@
 //! The builder: every setting, its default, and what must be right about it.
 
 mod builder;
+mod cache;
 mod env;
 mod error;
 mod redirect_uri;
 
 pub use builder::WebflowAuthBuilder;
+pub use cache::CacheConfig;
 pub use error::{ConfigError, ConfigProblem};

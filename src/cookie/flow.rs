@@ -183,12 +183,12 @@ impl<'h> FlowCookies<'h> {
         self.all().filter(move |flow| flow.is_open(lifetime, now))
     }
 
-    /// `Set-Cookie` values that drop as many as must go before one of `new_len` bytes is added:
-    /// first those that do not open or are over, then the oldest.
+    /// `Set-Cookie` values that drop as many as must go, before one of `new_len` bytes is added if
+    /// there is one: first those that do not open or are over, then the oldest.
     pub(crate) fn make_room(
         mut self,
         policy: CookiePolicy,
-        new_len: usize,
+        new_len: Option<usize>,
         lifetime: Duration,
         now: u64,
     ) -> Vec<HeaderValue> {
@@ -196,8 +196,8 @@ impl<'h> FlowCookies<'h> {
             let open = cookie.flow.as_ref().filter(|flow| flow.is_open(lifetime, now));
             std::cmp::Reverse(open.map(|flow| flow.began_unix_secs))
         });
-        let mut total = new_len;
-        let mut kept = 1;
+        let mut total = new_len.unwrap_or(0);
+        let mut kept = usize::from(new_len.is_some());
         let mut removals: Vec<&str> = Vec::new();
         for cookie in &self.found {
             let fits = kept < MAX_FLOWS && total + cookie.len <= MAX_TOTAL_LEN;
@@ -335,18 +335,23 @@ mod tests {
         let mut cookies: Vec<_> = (0..7).map(|i| flow(i).seal(POLICY, &ring).unwrap()).collect();
         cookies.push((format!("{}junk", POLICY.flow_prefix()), "junk".to_owned()));
         let request = headers(&cookies);
-        let gone = FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, 500, LIFETIME, 10);
+        let gone =
+            FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, Some(500), LIFETIME, 10);
         assert_eq!(gone.len(), 1);
         assert!(gone[0].to_str().unwrap().starts_with("__Host-webflow-flow-junk=;"));
 
         let cookies: Vec<_> = (0..20).map(|i| flow(i).seal(POLICY, &ring).unwrap()).collect();
         let request = headers(&cookies);
-        let gone = FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, 500, LIFETIME, 30);
+        let gone =
+            FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, Some(500), LIFETIME, 30);
         assert_eq!(gone.len(), 13, "seven stay beside the new one");
         let oldest = &cookies[0].0;
         assert!(gone.iter().any(|set| set.to_str().unwrap().starts_with(oldest.as_str())));
         let newest = &cookies[19].0;
         assert!(!gone.iter().any(|set| set.to_str().unwrap().starts_with(newest.as_str())));
+
+        let gone = FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, None, LIFETIME, 30);
+        assert_eq!(gone.len(), 12, "eight stay where none comes along");
     }
 
     #[test]
@@ -357,7 +362,7 @@ mod tests {
         let junk = (format!("{}junk", POLICY.flow_prefix()), "junk".to_owned());
         let request = headers(&[over.clone(), open, junk.clone()]);
         let read = FlowCookies::read(&request, POLICY, &ring);
-        let gone = read.make_room(POLICY, 500, LIFETIME, 5_000);
+        let gone = read.make_room(POLICY, Some(500), LIFETIME, 5_000);
         let mut gone: Vec<_> =
             gone.iter().map(|set| set.to_str().unwrap().split('=').next().unwrap()).collect();
         gone.sort_unstable();
@@ -371,7 +376,7 @@ mod tests {
         let junk = (0..40).map(|i| (format!("{}{i}", POLICY.flow_prefix()), "x".to_owned()));
         let request = headers(&junk.collect::<Vec<_>>());
         let read = || FlowCookies::read(&request, POLICY, &Keyring::generate());
-        assert_eq!(read().make_room(POLICY, 500, LIFETIME, 0).len(), 16);
+        assert_eq!(read().make_room(POLICY, Some(500), LIFETIME, 0).len(), 16);
         assert_eq!(read().remove_all(POLICY).len(), 16);
     }
 
@@ -411,7 +416,7 @@ mod tests {
                 prop_assert!(name.len() + value.len() < 4096);
                 let request = headers(&cookies);
                 let gone = FlowCookies::read(&request, POLICY, &ring).make_room(
-                    POLICY, name.len() + value.len() + 1, LIFETIME, i as u64,
+                    POLICY, Some(name.len() + value.len() + 1), LIFETIME, i as u64,
                 );
                 cookies.retain(|(name, _)| {
                     !gone.iter().any(|set| set.to_str().unwrap().starts_with(name.as_str()))

@@ -64,7 +64,10 @@ impl Checkup {
         &self.checks
     }
 
-    /// The line of that name.
+    /// The line of that name. From [`check`](crate::WebflowAuthLayer::check): `client`,
+    /// `redirect_uri`, `scopes`, `endpoints`, `keyring`, `store`, `authorize page`,
+    /// `token endpoint`, `clock`, `callback`, and, if that one answered, `login path` and
+    /// `logout path`. From a [`ConfigError`]: the problem's [`setting`](ConfigProblem::setting).
     pub fn get(&self, name: &str) -> Option<&Check> {
         self.checks.iter().find(|check| check.name == name)
     }

@@ -117,13 +117,16 @@ async fn arrived(
             let again = shared.login_url(&flow.return_to, None);
             let html = caller::accepts_html(&parts.headers);
             let mut answer = shared.fail(&failure.problem().login_url(again), html);
-            if matches!(failure, Failure::InvalidGrant | Failure::Ended) {
+            // The cookie of a code that Webflow refuses stays: another instance may have used the
+            // code and not stored its grant yet, and then a reload finds it.
+            if matches!(failure, Failure::Ended) {
                 set_cookies(&mut answer, forget(shared, &flow));
             }
             return answer;
         }
     };
     set_cookies(&mut answer, forget(shared, &flow));
+    set_cookies(&mut answer, surplus(shared, parts));
     if subject.is_session() {
         set_cookies(&mut answer, shared.session_cookie(&flow.session));
     }
@@ -167,7 +170,9 @@ async fn refused(shared: &Shared, parts: &Parts, error: &str, state: Option<&str
     let html = caller::accepts_html(&parts.headers);
     let user = match shared.who(parts).await {
         Who::Known(subject) => shared.user_digest(&subject),
-        _ => None,
+        Who::Nobody | Who::Stranger => None,
+        Who::Unavailable => return shared.fail(&failure::subject_unavailable(), html),
+        Who::Failed => return shared.fail(&failure::internal(), html),
     };
     let found = state.map(|state| find(shared, parts, state));
     let flow = match found {
@@ -237,6 +242,13 @@ fn find(shared: &Shared, parts: &Parts, state: &str) -> Result<Flow, FlowError> 
 
 fn forget(shared: &Shared, flow: &Flow) -> Option<http::HeaderValue> {
     shared.cookies.remove(&format!("{}{}", shared.cookies.flow_prefix(), flow.id()))
+}
+
+/// Drops the flow cookies that are too many: tabs that were opened at the same moment have each got
+/// theirs without being seen by the others.
+fn surplus(shared: &Shared, parts: &Parts) -> Vec<http::HeaderValue> {
+    let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
+    flows.make_room(shared.cookies, None, shared.flow_lifetime, shared.clock.unix_secs())
 }
 
 pub(crate) fn is_well_formed(code: &str) -> bool {

@@ -70,7 +70,11 @@ pub(super) async fn keep(
                 }
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn Error, "a former grant remains");
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    "a former grant remains for now: its removal is tried again"
+                );
+                remove_later(shared, old);
             }
         }
     }
@@ -125,7 +129,8 @@ fn grant_id(details: &GrantDetails, flow: &str) -> GrantId {
 fn covers(new: &GrantDetails, old: &GrantDetails) -> bool {
     let (Some(new), Some(old)) = (&new.coverage, &old.coverage) else { return false };
     let within = |old: &[String], new: &[String]| old.iter().all(|id| new.contains(id));
-    let whole_workspace = new.sites.is_empty() && !new.workspaces.is_empty();
+    // Of single sites it is not told which workspace they are of.
+    let whole_workspace = new.sites.is_empty() && !old.workspaces.is_empty();
     within(&old.workspaces, &new.workspaces)
         && (whole_workspace || !old.sites.is_empty() && within(&old.sites, &new.sites))
 }
@@ -165,5 +170,50 @@ async fn revoke(shared: &Shared, details: &GrantDetails) {
             "a token that could not be stored could not be revoked either; it is tried again"
         );
         revocation::retry_later(Arc::clone(&shared.webflow), details.access_token.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scopes;
+    use crate::token::Coverage;
+
+    fn grant(sites: &[&str], workspaces: &[&str]) -> GrantDetails {
+        let owned = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect();
+        GrantDetails {
+            access_token: "token".into(),
+            scopes: Scopes::default(),
+            obtained_at: std::time::UNIX_EPOCH,
+            coverage: Some(Coverage {
+                authorization_id: None,
+                sites: owned(sites),
+                workspaces: owned(workspaces),
+            }),
+            flows: Vec::new(),
+            asked: Scopes::default(),
+            renewed: false,
+        }
+    }
+
+    #[test]
+    fn a_grant_covers_another_only_if_nothing_of_that_one_would_be_lost() {
+        let unknown = GrantDetails { coverage: None, ..grant(&[], &[]) };
+        for (expected, new, old) in [
+            (true, grant(&[], &["w1"]), grant(&[], &["w1"])),
+            (true, grant(&[], &["w1", "w2"]), grant(&[], &["w1"])),
+            (true, grant(&[], &["w1"]), grant(&["s1"], &["w1"])),
+            (true, grant(&["s1", "s2"], &[]), grant(&["s1"], &[])),
+            (true, grant(&["s1"], &["w1"]), grant(&["s1"], &["w1"])),
+            (false, grant(&[], &["w1"]), grant(&[], &["w2"])),
+            (false, grant(&[], &["w1"]), grant(&["s1"], &[])),
+            (false, grant(&[], &["w1"]), grant(&[], &[])),
+            (false, grant(&["s1"], &[]), grant(&["s1", "s2"], &[])),
+            (false, grant(&["s1"], &["w1"]), grant(&[], &["w1"])),
+            (false, grant(&[], &["w1"]), unknown.clone()),
+            (false, unknown, grant(&[], &["w1"])),
+        ] {
+            assert_eq!(covers(&new, &old), expected, "{:?} {:?}", new.coverage, old.coverage);
+        }
     }
 }

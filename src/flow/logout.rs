@@ -10,7 +10,7 @@ use super::{failure, method_not_allowed, see_other, set_cookies};
 use crate::Subject;
 use crate::caller;
 use crate::cookie::flow::{Flow, FlowCookies};
-use crate::disconnect::{DisconnectError, end_all};
+use crate::disconnect::{RevokeError, end_all};
 use crate::problem::{Answer, Problem, answer};
 use crate::query::single;
 use crate::shared::{Shared, Who, original_uri};
@@ -26,7 +26,11 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
         return shared.fail(&cross_origin(&shared.origin), page);
     }
     let query = original_uri(parts).query().unwrap_or_default();
-    let revoke = single(query, "revoke").is_ok_and(|it| it.as_deref() == Some("true"));
+    // Given twice it might be meant either way.
+    let Ok(revoke) = single(query, "revoke") else {
+        return shared.fail(&malformed(), page);
+    };
+    let revoke = revoke.as_deref() == Some("true");
     let return_to = single(query, "return_to").ok().flatten();
     // The page's own address takes no GET, so trying again begins at the application's pages.
     let failed = |problem: Problem| shared.fail(&problem.retry_here(false), page);
@@ -39,10 +43,10 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
     let leaving = Leaving { subject, flows: flows.all().cloned().collect(), revoke };
     let mut answer = match leaving.leave(shared).await {
-        Err(DisconnectError::Store(error)) => {
+        Err(RevokeError::Store(error)) => {
             return failed(failure::of_store(&error));
         }
-        Err(DisconnectError::Webflow) => shared.fail(&webflow_not_told(), page),
+        Err(RevokeError::Webflow) => shared.fail(&webflow_not_told(), page),
         Ok(()) if page => see_other(&shared.return_to(return_to.as_deref().unwrap_or("/"))),
         Ok(()) => answer(StatusCode::NO_CONTENT, ""),
     };
@@ -62,13 +66,13 @@ struct Leaving {
 
 impl Leaving {
     /// Ends all of it, in a task of its own: a browser that hangs up leaves no half of it.
-    async fn leave(self, shared: &Arc<Shared>) -> Result<(), DisconnectError> {
+    async fn leave(self, shared: &Arc<Shared>) -> Result<(), RevokeError> {
         let shared = Arc::clone(shared);
         let work = async move { self.end(&shared).await };
         to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
     }
 
-    async fn end(&self, shared: &Arc<Shared>) -> Result<(), DisconnectError> {
+    async fn end(&self, shared: &Arc<Shared>) -> Result<(), RevokeError> {
         let now = shared.clock.unix_secs();
         let lifetime = shared.flow_lifetime.as_secs();
         let flows: Vec<_> = self
@@ -84,7 +88,7 @@ impl Leaving {
         let sessions = sessions.map(|flow| Subject::session(&flow.session));
         for subject in self.subject.iter().cloned().chain(sessions) {
             match end_all(shared, &subject, self.revoke).await {
-                Err(DisconnectError::Webflow) => outcome = Err(DisconnectError::Webflow),
+                Err(RevokeError::Webflow) => outcome = Err(RevokeError::Webflow),
                 ended => ended.map(drop)?,
             }
         }
@@ -110,6 +114,17 @@ fn cross_origin(own: &str) -> Problem {
         "cross-origin",
         "This request did not come from the application's own pages",
         format!("Signing out takes a POST from a page of {own}."),
+    )
+    .login_url("/")
+    .way_on("Back to the application")
+}
+
+fn malformed() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "malformed-logout",
+        "This sign-out link is malformed",
+        "Its parameter revoke is there twice. Nothing has changed: you are still signed in.",
     )
     .login_url("/")
     .way_on("Back to the application")

@@ -49,7 +49,7 @@ pub(crate) fn begin(shared: &Shared, headers: &HeaderMap, start: Start<'_>) -> A
     };
     let room = FlowCookies::read(headers, shared.cookies, &shared.keyring).make_room(
         shared.cookies,
-        len,
+        Some(len),
         shared.flow_lifetime,
         now,
     );

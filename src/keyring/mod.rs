@@ -75,7 +75,7 @@ impl Keyring {
             }
         }
         if !problems.is_empty() {
-            return Err(problems.into());
+            return Err(ConfigError::of(problems));
         }
         let doubts = decoded.iter().zip(1..);
         let doubt = doubts.filter_map(|(key, i)| Some((doubt::doubt(key)?, i))).max();

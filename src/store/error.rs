@@ -36,6 +36,7 @@ pub enum StoreError {
         "the token store's schema has version {found}, this version of the crate knows up to \
          {known}: update the crate, or give it a database of its own"
     )]
+    #[non_exhaustive]
     SchemaTooNew {
         /// The version in the database.
         found: i64,

@@ -16,8 +16,7 @@ const LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 ///
 /// Bounded: holds 100 000 grants unless told otherwise, and refuses more with
 /// [`StoreError::Full`] rather than lose one that somebody may still need; grants that are over
-/// are dropped first. Expiring: a grant is over 365 days after its token was obtained, as Webflow
-/// expires tokens that lie idle for that long.
+/// are dropped first. Expiring: a grant is over 365 days after its token was obtained, used or not.
 ///
 /// ```
 /// use tower_webflow_auth::store::MemoryStore;

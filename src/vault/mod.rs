@@ -7,8 +7,8 @@
 mod plain;
 mod writes;
 
-use std::sync::atomic::{AtomicBool, AtomicI64};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -41,14 +41,40 @@ pub(crate) struct Vault {
     pub(crate) watcher: Watcher,
 }
 
-/// Started at the first look-up, since the layer may be built outside of a runtime.
+/// Started at the first look-up, since the layer may be built outside of a runtime; and again where
+/// that runtime has ended before the layer.
 #[derive(Default)]
-pub(crate) struct Watcher(OnceLock<AbortHandle>);
+pub(crate) struct Watcher(Mutex<Option<Watching>>);
+
+struct Watching {
+    task: AbortHandle,
+    /// Set when the store has nothing (more) to tell.
+    is_over: Arc<AtomicBool>,
+}
+
+impl Watcher {
+    fn watch(&self, store: &Arc<dyn ErasedStore>, cache: &Arc<Cache>) {
+        let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let goes_on = |it: &Watching| !it.task.is_finished() || it.is_over.load(Ordering::Acquire);
+        if watching.as_ref().is_some_and(goes_on) {
+            return;
+        }
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (watch, over) =
+            (Arc::clone(store).watch(ChangeSink(Arc::clone(cache))), Arc::clone(&is_over));
+        let task = tokio::spawn(async move {
+            watch.await;
+            over.store(true, Ordering::Release);
+        });
+        *watching = Some(Watching { task: task.abort_handle(), is_over });
+    }
+}
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        if let Some(task) = self.0.get() {
-            task.abort();
+        let watching = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watching) = watching {
+            watching.task.abort();
         }
     }
 }
@@ -60,7 +86,7 @@ impl Vault {
     }
 
     async fn load_slot(&self, subject: &Subject) -> Result<Arc<Slot>, StoreError> {
-        self.watch();
+        self.watcher.watch(&self.store, &self.cache);
         let now = self.clock.unix_millis();
         let read = self.cache.get_or_load(subject, now, || self.read(subject));
         self.within(read).await
@@ -85,13 +111,6 @@ impl Vault {
         timer.store("load");
         let rows = rows?;
         Ok(self.open_all(&rows, |row| row.key().subject() == subject).into())
-    }
-
-    fn watch(&self) {
-        self.watcher.0.get_or_init(|| {
-            let sink = ChangeSink(Arc::clone(&self.cache));
-            tokio::spawn(Arc::clone(&self.store).watch(sink)).abort_handle()
-        });
     }
 
     pub(crate) async fn by_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {

@@ -16,7 +16,7 @@ pub(crate) struct Introspection {
     pub(crate) sites: Vec<String>,
     pub(crate) workspaces: Vec<String>,
     /// Requests per minute.
-    pub(crate) rate_limit: Option<u64>,
+    pub(crate) rate_limit: Option<u32>,
 }
 
 /// Why a token could not be looked up.
@@ -62,12 +62,13 @@ impl Introspection {
             let list = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
             list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
         };
+        let rate_limit = authorization.get("rateLimit").and_then(Value::as_u64);
         Self {
             authorization_id: text("id"),
             scopes: authorization.get("scope").and_then(scopes_of),
             sites: ids("siteIds"),
             workspaces: ids("workspaceIds"),
-            rate_limit: authorization.get("rateLimit").and_then(Value::as_u64),
+            rate_limit: rate_limit.and_then(|limit| u32::try_from(limit).ok()),
         }
     }
 }

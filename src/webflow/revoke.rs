@@ -38,8 +38,34 @@ impl WebflowClient {
 
 pub(super) fn outcome(reply: &Reply) -> Result<(), RevokeError> {
     let code = reply.error_code();
-    if code.as_deref() == Some("invalid_token") || (reply.status.is_success() && code.is_none()) {
+    // Anything may answer 200, a proxy's page too: only Webflow says that it did.
+    let did = || reply.json()?.get("did_revoke")?.as_bool();
+    let gone = code.as_deref() == Some("invalid_token");
+    if gone || reply.status.is_success() && code.is_none() && did() == Some(true) {
         return Ok(());
     }
     Err(RevokeError::Status { status: reply.status.as_u16(), code })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, StatusCode};
+
+    #[test]
+    fn a_token_is_revoked_when_webflow_says_so_and_not_before() {
+        for (expected, status, body) in [
+            (true, 200, r#"{"did_revoke": true}"#),
+            (true, 400, r#"{"error": "invalid_token"}"#),
+            (false, 200, r#"{"did_revoke": false}"#),
+            (false, 200, "{}"),
+            (false, 200, "<html>a proxy's own page</html>"),
+            (false, 200, r#"{"did_revoke": true, "error": "invalid_client"}"#),
+            (false, 503, r#"{"did_revoke": true}"#),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let reply = Reply::new(status, HeaderMap::new(), body.as_bytes());
+            assert_eq!(outcome(&reply).is_ok(), expected, "{status} {body}");
+        }
+    }
 }

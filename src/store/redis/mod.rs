@@ -103,7 +103,8 @@ impl TokenStore for RedisStore {
         subject.validate()?;
         let mut connection = self.connection.clone();
         // The indexes first: one that leads nowhere is passed over and cleared away, a grant that
-        // none leads to would not be found.
+        // none leads to would not be found. And once more, since a look-up in between clears away
+        // what leads nowhere yet.
         self.index(&mut connection, token).await?;
         Script::new(SAVE)
             .key(self.keys.subject(subject))
@@ -113,7 +114,8 @@ impl TokenStore for RedisStore {
             .arg(changes::payload(subject))
             .invoke_async::<()>(&mut connection)
             .await
-            .map_err(unavailable)
+            .map_err(unavailable)?;
+        self.index(&mut connection, token).await
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
@@ -138,16 +140,20 @@ impl TokenStore for RedisStore {
         let subject = token.key().subject();
         let mut connection = self.connection.clone();
         self.index(&mut connection, token).await?;
-        Script::new(UPDATE)
+        let updated = Script::new(UPDATE)
             .key(self.keys.subject(subject))
             .arg(token.key().grant().as_str())
             .arg(version_prefix(token.version()))
             .arg(encode(token)?)
             .arg(self.keys.channel())
             .arg(changes::payload(subject))
-            .invoke_async(&mut connection)
+            .invoke_async::<bool>(&mut connection)
             .await
-            .map_err(unavailable)
+            .map_err(unavailable)?;
+        if updated {
+            self.index(&mut connection, token).await?;
+        }
+        Ok(updated)
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
