@@ -130,12 +130,9 @@ fn of(guard: &Guard, parts: &Parts, who: Who) -> Result<Verdict, Subject> {
                 _ => return Err(subject),
             }
         }
-        (Who::Failed, _) => {
-            Verdict::Answer(shared.fail(&failure::internal(), caller::wants_page(&parts.headers)))
-        }
-        (Who::Unavailable, _) => {
+        (Who::Unknown(why), _) => {
             let page = caller::wants_page(&parts.headers);
-            Verdict::Answer(shared.fail(&failure::subject_unavailable(), page))
+            Verdict::Answer(shared.fail(&failure::of_subject(why), page))
         }
         (Who::Nobody | Who::Stranger, Mode::Optional) => Verdict::Forward(Admitted::default()),
         (Who::Nobody, Mode::Required { scopes }) => {
@@ -158,20 +155,8 @@ pub(crate) async fn ask(guard: &Guard, parts: &Parts) -> Verdict {
 
 /// Looks the subject's grants up and decides.
 pub(crate) async fn look_up(guard: &Guard, parts: &Parts, subject: &Subject) -> Verdict {
-    let tokens = match guard.shared.vault.load(subject).await {
-        Ok(tokens) => tokens,
-        Err(error) => {
-            let page = caller::wants_page(&parts.headers);
-            return Verdict::Answer(guard.shared.fail(&failure::of_store(&error), page));
-        }
-    };
-    refresh(&guard.shared, &tokens);
-    if !tokens.iter().any(WebflowToken::is_dead) {
-        return judge(guard, parts, subject, &tokens);
-    }
-    // It died while nobody was there to say so.
-    match without_the_dead(&guard.shared, subject, &tokens).await {
-        Ok(alive) => judge(guard, parts, subject, &alive),
+    match alive(&guard.shared, subject).await {
+        Ok(grants) => judge(guard, parts, subject, &grants),
         Err(error) => {
             let page = caller::wants_page(&parts.headers);
             Verdict::Answer(guard.shared.fail(&failure::of_store(&error), page))
@@ -179,16 +164,17 @@ pub(crate) async fn look_up(guard: &Guard, parts: &Parts, subject: &Subject) -> 
     }
 }
 
-/// Forgets the dead among the tokens, and reads what is there then: another instance may have
-/// replaced one long ago.
-async fn without_the_dead(
-    shared: &Arc<Shared>,
-    subject: &Subject,
-    tokens: &Tokens,
-) -> Result<Tokens, StoreError> {
+/// The subject's grants, without those that died while nobody was there to say so.
+async fn alive(shared: &Arc<Shared>, subject: &Subject) -> Result<Tokens, StoreError> {
+    let tokens = shared.vault.load(subject).await?;
+    refresh(shared, &tokens);
+    if !tokens.iter().any(WebflowToken::is_dead) {
+        return Ok(tokens);
+    }
     for dead in tokens.iter().filter(|token| token.is_dead()) {
         forget(shared, dead).await?;
     }
+    // Another instance may have replaced one long ago.
     let present = shared.vault.load_anew(subject).await?;
     Ok(present.iter().filter(|token| !token.is_dead()).cloned().collect())
 }

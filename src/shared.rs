@@ -105,10 +105,17 @@ pub(crate) enum Who {
     Nobody,
     /// The application has not authenticated anybody.
     Stranger,
-    /// The application could not find out.
+    /// It could not be found out.
+    Unknown(NoAnswer),
+}
+
+/// Why the application cannot say whose request it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoAnswer {
+    /// Its look-up failed.
     Unavailable,
-    /// The application's closure panicked.
-    Failed,
+    /// Its closure or look-up panicked.
+    Panicked,
 }
 
 impl Who {
@@ -135,10 +142,10 @@ impl Shared {
             Ok(who) => who,
             Err(resolver) => match resolver.resolve(parts).await {
                 Ok(subject) => Who::of(subject),
-                Err(Unresolved::Panicked) => Who::Failed,
+                Err(Unresolved::Panicked) => Who::Unknown(NoAnswer::Panicked),
                 Err(Unresolved::Failed(error)) => {
                     tracing::error!(error = &*error as &dyn std::error::Error, "no subject");
-                    Who::Unavailable
+                    Who::Unknown(NoAnswer::Unavailable)
                 }
             },
         }
@@ -152,7 +159,7 @@ impl Shared {
                 .map_or(Who::Nobody, |session| Who::Known(Subject::session(&session.id))),
             SubjectSource::Application(subject_of) => {
                 std::panic::catch_unwind(AssertUnwindSafe(|| subject_of(parts)))
-                    .map_or(Who::Failed, Who::of)
+                    .map_or(Who::Unknown(NoAnswer::Panicked), Who::of)
             }
             SubjectSource::Resolver(resolver) => return Err(resolver),
         })

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use super::complete::{self, Arrival};
 use super::failure::{self, Failure, not_ours};
 use super::start::{Start, begin};
-use super::{method_not_allowed, no_prefetch, refusal, see_other, set_cookies};
+use super::{make_room, method_not_allowed, no_prefetch, refusal, see_other, set_cookies};
 use crate::caller;
 use crate::challenge;
 use crate::cookie::flow::{Flow, FlowCookies, FlowError, FlowKind, flow_id};
@@ -64,8 +64,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     };
     let who = shared.who(parts).await;
     match who {
-        Who::Unavailable => return shared.fail(&failure::subject_unavailable(), html),
-        Who::Failed => return shared.fail(&failure::internal(), html),
+        Who::Unknown(why) => return shared.fail(&failure::of_subject(why), html),
         Who::Stranger => return challenge::not_signed_in(shared, parts),
         Who::Known(_) | Who::Nobody => {}
     }
@@ -126,7 +125,8 @@ async fn arrived(
         }
     };
     set_cookies(&mut answer, forget(shared, &flow));
-    set_cookies(&mut answer, surplus(shared, parts));
+    // Tabs that were opened at the same moment have each got a cookie unseen by the others.
+    set_cookies(&mut answer, make_room(shared, &parts.headers, None));
     if subject.is_session() {
         set_cookies(&mut answer, shared.session_cookie(&flow.session));
     }
@@ -141,8 +141,7 @@ async fn installed(shared: &Shared, parts: &Parts) -> Answer {
         Who::Known(subject) => Some(subject),
         Who::Nobody => None,
         Who::Stranger => return challenge::not_signed_in(shared, parts),
-        Who::Unavailable => return shared.fail(&failure::subject_unavailable(), html),
-        Who::Failed => return shared.fail(&failure::internal(), html),
+        Who::Unknown(why) => return shared.fail(&failure::of_subject(why), html),
     };
     let now = shared.clock.unix_secs();
     let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
@@ -171,8 +170,7 @@ async fn refused(shared: &Shared, parts: &Parts, error: &str, state: Option<&str
     let user = match shared.who(parts).await {
         Who::Known(subject) => shared.user_digest(&subject),
         Who::Nobody | Who::Stranger => None,
-        Who::Unavailable => return shared.fail(&failure::subject_unavailable(), html),
-        Who::Failed => return shared.fail(&failure::internal(), html),
+        Who::Unknown(why) => return shared.fail(&failure::of_subject(why), html),
     };
     let found = state.map(|state| find(shared, parts, state));
     let flow = match found {
@@ -242,13 +240,6 @@ fn find(shared: &Shared, parts: &Parts, state: &str) -> Result<Flow, FlowError> 
 
 fn forget(shared: &Shared, flow: &Flow) -> Option<http::HeaderValue> {
     shared.cookies.remove(&format!("{}{}", shared.cookies.flow_prefix(), flow.id()))
-}
-
-/// Drops the flow cookies that are too many: tabs that were opened at the same moment have each got
-/// theirs without being seen by the others.
-fn surplus(shared: &Shared, parts: &Parts) -> Vec<http::HeaderValue> {
-    let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
-    flows.make_room(shared.cookies, None, shared.flow_lifetime, shared.clock.unix_secs())
 }
 
 pub(crate) fn is_well_formed(code: &str) -> bool {

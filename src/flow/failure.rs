@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::problem::Problem;
+use crate::shared::NoAnswer;
 use crate::store::StoreError;
 use crate::webflow::{CallError, ExchangeError};
 
@@ -135,8 +136,15 @@ pub(super) fn not_ours() -> Problem {
     .way_on("Start again")
 }
 
-/// The answer while the application cannot tell whose request it is.
-pub(crate) fn subject_unavailable() -> Problem {
+/// The answer while the application cannot tell whose request it is: 503, or 500 if it panicked.
+pub(crate) fn of_subject(why: NoAnswer) -> Problem {
+    match why {
+        NoAnswer::Unavailable => subject_unavailable(),
+        NoAnswer::Panicked => internal(),
+    }
+}
+
+fn subject_unavailable() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "subject-unavailable",

@@ -39,8 +39,7 @@ pub(crate) async fn serve(shared: &Shared, parts: &Parts) -> Answer {
         Who::Known(subject) => Some(subject),
         Who::Nobody => None,
         Who::Stranger => return challenge::not_signed_in(shared, parts),
-        Who::Unavailable => return shared.fail(&failure::subject_unavailable(), html),
-        Who::Failed => return shared.fail(&failure::internal(), html),
+        Who::Unknown(why) => return shared.fail(&failure::of_subject(why), html),
     };
     if caller::is_surely_no_navigation(&parts.headers) {
         return challenge::script(shared, parts, &return_to, None);

@@ -37,8 +37,7 @@ pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     let subject = match shared.who(parts).await {
         Who::Known(subject) => Some(subject),
         Who::Nobody | Who::Stranger => None,
-        Who::Unavailable => return failed(failure::subject_unavailable()),
-        Who::Failed => return failed(failure::internal()),
+        Who::Unknown(why) => return failed(failure::of_subject(why)),
     };
     let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
     let leaving = Leaving { subject, flows: flows.all().cloned().collect(), revoke };

@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 use http::header::{ALLOW, LOCATION, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::caller;
+use crate::cookie::flow::FlowCookies;
 use crate::problem::{Answer, Problem, answer};
 use crate::shared::{Endpoint, Shared};
 
@@ -58,6 +59,13 @@ pub(crate) fn see_other(location: &str) -> Answer {
     let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
     answer.headers_mut().insert(LOCATION, location);
     answer
+}
+
+/// Drops the browser's flow cookies that are too many, before one of `new_len` bytes is added if there
+/// is one.
+fn make_room(shared: &Shared, headers: &HeaderMap, new_len: Option<usize>) -> Vec<HeaderValue> {
+    let flows = FlowCookies::read(headers, shared.cookies, &shared.keyring);
+    flows.make_room(shared.cookies, new_len, shared.flow_lifetime, shared.clock.unix_secs())
 }
 
 fn set_cookies(answer: &mut Answer, cookies: impl IntoIterator<Item = HeaderValue>) {

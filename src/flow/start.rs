@@ -3,8 +3,8 @@
 use http::HeaderMap;
 use percent_encoding::utf8_percent_encode;
 
-use super::{failure, see_other, set_cookies};
-use crate::cookie::flow::{Flow, FlowCookies, FlowKind};
+use super::{failure, make_room, see_other, set_cookies};
+use crate::cookie::flow::{Flow, FlowKind};
 use crate::problem::Answer;
 use crate::shared::{COMPONENT, Shared};
 use crate::{Scopes, Subject, random};
@@ -25,11 +25,10 @@ pub(crate) struct Start<'a> {
 
 /// Begins a flow: 303 to Webflow, with the cookie that binds the flow to this browser.
 pub(crate) fn begin(shared: &Shared, headers: &HeaderMap, start: Start<'_>) -> Answer {
-    let now = shared.clock.unix_secs();
     let mut flow = Flow {
         state: random::token_256(),
         session: random::token_256(),
-        began_unix_secs: now,
+        began_unix_secs: shared.clock.unix_secs(),
         scopes: start.scopes.to_string(),
         return_to: start.return_to,
         user: start.subject.and_then(|subject| shared.user_digest(subject)),
@@ -47,16 +46,10 @@ pub(crate) fn begin(shared: &Shared, headers: &HeaderMap, start: Start<'_>) -> A
     let Some((len, cookie)) = cookie else {
         return shared.fail(&failure::internal(), caller::accepts_html(headers));
     };
-    let room = FlowCookies::read(headers, shared.cookies, &shared.keyring).make_room(
-        shared.cookies,
-        Some(len),
-        shared.flow_lifetime,
-        now,
-    );
     observe::flow_started(flow.kind.name());
     tracing::info!(flow = flow.id(), kind = flow.kind.name(), scopes = flow.scopes, "flow started");
     let mut answer = see_other(&authorize_url(shared, &flow.scopes, &flow.state));
-    set_cookies(&mut answer, room);
+    set_cookies(&mut answer, make_room(shared, headers, Some(len)));
     set_cookies(&mut answer, [cookie]);
     answer
 }
