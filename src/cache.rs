@@ -99,15 +99,15 @@ impl Entry {
 
 impl Cache {
     pub(crate) fn new(config: &CacheConfig) -> Self {
-        let capacity = config.subjects();
+        let capacity = config.capacity;
         let entries = || {
             let hasher = DefaultHashBuilder::default();
             Entries::with(capacity, capacity as u64, UnitWeighter, hasher, MarkGone)
         };
         Self {
             entries: (capacity > 0).then(entries),
-            ttl: millis(config.lifetime()),
-            stale_for: millis(config.stale()),
+            ttl: millis(config.ttl),
+            stale_for: millis(config.stale_for),
             epoch: AtomicU64::new(0),
         }
     }
@@ -120,12 +120,11 @@ impl Cache {
         }
     }
 
-    /// Whether what was read is still to be believed. A clock that was set back makes what was
-    /// read "later" old, not everlasting.
+    /// Whether what was read is still to be believed.
     pub(crate) fn is_fresh(&self, reading: &Reading, now: u64) -> bool {
         !reading.gone.load(Ordering::Acquire)
             && reading.epoch == self.epoch.load(Ordering::Acquire)
-            && now.checked_sub(reading.read_at).is_some_and(|age| age < reading.lifetime)
+            && is_within(reading.lifetime, reading.read_at, now)
     }
 
     /// The subject's grants: known, or read now. Of many that ask at once one reads.
@@ -149,7 +148,7 @@ impl Cache {
                 slot.mark_gone();
                 stale = Some(slot);
             }
-            Some(Entry::Failed { error, at }) if has_just_failed(at, now) => {
+            Some(Entry::Failed { error, at }) if is_within(millis(FAILURE_TTL), at, now) => {
                 return Err(share(error));
             }
             Some(Entry::Failed { at, .. }) => {
@@ -208,8 +207,7 @@ impl Cache {
         let written = write.await;
         match (place, &written) {
             (Err(guard), Ok(token)) => {
-                let slot = self.slot(Tokens::from([token.clone()]), now, epoch);
-                let slot = Arc::new(slot);
+                let slot = Arc::new(self.slot(Tokens::from([token.clone()]), now, epoch));
                 if guard.insert(Entry::Known(Arc::clone(&slot))).is_err() {
                     // What another read has put there meanwhile may be older than the write.
                     slot.mark_gone();
@@ -257,13 +255,14 @@ impl Cache {
         let limit = lifetime.saturating_add(self.stale_for);
         // That there is no grant is not worth believing when it cannot be looked up.
         let worth = self.stale_for > 0 && !slot.tokens.is_empty();
-        worth && now.checked_sub(read_at).is_some_and(|age| age < limit)
+        worth && is_within(limit, read_at, now)
     }
 }
 
-/// A clock that was set back makes a failure "to come" an old one.
-fn has_just_failed(at: u64, now: u64) -> bool {
-    now.checked_sub(at).is_some_and(|age| age < millis(FAILURE_TTL))
+/// Whether less than `time` has passed since then. A clock that was set back makes what happened
+/// "later" old, not everlasting.
+fn is_within(time: u64, since: u64, now: u64) -> bool {
+    now.checked_sub(since).is_some_and(|age| age < time)
 }
 
 fn millis(duration: Duration) -> u64 {

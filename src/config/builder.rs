@@ -436,7 +436,7 @@ impl WebflowAuthBuilder {
             introspect: self.introspect,
             in_flight: InFlight::default(),
             look_ups: Pauses::default(),
-            hot: HotSessions::new(self.cache.subjects()),
+            hot: HotSessions::new(self.cache.capacity),
             forgetful: self.forgetful,
             selection: self.selection,
             hooks: self.hooks,

@@ -13,9 +13,9 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone)]
 pub struct CacheConfig {
-    capacity: usize,
-    ttl: Duration,
-    stale_for: Duration,
+    pub(crate) capacity: usize,
+    pub(crate) ttl: Duration,
+    pub(crate) stale_for: Duration,
 }
 
 impl CacheConfig {
@@ -50,21 +50,6 @@ impl CacheConfig {
     pub const fn stale_for(mut self, stale_for: Duration) -> Self {
         self.stale_for = stale_for;
         self
-    }
-}
-
-/// What was set.
-impl CacheConfig {
-    pub(crate) const fn subjects(&self) -> usize {
-        self.capacity
-    }
-
-    pub(crate) const fn lifetime(&self) -> Duration {
-        self.ttl
-    }
-
-    pub(crate) const fn stale(&self) -> Duration {
-        self.stale_for
     }
 }
 

@@ -7,7 +7,8 @@
 mod plain;
 mod writes;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -44,37 +45,28 @@ pub(crate) struct Vault {
 /// Started at the first look-up, since the layer may be built outside of a runtime; and again where
 /// that runtime has ended before the layer.
 #[derive(Default)]
-pub(crate) struct Watcher(Mutex<Option<Watching>>);
-
-struct Watching {
-    task: AbortHandle,
-    /// Set when the store has nothing (more) to tell.
-    is_over: Arc<AtomicBool>,
-}
+pub(crate) struct Watcher(Mutex<Option<AbortHandle>>);
 
 impl Watcher {
     fn watch(&self, store: &Arc<dyn ErasedStore>, cache: &Arc<Cache>) {
-        let mut watching = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let goes_on = |it: &Watching| !it.task.is_finished() || it.is_over.load(Ordering::Acquire);
-        if watching.as_ref().is_some_and(goes_on) {
+        let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if task.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        let is_over = Arc::new(AtomicBool::new(false));
-        let (watch, over) =
-            (Arc::clone(store).watch(ChangeSink(Arc::clone(cache))), Arc::clone(&is_over));
-        let task = tokio::spawn(async move {
+        let watch = Arc::clone(store).watch(ChangeSink(Arc::clone(cache)));
+        let watching = async {
             watch.await;
-            over.store(true, Ordering::Release);
-        });
-        *watching = Some(Watching { task: task.abort_handle(), is_over });
+            // A store with nothing to tell is not asked again: the task ends with its runtime.
+            pending::<()>().await;
+        };
+        *task = Some(tokio::spawn(watching).abort_handle());
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        let watching = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watching) = watching {
-            watching.task.abort();
+        if let Some(task) = self.0.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            task.abort();
         }
     }
 }
