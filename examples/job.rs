@@ -39,18 +39,21 @@ async fn webhook(
     State(handle): State<WebflowAuthHandle>,
     Json(event): Json<Event>,
 ) -> Result<Json<Value>, StatusCode> {
-    let unavailable = |_| StatusCode::SERVICE_UNAVAILABLE;
     for token in grants(&handle, &event).await.map_err(unavailable)? {
         match token.api().sites().await {
             Ok(sites) => return Ok(Json(json!({ "sites": sites.len() }))),
             // The user has removed the app. No layer is here to forget the token.
             Err(ApiError::Unauthorized { token, .. }) => {
-                handle.revoke_grant(&token).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+                handle.revoke_grant(&token).await.map_err(unavailable)?;
             }
             Err(error) => return Err(error.status()),
         }
     }
     Err(StatusCode::NOT_FOUND)
+}
+
+fn unavailable<E>(_: E) -> StatusCode {
+    StatusCode::SERVICE_UNAVAILABLE
 }
 
 /// By age, not by use: whoever connected longer ago than this is asked again.

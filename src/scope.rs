@@ -181,20 +181,20 @@ impl Scopes {
     }
 }
 
-/// Scopes of one's own, separated by spaces or commas; where
-/// [`parse_lenient`](Scopes::parse_lenient) leaves out what is no scope, this names it, and each.
+/// Scopes of one's own, separated by spaces or commas. Where
+/// [`parse_lenient`](Scopes::parse_lenient) leaves out what is no scope, this names every such text.
 impl FromStr for Scopes {
     type Err = ConfigError;
 
     fn from_str(list: &str) -> Result<Self, ConfigError> {
-        let scopes = list.split([' ', ',']).filter(|scope| !scope.is_empty());
-        let (mut set, mut problems) = (Self::default(), Vec::new());
-        for scope in scopes {
-            match Scope::new(scope) {
-                Ok(scope) => set = set.union(&Self::from([scope])),
-                Err(error) => problems.extend(error.into_problems()),
-            }
-        }
+        let mut problems = Vec::new();
+        let set = list
+            .split([' ', ','])
+            .filter(|scope| !scope.is_empty())
+            .filter_map(|scope| {
+                Scope::new(scope).map_err(|error| problems.extend(error.into_problems())).ok()
+            })
+            .collect();
         if problems.is_empty() { Ok(set) } else { Err(ConfigError::of(problems)) }
     }
 }

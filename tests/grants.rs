@@ -52,13 +52,16 @@ async fn app(users: bool) -> App {
 
 /// Connects one workspace of the stand-in's user, by way of the login path.
 async fn connect(app: &App, browser: &mut TestBrowser, workspace: usize) -> String {
-    let login = browser.step(&app.url("/auth/webflow/login")).await.unwrap();
     let id = app.fake.workspaces()[workspace].id().to_owned();
-    let access = Access::Workspace(id.clone());
+    allow(app, browser, Access::Workspace(id.clone())).await;
+    id
+}
+
+async fn allow(app: &App, browser: &mut TestBrowser, access: Access) {
+    let login = browser.step(&app.url("/auth/webflow/login")).await.unwrap();
     let callback = app.fake.approve_with(login.location().unwrap(), access).unwrap();
     let back = browser.step(callback.as_str()).await.unwrap();
     assert_eq!(back.status, StatusCode::SEE_OTHER, "{}", back.text);
-    id
 }
 
 async fn several(users: bool) {
@@ -108,11 +111,8 @@ async fn a_user_of_the_application_may_hold_a_grant_for_each_workspace() {
 async fn sites_beside_a_workspace(users: bool) {
     let app = app(users).await;
     let mut browser = TestBrowser::new();
-    let login = browser.step(&app.url("/auth/webflow/login")).await.unwrap();
     let site = app.fake.workspaces()[1].sites()[0].id().to_owned();
-    let access = Access::Sites(vec![site.clone()]);
-    let callback = app.fake.approve_with(login.location().unwrap(), access).unwrap();
-    browser.step(callback.as_str()).await.unwrap();
+    allow(&app, &mut browser, Access::Sites(vec![site.clone()])).await;
     let whole = connect(&app, &mut browser, 0).await;
     assert_eq!(browser.visit(&app.url("/all")).await.unwrap().text, whole);
     let handle = app.auth.handle();

@@ -168,25 +168,6 @@ async fn an_error_type_of_ones_own_recovers_too_by_handing_the_error_on() {
     assert_eq!(challenge.location().unwrap().path(), "/oauth/authorize");
 }
 
-#[tokio::test]
-async fn a_dead_token_that_a_handler_kept_to_itself_is_forgotten_by_the_next_request() {
-    let app = App::with_router(
-        |builder| builder,
-        |auth| {
-            let swallow = |token: WebflowToken| async move {
-                token.api().get("/v2/sites").send().await.map_or("failed", |_| "fine")
-            };
-            Router::new().route("/x", get(swallow)).layer(auth.clone())
-        },
-    )
-    .await;
-    let mut browser = tower_webflow_auth::testing::TestBrowser::new();
-    assert_eq!(app.connect(&mut browser, "/x").await.text, "fine");
-    app.fake.revoke_everything();
-    assert_eq!(browser.visit(&app.url("/x")).await.unwrap().text, "failed");
-    assert_eq!(app.connect(&mut browser, "/x").await.text, "fine");
-}
-
 fn user(parts: &Parts) -> Option<Subject> {
     Some(Subject::user(parts.headers.get("x-user")?.to_str().ok()?))
 }

@@ -15,11 +15,16 @@ use hostile::{OnSave, TestStore, eventually, second_instance};
 use support::App;
 use tower_webflow_auth::testing::{Endpoint, Fault, TestBrowser};
 
-#[tokio::test]
-async fn s9_a_callback_at_two_instances_is_one_grant_though_both_have_asked_webflow() {
+async fn two_instances() -> (TestStore, App, App) {
     let store = TestStore::default();
     let first = App::with(|builder| builder.store(store.clone())).await;
     let second = second_instance(&first, |builder| builder.store(store.clone())).await;
+    (store, first, second)
+}
+
+#[tokio::test]
+async fn s9_a_callback_at_two_instances_is_one_grant_though_both_have_asked_webflow() {
+    let (store, first, second) = two_instances().await;
     let mut browser = TestBrowser::new();
     let callback = first.callback(&mut browser, "/sites").await;
     let elsewhere = callback.replace(&first.address.to_string(), &second.address.to_string());
@@ -41,9 +46,7 @@ async fn s9_a_callback_at_two_instances_is_one_grant_though_both_have_asked_webf
 
 #[tokio::test]
 async fn s9_a_reload_finds_the_grant_that_another_instance_was_slow_to_store() {
-    let store = TestStore::default();
-    let first = App::with(|builder| builder.store(store.clone())).await;
-    let second = second_instance(&first, |builder| builder.store(store.clone())).await;
+    let (store, first, second) = two_instances().await;
     let mut browser = TestBrowser::new();
     let callback = first.callback(&mut browser, "/whoami").await;
     let elsewhere = callback.replace(&first.address.to_string(), &second.address.to_string());

@@ -32,8 +32,8 @@ impl WebflowApi {
     ///
     /// `field` names the list in the answer, for example `collections` for
     /// `/v2/sites/{site_id}/collections`. A list without `pagination` is one page. The stream ends
-    /// with the first error. Collecting it needs `futures` among your dependencies; to take items one by
-    /// one, pin it: `let mut items = std::pin::pin!(api.list::<Value>(path, "items"))`, then
+    /// with the first error. Collecting it needs `futures` among your dependencies; to take items
+    /// one by one, pin it: `let mut items = std::pin::pin!(api.list::<Value>(path, "items"))`, then
     /// `items.try_next().await?`. Source: Webflow Data API, *Pagination*.
     ///
     /// ```no_run

@@ -15,7 +15,7 @@ struct Request<'a> {
 
 /// Why a token could not be revoked.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RevokeError {
+pub(crate) enum RevocationError {
     #[error("Webflow answered the revocation with status {status}, error code {code:?}")]
     Status { status: u16, code: Option<String> },
     #[error(transparent)]
@@ -25,7 +25,7 @@ pub(crate) enum RevokeError {
 impl WebflowClient {
     /// Revokes a token (Webflow Data API, OAuth, *Revoke an access token*; not RFC 7009: other
     /// host, JSON). A token that Webflow does not know any more counts as revoked.
-    pub(crate) async fn revoke(&self, token: &SecretString) -> Result<(), RevokeError> {
+    pub(crate) async fn revoke(&self, token: &SecretString) -> Result<(), RevocationError> {
         let body = Request {
             client_id: &self.client_id,
             client_secret: self.client_secret.expose_secret(),
@@ -36,7 +36,7 @@ impl WebflowClient {
     }
 }
 
-pub(super) fn outcome(reply: &Reply) -> Result<(), RevokeError> {
+pub(super) fn outcome(reply: &Reply) -> Result<(), RevocationError> {
     let code = reply.error_code();
     // Anything may answer 200, a proxy's page too: only Webflow says that it did.
     let did = || reply.json()?.get("did_revoke")?.as_bool();
@@ -44,7 +44,7 @@ pub(super) fn outcome(reply: &Reply) -> Result<(), RevokeError> {
     if gone || reply.status.is_success() && code.is_none() && did() == Some(true) {
         return Ok(());
     }
-    Err(RevokeError::Status { status: reply.status.as_u16(), code })
+    Err(RevocationError::Status { status: reply.status.as_u16(), code })
 }
 
 #[cfg(test)]

@@ -97,8 +97,8 @@ impl PostgresStoreBuilder {
         self.with_pool(pool)
     }
 
-    /// The store over a pool (of sqlx 0.8) that the application has already; the tables are made at the first
-    /// use. One of its connections listens for changes.
+    /// The store over a pool (of sqlx 0.8) that the application has already; the tables are made at
+    /// the first use. One of its connections listens for changes.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when a name is malformed.
