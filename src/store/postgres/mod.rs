@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 
 use super::columns::{Columns, cutoff, tokens, unavailable, unix_secs};
 use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
-use crate::Subject;
+use crate::identity::subject::Subject;
 
 pub use builder::PostgresStoreBuilder;
 use names::Names;
