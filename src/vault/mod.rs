@@ -138,6 +138,10 @@ impl Vault {
         self.within(self.store.healthy()).await
     }
 
+    pub(crate) async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        self.within(self.store.warnings()).await
+    }
+
     async fn within<T>(
         &self,
         operation: impl Future<Output = Result<T, StoreError>>,
