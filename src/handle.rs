@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{ApiError, AuthorizedUser};
-use crate::context::Shared;
-use crate::grant::revoke::{RevokeError, disconnect, disconnect_one};
+use crate::context::Context;
 use crate::grant::token::WebflowToken;
 use crate::identity::subject::Subject;
+use crate::lifecycle::revoke::{RevokeError, disconnect, disconnect_one};
+use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
 
 /// Why an ID token could not be resolved.
@@ -49,12 +50,19 @@ pub enum ResolveError {
 /// ```
 #[derive(Debug, Clone)]
 pub struct WebflowAuthHandle {
-    shared: Arc<Shared>,
+    context: Arc<Context>,
+}
+
+impl WebflowAuthLayer {
+    /// Tokens outside a request: for jobs and webhooks.
+    pub fn handle(&self) -> WebflowAuthHandle {
+        WebflowAuthHandle::new(Arc::clone(self.context()))
+    }
 }
 
 impl WebflowAuthHandle {
-    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) const fn new(context: Arc<Context>) -> Self {
+        Self { context }
     }
 
     /// The subject's newest token; `None` when it has none.
@@ -62,7 +70,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn token(&self, subject: &Subject) -> Result<Option<WebflowToken>, StoreError> {
-        Ok(self.shared.vault.load(subject).await?.iter().find(|token| !token.is_dead()).cloned())
+        Ok(self.context.vault.load(subject).await?.iter().find(|token| !token.is_dead()).cloned())
     }
 
     /// Every token of the subject, newest first.
@@ -70,7 +78,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn tokens(&self, subject: &Subject) -> Result<Vec<WebflowToken>, StoreError> {
-        let tokens = self.shared.vault.load(subject).await?;
+        let tokens = self.context.vault.load(subject).await?;
         Ok(tokens.iter().filter(|token| !token.is_dead()).cloned().collect())
     }
 
@@ -82,7 +90,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no look-up by site.
     pub async fn tokens_for_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {
-        self.shared.vault.by_site(site_id).await
+        self.context.vault.by_site(site_id).await
     }
 
     /// Whose ID token this is: a Designer Extension gets one from `webflow.getIdToken()` (valid 15
@@ -119,7 +127,7 @@ impl WebflowAuthHandle {
         &self,
         workspace_id: &str,
     ) -> Result<Vec<WebflowToken>, StoreError> {
-        self.shared.vault.by_workspace(workspace_id).await
+        self.context.vault.by_workspace(workspace_id).await
     }
 
     /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.
@@ -132,7 +140,7 @@ impl WebflowAuthHandle {
     /// Once it is polled, it comes to its end also when this future is dropped: no grant is revoked
     /// and still served.
     pub async fn revoke(&self, subject: &Subject) -> Result<usize, RevokeError> {
-        disconnect(&self.shared, subject, true).await
+        disconnect(&self.context, subject, true).await
     }
 
     /// Revokes one grant at Webflow and removes it; the subject's others stay.
@@ -140,7 +148,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// As for [`revoke`](Self::revoke), and so is its cancel safety.
     pub async fn revoke_grant(&self, grant: &WebflowToken) -> Result<(), RevokeError> {
-        disconnect_one(&self.shared, grant).await
+        disconnect_one(&self.context, grant).await
     }
 
     /// Removes every grant whose token was obtained longer ago than `age`, whether it is in use or
@@ -149,7 +157,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Unsupported`] when the store cannot purge.
     pub async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
-        self.shared.vault.purge_older_than(age).await
+        self.context.vault.purge_older_than(age).await
     }
 
     /// Whether the store can be used right now, for a health check.
@@ -157,6 +165,6 @@ impl WebflowAuthHandle {
     /// # Errors
     /// The [`StoreError`] that a look-up would meet.
     pub async fn healthy(&self) -> Result<(), StoreError> {
-        self.shared.vault.healthy().await
+        self.context.vault.healthy().await
     }
 }

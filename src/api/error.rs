@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::ApiResponse;
 use crate::grant::token::WebflowToken;
+use crate::problem::FailureKind;
 use crate::webflow::retry_after;
 
 /// Why a call to Webflow's Data API has no usable answer.
@@ -187,12 +188,12 @@ impl ApiError {
         let body = body.without(token.access_token().expose_secret());
         match status {
             StatusCode::UNAUTHORIZED => {
-                token.mark_dead();
+                token.state().mark_dead();
                 Self::Unauthorized { token: token.clone(), body }
             }
             StatusCode::FORBIDDEN => {
                 if body.code == "missing_scopes" {
-                    token.mark_outdated();
+                    token.state().mark_outdated();
                 }
                 Self::Forbidden { body }
             }
@@ -220,15 +221,15 @@ impl ApiError {
     }
 
     #[cfg(feature = "axum")]
-    pub(crate) const fn slug(&self) -> &'static str {
+    pub(crate) const fn kind(&self) -> FailureKind {
         match self {
-            Self::Unauthorized { .. } => "token-refused",
-            Self::Forbidden { .. } => "webflow-forbids",
-            Self::RateLimited { .. } => "webflow-rate-limit",
-            Self::Timeout => "webflow-timeout",
-            Self::Unreachable(_) => "webflow-unreachable",
-            Self::InvalidRequest(_) => "invalid-request",
-            Self::Status { .. } | Self::TooLong | Self::Decode(_) => "webflow-error",
+            Self::Unauthorized { .. } => FailureKind::TokenRefused,
+            Self::Forbidden { .. } => FailureKind::WebflowForbids,
+            Self::RateLimited { .. } => FailureKind::WebflowRateLimit,
+            Self::Timeout => FailureKind::WebflowTimeout,
+            Self::Unreachable(_) => FailureKind::WebflowUnreachable,
+            Self::InvalidRequest(_) => FailureKind::InvalidRequest,
+            Self::Status { .. } | Self::TooLong | Self::Decode(_) => FailureKind::WebflowError,
         }
     }
 

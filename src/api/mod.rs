@@ -17,8 +17,6 @@ mod response;
 mod typed;
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use http::Method;
@@ -28,41 +26,15 @@ pub use request::ApiRequest;
 pub use response::{ApiResponse, RateLimit};
 pub use typed::{AuthorizedUser, SiteInfo, TokenInfo};
 
-use crate::context::Shared;
 use crate::grant::token::WebflowToken;
-use crate::identity::subject::Subject;
 use crate::webflow::Endpoints;
 
-/// What all tokens of a layer share: the connection pool, the address, the time allowed for a
-/// call, and the way back to the layer.
+/// What all tokens of a layer share: the connection pool, the address, and the time allowed for a
+/// call.
 pub(crate) struct ApiClient {
     pub(crate) http: reqwest::Client,
     pub(crate) endpoints: Endpoints,
     pub(crate) budget: Duration,
-    marks: RandomState,
-    home: OnceLock<Weak<Shared>>,
-}
-
-impl ApiClient {
-    pub(crate) fn new(http: reqwest::Client, endpoints: Endpoints, budget: Duration) -> Self {
-        Self { http, endpoints, budget, marks: RandomState::new(), home: OnceLock::new() }
-    }
-
-    /// Tells this layer's subjects apart, from each other and from those of other layers. Nobody
-    /// outside can make two that share a mark.
-    pub(crate) fn mark(&self, subject: &Subject) -> u64 {
-        self.marks.hash_one(subject)
-    }
-
-    /// Notes what the tokens belong to, which happens once.
-    pub(crate) fn belongs_to(&self, home: &Arc<Shared>) {
-        self.home.get_or_init(|| Arc::downgrade(home));
-    }
-
-    /// `None` when the layer and all that is made of it are gone.
-    pub(crate) fn home(&self) -> Option<Arc<Shared>> {
-        self.home.get()?.upgrade()
-    }
 }
 
 /// Webflow's Data API, called with one token.

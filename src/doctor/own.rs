@@ -9,12 +9,12 @@ use http::header::ACCEPT;
 use super::probe;
 use super::probe::{Answer, Silence};
 use super::report::Check;
-use crate::context::Shared;
+use crate::context::Context;
 
 const CALLBACK: &str = "callback";
 
-pub(super) async fn check(shared: &Shared) -> Vec<Check> {
-    let client = match client(shared) {
+pub(super) async fn check(context: &Context) -> Vec<Check> {
+    let client = match client(context) {
         Ok(client) => client,
         Err(error) => {
             return vec![Check::warning(
@@ -24,13 +24,13 @@ pub(super) async fn check(shared: &Shared) -> Vec<Check> {
             )];
         }
     };
-    let paths = &shared.paths;
+    let paths = &context.paths;
     let ask = |path: &str| {
         let request = client
-            .get(format!("{}{path}", shared.origin))
+            .get(format!("{}{path}", context.origin))
             .header(ACCEPT, "application/json")
             .header("sec-purpose", "prefetch");
-        probe::ask(request, shared.webflow.budget)
+        probe::ask(request, context.webflow.budget)
     };
     let ask_for = async |path: Option<&str>| match path {
         Some(path) => Some((path.to_owned(), ask(path).await)),
@@ -42,7 +42,7 @@ pub(super) async fn check(shared: &Shared) -> Vec<Check> {
         ask_for(paths.logout.as_deref())
     );
     let callback = match callback {
-        Err(silence) => return vec![silent(&shared.origin, silence)],
+        Err(silence) => return vec![silent(&context.origin, silence)],
         Ok(answer) => judge(CALLBACK, &paths.callback, "prefetch", &answer),
     };
     let others = [("login path", login, "prefetch"), ("logout path", logout, "method-not-allowed")];
@@ -59,9 +59,9 @@ pub(super) async fn check(shared: &Shared) -> Vec<Check> {
 }
 
 /// Webflow's client may insist on https, which an application on loopback does not speak.
-fn client(shared: &Shared) -> reqwest::Result<reqwest::Client> {
-    if shared.origin.starts_with("https:") {
-        return Ok(shared.webflow.http.clone());
+fn client(context: &Context) -> reqwest::Result<reqwest::Client> {
+    if context.origin.starts_with("https:") {
+        return Ok(context.webflow.http.clone());
     }
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()
 }
