@@ -1,6 +1,7 @@
 //! A store in one SQLite file.
 
 mod file;
+mod rows;
 mod schema;
 mod transaction;
 
@@ -10,15 +11,16 @@ use std::time::Duration;
 
 use sqlx::query::Query;
 use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool,
-    SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Connection, Encode, Executor, Row, Sqlite, Type};
+use sqlx::{ConnectOptions, Connection, Encode, Executor, Sqlite, Type};
 
 use super::columns::{Columns, cutoff, tokens, unavailable, unix_secs};
 use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 use file::WatchedFile;
+use rows::{BY_SITE, BY_WORKSPACE, LOAD, PURGE, REMOVE, SAVE, UPDATE, columns};
 use transaction::{WriteTransaction, settle};
 
 /// How long a connection waits for another process' lock.
@@ -114,7 +116,7 @@ impl SqliteStore {
     async fn write(&self, query: &'static str, token: &SealedToken) -> Result<bool, StoreError> {
         let explain = |error| self.file.explain(error);
         let mut transaction = self.begin().await?;
-        let written = write(&mut transaction, query, token).await.map_err(explain)?;
+        let written = rows::write(&mut transaction, query, token).await.map_err(explain)?;
         if written {
             transaction.commit().await.map_err(explain)?;
         } else {
@@ -151,93 +153,10 @@ async fn prepare(options: &SqliteConnectOptions, file: &WatchedFile) -> Result<(
     let mut connection = options.connect().await.map_err(explain)?;
     connection.execute("BEGIN IMMEDIATE").await.map_err(explain)?;
     schema::migrate(&mut connection, file).await?;
-    probe(&mut connection).await.map_err(explain)?;
+    rows::probe(&mut connection).await.map_err(explain)?;
     connection.execute("COMMIT").await.map_err(explain)?;
     connection.close().await.map_err(explain)
 }
-
-/// Writes, reads and removes a row. Its subject is none that a [`Subject`] can have.
-async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let id: i64 = sqlx::query_scalar(SAVE)
-        .bind(b"probe".as_slice())
-        .bind("probe")
-        .bind(0)
-        .bind(b"".as_slice())
-        .bind(0)
-        .bind("[]")
-        .bind("[]")
-        .fetch_one(&mut *connection)
-        .await?;
-    cover(connection, id, "s", "probe").await?;
-    sqlx::query(LOAD).bind(b"probe".as_slice()).fetch_one(&mut *connection).await?;
-    sqlx::query("DELETE FROM webflow_tokens WHERE id = ?1").bind(id).execute(connection).await?;
-    Ok(())
-}
-
-async fn write(
-    connection: &mut SqliteConnection,
-    query: &'static str,
-    token: &SealedToken,
-) -> Result<bool, sqlx::Error> {
-    let id: Option<i64> = sqlx::query_scalar(query)
-        .bind(token.key().subject().as_str().as_bytes())
-        .bind(token.key().grant().as_str())
-        .bind(token.version().as_i64())
-        .bind(token.sealed())
-        .bind(unix_secs(token.obtained_at()))
-        .bind(list(token.sites()))
-        .bind(list(token.workspaces()))
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some(id) = id else { return Ok(false) };
-    sqlx::query("DELETE FROM webflow_token_coverage WHERE token_id = ?1")
-        .bind(id)
-        .execute(&mut *connection)
-        .await?;
-    for site in token.sites() {
-        cover(connection, id, "s", site).await?;
-    }
-    for workspace in token.workspaces() {
-        cover(connection, id, "w", workspace).await?;
-    }
-    Ok(true)
-}
-
-async fn cover(
-    connection: &mut SqliteConnection,
-    id: i64,
-    kind: &'static str,
-    covered: &str,
-) -> Result<(), sqlx::Error> {
-    let insert = "INSERT OR IGNORE INTO webflow_token_coverage (token_id, kind, covered) \
-                  VALUES (?1, ?2, ?3)";
-    sqlx::query(insert).bind(id).bind(kind).bind(covered).execute(connection).await.map(drop)
-}
-
-const LOAD: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
-     FROM webflow_tokens WHERE subject = ?1";
-
-const BY_SITE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, t.sites, \
-     t.workspaces FROM webflow_tokens t JOIN webflow_token_coverage c ON c.token_id = t.id \
-     WHERE c.kind = 's' AND c.covered = ?1";
-
-const BY_WORKSPACE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, \
-     t.sites, t.workspaces FROM webflow_tokens t JOIN webflow_token_coverage c ON c.token_id = t.id \
-     WHERE c.kind = 'w' AND c.covered = ?1";
-
-const SAVE: &str = "INSERT INTO webflow_tokens \
-     (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-     ON CONFLICT (subject, grant_id) DO UPDATE SET version = excluded.version, \
-     sealed = excluded.sealed, obtained_at = excluded.obtained_at, sites = excluded.sites, \
-     workspaces = excluded.workspaces RETURNING id";
-
-const UPDATE: &str = "UPDATE webflow_tokens \
-     SET sealed = ?4, obtained_at = ?5, sites = ?6, workspaces = ?7 \
-     WHERE subject = ?1 AND grant_id = ?2 AND version = ?3 RETURNING id";
-
-const REMOVE: &str =
-    "DELETE FROM webflow_tokens WHERE subject = ?1 AND grant_id = ?2 AND version = ?3";
 
 impl TokenStore for SqliteStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
@@ -270,33 +189,16 @@ impl TokenStore for SqliteStore {
     }
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
-        let purge = sqlx::query("DELETE FROM webflow_tokens WHERE obtained_at < ?1");
+        let purge = sqlx::query(PURGE);
         self.delete(purge.bind(cutoff(age))).await
     }
 
     async fn healthy(&self) -> Result<(), StoreError> {
         let explain = |error| self.file.explain(error);
         let mut transaction = self.begin().await?;
-        probe(&mut transaction).await.map_err(explain)?;
+        rows::probe(&mut transaction).await.map_err(explain)?;
         transaction.commit().await.map_err(explain)
     }
-}
-
-fn columns(row: &SqliteRow) -> Option<Columns> {
-    let ids = |column| serde_json::from_str(&row.try_get::<String, _>(column).ok()?).ok();
-    Some(Columns {
-        subject: row.try_get(0).ok()?,
-        grant: row.try_get(1).ok()?,
-        version: row.try_get(2).ok()?,
-        sealed: row.try_get(3).ok()?,
-        obtained_at: row.try_get(4).ok()?,
-        sites: ids(5)?,
-        workspaces: ids(6)?,
-    })
-}
-
-fn list(ids: &[String]) -> String {
-    serde_json::to_string(ids).unwrap_or_else(|_| "[]".to_owned())
 }
 
 impl fmt::Debug for SqliteStore {

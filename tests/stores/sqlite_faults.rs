@@ -1,8 +1,4 @@
 //! The SQLite store on a full disk, a locked file, missing rights and odd names.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
-#![cfg(all(feature = "sqlite", feature = "testing"))]
-
-mod support;
 
 use std::path::{Path, PathBuf};
 use std::pin::pin;
