@@ -146,7 +146,7 @@ async fn the_redis_store_keeps_the_contract() {
 /// A store of one's own, with the three methods that are enough, and with a mistake.
 struct Broken {
     rows: Mutex<HashMap<(String, String), SealedToken>>,
-    broken: AtomicBool,
+    aborted: AtomicBool,
     mistake: Mistake,
 }
 
@@ -173,7 +173,7 @@ enum Mistake {
 
 impl Broken {
     fn with(mistake: Mistake) -> Self {
-        Self { rows: Mutex::default(), broken: AtomicBool::default(), mistake }
+        Self { rows: Mutex::default(), aborted: AtomicBool::default(), mistake }
     }
 
     fn key(&self, key: &TokenKey) -> (String, String) {
@@ -205,10 +205,10 @@ impl TokenStore for Broken {
             token.key().subject().validate()?;
         }
         if self.mistake == Mistake::BreaksWhenDropped {
-            if self.broken.load(Ordering::Relaxed) {
+            if self.aborted.load(Ordering::Relaxed) {
                 return Err(StoreError::unavailable("a transaction is open"));
             }
-            let transaction = OpenTransaction(&self.broken);
+            let transaction = OpenTransaction(&self.aborted);
             tokio::task::yield_now().await;
             std::mem::forget(transaction);
         }
