@@ -1,9 +1,9 @@
 //! The layer's overhead on one authenticated GET, compared with the alternatives.
 //!
 //! Every row is an axum router that gets the same kind of request in the same process. Rounds are
-//! interleaved, and a row's cost is the median of its differences to the bare router within a round.
-//! A machine that changes its speed therefore affects all rows alike. Criterion measures its rows one
-//! after another, which is why it is not used here.
+//! interleaved, and a row's cost is the median of its differences to the bare router within a
+//! round. A machine that changes its speed therefore affects all rows alike. Criterion measures its
+//! rows one after another, which is why it is not used here.
 #![allow(
     missing_docs,
     clippy::cast_precision_loss,

@@ -20,7 +20,8 @@ use tower_webflow_auth::{CacheConfig, Endpoints, WebflowAuthLayer};
 
 const ROUNDS: usize = 9;
 
-/// Concurrent flows while the cache fills. Few, so that their connections do not distort the memory.
+/// Concurrent flows while the cache fills. Few, so that their connections do not distort the
+/// memory.
 const AT_ONCE: usize = 8;
 
 fn main() {
@@ -58,8 +59,8 @@ impl Sessions {
     }
 }
 
-/// A layer with this many cached subjects. Each went through its own flow, and each session has sent
-/// one request since. The store keeps nothing, so every 200 comes from the cache.
+/// A layer with this many cached subjects. Each went through its own flow, and each session has
+/// sent one request since. The store keeps nothing, so every 200 comes from the cache.
 async fn filled(webflow: &Endpoints, subjects: usize, sessions: &mut Sessions) -> WebflowAuthLayer {
     // The cache's shards fill unevenly: add six times their standard deviation.
     let room = subjects + 6 * (subjects * 32).isqrt() + 64;

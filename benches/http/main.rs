@@ -208,9 +208,7 @@ fn millis(text: &str) -> f64 {
 }
 
 fn print(rows: &[Row], rounds: usize, seconds: u64) {
-    println!(
-        "{rounds} interleaved rounds of {seconds} s, wrk -t1 -c32, on the servers' cores\n"
-    );
+    println!("{rounds} interleaved rounds of {seconds} s, wrk -t1 -c32, on the servers' cores\n");
     println!(
         "| row | requests/s, median | min..max | of bare axum, median of rounds | min..max \
          | p99, ms | server's CPU per request, µs | of bare axum |"

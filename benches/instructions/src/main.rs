@@ -1,7 +1,7 @@
 //! Sends requests through the layer, so that valgrind can count the instructions.
 //!
-//! `instructions ROW REQUESTS` sends that many requests for that row. `scripts/instructions` runs it
-//! under valgrind and counts only what happens within [`counted`].
+//! `instructions ROW REQUESTS` sends that many requests for that row. `scripts/instructions` runs
+//! it under valgrind and counts only what happens within [`counted`].
 
 use std::collections::HashMap;
 use std::convert::Infallible;
