@@ -1,6 +1,11 @@
 //! Tokens in Postgres, shared by many instances of an application.
 //!
-//! With a throwaway server: `scripts/with-servers cargo run --example postgres --features postgres,testing`.
+//! With a throwaway server:
+//!
+//! ```sh
+//! scripts/with-servers --only postgres cargo run --example postgres --features postgres,testing
+//! ```
+//!
 //! With your own server, set `DATABASE_URL`.
 
 mod support;

@@ -1,6 +1,11 @@
 //! Tokens in Redis, shared by many instances of an application.
 //!
-//! With a throwaway server: `scripts/with-servers cargo run --example redis --features redis,testing`.
+//! With a throwaway server:
+//!
+//! ```sh
+//! scripts/with-servers --only redis cargo run --example redis --features redis,testing
+//! ```
+//!
 //! With your own server, set `REDIS_URL`.
 
 mod support;
