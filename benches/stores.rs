@@ -1,8 +1,12 @@
 //! One look-up by subject at 1 000, 100 000 and 1 000 000 stored grants, in SQLite and in Postgres.
 //!
-//! `scripts/with-servers --only postgres cargo bench --features sqlite,postgres,testing --bench
-//! stores`. The databases generate the rows. The bench measures `TokenStore::load` of random
-//! subjects, one at a time, without the cache.
+//! The databases generate the rows. The bench measures `TokenStore::load` of random subjects, one at
+//! a time, without the cache.
+//!
+//! ```sh
+//! scripts/with-servers --only postgres \
+//!     cargo bench --features sqlite,postgres,testing --bench stores
+//! ```
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::{Duration, Instant};
