@@ -21,7 +21,7 @@ use crate::hooks::Hooks;
 use crate::identity::session_cookie::Session;
 use crate::identity::subject::Subject;
 use crate::identity::{self, SubjectSource, Who};
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, FailureKind, Problem};
 use crate::util::background::Tasks;
 use crate::util::clock::Clock;
 use crate::util::metrics;
@@ -136,7 +136,10 @@ impl Context {
 
     /// Renders a problem, unless the application has its own response for it.
     pub(crate) fn fail(&self, problem: &Problem, head: &RequestHead<'_>) -> Answer {
-        metrics::flow_failed(problem.kind.as_str());
+        // A challenge is no failure, and is counted as such.
+        if problem.kind != FailureKind::LoginRequired {
+            metrics::flow_failed(problem.kind.as_str());
+        }
         self.hooks.answer(problem, head)
     }
 

@@ -17,7 +17,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::context::Context;
-use crate::problem::{Answer, answer, catalog};
+use crate::problem::{Answer, Problem, answer, catalog};
 use crate::wire::paths::Endpoint;
 use crate::wire::request_head::{RequestHead, RequestKind};
 
@@ -27,18 +27,22 @@ pub(crate) use callback::{is_well_formed, known_error};
 /// Answers a request for one of the crate's own paths.
 pub(crate) async fn serve(context: Arc<Context>, endpoint: Endpoint, parts: Parts) -> Answer {
     let head = context.head(&parts);
+    // No user sees these, so the application is not asked.
+    let plain = |problem: Problem| Ok(problem.respond(&head));
     let served = match (endpoint, &parts.method) {
         (Endpoint::Callback | Endpoint::Login, &Method::HEAD) => Ok(answer(StatusCode::OK, "")),
         (Endpoint::Callback | Endpoint::Login, &Method::GET)
             if head.kind() == RequestKind::Prefetch =>
         {
-            Err(catalog::prefetch())
+            plain(catalog::prefetch())
         }
         (Endpoint::Callback, &Method::GET) => callback::serve(&context, &parts, &head).await,
         (Endpoint::Login, &Method::GET) => login::serve(&context, &parts, &head).await,
         (Endpoint::Logout, &Method::POST) => logout::serve(&context, &parts, &head).await,
-        (Endpoint::Callback | Endpoint::Login, _) => Err(catalog::method_not_allowed("GET, HEAD")),
-        (Endpoint::Logout, _) => Err(catalog::method_not_allowed("POST")),
+        (Endpoint::Callback | Endpoint::Login, _) => {
+            plain(catalog::method_not_allowed("GET, HEAD"))
+        }
+        (Endpoint::Logout, _) => plain(catalog::method_not_allowed("POST")),
     };
     served.unwrap_or_else(|problem| context.fail(&problem, &head))
 }

@@ -23,7 +23,7 @@ pub(crate) fn login_required(login_url: String) -> Problem {
         FailureKind::LoginRequired,
         StatusCode::UNAUTHORIZED,
         "Webflow is not connected",
-        "Send the browser to login_url to connect Webflow. It comes back afterwards.",
+        "Connect Webflow to continue. You come back to the application afterwards.",
     )
     .login_url(login_url)
     .link_text("Connect Webflow")

@@ -386,15 +386,17 @@ mod tests {
     #[tokio::test]
     async fn n10_one_of_many_reads_and_a_dropped_request_takes_nothing_away() {
         let Fixture { cache, tasks } = fixture(&CacheConfig::new());
+        let grant = grant();
         let reads = Arc::new(AtomicUsize::new(0));
         let gate = Arc::new(tokio::sync::Semaphore::new(0));
         let subject = subject();
         let ask = || {
             let (reads, gate) = (Arc::clone(&reads), Arc::clone(&gate));
+            let grant = grant.clone();
             cache.get_or_read(&tasks, &subject, 0, move || async move {
                 reads.fetch_add(1, Ordering::SeqCst);
                 gate.acquire().await.ok();
-                Ok(grant())
+                Ok(grant)
             })
         };
         let gone = futures_util::FutureExt::now_or_never(ask());
@@ -450,9 +452,10 @@ mod tests {
     #[tokio::test]
     async fn c13_more_subjects_than_fit_are_bounded() {
         let Fixture { cache, tasks } = fixture(&CacheConfig::new().capacity(100));
+        let grant = grant();
         for user in 0..1000 {
-            let subject = Subject::user(user);
-            let read = cache.get_or_read(&tasks, &subject, 0, || async { Ok(grant()) });
+            let (subject, grant) = (Subject::user(user), grant.clone());
+            let read = cache.get_or_read(&tasks, &subject, 0, || async { Ok(grant) });
             assert!(read.await.is_ok());
         }
         assert!(cache.entries.as_ref().is_some_and(|entries| entries.len() <= 101));

@@ -91,24 +91,22 @@ impl<'r> RequestHead<'r> {
     pub(crate) fn kind(&self) -> RequestKind {
         if self.marks.prefetch {
             RequestKind::Prefetch
-        } else if self.is_safe() && self.navigates() {
+        } else if self.is_safe() && self.wants_page() {
             RequestKind::Navigation
         } else {
             RequestKind::Script
         }
     }
 
-    fn navigates(&self) -> bool {
-        self.wants_page() && (self.marks.fetch_metadata || !self.marks.scripted)
-    }
-
     /// Whether a browser shows the answer as a page, whatever the method: a submitted form
     /// navigates too.
     pub(crate) fn wants_page(&self) -> bool {
         self.page.unwrap_or_else(|| {
+            let Marks { prefetch, fetch_metadata, navigates, scripted, accepts, htmx, .. } =
+                self.marks;
             let by_accept =
-                !self.marks.fetch_metadata && self.marks.accepts && accepts_html(self.headers);
-            !self.marks.htmx && (self.marks.navigates || by_accept)
+                || !fetch_metadata && !scripted && accepts && accepts_html(self.headers);
+            !htmx && !prefetch && (navigates || by_accept())
         })
     }
 

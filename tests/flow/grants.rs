@@ -158,9 +158,10 @@ async fn hooks_hear_of_grants_refusals_and_ends_and_may_panic() {
                 panic!("as the test wants");
             })
             .on_error(move |error| {
-                failed(error.kind().to_owned());
+                failed(error.kind().to_string());
                 let teapot = axum::http::Response::builder().status(418);
-                (error.kind() == "malformed-callback").then(|| teapot.body("own".into()).unwrap())
+                (error.kind().as_str() == "malformed-callback")
+                    .then(|| teapot.body("own".into()).unwrap())
             })
             .on_revoked(move |_| revoked(String::new()))
     })

@@ -101,7 +101,7 @@ async fn revoking_while_webflow_is_down_ends_the_session_and_says_so() {
     app.fake.fail_always(Endpoint::Revoke, Fault::Status(503));
     let page = browser.submit(&app.url("/auth/webflow/logout?revoke=true")).await.unwrap();
     assert_eq!(page.status, StatusCode::BAD_GATEWAY);
-    assert!(page.text.contains("Webflow was not told"), "{}", page.text);
+    assert!(page.text.contains("webflow-not-told"), "{}", page.text);
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");
     app.fake.heal();
     // It is asked again in the background.
