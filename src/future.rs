@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use crate::admission::{self, Verdict};
 use crate::layer::Guard;
-use crate::problem::Answer;
+use crate::problem::{Answer, HasPage};
 use crate::recovery::Recovery;
 use crate::replicas::Replica;
 use crate::token::Reauthorize;
@@ -90,6 +90,12 @@ where
                     let mut response = ready!(future.poll(cx))?;
                     let wish = response.extensions_mut().remove::<Reauthorize>();
                     let recovery = recovery.take();
+                    if recovery.as_ref().is_some_and(Recovery::wants_page)
+                        && let Some(problem) = response.extensions().get::<HasPage>()
+                        && let Some(page) = problem.page_for(&response)
+                    {
+                        return Poll::Ready(Ok(page_with_cookies(page, &response)));
+                    }
                     let home =
                         recovery.filter(|own| wish.as_ref().is_some_and(|it| own.concerns(it)));
                     let home = home.and_then(|recovery| Some((wish.as_ref()?.home()?, recovery)));
@@ -142,6 +148,15 @@ where
             state.set(next);
         }
     }
+}
+
+/// The page with the cookies that the application set.
+fn page_with_cookies<B: From<Bytes>>(page: Answer, response: &Response<B>) -> Response<B> {
+    let mut page = page.map(B::from);
+    for cookie in response.headers().get_all(SET_COOKIE) {
+        page.headers_mut().append(SET_COOKIE, cookie.clone());
+    }
+    page
 }
 
 impl<S, ReqBody> fmt::Debug for ResponseFuture<S, ReqBody>

@@ -1,6 +1,7 @@
 //! Answers that are not what was asked for: as a page for browsers, else as `problem+json`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,8 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use crate::pages;
+
+const PROBLEM_JSON: &str = "application/problem+json";
 
 /// An answer of the crate's own, before it takes the application's body type.
 pub(crate) type Answer = Response<Bytes>;
@@ -114,9 +117,7 @@ impl Problem {
                 missing_scopes: self.missing_scopes.as_deref(),
             };
             let mut answer = answer(self.status, serde_json::to_vec(&json).unwrap_or_default());
-            answer
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
             answer
         };
         if let Some(wait) = self.retry_after {
@@ -124,6 +125,19 @@ impl Problem {
             answer.headers_mut().insert(RETRY_AFTER, secs);
         }
         answer
+    }
+}
+
+/// Goes with a handler's answer that is a problem as JSON: the layer knows whether a browser shows
+/// it, and answers the page instead.
+#[derive(Debug, Clone)]
+pub(crate) struct HasPage(pub(crate) Arc<Problem>);
+
+impl HasPage {
+    /// The page in place of the answer, unless something has changed that one meanwhile.
+    pub(crate) fn page_for<B>(&self, answer: &Response<B>) -> Option<Answer> {
+        let json = answer.headers().get(CONTENT_TYPE).is_some_and(|it| it == PROBLEM_JSON);
+        (json && answer.status() == self.0.status).then(|| self.0.respond(true))
     }
 }
 

@@ -71,6 +71,11 @@ impl Recovery {
         Some(Self::of(guard, token, (method, original_uri(parts), headers), glance))
     }
 
+    /// Whether a browser shows the answer as a page.
+    pub(crate) const fn wants_page(&self) -> bool {
+        self.page
+    }
+
     /// Whether the wish is about a token of this layer and of the request's own subject. One of
     /// another layer, or of somebody whom the handler worked for, says nothing about who asks.
     pub(crate) fn concerns(&self, wish: &Reauthorize) -> bool {

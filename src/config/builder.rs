@@ -398,7 +398,8 @@ impl WebflowAuthBuilder {
             );
             Arc::new(MemoryStore::new())
         });
-        let api = ApiClient::new(http.clone(), self.endpoints.clone(), self.timeout);
+        let api =
+            ApiClient::new(http.clone(), self.endpoints.clone(), self.timeout, self.clock.clone());
         Ok(WebflowAuthLayer::new(Shared {
             vault: Vault {
                 store,
@@ -586,8 +587,7 @@ fn missing(setting: &'static str, remedy: &'static str) -> ConfigProblem {
     ConfigProblem::Missing { setting, remedy }
 }
 
-/// The client for Webflow: follows no redirect, since the client secret would go along, and uses
-/// https unless the endpoints are on loopback.
+/// The client for Webflow: uses https unless the endpoints are on loopback.
 fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
     let https = endpoints.token().scheme() == "https";
     if https && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
@@ -596,8 +596,7 @@ fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
             remedy: "without the features rustls and native-tls, give a client that speaks https",
         });
     }
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
+    crate::webflow::client_builder(endpoints.token())
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
         .https_only(https)

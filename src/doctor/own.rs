@@ -5,10 +5,12 @@
 //! Nothing is begun, kept or told by that, whoever asks.
 
 use http::header::ACCEPT;
+use url::Url;
 
 use super::probe::{self, Answer, Silence};
 use super::report::Check;
 use crate::shared::Shared;
+use crate::webflow::{client_builder, may_use_proxy};
 
 const CALLBACK: &str = "callback";
 
@@ -59,10 +61,15 @@ pub(super) async fn check(shared: &Shared) -> Vec<Check> {
 
 /// Webflow's client may insist on https, which an application on loopback does not speak.
 fn client(shared: &Shared) -> reqwest::Result<reqwest::Client> {
-    if shared.origin.starts_with("https:") {
-        return Ok(shared.webflow.http.clone());
+    let webflow = &shared.webflow;
+    match Url::parse(&shared.origin) {
+        Ok(origin) if origin.scheme() == "http" => client_builder(&origin).build(),
+        // Where proxies are used for one of the two only, the application's own client is no help.
+        Ok(origin) if may_use_proxy(&origin) != may_use_proxy(webflow.endpoints.token()) => {
+            client_builder(&origin).build()
+        }
+        _ => Ok(webflow.http.clone()),
     }
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()
 }
 
 fn silent(origin: &str, silence: Silence) -> Check {

@@ -11,7 +11,8 @@ use super::FakeWebflow;
 use crate::api::ApiClient;
 use crate::store::{GrantId, TokenKey, TokenVersion};
 use crate::token::{Coverage, Grant, GrantDetails};
-use crate::{Endpoints, Scope, Scopes, Subject, WebflowToken};
+use crate::webflow::client_builder;
+use crate::{Clock, Endpoints, Scope, Scopes, Subject, WebflowToken};
 
 /// The time for one call; tests that wait for longer are wrong.
 const BUDGET: Duration = Duration::from_secs(5);
@@ -115,14 +116,11 @@ impl TestToken {
 
     /// The token.
     pub fn build(self) -> WebflowToken {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap_or_default();
         let endpoints = self.endpoints.unwrap_or_else(nowhere);
+        let http = client_builder(endpoints.token()).build().unwrap_or_default();
         let obtained_at_secs =
             self.obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET));
+        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET, Clock::system()));
         WebflowToken::new(Grant {
             whose: client.mark(&self.subject),
             key: TokenKey::new(self.subject, GrantId::default()),
