@@ -7,11 +7,12 @@ use serde::de::Error as _;
 use tokio::time::Instant;
 
 use crate::api::{ApiError, AuthorizedUser, ResolvedUser, deadline};
-use crate::disconnect::{RevokeError, disconnect, disconnect_one, forget};
-use crate::shared::Shared;
+use crate::context::Shared;
+use crate::grant::revoke::{RevokeError, disconnect, disconnect_one, forget};
+use crate::grant::token::WebflowToken;
+use crate::identity::subject::Subject;
 use crate::store::StoreError;
 use crate::webflow::is_id;
-use crate::{Subject, WebflowToken};
 
 /// Why an ID token could not be resolved.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use super::ApiClient;
-use crate::WebflowToken;
+use crate::grant::token::WebflowToken;
 use crate::webflow::{INTROSPECTION_BUDGET, IntrospectError, Introspection, introspect};
 
 /// How long a token that introspection has confirmed is believed to live.

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::ApiResponse;
 use super::confirm::Life;
-use crate::WebflowToken;
+use crate::grant::token::WebflowToken;
 use crate::webflow::retry_after;
 
 /// Why a call to Webflow's Data API has no usable answer.

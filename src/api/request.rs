@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{ApiError, ApiPath, ApiResponse};
-use crate::WebflowToken;
+use crate::grant::token::WebflowToken;
 use crate::webflow::closed_unanswered;
 
 /// A call to Webflow's Data API, to be filled and sent.

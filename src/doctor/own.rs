@@ -7,9 +7,10 @@
 use http::header::ACCEPT;
 use url::Url;
 
-use super::probe::{self, Answer, Silence};
+use super::probe;
+use super::probe::{Answer, Silence};
 use super::report::Check;
-use crate::shared::Shared;
+use crate::context::Shared;
 use crate::webflow::{client_builder, may_use_proxy};
 
 const CALLBACK: &str = "callback";

@@ -6,10 +6,14 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::report::Check;
-use crate::keyring::Doubt;
-use crate::shared::Shared;
+use crate::context::Shared;
+use crate::crypto::keyring::Doubt;
+use crate::crypto::keyring::Keyring;
+use crate::crypto::random;
+use crate::grant::scope::{Scope, Scopes};
+use crate::identity::subject::Subject;
 use crate::store::with_causes;
-use crate::{Endpoints, Keyring, Scope, Scopes, Subject, random};
+use crate::webflow::Endpoints;
 
 pub(super) fn check(shared: &Shared) -> Vec<Check> {
     let webflow = &shared.webflow;
@@ -128,13 +132,19 @@ pub(super) async fn store(shared: &Shared) -> Check {
     let read = async {
         shared.vault.healthy().await?;
         // A store may say that it is well without a look; nobody has this subject.
-        shared.vault.load(&Subject::session(&random::token_256())).await
+        shared.vault.load(&Subject::session(&random::token_256())).await?;
+        shared.vault.warnings().await
     };
     match read.await {
         Err(error) => Check::failed(
             name,
             format!("cannot be read: {}", with_causes(&error)),
             "every request is answered 503 until it can: check its address, rights and disk",
+        ),
+        Ok(warnings) if !warnings.is_empty() => Check::warning(
+            name,
+            warnings.join("; "),
+            "grant the store's account the rights that docs/guide/persistence.md lists",
         ),
         Ok(_) if shared.forgetful => Check::warning(
             name,
@@ -148,7 +158,7 @@ pub(super) async fn store(shared: &Shared) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CheckStatus::{Failed, Ok as Well, Warning};
+    use crate::doctor::CheckStatus::{Failed, Ok as Well, Warning};
 
     #[test]
     fn what_is_copied_wrong_is_seen_and_not_shown() {

@@ -6,16 +6,16 @@ use http::header::ORIGIN;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 
-use super::{failure, method_not_allowed, see_other, set_cookies};
-use crate::Subject;
-use crate::caller;
-use crate::cookie::flow::{Flow, FlowCookies};
-use crate::disconnect::{RevokeError, end_all};
+use super::cookie::{Flow, FlowCookies};
+use super::{method_not_allowed, see_other, set_cookies};
+use crate::context::{Shared, Who, original_uri};
+use crate::grant::revoke::{RevokeError, end_all};
+use crate::identity::subject::Subject;
+use crate::problem::failure;
 use crate::problem::{Answer, Problem, answer};
-use crate::query::single;
-use crate::shared::{Shared, Who, original_uri};
 use crate::store::StoreError;
-use crate::task::to_its_end;
+use crate::wire::caller;
+use crate::wire::query::single;
 
 pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     let page = caller::wants_page(&parts.headers);
@@ -66,9 +66,13 @@ struct Leaving {
 impl Leaving {
     /// Ends all of it, in a task of its own: a browser that hangs up leaves no half of it.
     async fn leave(self, shared: &Arc<Shared>) -> Result<(), RevokeError> {
-        let shared = Arc::clone(shared);
-        let work = async move { self.end(&shared).await };
-        to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
+        let own = Arc::clone(shared);
+        let work = async move { self.end(&own).await };
+        shared
+            .tasks
+            .run(work)
+            .await
+            .unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
     }
 
     async fn end(&self, shared: &Arc<Shared>) -> Result<(), RevokeError> {

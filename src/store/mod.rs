@@ -66,7 +66,7 @@ pub use sealed::{GrantId, SealedToken, TokenKey, TokenVersion};
 pub use sqlite::SqliteStore;
 pub use watch::ChangeSink;
 
-use crate::Subject;
+use crate::identity::subject::Subject;
 
 /// A place for sealed tokens.
 ///
@@ -177,6 +177,14 @@ pub trait TokenStore: Send + Sync + 'static {
     /// The error that a look-up would meet.
     fn healthy(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
         ready(Ok(()))
+    }
+
+    /// What works less well than it should, one sentence each; empty when nothing does.
+    ///
+    /// Only the doctor asks. A store whose sign-ins work is [`healthy`](Self::healthy) in spite of
+    /// a warning, for example when it cannot receive the changes of other instances.
+    fn warnings(&self) -> impl Future<Output = Vec<String>> + Send {
+        ready(Vec::new())
     }
 
     /// Tells of changes that other instances make, for as long as the returned future runs.

@@ -9,10 +9,13 @@ use secrecy::SecretString;
 
 use super::FakeWebflow;
 use crate::api::ApiClient;
+use crate::grant::scope::{Scope, Scopes};
+use crate::grant::token::WebflowToken;
+use crate::grant::token::{Coverage, Grant, GrantDetails};
+use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey, TokenVersion};
-use crate::token::{Coverage, Grant, GrantDetails};
-use crate::webflow::client_builder;
-use crate::{Clock, Endpoints, Scope, Scopes, Subject, WebflowToken};
+use crate::util::clock::Clock;
+use crate::webflow::{Endpoints, client_builder};
 
 /// The time for one call; tests that wait for longer are wrong.
 const BUDGET: Duration = Duration::from_secs(5);

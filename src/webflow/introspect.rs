@@ -5,10 +5,11 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::call::{self, Reply};
+use super::call;
+use super::call::Reply;
 use super::exchange::scopes_of;
-use super::{CallError, INTROSPECTION_BUDGET, WebflowClient, is_usable_id};
-use crate::{Endpoints, Scopes};
+use super::{CallError, Endpoints, INTROSPECTION_BUDGET, WebflowClient, is_usable_id};
+use crate::grant::scope::Scopes;
 
 /// What Webflow says of a token. Every field of the answer may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,0 +1,240 @@
+//! Stores a newly issued grant, or revokes it if it cannot be stored.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::exchange::Arrival;
+use crate::context::Shared;
+use crate::grant::policy::GrantPolicy;
+use crate::grant::revoke::remove_later;
+use crate::grant::token::GrantDetails;
+use crate::grant::token::WebflowToken;
+use crate::store::{GrantId, StoreError, TokenKey, TokenVersion};
+use crate::util::deadline::Deadline;
+use crate::vault::Draft;
+use crate::vault::cache::Tokens;
+use crate::webflow::revocation;
+
+/// How often a write is tried, with doubling pauses: 3 attempts within about a third of a second
+/// besides their own time.
+const WRITE_ATTEMPTS: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the clean-up after a failed write needs of the callback's time.
+const CLEAN_UP: Duration = Duration::from_millis(1500);
+
+/// What was stored before the grant.
+pub(super) struct Known {
+    /// The subject's own grants.
+    pub(super) present: Tokens,
+    /// Those of the session that the browser had until now.
+    pub(super) previous: Tokens,
+}
+
+/// A row that this callback writes: the new grant, or one moved from the former session.
+#[derive(Clone)]
+struct Written {
+    /// The version it had under the former session.
+    moved_from: Option<TokenVersion>,
+    draft: Draft,
+}
+
+/// Stores the grant, and removes the grants it replaces. If it cannot be stored, it is revoked at
+/// Webflow and nothing has changed.
+pub(super) async fn keep(
+    shared: &Arc<Shared>,
+    arrival: &Arrival,
+    known: &Known,
+    details: GrantDetails,
+    deadline: Deadline,
+) -> Result<WebflowToken, StoreError> {
+    let mut written = Vec::new();
+    let writes = store(shared, arrival, &known.previous, &details, &mut written);
+    let stored = deadline.leaving(CLEAN_UP).limit(writes).await;
+    let token = match stored.unwrap_or(Err(StoreError::Timeout)) {
+        Ok(token) => token,
+        Err(error) => {
+            tracing::error!(
+                flow = arrival.flow.id(),
+                error = &error as &dyn Error,
+                "could not store the grant; revoking it"
+            );
+            undo(shared, details, written, deadline).await;
+            return Err(error);
+        }
+    };
+    // A session that ends here is reachable by nobody once its cookie is replaced; and a grant
+    // that the new one covers would only be in the way.
+    let several = shared.vault.grants == GrantPolicy::PerWorkspace;
+    let covered = known.present.iter().filter(|old| several && old.grant_id() != token.grant_id());
+    let covered = covered.filter(|old| covers(&token.grant().details, &old.grant().details));
+    for old in known.previous.iter().chain(covered) {
+        let removed = deadline.limit(shared.vault.remove(old)).await;
+        match removed.unwrap_or(Err(StoreError::Timeout)) {
+            Ok(true) => {}
+            Ok(false) => {
+                // The user signed out or revoked it while it was being moved: it must not stay.
+                let version = Some(old.grant().version);
+                for moved in written.iter().filter(|moved| moved.moved_from == version) {
+                    take_back(shared, &moved.draft).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn Error,
+                    "a replaced grant could not be removed; retrying in the background"
+                );
+                remove_later(shared, old);
+            }
+        }
+    }
+    Ok(token)
+}
+
+/// Writes the grant, after those of the former session that it does not cover: the new one stays
+/// the newest.
+async fn store(
+    shared: &Arc<Shared>,
+    arrival: &Arrival,
+    previous: &Tokens,
+    details: &GrantDetails,
+    written: &mut Vec<Written>,
+) -> Result<WebflowToken, StoreError> {
+    let grant = if shared.vault.grants == GrantPolicy::Single {
+        GrantId::default()
+    } else {
+        for old in previous.iter().rev().filter(|old| !covers(details, &old.grant().details)) {
+            let key = TokenKey::new(arrival.subject.clone(), old.grant_id().clone());
+            let draft = shared.vault.draft(key, old.grant().details.clone())?;
+            written.push(Written { moved_from: Some(old.grant().version), draft: draft.clone() });
+            save(shared, &draft).await?;
+        }
+        grant_id(details, &arrival.flow.id())
+    };
+    let key = TokenKey::new(arrival.subject.clone(), grant);
+    let draft = shared.vault.draft(key, details.clone())?;
+    written.push(Written { moved_from: None, draft: draft.clone() });
+    save(shared, &draft).await?;
+    Ok(draft.token().clone())
+}
+
+/// The authorization's id at Webflow, or the flow's where introspection could not tell it.
+fn grant_id(details: &GrantDetails, flow: &str) -> GrantId {
+    let told = details.coverage.as_ref().and_then(|coverage| coverage.authorization_id.clone());
+    GrantId::new(told.unwrap_or_else(|| format!("flow-{flow}")))
+}
+
+/// Whether all that an old grant covered is covered by the new one.
+fn covers(new: &GrantDetails, old: &GrantDetails) -> bool {
+    let (Some(new), Some(old)) = (&new.coverage, &old.coverage) else { return false };
+    let within = |old: &[String], new: &[String]| old.iter().all(|id| new.contains(id));
+    // Of single sites it is not told which workspace they are of.
+    let whole_workspace = new.sites.is_empty() && !old.workspaces.is_empty();
+    within(&old.workspaces, &new.workspaces)
+        && (whole_workspace || !old.sites.is_empty() && within(&old.sites, &new.sites))
+}
+
+/// Every attempt writes the same row: one whose acknowledgement was lost is not written twice.
+async fn save(shared: &Shared, draft: &Draft) -> Result<(), StoreError> {
+    let mut pause = FIRST_PAUSE;
+    let mut attempt = 1;
+    loop {
+        match shared.vault.save(draft).await {
+            Err(error) if attempt < WRITE_ATTEMPTS => {
+                tracing::warn!(attempt, error = &error as &dyn Error, "the write is tried again");
+                sleep(pause).await;
+                pause *= 2;
+                attempt += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Revokes a token that could not be stored, and removes what was written. What the deadline cuts
+/// off goes on in the background.
+async fn undo(
+    shared: &Arc<Shared>,
+    details: GrantDetails,
+    written: Vec<Written>,
+    deadline: Deadline,
+) {
+    let own = Arc::clone(shared);
+    let work = async move {
+        let removals = async {
+            for row in &written {
+                take_back(&own, &row.draft).await;
+            }
+        };
+        tokio::join!(revoke(&own, &details), removals);
+    };
+    deadline.limit(shared.tasks.run(work)).await;
+}
+
+/// Removes a row of a failed write: the write may have succeeded although its answer was lost.
+async fn take_back(shared: &Arc<Shared>, draft: &Draft) {
+    if shared.vault.remove(draft.token()).await.is_err() {
+        remove_later(shared, draft.token());
+    }
+}
+
+async fn revoke(shared: &Shared, details: &GrantDetails) {
+    if let Err(error) = shared.webflow.revoke(&details.access_token).await {
+        let coverage = details.coverage.as_ref();
+        tracing::error!(
+            authorization = coverage.and_then(|coverage| coverage.authorization_id.as_deref()),
+            error = &error as &dyn Error,
+            "could not revoke a token that could not be stored; retrying the revocation"
+        );
+        let webflow = Arc::clone(&shared.webflow);
+        revocation::retry_later(&shared.tasks, webflow, details.access_token.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grant::scope::Scopes;
+    use crate::grant::token::Coverage;
+
+    fn grant(sites: &[&str], workspaces: &[&str]) -> GrantDetails {
+        let owned = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect();
+        GrantDetails {
+            access_token: "token".into(),
+            scopes: Scopes::default(),
+            obtained_at: std::time::UNIX_EPOCH,
+            coverage: Some(Coverage {
+                authorization_id: None,
+                sites: owned(sites),
+                workspaces: owned(workspaces),
+            }),
+            flows: Vec::new(),
+            asked: Scopes::default(),
+            renewed: false,
+        }
+    }
+
+    #[test]
+    fn a_grant_covers_another_only_if_nothing_of_that_one_would_be_lost() {
+        let unknown = GrantDetails { coverage: None, ..grant(&[], &[]) };
+        for (expected, new, old) in [
+            (true, grant(&[], &["w1"]), grant(&[], &["w1"])),
+            (true, grant(&[], &["w1", "w2"]), grant(&[], &["w1"])),
+            (true, grant(&[], &["w1"]), grant(&["s1"], &["w1"])),
+            (true, grant(&["s1", "s2"], &[]), grant(&["s1"], &[])),
+            (true, grant(&["s1"], &["w1"]), grant(&["s1"], &["w1"])),
+            (false, grant(&[], &["w1"]), grant(&[], &["w2"])),
+            (false, grant(&[], &["w1"]), grant(&["s1"], &[])),
+            (false, grant(&[], &["w1"]), grant(&[], &[])),
+            (false, grant(&["s1"], &[]), grant(&["s1", "s2"], &[])),
+            (false, grant(&["s1"], &["w1"]), grant(&[], &["w1"])),
+            (false, grant(&[], &["w1"]), unknown.clone()),
+            (false, unknown, grant(&[], &["w1"])),
+        ] {
+            assert_eq!(covers(&new, &old), expected, "{:?} {:?}", new.coverage, old.coverage);
+        }
+    }
+}
