@@ -133,6 +133,7 @@ impl Problem {
 /// Goes with a handler's answer that is a problem as JSON: the layer knows whether a browser shows
 /// it, and answers the page instead.
 #[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "made by `IntoResponse`"))]
 pub(crate) struct HasPage(pub(crate) Arc<Problem>);
 
 impl HasPage {

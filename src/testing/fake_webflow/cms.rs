@@ -7,10 +7,9 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, ListShape, api_error, json, not_found};
-use super::data_api::{not_authorized, sites_of, with_grant};
-use super::directory::{Site, Workspace, slug};
-use super::ledger::Grant;
+use super::answer::{Answer, ListShape, api_error, json};
+use super::data_api::{refuse_site, with_grant};
+use super::directory::{Site, slug};
 use super::log::RecordedRequest;
 use super::mint::id_from;
 use super::world::{World, lock, timestamp};
@@ -26,15 +25,6 @@ const CURSOR: &str = "from-";
 
 fn collection_id(site_id: &str, name: &str) -> String {
     id_from(&["collection", site_id, name])
-}
-
-/// The answer when the grant has no access to the site, or there is none.
-fn refuse_site(world: &World, grant: &Grant, covered: impl Fn(&Site) -> bool) -> Option<Answer> {
-    if sites_of(world, grant).into_iter().any(&covered) {
-        return None;
-    }
-    let exists = world.workspaces.iter().flat_map(Workspace::sites).any(covered);
-    Some(if exists { not_authorized() } else { not_found("Requested resource not found") })
 }
 
 fn has_collection(site: &Site, id: &str) -> bool {

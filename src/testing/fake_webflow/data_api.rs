@@ -4,8 +4,8 @@ use http::header::HeaderName;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use super::answer::{Answer, ListShape, api_error, json, with_header};
-use super::directory::Site;
+use super::answer::{Answer, ListShape, api_error, json, not_found, with_header};
+use super::directory::{Site, Workspace};
 use super::ledger::{Budget, Grant};
 use super::log::RecordedRequest;
 use super::oauth::comma_separated;
@@ -51,7 +51,7 @@ pub(super) fn with_grant(
 
 /// The answer to a token that is dead or that has no access. Source: the OpenAPI document words
 /// every 401 as "invalid or does not have access to requested resource".
-pub(super) fn not_authorized() -> Answer {
+fn not_authorized() -> Answer {
     api_error(StatusCode::UNAUTHORIZED, "not_authorized", "Request not authorized")
 }
 
@@ -99,6 +99,31 @@ pub(super) fn sites(world: &World, request: &RecordedRequest) -> Answer {
         };
         json(StatusCode::OK, &json!({"sites": sites}))
     })
+}
+
+/// `GET /v2/sites/{site_id}`. Source: Webflow Data API, *Get Site*.
+pub(super) fn site(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+    with_grant(world, request, Some(&Scope::SITES_READ), |grant| {
+        if let Some(refused) = refuse_site(world, grant, |site| site.id() == id) {
+            return refused;
+        }
+        let site = sites_of(world, grant).into_iter().find(|site| site.id() == id);
+        let created = timestamp(world.started_at);
+        json(StatusCode::OK, &site.map_or(Value::Null, |site| site.to_json(&created)))
+    })
+}
+
+/// The answer when the grant has no access to such a site, or there is none.
+pub(super) fn refuse_site(
+    world: &World,
+    grant: &Grant,
+    is_it: impl Fn(&Site) -> bool,
+) -> Option<Answer> {
+    if sites_of(world, grant).into_iter().any(&is_it) {
+        return None;
+    }
+    let exists = world.workspaces.iter().flat_map(Workspace::sites).any(is_it);
+    Some(if exists { not_authorized() } else { not_found("Requested resource not found") })
 }
 
 pub(super) fn sites_of<'a>(world: &'a World, grant: &Grant) -> Vec<&'a Site> {
