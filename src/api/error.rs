@@ -205,9 +205,10 @@ impl ApiError {
         let body = body.without(token.access_token().expose_secret());
         match status {
             StatusCode::UNAUTHORIZED => {
-                let life = match is_proof {
-                    true => Life::Dead,
-                    false => token.client().life_of(token, deadline).await,
+                let life = if is_proof {
+                    Life::Dead
+                } else {
+                    token.client().life_of(token, deadline).await
                 };
                 if life == Life::Dead {
                     token.mark_dead();

@@ -237,13 +237,12 @@ impl Pagination {
 /// The list in an answer; null is an empty one.
 fn items(mut answer: Map<String, Value>, field: Option<&str>) -> Result<Vec<Value>, ApiError> {
     let is_list = |value: &Value| value.is_array() || value.is_null();
-    let found = match field {
-        Some(name) => answer.remove(name).filter(is_list),
-        None => {
-            let mut lists = answer.into_iter().filter(|(_, value)| is_list(value));
-            let first = lists.next().map(|(_, value)| value);
-            first.filter(|_| lists.next().is_none())
-        }
+    let found = if let Some(name) = field {
+        answer.remove(name).filter(is_list)
+    } else {
+        let mut lists = answer.into_iter().filter(|(_, value)| is_list(value));
+        let first = lists.next().map(|(_, value)| value);
+        first.filter(|_| lists.next().is_none())
     };
     match found {
         Some(Value::Array(items)) => Ok(items),

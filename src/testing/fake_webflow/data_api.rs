@@ -9,7 +9,7 @@ use super::directory::{Site, Workspace};
 use super::ledger::{Budget, Grant};
 use super::log::RecordedRequest;
 use super::oauth::comma_separated;
-use super::world::{World, lock, timestamp, too_many_requests};
+use super::world::{User, World, lock, timestamp, too_many_requests};
 use crate::grant::scope::Scope;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -49,7 +49,7 @@ pub(super) fn with_grant(
     with_header(answer, REMAINING, HeaderValue::from(remaining))
 }
 
-/// The answer to a token that is dead or that has no access. Source: the OpenAPI document words
+/// The answer to a token that is dead or that has no access. Source: the published schemas word
 /// every 401 as "invalid or does not have access to requested resource".
 fn not_authorized() -> Answer {
     api_error(StatusCode::UNAUTHORIZED, "not_authorized", "Request not authorized")
@@ -158,8 +158,14 @@ pub(super) fn resolve_id_token(world: &World, request: &RecordedRequest) -> Answ
                 "The ID token belongs to a site that is not authorized",
             ),
             Some(site) => {
-                let mut user = world.user.to_json();
-                user["siteId"] = site.into();
+                let User { id, email, first_name, last_name } = &world.user;
+                let user = json!({
+                    "id": id,
+                    "email": email,
+                    "firstName": first_name,
+                    "lastName": last_name,
+                    "siteId": site,
+                });
                 json(StatusCode::OK, &user)
             }
         }

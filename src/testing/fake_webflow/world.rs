@@ -38,7 +38,7 @@ pub(super) struct User {
 }
 
 impl User {
-    /// As `authorized_by` answers it; `token/resolve` adds the site.
+    /// As `authorized_by` answers it.
     pub(super) fn to_json(&self) -> Value {
         serde_json::json!({
             "id": self.id,
