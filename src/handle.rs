@@ -131,10 +131,8 @@ impl WebflowAuthHandle {
         for token in tokens.iter().filter(|token| !token.is_dead()).take(MAX_GRANTS) {
             let error = match resolve(token, id_token, deadline).await {
                 Ok(resolved) => return accept(resolved, site_id),
-                Err(error) => error,
+                Err(error) => unresolved(token, error),
             };
-            let error_dyn = &error as &dyn std::error::Error;
-            tracing::info!(grant = %token.grant_id(), error = error_dyn, "an ID token was not resolved");
             if let ApiError::Unauthorized { token, .. } = &error {
                 forget(&self.shared, token).await?;
             }
@@ -214,6 +212,12 @@ async fn resolve(
     let body = serde_json::json!({ "idToken": id_token });
     let request = token.api().post("/beta/token/resolve").json(&body);
     request.timeout(left).repeatable().send().await?.json().await
+}
+
+fn unresolved(token: &WebflowToken, error: ApiError) -> ApiError {
+    let cause = &error as &dyn std::error::Error;
+    tracing::info!(grant = %token.grant_id(), error = cause, "an ID token was not resolved");
+    error
 }
 
 /// Takes the user of an answer, unless it is about another site.

@@ -7,7 +7,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::App;
-use tower_webflow_auth::testing::{Access, Endpoint, Fault, TestBrowser};
+use tower_webflow_auth::testing::{Access, Endpoint, Fault, RecordedRequest, TestBrowser};
 use tower_webflow_auth::{Scope, Subject, WebflowToken};
 
 mod e14_proxies {
@@ -44,8 +44,8 @@ mod e14_proxies {
                     let (mut stream, _) = accepted.unwrap();
                     let mut bytes = [0; 1024];
                     let read = stream.read(&mut bytes).await.unwrap();
-                    let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
-                    asked.push(text.lines().next().unwrap_or_default().to_owned());
+                    let head = String::from_utf8_lossy(&bytes[..read]).into_owned();
+                    asked.push(head.lines().next().unwrap_or_default().to_owned());
                 }
             }
         }
@@ -240,8 +240,8 @@ mod e17_odd_ids {
             .finish();
         let _guard = tracing::subscriber::set_default(subscriber);
         let app = App::start().await;
-        let long = "x".repeat(129);
-        let odd = json!(["s1", "s\u{0}2", "", "s\n3", "s 4", long, 7]);
+        let lengthy = "x".repeat(129);
+        let odd = json!(["s1", "s\u{0}2", "", "s\n3", "s 4", lengthy, 7]);
         let answer = json!({"authorization": {
             "id": "a\u{0}",
             "scope": "sites:read",
@@ -700,7 +700,7 @@ mod w10_paths {
         api.get(parts).send().await.unwrap_err();
         api.get(["sites"]).send().await.unwrap();
         let log = app.fake.log();
-        let paths: Vec<_> = log[log.len() - 3..].iter().map(|asked| asked.path()).collect();
+        let paths: Vec<_> = log[log.len() - 3..].iter().map(RecordedRequest::path).collect();
         let expected = [
             "/v2/sites/..%2Ftoken%2Fauthorized_by",
             "/v2/sites/a%3Fb%23c%252e%20d%C3%A9%00/x",

@@ -97,9 +97,9 @@ async fn lists_are_fetched_page_by_page_to_their_end() {
     assert_eq!(items[249]["id"], 249);
     let asked = app.fake.requests_to(&path);
     let pair = |request: &RecordedRequest| request.query().last().cloned().unwrap();
-    let last = asked.iter().map(pair).collect::<Vec<_>>();
+    let pairs = asked.iter().map(pair).collect::<Vec<_>>();
     let expected = [("limit", "100"), ("offset", "100"), ("offset", "200")];
-    assert_eq!(last, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 
     app.fake.fail_next(Endpoint::Collections, page(0..100, 0));
     app.fake.fail_next(Endpoint::Collections, Fault::Status(500));

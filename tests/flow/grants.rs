@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::get;
 use tower_webflow_auth::testing::{Access, TestBrowser};
-use tower_webflow_auth::{GrantPolicy, ResolveError, Subject, WebflowGrants, WebflowToken};
+use tower_webflow_auth::{GrantPolicy, ResolveError, Scope, Subject, WebflowGrants, WebflowToken};
 
 use crate::support::App;
 
