@@ -159,8 +159,9 @@ async fn live(app: &App, secrets: &mut Secrets) {
     for fault in
         [Fault::Reset, Fault::Hang, Fault::Truncated, Fault::body("text/html", token.clone())]
     {
-        app.fake.fail_next(Endpoint::Sites, fault);
+        app.fake.fail_always(Endpoint::Sites, fault);
         browser.visit(&app.url("/sites")).await.unwrap();
+        app.fake.heal();
     }
 
     // The same over HTTP/2, whose library logs too.
@@ -235,8 +236,9 @@ async fn fail(app: &App, secrets: &mut Secrets) {
     ] {
         let mut browser = TestBrowser::new();
         let callback = begin(app, &mut browser, "/sites", secrets).await;
-        app.fake.fail_next(Endpoint::Token, fault);
+        app.fake.fail_always(Endpoint::Token, fault);
         browser.step(&callback).await.unwrap();
+        app.fake.heal();
     }
 }
 

@@ -10,8 +10,10 @@
 //! }
 //! ```
 
+mod confirm;
 mod error;
 mod list;
+mod path;
 mod request;
 mod response;
 mod typed;
@@ -21,12 +23,18 @@ use std::time::Duration;
 
 use http::Method;
 
+use confirm::Confirmations;
 pub use error::{ApiError, WebflowErrorBody};
+pub use list::{ApiList, ListError};
+pub use path::ApiPath;
 pub use request::ApiRequest;
+pub(crate) use request::deadline;
 pub use response::{ApiResponse, RateLimit};
+pub(crate) use typed::ResolvedUser;
 pub use typed::{AuthorizedUser, SiteInfo, TokenInfo};
 
 use crate::grant::token::WebflowToken;
+use crate::util::clock::Clock;
 use crate::webflow::Endpoints;
 
 /// What all tokens of a layer share: the connection pool, the address, and the time allowed for a
@@ -35,12 +43,26 @@ pub(crate) struct ApiClient {
     pub(crate) http: reqwest::Client,
     pub(crate) endpoints: Endpoints,
     pub(crate) budget: Duration,
+    clock: Clock,
+    confirmations: Confirmations,
+}
+
+impl ApiClient {
+    pub(crate) fn new(
+        http: reqwest::Client,
+        endpoints: Endpoints,
+        budget: Duration,
+        clock: Clock,
+    ) -> Self {
+        Self { http, endpoints, budget, clock, confirmations: Confirmations::default() }
+    }
 }
 
 /// Webflow's Data API, called with one token.
 ///
-/// Paths start with `/`, for example `/v2/sites`, and stay on Webflow's host. An answer that is
-/// not a success becomes an [`ApiError`] with Webflow's own code and message.
+/// Paths are given in parts, `["sites", site_id, "pages"]`, or as a string that starts with `/`,
+/// for example `/v2/sites`; see [`ApiPath`]. They stay on Webflow's host. An answer that is not a
+/// success becomes an [`ApiError`] with Webflow's own code and message.
 ///
 /// ```no_run
 /// use tower_webflow_auth::{WebflowToken, api::ApiError};
@@ -64,32 +86,32 @@ impl WebflowApi {
     }
 
     /// A `GET` of `path`.
-    pub fn get(&self, path: &str) -> ApiRequest {
+    pub fn get(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::GET, path)
     }
 
     /// A `POST` to `path`.
-    pub fn post(&self, path: &str) -> ApiRequest {
+    pub fn post(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::POST, path)
     }
 
     /// A `PATCH` of `path`.
-    pub fn patch(&self, path: &str) -> ApiRequest {
+    pub fn patch(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::PATCH, path)
     }
 
     /// A `PUT` to `path`.
-    pub fn put(&self, path: &str) -> ApiRequest {
+    pub fn put(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::PUT, path)
     }
 
     /// A `DELETE` of `path`.
-    pub fn delete(&self, path: &str) -> ApiRequest {
+    pub fn delete(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::DELETE, path)
     }
 
     /// A request with any method.
-    pub fn request(&self, method: Method, path: &str) -> ApiRequest {
+    pub fn request(&self, method: Method, path: impl ApiPath) -> ApiRequest {
         ApiRequest::new(self.token.clone(), method, path)
     }
 }

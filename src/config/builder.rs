@@ -442,11 +442,8 @@ impl WebflowAuthBuilder {
             );
             Arc::new(MemoryStore::new().with_clock(self.clock.clone()))
         });
-        let api = ApiClient {
-            http: http.clone(),
-            endpoints: self.endpoints.clone(),
-            budget: self.timeout,
-        };
+        let (http_api, clock) = (http.clone(), self.clock.clone());
+        let api = ApiClient::new(http_api, self.endpoints.clone(), self.timeout, clock);
         let tasks = Tasks::default();
         let cookies = CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames);
         Ok(WebflowAuthLayer::new(Context {
@@ -655,8 +652,7 @@ fn missing(setting: &'static str, remedy: &'static str) -> ConfigProblem {
     ConfigProblem::Missing { setting, remedy }
 }
 
-/// The client for Webflow: follows no redirect, since the client secret would go along, and uses
-/// https unless the endpoints are on loopback.
+/// The client for Webflow: uses https unless the endpoints are on loopback.
 fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
     let https = endpoints.token().scheme() == "https";
     if https && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
@@ -665,8 +661,7 @@ fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
             remedy: "without the features rustls and native-tls, give a client that speaks https",
         });
     }
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
+    crate::webflow::client_builder(endpoints.token())
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
         .https_only(https)

@@ -5,11 +5,13 @@
 //! Nothing is begun, kept or told by that, whoever asks.
 
 use http::header::ACCEPT;
+use url::Url;
 
 use super::probe;
 use super::probe::{Answer, Silence};
 use super::report::Check;
 use crate::context::Context;
+use crate::webflow::{client_builder, may_use_proxy};
 
 const CALLBACK: &str = "callback";
 
@@ -60,10 +62,15 @@ pub(super) async fn check(context: &Context) -> Vec<Check> {
 
 /// Webflow's client may insist on https, which an application on loopback does not speak.
 fn client(context: &Context) -> reqwest::Result<reqwest::Client> {
-    if context.origin.starts_with("https:") {
-        return Ok(context.webflow.http.clone());
+    let webflow = &context.webflow;
+    match Url::parse(&context.origin) {
+        Ok(origin) if origin.scheme() == "http" => client_builder(&origin).build(),
+        // Where proxies are used for one of the two only, the application's own client is no help.
+        Ok(origin) if may_use_proxy(&origin) != may_use_proxy(webflow.endpoints.token()) => {
+            client_builder(&origin).build()
+        }
+        _ => Ok(webflow.http.clone()),
     }
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()
 }
 
 fn silent(origin: &str, silence: Silence) -> Check {

@@ -1,11 +1,13 @@
 //! What handlers may return as it is: errors of calls, and the wish to ask for a new token.
 
+use std::sync::Arc;
+
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 
 use crate::api::ApiError;
 use crate::grant::token::Reauthorize;
-use crate::problem::catalog;
+use crate::problem::{HasPage, Problem, catalog};
 use crate::util::log;
 
 impl IntoResponse for Reauthorize {
@@ -16,6 +18,13 @@ impl IntoResponse for Reauthorize {
     }
 }
 
+/// The problem as JSON, which the layer turns into a page where a browser shows the answer.
+fn respond_with_page(problem: Problem) -> Response {
+    let mut response = problem.json().map(Body::from);
+    response.extensions_mut().insert(HasPage(Arc::new(problem)));
+    response
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         tracing::warn!(target: log::API, error = &self as &dyn std::error::Error, "a call to Webflow failed");
@@ -23,6 +32,7 @@ impl IntoResponse for ApiError {
         match self {
             Self::Unauthorized { token, .. } => return token.reauthorize().into_response(),
             Self::RateLimited { retry_after, .. } => problem.retry_after = retry_after,
+            Self::NoAccess { .. } => return respond_with_page(problem),
             _ => {}
         }
         problem.json().map(Body::from)

@@ -35,6 +35,11 @@ impl Recovery {
         admitted.token.as_ref().map(|token| Self::new(guard, token, head))
     }
 
+    /// Whether a browser shows the answer as a page.
+    pub(crate) const fn wants_page(&self) -> bool {
+        self.head.wants_page()
+    }
+
     /// Whether the token belongs to this request's subject in this layer. A handler may report
     /// somebody else's token; that must not affect the current user.
     pub(crate) fn concerns(&self, reauthorize: &Reauthorize) -> bool {

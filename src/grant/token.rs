@@ -122,6 +122,10 @@ impl WebflowToken {
     /// Returned from a handler, or put into the extensions of its response, it makes the layer
     /// forget exactly this token and ask the user for a new one. Returning
     /// [`ApiError::Unauthorized`](crate::api::ApiError::Unauthorized) does the same.
+    ///
+    /// A 401 that a client of your own meets is no proof: Webflow answers 401 as well where a token
+    /// has no access. Only when [`introspect`](crate::api::WebflowApi::introspect) ends in
+    /// `Unauthorized` too, the token is dead.
     pub fn reauthorize(&self) -> Reauthorize {
         self.state().mark_dead();
         Reauthorize(self.clone())

@@ -17,7 +17,7 @@ use crate::gate::decide::{self, Decision};
 use crate::gate::guard::Guard;
 use crate::gate::recover::Recovery;
 use crate::grant::token::Reauthorize;
-use crate::problem::Answer;
+use crate::problem::{Answer, HasPage};
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -88,6 +88,12 @@ where
             let next = match state.as_mut().project() {
                 StateProjection::Forwarding { future, recovery } => {
                     let mut response = ready!(future.poll(cx))?;
+                    if recovery.as_ref().is_some_and(Recovery::wants_page)
+                        && let Some(problem) = response.extensions().get::<HasPage>()
+                        && let Some(page) = problem.page_for(&response)
+                    {
+                        return Poll::Ready(Ok(page_with_cookies(page, &response)));
+                    }
                     let Some(reauthorize) = response.extensions_mut().remove::<Reauthorize>()
                     else {
                         return Poll::Ready(Ok(response));
@@ -136,6 +142,15 @@ where
             state.set(next);
         }
     }
+}
+
+/// The page with the cookies that the application set.
+fn page_with_cookies<B: From<Bytes>>(page: Answer, response: &Response<B>) -> Response<B> {
+    let mut page = page.map(B::from);
+    for cookie in response.headers().get_all(SET_COOKIE) {
+        page.headers_mut().append(SET_COOKIE, cookie.clone());
+    }
+    page
 }
 
 impl<S, ReqBody> fmt::Debug for ResponseFuture<S, ReqBody>

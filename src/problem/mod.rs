@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 pub use kind::FailureKind;
-pub(crate) use respond::{Answer, answer, guard_headers};
+pub(crate) use respond::{Answer, HasPage, answer, guard_headers};
 
 /// A refusal or failure, in words for the application's user.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! Error responses: HTML for browsers, `application/problem+json` otherwise.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
@@ -14,6 +16,7 @@ use crate::wire::request_head::RequestHead;
 /// A response of the crate's own, before it takes the application's body type.
 pub(crate) type Answer = Response<Bytes>;
 
+const PROBLEM_JSON: &str = "application/problem+json";
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 
 #[derive(Serialize)]
@@ -68,7 +71,7 @@ impl Problem {
             missing_scopes: self.missing_scopes.as_deref(),
         };
         let body = serde_json::to_vec(&json).unwrap_or_default();
-        self.with_headers(body.into(), HeaderValue::from_static("application/problem+json"))
+        self.with_headers(body.into(), HeaderValue::from_static(PROBLEM_JSON))
     }
 
     fn page(&self) -> Answer {
@@ -96,6 +99,20 @@ impl Problem {
             headers.insert(WWW_AUTHENTICATE, scheme);
         }
         answer
+    }
+}
+
+/// Goes with a handler's response that is a problem as JSON. The layer knows whether a browser shows
+/// it, and sends the page instead.
+#[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "made by `IntoResponse`"))]
+pub(crate) struct HasPage(pub(crate) Arc<Problem>);
+
+impl HasPage {
+    /// The page that replaces the response, unless something has changed the response meanwhile.
+    pub(crate) fn page_for<B>(&self, response: &Response<B>) -> Option<Answer> {
+        let json = response.headers().get(CONTENT_TYPE).is_some_and(|it| it == PROBLEM_JSON);
+        (json && response.status() == self.0.status).then(|| self.0.page())
     }
 }
 

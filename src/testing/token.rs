@@ -13,7 +13,8 @@ use crate::grant::token::WebflowToken;
 use crate::grant::token::{Coverage, Grant, GrantDetails};
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey, TokenVersion};
-use crate::webflow::Endpoints;
+use crate::util::clock::Clock;
+use crate::webflow::{Endpoints, client_builder};
 
 /// The time for one call; tests that wait for longer are wrong.
 const BUDGET: Duration = Duration::from_secs(5);
@@ -117,14 +118,11 @@ impl TestToken {
 
     /// The token.
     pub fn build(self) -> WebflowToken {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap_or_default();
         let endpoints = self.endpoints.unwrap_or_else(nowhere);
+        let http = client_builder(endpoints.token()).build().unwrap_or_default();
         let obtained_at_secs =
             self.obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let client = Arc::new(ApiClient { http, endpoints, budget: BUDGET });
+        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET, Clock::system()));
         WebflowToken::new(Grant {
             key: TokenKey::new(self.subject, GrantId::default()),
             version: TokenVersion::at(obtained_at_secs.saturating_mul(1000), 0),

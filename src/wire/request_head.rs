@@ -189,6 +189,11 @@ pub(crate) struct SavedHead {
 }
 
 impl SavedHead {
+    /// Like [`RequestHead::wants_page`].
+    pub(crate) const fn wants_page(&self) -> bool {
+        self.page
+    }
+
     pub(crate) fn head(&self) -> RequestHead<'_> {
         static NONE: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
         RequestHead {

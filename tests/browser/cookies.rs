@@ -51,7 +51,7 @@ async fn c1_over_tls_the_cookies_are_of_this_host_only_secure_and_hidden_from_sc
 
     // The chain is one that a client can check, up to the test's own authority.
     let authority = reqwest::Certificate::from_der(&trust.authority).unwrap();
-    let client = reqwest::Client::builder().tls_certs_only([authority]).build().unwrap();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([authority]).build().unwrap();
     let home = client.get(&origin).send().await.unwrap();
     assert_eq!(home.text().await.unwrap(), "not connected");
 

@@ -408,7 +408,9 @@ async fn items_can_be_written_and_listed_in_pages() {
 
     let other = stage.webflow.workspaces()[1].sites()[0].id();
     let other = stage.get(&format!("/v2/sites/{other}/collections"), &token).await;
-    assert_eq!(refusal(other).await, (404, "resource_not_found".into()));
+    assert_eq!(refusal(other).await, (401, "not_authorized".into()));
+    let nowhere = stage.get("/v2/sites/0/collections", &token).await;
+    assert_eq!(refusal(nowhere).await, (404, "resource_not_found".into()));
 }
 
 #[tokio::test]
@@ -432,7 +434,7 @@ async fn the_rate_limit_holds_for_a_minute() {
 #[tokio::test]
 async fn an_id_token_resolves_to_its_user_for_15_minutes() {
     let stage = Stage::new().await;
-    let token = stage.webflow.issue_token([]);
+    let token = stage.webflow.issue_token([Scope::AUTHORIZED_USER_READ]);
     let resolve = async |id_token: &str| {
         let post = stage.http.post(stage.url("/beta/token/resolve"));
         let body = json!({"idToken": id_token});
@@ -441,6 +443,7 @@ async fn an_id_token_resolves_to_its_user_for_15_minutes() {
     let id_token = stage.webflow.id_token(stage.webflow.workspaces()[0].sites()[0].id());
     let user: Value = resolve(&id_token).await.json().await.unwrap();
     assert_eq!(user["email"], "ada@example.com");
+    assert_eq!(user["siteId"], stage.webflow.workspaces()[0].sites()[0].id());
 
     let elsewhere = stage.webflow.id_token(stage.webflow.workspaces()[1].sites()[0].id());
     assert_eq!(resolve(&elsewhere).await.status(), StatusCode::FORBIDDEN);

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use tower_webflow_auth::api::ApiError;
-use tower_webflow_auth::testing::{Endpoint, Fault, TestBrowser};
+use tower_webflow_auth::testing::{Endpoint, Fault, RecordedRequest, TestBrowser};
 use tower_webflow_auth::{Scope, Subject, WebflowToken};
 
 use crate::support::App;
@@ -73,8 +73,8 @@ async fn every_method_sends_its_body_and_its_query() {
 
 async fn collection(token: &WebflowToken, app: &App) -> String {
     let site = app.fake.workspaces()[0].sites()[0].id().to_owned();
-    let list = token.api().list::<Value>(&format!("/v2/sites/{site}/collections"), "collections");
-    let collections: Vec<_> = list.try_collect().await.unwrap();
+    let collections: Vec<Value> =
+        token.api().list(["sites", &site, "collections"]).all().await.unwrap();
     collections[0]["id"].as_str().unwrap().to_owned()
 }
 
@@ -91,19 +91,22 @@ async fn lists_are_fetched_page_by_page_to_their_end() {
     for fault in [page(0..100, 0), page(100..200, 100), page(200..250, 200)] {
         app.fake.fail_next(Endpoint::Collections, fault);
     }
-    let items: Vec<Value> = token.api().list(&path, "collections").try_collect().await.unwrap();
+    let list = || token.api().list::<Value>(&path).field("collections").stream();
+    let items: Vec<Value> = list().try_collect().await.unwrap();
     assert_eq!(items.len(), 250);
     assert_eq!(items[249]["id"], 249);
     let asked = app.fake.requests_to(&path);
-    let offsets: Vec<_> = asked.iter().map(|request| request.query()[0].1.as_str()).collect();
-    assert_eq!(offsets, ["0", "100", "200"]);
+    let pair = |request: &RecordedRequest| request.query().last().cloned().unwrap();
+    let pairs = asked.iter().map(pair).collect::<Vec<_>>();
+    let expected = [("limit", "100"), ("offset", "100"), ("offset", "200")];
+    assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 
     app.fake.fail_next(Endpoint::Collections, page(0..100, 0));
     app.fake.fail_next(Endpoint::Collections, Fault::Status(500));
-    let broken: Result<Vec<Value>, _> = token.api().list(&path, "collections").try_collect().await;
+    let broken: Result<Vec<Value>, _> = list().try_collect().await;
     assert!(matches!(broken, Err(ApiError::Status { .. })), "{broken:?}");
     app.fake.fail_next(Endpoint::Collections, page(0..0, 0));
-    let empty: Vec<Value> = token.api().list(&path, "collections").try_collect().await.unwrap();
+    let empty: Vec<Value> = list().try_collect().await.unwrap();
     assert!(empty.is_empty(), "a total without items does not ask for ever");
 }
 

@@ -137,8 +137,9 @@ async fn n1_endpoints_that_are_down_hang_or_reset_are_seen_in_bounded_time() {
         for (endpoint, name) in
             [(Endpoint::Authorize, "authorize page"), (Endpoint::Token, "token endpoint")]
         {
-            app.fake.fail_next(endpoint, fault.clone());
+            app.fake.fail_always(endpoint, fault.clone());
             let checkup = app.auth.check().await;
+            app.fake.heal();
             assert_line(&checkup, name, CheckStatus::Failed, words);
         }
     }

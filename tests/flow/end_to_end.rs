@@ -204,6 +204,7 @@ async fn n8_a_webflow_that_refuses_what_it_issues_does_not_send_the_browser_in_c
     let app = App::start().await;
     let mut browser = app.connected().await;
     app.fake.fail_always(Endpoint::Sites, Fault::Status(401));
+    app.fake.fail_always(Endpoint::Introspect, Fault::Status(401));
     let page = app.connect(&mut browser, "/sites").await;
     assert_eq!(page.status, StatusCode::BAD_GATEWAY, "{}", page.text);
 }

@@ -126,7 +126,7 @@ async fn errors_of_calls_become_answers() {
         (Fault::body("text/html", "<html>"), StatusCode::BAD_GATEWAY),
         (Fault::Redirect("http://127.0.0.1:1/".into()), StatusCode::BAD_GATEWAY),
     ] {
-        app.fake.fail_next(Endpoint::Sites, fault.clone());
+        app.fake.fail_always(Endpoint::Sites, fault.clone());
         let page = browser.fetch(Method::GET, &app.url("/sites")).await.unwrap();
         assert_eq!(page.status, status, "{fault:?}: {}", page.text);
         assert_eq!(page.headers["content-type"], "application/problem+json");

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::get;
 use tower_webflow_auth::testing::{Access, TestBrowser};
-use tower_webflow_auth::{GrantPolicy, ResolveError, Subject, WebflowGrants, WebflowToken};
+use tower_webflow_auth::{GrantPolicy, ResolveError, Scope, Subject, WebflowGrants, WebflowToken};
 
 use crate::support::App;
 
@@ -188,7 +188,7 @@ async fn hooks_hear_of_grants_refusals_and_ends_and_may_panic() {
 
 #[tokio::test]
 async fn an_id_token_of_the_designer_is_resolved_by_the_sites_grant() {
-    let app = App::start().await;
+    let app = App::with(|builder| builder.scopes([Scope::AUTHORIZED_USER_READ])).await;
     let mut browser = TestBrowser::new();
     let authorize = browser.step(&app.url("/whoami")).await.unwrap().location().unwrap();
     let site = app.fake.workspaces()[0].sites()[0].id().to_owned();
@@ -204,5 +204,5 @@ async fn an_id_token_of_the_designer_is_resolved_by_the_sites_grant() {
     assert!(matches!(unknown, ResolveError::NoGrant));
     app.clock.advance(std::time::Duration::from_secs(15 * 60));
     let late = handle.resolve_id_token(&site, &id_token).await.unwrap_err();
-    assert!(matches!(late, ResolveError::Api(_)), "{late}");
+    assert!(matches!(late, ResolveError::Refused), "{late}");
 }

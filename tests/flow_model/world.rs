@@ -188,8 +188,11 @@ impl Inner {
         for workspace in 0..OWNERS * 2 {
             fake = fake.workspace(&format!("w{workspace}"), [format!("s{workspace}")]);
         }
-        let http =
-            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
         let mut world = Self {
             setup,
             fake: fake.start().await.unwrap(),

@@ -82,8 +82,9 @@ async fn n4_neither_a_refused_code_nor_an_outage_takes_the_flow_from_a_reload() 
         let callback = app.callback(&mut browser, "/sites").await;
         let state = hostile::parameter(&callback, "state");
         let flows = browser.cookies(hostile::HOST).len();
-        app.fake.fail_next(Endpoint::Token, fault.clone());
+        app.fake.fail_always(Endpoint::Token, fault.clone());
         browser.step(&callback).await.unwrap();
+        app.fake.heal();
         let left = browser.cookies(hostile::HOST).len();
         assert_eq!(left, flows, "{fault:?} {state}");
     }

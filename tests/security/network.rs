@@ -40,7 +40,7 @@ async fn n1_n2_n3_n4_each_failure_of_the_exchange_has_its_answer_and_stores_noth
     ] {
         let mut browser = TestBrowser::new();
         let callback = app.callback(&mut browser, "/sites").await;
-        app.fake.fail_next(Endpoint::Token, fault.clone());
+        app.fake.fail_always(Endpoint::Token, fault.clone());
         let page = browser.step(&callback).await.unwrap();
         assert_eq!(page.status.as_u16(), status, "{fault:?}: {}", page.text);
         assert!(page.text.contains("/auth/webflow/login?return_to=%2Fsites"), "{}", page.text);
