@@ -8,6 +8,8 @@ use std::io::Write as _;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioExecutor;
 use serde_json::json;
@@ -17,8 +19,9 @@ use tower_webflow_auth::testing::{Endpoint, Fault, TestBrowser};
 use crate::support::hostile::{
     self, CALLBACK, HOST, LOGOUT, OnLoad, OnSave, TestStore, cookie_line, raw_get, raw_request,
 };
+use crate::support::log::Log;
 use crate::support::secrets::Secrets;
-use crate::support::{App, KEY, Log};
+use crate::support::{App, KEY};
 
 /// Everything that is written anywhere: events and spans at TRACE of every library, also those that
 /// log by the facade `log`; what panics say; names and labels of metrics.
@@ -69,7 +72,7 @@ const EXPECTED: &[&str] = &[
 mod labels {
     use std::io::Write as _;
 
-    use crate::support::Log;
+    use crate::support::log::Log;
 
     /// A recorder that logs every metric that is registered, with its labels.
     pub(crate) struct Labels(pub(crate) Log);
@@ -305,4 +308,23 @@ async fn o5_no_secret_is_logged_with_postgres_and_redis_either() {
     let redis = RedisStore::builder().key_prefix("secrets").connect(&url).await.unwrap();
     live(&app(redis).await, &mut secrets).await;
     secrets.assert_unseen("the log", &log.text());
+}
+
+#[test]
+fn every_form_is_found() {
+    let mut secrets = Secrets::default();
+    secrets.add("password", "s3cret+/pass word");
+    for seen in [
+        "s3cret+/pass word",
+        "?p=s3cret%2B%2Fpass%20word&",
+        "?p=s3cret%2b%2fpass%20word",
+        &STANDARD.encode("s3cret+/pass word"),
+        &STANDARD.encode("id:s3cret+/pass word!"),
+        &URL_SAFE.encode("i:s3cret+/pass word"),
+        &format!("{:?}", b"s3cret+/pass word"),
+        "7333637265742B2F7061737320776F7264",
+    ] {
+        assert!(secrets.seen_in(&format!("a\nb {seen} c\nd")).is_some(), "{seen}");
+    }
+    assert_eq!(secrets.seen_in("s3cret, another pass word"), None);
 }

@@ -9,8 +9,9 @@ use tower_webflow_auth::testing::{Page, TestBrowser};
 use tower_webflow_auth::{Keyring, Subject, WebflowAuthBuilder, WebflowAuthLayer};
 
 use crate::support::hostile::{
-    self, CALLBACK, HOST, LOGIN, LOGOUT, TestStore, headers, logged, raw_get, second_instance,
+    self, CALLBACK, HOST, LOGIN, LOGOUT, TestStore, headers, raw_get, second_instance,
 };
+use crate::support::log::logged;
 use crate::support::{self, App};
 
 /// The application's user: hex in a header, so that every byte can be one of a user's name.

@@ -10,6 +10,7 @@
 mod support;
 
 mod cancellation;
+mod capture;
 mod cookies;
 mod corpus;
 mod doors;

@@ -17,7 +17,7 @@ use tower_webflow_auth::store::{SealedToken, StoreError, TokenKey, TokenStore, T
 use tower_webflow_auth::testing::{FakeWebflow, Page, TestBrowser};
 use tower_webflow_auth::{Clock, Keyring, Scope, Subject, WebflowAuthBuilder, WebflowAuthLayer};
 
-use crate::support::{App, KEY, Log};
+use crate::support::{App, KEY, log};
 
 pub const HOST: &str = "127.0.0.1";
 pub const CALLBACK: &str = "/auth/webflow/callback";
@@ -128,18 +128,6 @@ pub fn assert_refused(app: &App, page: &Page) {
 pub fn assert_no_exchange(app: &App) {
     assert!(app.fake.requests_to("/oauth/access_token").is_empty(), "a code was used");
     assert_eq!(app.fake.issued_tokens(), 0);
-}
-
-/// The log of one test: everything of its thread, at TRACE, until the guard is dropped.
-pub fn logged() -> (Log, tracing::subscriber::DefaultGuard) {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    (log, tracing::subscriber::set_default(subscriber))
 }
 
 /// Waits for what a background task brings about.
@@ -484,6 +472,7 @@ impl Https {
         change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder,
         router: impl FnOnce(&WebflowAuthLayer) -> Router,
     ) -> Self {
+        log::install();
         let redirect_uri = format!("{ORIGIN}{CALLBACK}");
         let clock = Clock::manual(std::time::SystemTime::now());
         let fake = FakeWebflow::builder()
