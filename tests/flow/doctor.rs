@@ -228,12 +228,14 @@ impl TokenStore for Counting {
 }
 
 /// Says that it is well, as the trait's default does, and is not.
-struct Broken(Option<Duration>);
+struct Broken {
+    hangs: bool,
+}
 
 impl TokenStore for Broken {
     async fn load(&self, _: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        if let Some(pause) = self.0 {
-            tokio::time::sleep(pause).await;
+        if self.hangs {
+            std::future::pending::<()>().await;
         }
         Err(StoreError::unavailable("the disk is gone"))
     }
@@ -247,11 +249,11 @@ impl TokenStore for Broken {
 
 #[tokio::test]
 async fn n12_a_store_that_cannot_be_read_is_seen_whatever_it_says_of_itself() {
-    let app1 = app(|builder| builder.store(Broken(None))).await;
+    let app1 = app(|builder| builder.store(Broken { hangs: false })).await;
     let checkup = app1.auth.check().await;
     assert_line(&checkup, "store", CheckStatus::Failed, "not available: the disk is gone");
 
-    let slow = Broken(Some(Duration::from_secs(60)));
+    let slow = Broken { hangs: true };
     let app2 = app(|builder| builder.store(slow).store_timeout(Duration::from_millis(50))).await;
     assert_line(&app2.auth.check().await, "store", CheckStatus::Failed, "did not answer in time");
 

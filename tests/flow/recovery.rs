@@ -11,12 +11,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::testing::TestBrowser;
-use tower_webflow_auth::{Subject, WebflowToken};
+use tower_webflow_auth::{Subject, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken};
 
-use crate::support::hostile::{CALLBACK, TestStore, headers, second_instance};
+use crate::support::hostile::{CALLBACK, TestStore, eventually, headers, second_instance};
 use crate::support::{self, App};
 
 /// The token of a layer further out, where a layer further in puts its own in its place.
@@ -79,50 +80,64 @@ async fn s4_a_handler_that_meets_somebody_elses_dead_token_does_not_send_its_own
     assert_eq!(page.status, StatusCode::SEE_OTHER);
 }
 
+/// The usual application and `/late`, whose handler calls Webflow and gives its answer only after
+/// the test has opened the gate, by closing it for good.
+async fn with_late_answers(
+    change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder,
+) -> (App, Arc<Semaphore>, Arc<AtomicUsize>) {
+    let (gate, held) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (answers, holding) = (Arc::clone(&gate), Arc::clone(&held));
+    let late = move |token: WebflowToken| async move {
+        let answer = token.api().get("/v2/sites").send().await;
+        holding.fetch_add(1, Ordering::SeqCst);
+        answers.acquire().await.expect_err("closed");
+        answer.map(|_| "sites")
+    };
+    let router = |auth: &WebflowAuthLayer| {
+        let late = Router::new().route("/late", get(late)).layer(auth.clone());
+        support::router(auth).merge(late)
+    };
+    (App::with_router(change, router).await, gate, held)
+}
+
 #[tokio::test]
 async fn a_late_401_does_not_take_the_newer_token_along() {
-    let app = App::start().await;
+    let (app, gate, held) = with_late_answers(|builder| builder).await;
     let mut first_tab = app.connected().await;
     let mut second_tab = first_tab.clone();
     app.fake.revoke_everything();
-    // The second tab has reauthorized while the first one's request was under way.
-    app.fake.fail_next(
-        tower_webflow_auth::testing::Endpoint::Sites,
-        tower_webflow_auth::testing::Fault::Delay(std::time::Duration::from_millis(300)),
-    );
-    let url = app.url("/sites");
-    let late = first_tab.fetch(Method::GET, &url);
-    let renewed = async {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        app.connect(&mut second_tab, "/sites").await
+    let url = app.url("/late");
+    let renews = async {
+        eventually("Webflow's 401", || held.load(Ordering::SeqCst) == 1).await;
+        let renewed = app.connect(&mut second_tab, "/sites").await;
+        gate.close();
+        renewed
     };
-    let (late, renewed) = tokio::join!(late, renewed);
+    let (late, renewed) = tokio::join!(first_tab.fetch(Method::GET, &url), renews);
     assert_eq!(renewed.status, StatusCode::OK);
-    assert!(late.unwrap().status.is_client_error() || app.fake.live_tokens() == 1);
+    assert_eq!(late.unwrap().status, StatusCode::UNAUTHORIZED);
     assert_eq!(second_tab.visit(&app.url("/sites")).await.unwrap().status, StatusCode::OK);
-    assert_eq!(app.fake.issued_tokens(), 2);
+    assert_eq!((app.fake.issued_tokens(), app.fake.live_tokens()), (2, 1));
 }
 
 #[tokio::test]
 async fn with_own_users_a_retry_finds_the_token_that_was_renewed_meanwhile() {
-    let app =
-        App::with(|builder| builder.subject(|_| Some(tower_webflow_auth::Subject::user("ada"))))
-            .await;
+    let ada = |builder: WebflowAuthBuilder| builder.subject(|_| Some(Subject::user("ada")));
+    let (app, gate, held) = with_late_answers(ada).await;
     let mut tab = app.connected().await;
     app.fake.revoke_everything();
-    app.fake.fail_next(
-        tower_webflow_auth::testing::Endpoint::Sites,
-        tower_webflow_auth::testing::Fault::Delay(std::time::Duration::from_millis(300)),
-    );
     let mut other = tab.clone();
-    let url = app.url("/sites");
-    let (late, renewed) = tokio::join!(tab.step(&url), async {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        app.connect(&mut other, "/auth/webflow/login").await
-    });
+    let url = app.url("/late");
+    let renews = async {
+        eventually("Webflow's 401", || held.load(Ordering::SeqCst) == 1).await;
+        let renewed = app.connect(&mut other, "/auth/webflow/login").await;
+        gate.close();
+        renewed
+    };
+    let (late, renewed) = tokio::join!(tab.step(&url), renews);
     assert_eq!(renewed.path(), "/");
     let late = late.unwrap();
-    assert_eq!((late.status, late.location().unwrap().path()), (StatusCode::SEE_OTHER, "/sites"));
+    assert_eq!((late.status, late.location().unwrap().path()), (StatusCode::SEE_OTHER, "/late"));
     assert_eq!(tab.visit(&url).await.unwrap().status, StatusCode::OK, "no second consent");
     assert_eq!(app.fake.issued_tokens(), 2);
 }

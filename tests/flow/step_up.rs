@@ -6,7 +6,7 @@ use tower_webflow_auth::Clock;
 use tower_webflow_auth::testing::{Endpoint, Fault};
 
 use crate::support::App;
-use crate::support::hostile::{TestStore, second_instance};
+use crate::support::hostile::{TestStore, eventually_by, second_instance};
 
 #[tokio::test]
 async fn a_route_that_needs_more_asks_for_the_union_and_comes_back_to_the_same_path() {
@@ -105,14 +105,10 @@ async fn a_scope_that_webflow_took_away_is_noticed_by_the_next_introspection() {
     app.fake.fail_next(Endpoint::Sites, Fault::json(403, &forbidden));
     let page = browser.fetch(Method::GET, &app.url("/sites")).await.unwrap();
     assert_eq!(page.status, StatusCode::FORBIDDEN);
-    for _ in 0..100 {
-        let whoami = browser.visit(&app.url("/whoami")).await.unwrap().json();
-        if whoami["scopes"] == "cms:read" {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the grant still has its old scopes");
+    eventually_by("the new scopes", async || {
+        browser.visit(&app.url("/whoami")).await.unwrap().json()["scopes"] == "cms:read"
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -126,14 +122,11 @@ async fn n9_sites_that_were_not_known_at_the_callback_are_looked_up_later() {
     let callback = app.fake.approve_with(&authorize, access).unwrap();
     let page = browser.visit(callback.as_str()).await.unwrap();
     assert_eq!(page.status, StatusCode::OK, "the flow completes");
-    for _ in 0..100 {
+    eventually_by("the sites", async || {
         let whoami = browser.visit(&app.url("/whoami")).await.unwrap().json();
-        if whoami["sites"] == serde_json::json!([site]) {
-            let found = app.auth.handle().tokens_for_site(&site).await.unwrap();
-            assert_eq!(found.len(), 1, "and it is in the store's index");
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the sites are still not known");
+        whoami["sites"] == serde_json::json!([site])
+    })
+    .await;
+    let found = app.auth.handle().tokens_for_site(&site).await.unwrap();
+    assert_eq!(found.len(), 1, "and it is in the store's index");
 }

@@ -71,22 +71,6 @@ async fn log_out(app: &Https, cookies: &str) -> Answer {
     app.ask("POST", &format!("{LOGOUT}?revoke=true"), &own).await
 }
 
-/// Waits until nothing has happened for a while, neither in the store nor at Webflow.
-async fn quiet(app: &Https, store: &TestStore) {
-    let seen = || {
-        let count = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::SeqCst);
-        (app.fake.log().len(), count(&store.saves), count(&store.removals), store.rows().len())
-    };
-    let mut before = seen();
-    let mut same = 0;
-    while same < 12 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        let now = seen();
-        same = if now == before { same + 1 } else { 0 };
-        before = now;
-    }
-}
-
 #[tokio::test]
 async fn n6_a_callback_that_is_dropped_at_any_point_leaves_its_token_stored() {
     let (app, store) = app().await;
@@ -94,10 +78,9 @@ async fn n6_a_callback_that_is_dropped_at_any_point_leaves_its_token_stored() {
         let (target, cookies) = begun(&app, "/sites").await;
         let issued = app.fake.issued_tokens();
         let done = polled(n, app.visit(&target, &cookies)).await;
-        quiet(&app, &store).await;
-        let new = app.fake.issued_tokens() - issued;
-        assert_eq!(new, n.min(1), "dropped after {n} polls");
-        assert_eq!(store.rows().len(), app.fake.live_tokens(), "dropped after {n} polls");
+        let new = || app.fake.issued_tokens() - issued;
+        eventually("the exchange", || new() == n.min(1)).await;
+        eventually("the write", || store.rows().len() == app.fake.live_tokens()).await;
         // The browser repeats what it got no answer to, and is logged in without another token.
         let again = app.visit(&target, &cookies).await;
         assert_eq!(again.status, StatusCode::SEE_OTHER, "after {n} polls: {}", again.text);
@@ -149,7 +132,7 @@ async fn n6_a_logout_that_is_dropped_at_any_point_revokes_and_removes_or_does_ne
         let (app, store) = app().await;
         let cookies = connected(&app).await;
         let done = polled(n, log_out(&app, &cookies)).await;
-        quiet(&app, &store).await;
+        assert!(app.auth.shutdown().await);
         assert_whole(&app, &store, n);
         assert_eq!(store.rows().is_empty(), n > 0, "what was begun comes to its end");
         if let Some(done) = done {
@@ -174,7 +157,7 @@ async fn n6_a_revocation_by_a_job_that_is_dropped_at_any_point_is_whole_or_none(
             } else {
                 polled(n, handle.revoke(&subject)).await
             };
-            quiet(&app, &store).await;
+            assert!(app.auth.shutdown().await);
             assert_whole(&app, &store, n);
             if let Some(done) = done {
                 assert_eq!(done.unwrap(), 1);
@@ -193,7 +176,7 @@ async fn n6_a_recovery_that_is_dropped_at_any_point_serves_no_dead_token_afterwa
         let cookies = connected(&app).await;
         app.fake.revoke_everything();
         let done = polled(n, app.visit("/sites", &cookies)).await;
-        quiet(&app, &store).await;
+        assert!(app.auth.shutdown().await);
         assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0, "dropped after {n} polls");
         // Whether or not the handler got so far as to find the token dead, the next one sees to it.
         let next = app.visit("/sites", &cookies).await;

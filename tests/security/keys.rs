@@ -455,7 +455,7 @@ async fn c5_and_k_nothing_runs_in_clear_by_a_url_that_only_looks_like_loopback()
             .keyring(Keyring::generate())
             .build();
         assert!(built.is_err(), "{uri}");
-        assert!(uri.starts_with('/') || tower_webflow_auth::Endpoints::at(uri).is_err(), "{uri}");
+        assert!(tower_webflow_auth::Endpoints::at(uri).is_err(), "{uri}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Nothing is lost and nothing comes back: grants that are written, looked up, logged out and
 //! revoked all at the same time, by browsers that hang up and stores that lose answers.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use tower_webflow_auth::{GrantPolicy, Subject};
 
 use crate::support::App;
 use crate::support::hostile::{
-    CALLBACK, HOST, LOGIN, LOGOUT, OnRemove, OnSave, TestStore, eventually, parameter,
-    second_instance,
+    CALLBACK, HOST, LOGIN, LOGOUT, OnRemove, OnSave, TestStore, call_from, eventually, parameter,
+    second_instance, settle, waits,
 };
 
-/// Longer than whatever is done at once takes; shorter than whatever waits for a gate.
-const A_MOMENT: Duration = Duration::from_millis(200);
+const REVOKE: &str = "/oauth/revoke_authorization";
+
+/// Webflow takes so long that the client can hang up meanwhile.
+const UNDER_WAY: Fault = Fault::Delay(Duration::from_millis(500));
 
 async fn app() -> (App, TestStore) {
     let store = TestStore::default();
@@ -44,16 +47,11 @@ async fn a_look_up_in_the_background_brings_no_logged_out_grant_back() {
     browser.visit(&app.url("/whoami")).await.unwrap();
     eventually("the look-up is about to be written", || store.saves.load(Ordering::SeqCst) == 2)
         .await;
-    let url = app.url(LOGOUT);
-    let logout = browser.fetch(Method::POST, &url);
-    let open = async {
-        tokio::time::sleep(A_MOMENT).await;
-        store.open_gate();
-    };
-    let (page, ()) = tokio::join!(logout, open);
-    assert_eq!(page.unwrap().status, StatusCode::NO_CONTENT);
+    let mut logout = pin!(call_from(&browser, &app, "POST", LOGOUT));
+    assert!(waits(logout.as_mut()).await, "for the write");
+    store.open_gate();
+    assert_eq!(logout.await.status, StatusCode::NO_CONTENT);
     eventually("the look-up is over", || store.saved.load(Ordering::SeqCst) == 2).await;
-    tokio::time::sleep(A_MOMENT).await;
     assert_eq!(store.rows(), [], "the grant was logged out");
 }
 
@@ -68,13 +66,11 @@ async fn a_logout_waits_for_the_callback_that_is_under_way_and_ends_what_it_brin
         let coming = arriving.step(&callback);
         let leaves = async {
             eventually("a write", || store.saves.load(Ordering::SeqCst) == 1).await;
-            let url = app.url(&format!("{LOGOUT}{query}"));
-            let logout = browser.fetch(Method::POST, &url);
-            let open = async {
-                tokio::time::sleep(A_MOMENT).await;
-                store.open_gate();
-            };
-            tokio::join!(logout, open).0.unwrap()
+            let target = format!("{LOGOUT}{query}");
+            let mut logout = pin!(call_from(&browser, &app, "POST", &target));
+            assert!(waits(logout.as_mut()).await, "for the write");
+            store.open_gate();
+            logout.await
         };
         let (arrived, left) = tokio::join!(coming, leaves);
         assert_eq!(left.status, StatusCode::NO_CONTENT, "{}", left.text);
@@ -144,13 +140,10 @@ async fn a_users_logout_waits_for_the_callback_that_is_under_way_too() {
     let coming = arriving.step(&callback);
     let leaves = async {
         eventually("a write", || store.saves.load(Ordering::SeqCst) == 1).await;
-        let url = app.url(LOGOUT);
-        let logout = browser.fetch(Method::POST, &url);
-        let open = async {
-            tokio::time::sleep(A_MOMENT).await;
-            store.open_gate();
-        };
-        tokio::join!(logout, open).0.unwrap()
+        let mut logout = pin!(call_from(&browser, &app, "POST", LOGOUT));
+        assert!(waits(logout.as_mut()).await, "for the write");
+        store.open_gate();
+        logout.await
     };
     let (_, left) = tokio::join!(coming, leaves);
     assert_eq!((left.status, store.rows()), (StatusCode::NO_CONTENT, vec![]));
@@ -160,11 +153,13 @@ async fn a_users_logout_waits_for_the_callback_that_is_under_way_too() {
 async fn n6_a_browser_that_hangs_up_in_mid_logout_leaves_no_half_of_it() {
     let (app, store) = app().await;
     let browser = app.connected().await;
-    app.fake.fail_next(Endpoint::Revoke, Fault::Delay(2 * A_MOMENT));
+    app.fake.fail_next(Endpoint::Revoke, UNDER_WAY);
     let url = app.url(&format!("{LOGOUT}?revoke=true"));
     let mut impatient = tab(&browser);
-    let gone = tokio::time::timeout(A_MOMENT, impatient.fetch(Method::POST, &url)).await;
-    assert!(gone.is_err(), "it has hung up");
+    tokio::select! {
+        answer = impatient.fetch(Method::POST, &url) => panic!("too late to hang up: {answer:?}"),
+        () = app.fake.wait_for_requests(REVOKE, 1) => {}
+    }
     eventually("Webflow is told", || app.fake.live_tokens() == 0).await;
     eventually("the grant is gone", || store.rows().is_empty()).await;
     assert!(!is_connected(&app, &browser).await);
@@ -176,9 +171,11 @@ async fn n6_a_job_that_is_aborted_in_mid_revocation_leaves_no_half_of_it() {
     app.connected().await;
     let subject = store.rows()[0].key().subject().clone();
     let handle = app.auth.handle();
-    app.fake.fail_next(Endpoint::Revoke, Fault::Delay(2 * A_MOMENT));
-    let gone = tokio::time::timeout(A_MOMENT, handle.revoke(&subject)).await;
-    assert!(gone.is_err(), "it was aborted");
+    app.fake.fail_next(Endpoint::Revoke, UNDER_WAY);
+    tokio::select! {
+        done = handle.revoke(&subject) => panic!("too late to abort it: {done:?}"),
+        () = app.fake.wait_for_requests(REVOKE, 1) => {}
+    }
     eventually("Webflow is told", || app.fake.live_tokens() == 0).await;
     eventually("the grant is gone", || store.rows().is_empty()).await;
 }
@@ -189,12 +186,11 @@ async fn n6_a_browser_that_hangs_up_while_a_dead_token_is_forgotten_drops_no_wri
     let browser = app.connected().await;
     app.fake.revoke_everything();
     store.on_remove(OnRemove::Gate);
-    let url = app.url("/sites");
-    let mut impatient = tab(&browser);
-    let gone = tokio::time::timeout(A_MOMENT, impatient.fetch(Method::GET, &url)).await;
-    assert!(gone.is_err(), "it has hung up");
-    assert_eq!(store.removals.load(Ordering::SeqCst), 1);
-    tokio::time::sleep(A_MOMENT).await;
+    tokio::select! {
+        answer = call_from(&browser, &app, "GET", "/sites") => panic!("no hang-up: {answer:?}"),
+        () = eventually("a removal", || store.removals.load(Ordering::SeqCst) == 1) => {}
+    }
+    settle().await;
     store.open_gate();
     eventually("the grant is gone", || store.rows().is_empty()).await;
     assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0);
@@ -222,10 +218,13 @@ async fn n5_a_write_that_is_kept_after_it_was_given_up_is_taken_back() {
         App::with(|builder| builder.store(kept).store_timeout(Duration::from_millis(50))).await;
     let mut browser = TestBrowser::new();
     let callback = app.callback(&mut browser, "/sites").await;
-    store.on_save(OnSave::Slow(3 * A_MOMENT));
+    store.on_save(OnSave::Gate);
     let page = browser.step(&callback).await.unwrap();
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
     assert_eq!(app.fake.live_tokens(), 0);
+    for _ in 0..3 {
+        store.open_gate();
+    }
     eventually("the writes are over", || store.saved.load(Ordering::SeqCst) == 3).await;
     eventually("the row is gone", || store.rows().is_empty()).await;
     assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0);
