@@ -257,61 +257,65 @@ async fn fail(app: &App, secrets: &mut Secrets) {
     }
 }
 
-#[tokio::test]
-async fn o5_no_secret_is_logged_at_any_level_by_anybody() {
-    let log = log();
-    let mut secrets = Secrets::default();
-    let folder = tempfile::tempdir().unwrap();
-    live(&app(MemoryStore::new()).await, &mut secrets).await;
-    let sqlite = SqliteStore::open(folder.path().join("tokens.db")).await.unwrap();
-    live(&app(sqlite).await, &mut secrets).await;
-    let store = TestStore::default();
-    let failing = app(store.clone()).await;
-    fail(&failing, &mut secrets).await;
+mod o5 {
+    use super::*;
 
-    // A store that fails, then one that panics, with a token in hand.
-    store.on_save(OnSave::Refuse);
-    let mut browser = TestBrowser::new();
-    let callback = begin(&failing, &mut browser, "/sites", &mut secrets).await;
-    assert_eq!(browser.step(&callback).await.unwrap().status.as_u16(), 503);
-    keep_token(&failing, &mut secrets);
-    store.on_save(OnSave::Keep);
-    let mut browser = failing.connected().await;
-    keep_token(&failing, &mut secrets);
-    keep_cookies(&browser, &mut secrets);
-    failing.clock.advance(Duration::from_secs(60));
-    for what in [OnLoad::Refuse, OnLoad::Panic] {
-        store.on_load(what);
-        assert!(browser.visit(&failing.url("/sites")).await.unwrap().status.is_server_error());
+    #[tokio::test]
+    async fn no_secret_is_logged_at_any_level() {
+        let log = log();
+        let mut secrets = Secrets::default();
+        let folder = tempfile::tempdir().unwrap();
+        live(&app(MemoryStore::new()).await, &mut secrets).await;
+        let sqlite = SqliteStore::open(folder.path().join("tokens.db")).await.unwrap();
+        live(&app(sqlite).await, &mut secrets).await;
+        let store = TestStore::default();
+        let failing = app(store.clone()).await;
+        fail(&failing, &mut secrets).await;
+
+        // A store that fails, then one that panics, with a token in hand.
+        store.on_save(OnSave::Refuse);
+        let mut browser = TestBrowser::new();
+        let callback = begin(&failing, &mut browser, "/sites", &mut secrets).await;
+        assert_eq!(browser.step(&callback).await.unwrap().status.as_u16(), 503);
+        keep_token(&failing, &mut secrets);
+        store.on_save(OnSave::Keep);
+        let mut browser = failing.connected().await;
+        keep_token(&failing, &mut secrets);
+        keep_cookies(&browser, &mut secrets);
         failing.clock.advance(Duration::from_secs(60));
+        for what in [OnLoad::Refuse, OnLoad::Panic] {
+            store.on_load(what);
+            assert!(browser.visit(&failing.url("/sites")).await.unwrap().status.is_server_error());
+            failing.clock.advance(Duration::from_secs(60));
+        }
+
+        let text = log.text();
+        let missing: Vec<_> = EXPECTED.iter().filter(|step| !text.contains(**step)).collect();
+        assert!(missing.is_empty(), "the log has nothing of {missing:?}: it is not the whole");
+        assert!(secrets.len() > 60, "{}", secrets.len());
+        secrets.assert_unseen("the log", &text);
     }
 
-    let text = log.text();
-    let missing: Vec<_> = EXPECTED.iter().filter(|step| !text.contains(**step)).collect();
-    assert!(missing.is_empty(), "the log has nothing of {missing:?}: it is not the whole");
-    assert!(secrets.len() > 60, "{}", secrets.len());
-    secrets.assert_unseen("the log", &text);
-}
+    #[cfg(all(feature = "postgres", feature = "redis"))]
+    #[tokio::test]
+    #[ignore = "needs Postgres and Redis: run scripts/test"]
+    async fn no_secret_is_logged_with_postgres_or_redis() {
+        use tower_webflow_auth::store::{PostgresStore, RedisStore};
 
-#[cfg(all(feature = "postgres", feature = "redis"))]
-#[tokio::test]
-#[ignore = "needs Postgres and Redis: run scripts/test"]
-async fn o5_no_secret_is_logged_with_postgres_and_redis_either() {
-    use tower_webflow_auth::store::{PostgresStore, RedisStore};
-
-    let log = log();
-    let mut secrets = Secrets::default();
-    let url = std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL: run scripts/test");
-    let postgres = PostgresStore::builder().table("secrets").connect(&url).await.unwrap();
-    live(&app(postgres).await, &mut secrets).await;
-    let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL: run scripts/test");
-    let redis = RedisStore::builder().key_prefix("secrets").connect(&url).await.unwrap();
-    live(&app(redis).await, &mut secrets).await;
-    secrets.assert_unseen("the log", &log.text());
+        let log = log();
+        let mut secrets = Secrets::default();
+        let url = std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL: run scripts/test");
+        let postgres = PostgresStore::builder().table("secrets").connect(&url).await.unwrap();
+        live(&app(postgres).await, &mut secrets).await;
+        let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL: run scripts/test");
+        let redis = RedisStore::builder().key_prefix("secrets").connect(&url).await.unwrap();
+        live(&app(redis).await, &mut secrets).await;
+        secrets.assert_unseen("the log", &log.text());
+    }
 }
 
 #[test]
-fn every_form_is_found() {
+fn every_encoding_of_a_secret_is_found() {
     let mut secrets = Secrets::default();
     secrets.add("password", "s3cret+/pass word");
     for seen in [

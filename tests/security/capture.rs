@@ -9,7 +9,7 @@ fn say(what: &str) {
 }
 
 #[test]
-fn a_callsite_that_another_thread_reached_first_is_captured() {
+fn callsite_first_reached_by_another_thread_is_captured() {
     let (log, _guard) = logged();
     thread::spawn(|| say("another thread")).join().unwrap();
     say("this thread");
@@ -18,7 +18,7 @@ fn a_callsite_that_another_thread_reached_first_is_captured() {
 }
 
 #[test]
-fn a_capture_that_ends_silences_no_other() {
+fn ending_one_capture_does_not_silence_another() {
     let (log, _guard) = logged();
     let other = || {
         let (log, guard) = logged();

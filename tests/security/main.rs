@@ -3,7 +3,8 @@
     clippy::expect_used,
     clippy::format_collect,
     clippy::indexing_slicing,
-    clippy::unwrap_used
+    clippy::unwrap_used,
+    clippy::wildcard_imports
 )]
 
 #[path = "../support/mod.rs"]
