@@ -56,7 +56,7 @@ const EXPECTED: &[&str] = &[
     "grant stored",
     "disconnected",
     "callback refused",
-    "the grant could not be stored",
+    "could not store the grant",
     "hyper_util::client",
     "h2::",
     "reqwest::",
