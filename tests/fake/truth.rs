@@ -1,14 +1,10 @@
 //! Webflow and the network as they are, by the numbers of the list of faults: E14, E15, E17 and W1
 //! to W10.
-#![cfg(feature = "testing")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
-
-mod support;
-
 use serde_json::{Value, json};
-use support::App;
 use tower_webflow_auth::testing::{Access, Endpoint, Fault, RecordedRequest, TestBrowser};
 use tower_webflow_auth::{Scope, Subject, WebflowToken};
+
+use crate::support::App;
 
 mod e14_proxies {
     use std::process::Stdio;
