@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use super::keys::{decode, encode};
 use super::source::CONNECT_TIMEOUT;
 use super::tls;
-use crate::Subject;
+use crate::identity::subject::Subject;
 use crate::store::ChangeSink;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);

@@ -4,8 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::StoreError;
+use crate::crypto::random;
+use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey};
-use crate::{Subject, random};
 
 /// Names are encoded, so that `*`, `{}` and the like mean nothing in a key, and no two subjects
 /// share one. In a cluster the part in braces selects the node.

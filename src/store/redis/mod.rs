@@ -23,7 +23,7 @@ use redis::{Client, Cmd};
 use tokio::time::timeout;
 
 use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
-use crate::Subject;
+use crate::identity::subject::Subject;
 
 pub use builder::RedisStoreBuilder;
 use failure::unavailable;
