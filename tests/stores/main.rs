@@ -7,4 +7,5 @@ mod support;
 
 mod contract;
 mod engines;
+mod redis_faults;
 mod sqlite;

@@ -23,7 +23,7 @@ impl RedisStore {
             return Ok(());
         }
         let rights = missing.rights;
-        Err(StoreError::unavailable(format!("the Redis user lacks rights: {rights}")))
+        Err(StoreError::unavailable(format!("the Redis user is not allowed to run {rights}")))
     }
 
     async fn missing(&self) -> RedisResult<Missing> {

@@ -99,13 +99,13 @@ pub(super) static PROBE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
 local missing = {}
-local function try(...)
-  local reply = redis.pcall(...)
+local function try(name, ...)
+  local reply = redis.pcall(name, ...)
   if type(reply) == 'table' and reply.err then
     if not string.find(reply.err, 'permission') and not string.find(reply.err, ' can.t run ') then
       return reply
     end
-    table.insert(missing, reply.err)
+    table.insert(missing, name .. ' (' .. reply.err .. ')')
   end
 end
 local broken = try('HSET', KEYS[1], 'probe', '')
@@ -120,6 +120,6 @@ try('ZADD', KEYS[3], 0, 'probe')
 try('ZRANGEBYSCORE', KEYS[3], '-inf', 0)
 try('ZREM', KEYS[3], 'probe')
 local published = redis.pcall('PUBLISH', ARGV[1], ARGV[2])
-return {table.concat(missing, '; '), type(published) == 'table' and published.err or ''}",
+return {table.concat(missing, ', '), type(published) == 'table' and published.err or ''}",
     )
 });
