@@ -137,12 +137,12 @@ mod tests {
 
     #[tokio::test]
     async fn s9_parallel_callbacks_share_one_piece_of_work_and_leave_nothing() {
-        let in_flight = InFlight::default();
+        let (tasks, in_flight) = (Tasks::default(), InFlight::default());
         let runs = Arc::new(AtomicUsize::new(0));
         let gate = Arc::new(tokio::sync::Notify::new());
         let join = || {
             let (runs, gate) = (Arc::clone(&runs), Arc::clone(&gate));
-            in_flight.join(&Tasks::default(), "a", move || async move {
+            in_flight.join(&tasks, "a", move || async move {
                 runs.fetch_add(1, Ordering::SeqCst);
                 gate.notified().await;
                 Ok(())
@@ -161,16 +161,15 @@ mod tests {
 
     #[tokio::test]
     async fn n14_work_that_panics_is_an_internal_failure_and_leaves_nothing() {
-        let in_flight = InFlight::default();
-        let outcome =
-            in_flight.join(&Tasks::default(), "a", || async { panic!("in the test") }).await;
+        let (tasks, in_flight) = (Tasks::default(), InFlight::default());
+        let outcome = in_flight.join(&tasks, "a", || async { panic!("in the test") }).await;
         assert!(matches!(outcome, Err(Failure::Internal)));
         assert!(in_flight.lock().running.is_empty());
     }
 
     #[tokio::test]
     async fn an_ended_flow_does_no_work_and_whoever_waits_for_it_is_refused() {
-        let in_flight = InFlight::default();
+        let (tasks, in_flight) = (Tasks::default(), InFlight::default());
         let gate = Arc::new(tokio::sync::Notify::new());
         let work = {
             let gate = Arc::clone(&gate);
@@ -185,12 +184,11 @@ mod tests {
             let ends = in_flight.end(&flows, 0);
             tokio::join!(ends, async { gate.notify_one() });
         };
-        let (outcome, ()) = tokio::join!(in_flight.join(&Tasks::default(), "a", work), ends);
+        let (outcome, ()) = tokio::join!(in_flight.join(&tasks, "a", work), ends);
         assert_eq!(outcome, Err(Failure::Ended));
-        let refused =
-            in_flight.join(&Tasks::default(), "b", || async { panic!("it does not run") }).await;
+        let refused = in_flight.join(&tasks, "b", || async { panic!("it does not run") }).await;
         assert_eq!(refused, Err(Failure::Ended));
-        assert_eq!(in_flight.join(&Tasks::default(), "c", || async { Ok(()) }).await, Ok(()));
+        assert_eq!(in_flight.join(&tasks, "c", || async { Ok(()) }).await, Ok(()));
     }
 
     #[tokio::test]

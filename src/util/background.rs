@@ -126,7 +126,8 @@ mod tests {
     #[tokio::test]
     async fn work_continues_when_its_waiter_is_dropped() {
         let (done, heard) = tokio::sync::oneshot::channel();
-        let work = Tasks::default().run(async move {
+        let tasks = Tasks::default();
+        let work = tasks.run(async move {
             tokio::task::yield_now().await;
             done.send(()).ok();
         });

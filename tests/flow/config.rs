@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::support::App;
 use tower_webflow_auth::{Endpoints, Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer};
 
 fn good() -> WebflowAuthBuilder {
@@ -48,7 +49,7 @@ fn each_malformed_setting_is_named() {
         (good().redirect_uri("https://app.example.com/cb#top"), "has a fragment"),
         (good().redirect_uri("/cb"), "is not an absolute address"),
         (good().scopes([]), "scopes"),
-        (good().login_path("login"), "login_path is not a path"),
+        (good().login_path("login"), "login_path is not a path that"),
         (good().login_path("/auth/webflow/callback"), "the same as another"),
         (good().login_path("/a").logout_path("/a"), "the same as another"),
         (
@@ -56,7 +57,7 @@ fn each_malformed_setting_is_named() {
             "redirect_uri (WEBFLOW_REDIRECT_URI) has the path /",
         ),
         (good().login_path("/"), "login_path has the path /"),
-        (good().flow_lifetime(Duration::ZERO), "flow_lifetime is zero"),
+        (good().flow_lifetime(Duration::ZERO), "flow_lifetime is 0ns"),
     ] {
         let error = builder.build().unwrap_err();
         assert_eq!(error.problems().len(), 1, "{error}");
@@ -65,6 +66,70 @@ fn each_malformed_setting_is_named() {
     assert!(Endpoints::at("http://webflow.example").unwrap_err().to_string().contains("https"));
     assert!(Scope::new("read all").unwrap_err().to_string().contains("sites:read"));
     assert!(Keyring::from_base64("c2hvcnQ").unwrap_err().to_string().contains("32 bytes"));
+}
+
+mod s_settings_that_cannot_work {
+    use super::*;
+
+    fn problem(builder: WebflowAuthBuilder) -> String {
+        builder.build().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn lifetimes_under_a_second_are_refused() {
+        let short = Duration::from_millis(999);
+        assert!(problem(good().flow_lifetime(short)).contains("flow_lifetime is 999ms"));
+        assert!(problem(good().session_lifetime(short)).contains("session_lifetime is 999ms"));
+        assert!(good().session_lifetime(Duration::from_secs(1)).build().is_ok());
+    }
+
+    #[test]
+    fn paths_that_browsers_change_are_refused() {
+        for path in [
+            "/caf\u{e9}",
+            "/a\"b",
+            "/a'b",
+            "/a\tb",
+            "/a b",
+            "/../a",
+            "/a/./b",
+            "/a/..",
+            "/%2e%2e/a",
+            "/a\\b",
+            "/a?b",
+            "/a#b",
+            "//a",
+            "a",
+            "",
+        ] {
+            assert!(problem(good().login_path(path)).contains("login_path"), "{path:?}");
+            assert!(problem(good().logout_path(path)).contains("logout_path"), "{path:?}");
+        }
+        for path in ["/a", "/a/b", "/caf%C3%A9", "/a.b", "/~a/b-c_d"] {
+            assert!(good().login_path(path).build().is_ok(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_uri_with_parameters_of_the_response_is_refused() {
+        for name in ["state", "code", "error", "error_description"] {
+            let uri = format!("https://app.example.com/cb?{name}=1");
+            let problem = problem(good().redirect_uri(uri));
+            assert!(problem.contains(&format!("query parameter {name}")), "{problem}");
+        }
+        assert!(good().redirect_uri("https://app.example.com/cb?tenant=1").build().is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_clock_reaches_the_default_store() {
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        let app = App::with(|builder| builder.session_lifetime(2 * YEAR)).await;
+        let mut browser = app.connected().await;
+        app.clock.advance(YEAR - Duration::from_secs(60));
+        assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected");
+        app.clock.advance(Duration::from_secs(120));
+        assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod tonic_example;
 mod tower_sessions_example;
 
 mod api;
+mod budgets;
 mod cache;
 mod composition;
 mod config;

@@ -9,3 +9,4 @@ mod contract;
 mod engines;
 mod redis_faults;
 mod sqlite;
+mod sqlite_faults;
