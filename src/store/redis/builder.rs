@@ -95,7 +95,7 @@ impl RedisStoreBuilder {
     /// the CA's certificate cannot be read.
     pub fn connect_lazy(self, url: &str) -> Result<RedisStore, StoreError> {
         let client = self.trust.client(url)?;
-        self.store(Source::Client(client.clone()), vec![client], false)
+        self.store(Source::Client(Box::new(client.clone())), vec![client], false)
     }
 
     /// Connects to a Redis Cluster by the addresses of some of its nodes, and checks the user's
@@ -132,7 +132,7 @@ impl RedisStoreBuilder {
         let root_pem = if tls { self.trust.root_pem()? } else { None };
         let client =
             super::source::cluster(&nodes, root_pem).map_err(super::failure::unavailable)?;
-        self.store(Source::Cluster(client, tls), nodes, true)
+        self.store(Source::Cluster(Box::new(client), tls), nodes, true)
     }
 
     /// Makes a store over the application's own client (of redis 1), for example one with a client
@@ -141,7 +141,7 @@ impl RedisStoreBuilder {
     /// # Errors
     /// [`StoreError::Unavailable`] when a setting is malformed.
     pub fn with_client(self, client: Client) -> Result<RedisStore, StoreError> {
-        self.store(Source::Client(client.clone()), vec![client], false)
+        self.store(Source::Client(Box::new(client.clone())), vec![client], false)
     }
 
     /// Makes a store over a connection (of redis 1) that the application has already: a

@@ -2,13 +2,18 @@
 
 use std::sync::atomic::Ordering;
 
-use redis::{Client, RedisResult};
+use futures_util::future::join_all;
+use redis::{Client, RedisResult, ServerErrorKind};
 
 use super::failure::unavailable;
 use super::link::Effort;
 use super::{RedisStore, StoreError, changes, scripts};
 
+/// How many random slots of a cluster are probed, so that most nodes are.
+const PROBED_SLOTS: usize = 8;
+
 /// What the user may not do, in the server's words; empty if it may.
+#[derive(Default)]
 struct Missing {
     rights: String,
     publishing: String,
@@ -27,12 +32,32 @@ impl RedisStore {
     }
 
     async fn missing(&self) -> RedisResult<Missing> {
+        if !self.is_cluster.load(Ordering::Relaxed) {
+            match self.probe(false).await {
+                Err(error) if error.kind() == ServerErrorKind::CrossSlot.into() => {
+                    self.is_cluster.store(true, Ordering::Relaxed);
+                }
+                missing => return missing,
+            }
+        }
+        let probes = join_all((0..PROBED_SLOTS).map(|_| self.probe(true))).await;
+        let missing = probes.into_iter().collect::<RedisResult<Vec<_>>>()?;
+        Ok(missing.into_iter().max_by_key(|it| it.rights.len()).unwrap_or_default())
+    }
+
+    async fn probe(&self, in_one_slot: bool) -> RedisResult<Missing> {
         let channel = self.keys.channel();
-        let arguments = [channel.as_bytes(), changes::PROBE];
-        let keys = self.keys.probe();
-        let reply = self.link.run(&scripts::PROBE, &keys, &arguments, Effort::Once).await?;
-        let (rights, publishing) = reply.value;
-        Ok(Missing { rights, publishing })
+        let keys = self.keys.probe(in_one_slot);
+        let mut missing = Missing::default();
+        for mode in ["remove", "use"] {
+            let arguments = [mode.as_bytes(), channel.as_bytes(), changes::PROBE];
+            let reply = self.link.run(&scripts::PROBE, &keys, &arguments, Effort::Once).await?;
+            (missing.rights, missing.publishing) = reply.value;
+            if !missing.rights.is_empty() {
+                break;
+            }
+        }
+        Ok(missing)
     }
 
     pub(super) async fn degraded(&self) -> Vec<String> {

@@ -45,9 +45,12 @@ impl Keys {
     }
 
     /// A row, an index and a sorted set for one health check. No encoded name contains a dot.
-    pub(super) fn probe(&self) -> [String; 3] {
-        let tag = format!("{{.{}}}", encode(random::bytes::<12>()));
-        ["t", "s", "ages"].map(|kind| format!("{}:{kind}:{tag}", self.prefix))
+    pub(super) fn probe(&self, in_one_slot: bool) -> [String; 3] {
+        let id = encode(random::bytes::<12>());
+        ["t", "s", "ages"].map(|kind| {
+            let tag = if in_one_slot { "" } else { kind };
+            format!("{}:{kind}:{{.{id}.{tag}}}", self.prefix)
+        })
     }
 
     /// The channel on which changes are published.

@@ -91,9 +91,11 @@ return {1, found, type(published) == 'table' and published.err or ''}",
     )
 });
 
-/// Does on three keys of its own what sign-ins, look-ups and purges do, and leaves nothing behind.
+/// Does on three keys of its own what sign-ins, look-ups and purges do. Called first with the mode
+/// `remove`, so that `use` leaves nothing behind that it may not remove. A removal before the first
+/// write would keep Redis from checking `maxmemory`.
 ///
-/// Arguments: channel, message. Returns the rights that are missing, and why nothing was published.
+/// Arguments: mode, channel, message. Returns the rights that are missing, and why nothing was published.
 /// An error that concerns more than one command, for example READONLY, is the script's own.
 pub(super) static PROBE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
@@ -108,18 +110,18 @@ local function try(name, ...)
     table.insert(missing, name .. ' (' .. reply.err .. ')')
   end
 end
-local broken = try('HSET', KEYS[1], 'probe', '')
+local function remove()
+  return try('HDEL', KEYS[1], 'probe') or try('SREM', KEYS[2], 'probe') or try('ZREM', KEYS[3], 'probe')
+end
+local function use()
+  return try('HSET', KEYS[1], 'probe', '') or try('SADD', KEYS[2], 'probe') or try('ZADD', KEYS[3], 0, 'probe')
+    or try('HGET', KEYS[1], 'probe') or try('HVALS', KEYS[1]) or try('SMEMBERS', KEYS[2])
+    or try('ZRANGEBYSCORE', KEYS[3], '-inf', 0) or remove()
+end
+local broken
+if ARGV[1] == 'use' then broken = use() else broken = remove() end
 if broken then return broken end
-try('HGET', KEYS[1], 'probe')
-try('HVALS', KEYS[1])
-try('HDEL', KEYS[1], 'probe')
-try('SADD', KEYS[2], 'probe')
-try('SMEMBERS', KEYS[2])
-try('SREM', KEYS[2], 'probe')
-try('ZADD', KEYS[3], 0, 'probe')
-try('ZRANGEBYSCORE', KEYS[3], '-inf', 0)
-try('ZREM', KEYS[3], 'probe')
-local published = redis.pcall('PUBLISH', ARGV[1], ARGV[2])
+local published = redis.pcall('PUBLISH', ARGV[2], ARGV[3])
 return {table.concat(missing, ', '), type(published) == 'table' and published.err or ''}",
     )
 });

@@ -16,9 +16,10 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 const QUEUE: usize = 1024;
 
 pub(super) enum Source {
-    Client(Client),
+    Client(Box<Client>),
     #[cfg(feature = "redis-cluster")]
-    Cluster(ClusterClient, bool),
+    /// And whether its nodes use TLS.
+    Cluster(Box<ClusterClient>, bool),
     /// The application's own, which it reconnects itself.
     Connection(Connection),
 }
