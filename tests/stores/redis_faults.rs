@@ -55,6 +55,20 @@ fn message(error: &StoreError) -> String {
     format!("{error:?}")
 }
 
+fn spawn(folder: &Path) -> Child {
+    spawn_with(folder, &["--save", ""])
+}
+
+fn spawn_with(folder: &Path, arguments: &[&str]) -> Child {
+    Command::new("redis-server")
+        .args(["--port", "0", "--unixsocket", "socket"])
+        .args(arguments)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is not installed: run this by scripts/with-servers")
+}
+
 /// A server of one test, at a Unix socket.
 struct Server {
     folder: tempfile::TempDir,
@@ -64,14 +78,7 @@ struct Server {
 impl Server {
     async fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let process = Command::new("redis-server")
-            .args(["--port", "0", "--unixsocket", "socket", "--dir"])
-            .arg(folder.path())
-            .args(arguments)
-            .current_dir(folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is not installed: run this by scripts/with-servers");
+        let process = spawn_with(folder.path(), arguments);
         let server = Self { folder, process };
         let client = Client::open(server.url()).unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -91,12 +98,7 @@ impl Server {
     }
 
     async fn run(&self, command: &str) {
-        let mut words = command.split_whitespace();
-        let mut command = redis::cmd(words.next().unwrap());
-        words.for_each(|word| {
-            command.arg(word);
-        });
-        command.exec_async(&mut connection(&self.url()).await).await.unwrap();
+        run(&self.url(), command).await;
     }
 
     async fn user(&self, rights: &str) -> String {
@@ -233,6 +235,24 @@ mod e8_failover {
         round_trip(&store).await;
     }
 
+    /// As when the machine of the old primary is gone: its connection stays open and is silent.
+    #[tokio::test]
+    #[ignore = "needs redis-server: run scripts/with-servers"]
+    async fn a_silent_server_is_left() {
+        let mut server = Server::start(&["--save", ""]).await;
+        let store = builder("e8-silent").connect(&server.url()).await.unwrap();
+        let pid = server.process.id().to_string();
+        assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+        std::fs::remove_file(server.path().join("socket")).unwrap();
+        let replacement = spawn(server.path());
+        let mut silent = std::mem::replace(&mut server.process, replacement);
+        let late = store.save(&row("ada", 1, &[])).await.unwrap_err();
+        assert!(matches!(late, StoreError::Timeout), "{late:?}");
+        saved_within_two_seconds(&store, 2).await;
+        silent.kill().unwrap();
+        silent.wait().unwrap();
+    }
+
     #[tokio::test]
     #[ignore = "needs redis-server: run scripts/with-servers"]
     async fn a_write_waits_for_a_restart() {
@@ -241,14 +261,7 @@ mod e8_failover {
         server.process.kill().unwrap();
         server.process.wait().unwrap();
         let path = server.path().to_owned();
-        let restart = std::thread::spawn(move || {
-            Command::new("redis-server")
-                .args(["--port", "0", "--save", "", "--unixsocket", "socket"])
-                .current_dir(path)
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap()
-        });
+        let restart = std::thread::spawn(move || spawn(&path));
         let saved = store.save(&row("ada", 1, &["site"])).await;
         server.process = restart.join().unwrap();
         saved.unwrap();
@@ -258,6 +271,22 @@ mod e8_failover {
 
 fn version(number: i64) -> TokenVersion {
     TokenVersion::from_i64(number).unwrap()
+}
+
+/// The command of the guide that makes a user.
+fn documented_rights() -> String {
+    let guide = std::fs::read_to_string("docs/guide/persistence.md").unwrap();
+    let line = guide.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
+    line.replace("SECRET", "secret")
+}
+
+async fn run(url: &str, command: &str) {
+    let mut words = command.split_whitespace();
+    let mut command = redis::cmd(words.next().unwrap());
+    words.for_each(|word| {
+        command.arg(word);
+    });
+    command.exec_async(&mut connection(url).await).await.unwrap();
 }
 
 mod e9_rights {
@@ -344,10 +373,9 @@ mod e9_rights {
     #[tokio::test]
     #[ignore = "needs redis-server: run scripts/with-servers"]
     async fn the_documented_rights_are_exact() {
-        let guide = std::fs::read_to_string("docs/guide/persistence.md").unwrap();
-        let line = guide.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
+        let line = documented_rights();
         let server = Server::start(&["--save", ""]).await;
-        server.run(&line.replace("SECRET", "secret")).await;
+        server.run(&line).await;
         let url = format!("{}?user=webflow&pass=secret", server.url());
         let store = RedisStore::connect(&url).await.unwrap();
         assert_eq!(store.warnings().await, Vec::<String>::new());
@@ -404,6 +432,18 @@ mod e10_cluster {
     async fn a_late_update_neither_brings_back_nor_replaces() {
         let store = builder("e10-late").connect_cluster(nodes()).await.unwrap();
         what_happens_at_once_happens_one_after_another(store).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "needs a Redis Cluster: run scripts/with-servers"]
+    async fn the_documented_rights_suffice() {
+        for node in nodes() {
+            run(&node, &format!("{} +cluster|slots", documented_rights())).await;
+        }
+        let urls = nodes().into_iter().map(|node| node.replace("//", "//webflow:secret@"));
+        let store = RedisStore::builder().connect_cluster(urls).await.unwrap();
+        assert_eq!(store.warnings().await, Vec::<String>::new());
+        assert_eq!(store_contract(store).await.unwrap(), ContractReport::default());
     }
 
     #[tokio::test]
