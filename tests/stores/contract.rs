@@ -19,7 +19,7 @@ async fn memory_keeps_the_contract() {
 
 /// A row that is updated, removed and replaced at once, many times: whoever is told that it was
 /// removed finds it gone, and the newer one stays as it is.
-async fn what_happens_at_once_happens_one_after_another(store: impl TokenStore) {
+pub(crate) async fn what_happens_at_once_happens_one_after_another(store: impl TokenStore) {
     let store = Arc::new(store);
     let run = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     for round in 0..60 {

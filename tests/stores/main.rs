@@ -8,5 +8,6 @@ mod support;
 
 mod contract;
 mod engines;
+mod redis_faults;
 mod sqlite;
 mod sqlite_faults;
