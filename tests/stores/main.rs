@@ -7,4 +7,5 @@ mod support;
 
 mod contract;
 mod engines;
+mod postgres_faults;
 mod sqlite;

@@ -32,6 +32,8 @@ const LOG_EVERY: u32 = 30;
 const CHECK_AFTER: Duration = Duration::from_secs(15);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Whether changes that other instances make are received.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Listening {
@@ -146,25 +148,29 @@ impl Listener<'_> {
     /// connection that others use.
     async fn connect(&self) -> Result<Option<PgListener>, Error> {
         let options = match self.elsewhere {
-            Some(options) => {
-                // A pool would not tell why it cannot connect.
-                PgConnection::connect_with(options).await?.close().await?;
-                options.clone()
-            }
-            None => {
-                let options = self.connections.options();
-                if pooler::route(&options).await? == Route::Pooled {
-                    return Ok(None);
-                }
-                options
-            }
+            Some(options) => options.clone(),
+            None => self.connections.options(),
         };
+        if self.elsewhere.is_none()
+            && !self.connections.are_direct()
+            && pooler::route(&options).await? == Route::Pooled
+        {
+            return Ok(None);
+        }
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .max_lifetime(None)
             .idle_timeout(None)
-            .connect_lazy_with(options);
-        let mut listener = PgListener::connect_with(&pool).await?;
+            .acquire_timeout(CONNECT_TIMEOUT)
+            .connect_lazy_with(options.clone());
+        let mut listener = match PgListener::connect_with(&pool).await {
+            // A pool does not say why it could not connect.
+            Err(Error::PoolTimedOut) => {
+                PgConnection::connect_with(&options).await?.close().await?;
+                return Err(Error::PoolTimedOut);
+            }
+            connected => connected?,
+        };
         listener.eager_reconnect(false);
         listener.listen(&self.channel).await?;
         Ok(Some(listener))

@@ -85,6 +85,11 @@ impl Connections {
         }
     }
 
+    /// Whether the address is known to lead straight to Postgres.
+    pub(super) fn are_direct(&self) -> bool {
+        self.opened.get().is_some_and(|opened| opened.direct.load(Ordering::Relaxed))
+    }
+
     /// Changes whenever the connections that are open may lead to the wrong server.
     pub(super) fn retirements(&self) -> watch::Receiver<Option<Instant>> {
         self.retired.subscribe()
@@ -98,7 +103,7 @@ impl Connections {
         &self,
         statements: impl Fn() -> Vec<BoundQuery<'q>> + Send + Sync,
     ) -> Result<Vec<PgRow>, Error> {
-        let mut attempts = Attempts::start();
+        let mut attempts = Attempts::start()?;
         loop {
             let attempt = async {
                 let opened = self.opened().await?;
@@ -122,7 +127,7 @@ impl Connections {
 
     /// Brings the tables to this version of the crate. Returns the version that was found.
     pub(super) async fn migrate(&self, names: &Names) -> Result<i64, Error> {
-        let mut attempts = Attempts::start();
+        let mut attempts = Attempts::start()?;
         loop {
             let attempt = async {
                 let opened = self.opened().await?;
@@ -167,9 +172,6 @@ impl Connections {
     }
 
     async fn open(&self) -> Result<Opened, Error> {
-        if Handle::try_current().is_err() {
-            return Err(Error::Configuration("Postgres needs a Tokio runtime".into()));
-        }
         let direct = pooler::route(&self.options()).await? == Route::Direct;
         let pool = match &self.source {
             Source::Pool(pool) => pool.clone(),
@@ -259,8 +261,13 @@ struct Attempts {
 }
 
 impl Attempts {
-    fn start() -> Self {
-        Self { began: Instant::now(), made: 0 }
+    /// # Errors
+    /// Outside of a Tokio runtime, where a pool would panic.
+    fn start() -> Result<Self, Error> {
+        match Handle::try_current() {
+            Ok(_) => Ok(Self { began: Instant::now(), made: 0 }),
+            Err(error) => Err(Error::Configuration(error.into())),
+        }
     }
 
     async fn within<T>(&self, attempt: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
