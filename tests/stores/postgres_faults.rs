@@ -262,6 +262,18 @@ async fn e7_a_pool_of_one_connection_is_enough() {
     hears_a_removal(&app, &connect("e7_one", &url()).await).await;
 }
 
+#[tokio::test]
+#[ignore = "needs Postgres with TLS: run scripts/test"]
+async fn e3_tls_is_verified_against_a_private_ca() {
+    let address = setting("TEST_POSTGRES_TLS_URL");
+    let (app, store) = app(connect("e3_tls", &address).await).await;
+    app.connected().await;
+    assert_eq!(store.warnings().await, [""; 0]);
+    let without_ca = address.split("&sslrootcert").next().unwrap();
+    let refused = PostgresStore::builder().table("e3_tls").connect(without_ca).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+}
+
 mod e8_failover {
     use super::*;
 

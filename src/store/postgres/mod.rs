@@ -4,6 +4,7 @@ mod builder;
 mod changes;
 mod connections;
 mod fault;
+mod ids;
 mod names;
 mod pooler;
 mod rights;
@@ -18,13 +19,14 @@ use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 
 use super::columns::{Columns, cutoff, tokens, unavailable, unix_secs};
-use super::{ChangeSink, GrantId, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
+use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::crypto::random;
 use crate::identity::subject::Subject;
 
 pub use builder::PostgresStoreBuilder;
 use changes::{Listener, Listening};
 use connections::{BoundQuery, Connections};
+use ids::{grant_id, indexed, is_indexed};
 use names::{Names, Statement};
 
 /// How long the doctor waits for the first attempt to listen.
@@ -32,9 +34,6 @@ const LISTENING_WAIT: Duration = Duration::from_secs(3);
 
 /// The subject of the row that a health check writes and removes: no subject's own bytes.
 const PROBE_SUBJECT: &[u8] = b"probe";
-
-/// What an index of Postgres can hold, with room to spare. Webflow's ids have 24 characters.
-const MAX_INDEXED_LEN: usize = 512;
 
 /// Keeps sealed tokens in an existing Postgres, for applications of many instances.
 ///
@@ -270,26 +269,6 @@ impl TokenStore for PostgresStore {
         };
         listener.watch(&changes).await;
     }
-}
-
-/// Postgres has no text with NUL. The layer gives grants ids of its own, without it.
-fn grant_id(key: &TokenKey) -> Result<&str, StoreError> {
-    let id: &GrantId = key.grant();
-    if is_indexed(id.as_str()) {
-        Ok(id.as_str())
-    } else {
-        Err(StoreError::Unsupported("a grant id that is long or has a NUL character"))
-    }
-}
-
-/// The ids by which a grant can be found. One that Postgres cannot hold is left out: the grant
-/// itself is not lost for it.
-fn indexed(ids: &[String]) -> Vec<&str> {
-    ids.iter().map(String::as_str).filter(|id| is_indexed(id)).collect()
-}
-
-fn is_indexed(id: &str) -> bool {
-    id.len() <= MAX_INDEXED_LEN && !id.contains('\0')
 }
 
 fn columns(row: &PgRow) -> Option<Columns> {
