@@ -1,5 +1,5 @@
-//! Tokens outside a request: a webhook finds the grant by the site's id, and a job tidies up.
-#![allow(clippy::print_stdout, reason = "it is run by hand")]
+//! Tokens outside a request: a webhook finds the grant by its site ID, and a job purges old grants.
+#![allow(clippy::print_stdout, reason = "examples are run by hand")]
 
 mod support;
 
@@ -17,7 +17,7 @@ use tower_webflow_auth::{WebflowAuthHandle, WebflowToken};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What the webhook needs of its payload.
+/// The part of the payload that the webhook needs.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
@@ -25,7 +25,7 @@ struct Event {
     workspace_id: String,
 }
 
-/// The user has allowed either single sites or the whole workspace.
+/// Searches both indexes, since a grant covers either single sites or a whole workspace.
 async fn grants(
     handle: &WebflowAuthHandle,
     event: &Event,
@@ -42,7 +42,7 @@ async fn webhook(
     for token in grants(&handle, &event).await.map_err(unavailable)? {
         match token.api().sites().await {
             Ok(sites) => return Ok(Json(json!({ "sites": sites.len() }))),
-            // The user has removed the app. No layer is here to forget the token.
+            // The user has removed the app. Outside a request no layer deletes the token.
             Err(ApiError::Unauthorized { token, .. }) => {
                 handle.revoke_grant(&token).await.map_err(unavailable)?;
             }
@@ -56,12 +56,12 @@ fn unavailable<E>(_: E) -> StatusCode {
     StatusCode::SERVICE_UNAVAILABLE
 }
 
-/// By age, not by use: whoever connected longer ago than this is asked again.
+/// Purges by age, not by last use: users who connected longer ago must give consent again.
 async fn tidy_up(handle: WebflowAuthHandle) {
     loop {
         match handle.purge_older_than(DAY * 365).await {
-            Ok(count) => println!("{count} old grants went"),
-            Err(error) => println!("another time: {error}"),
+            Ok(count) => println!("purged {count} old grants"),
+            Err(error) => println!("could not purge, will retry tomorrow: {error}"),
         }
         tokio::time::sleep(DAY).await;
     }
@@ -75,7 +75,7 @@ async fn main() -> Result<(), support::Error> {
     let site = stage.fake.workspaces().first().and_then(|workspace| workspace.sites().first());
     if let Some(site) = site {
         println!(
-            "connect at /, then: curl -H 'content-type: application/json' \
+            "connect at /, then run: curl -H 'content-type: application/json' \
              -d '{{\"siteId\":\"{}\",\"workspaceId\":\"{}\"}}' http://{}/webhook",
             site.id(),
             site.workspace_id(),

@@ -9,3 +9,4 @@ mod contract;
 mod engines;
 mod postgres_faults;
 mod sqlite;
+mod sqlite_faults;

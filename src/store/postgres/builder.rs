@@ -79,7 +79,7 @@ impl PostgresStoreBuilder {
     /// The address at which to listen for changes that other instances make; default the store's
     /// own.
     ///
-    /// Needed behind a pooler in transaction mode, such as PgBouncer or those of Neon and Supabase,
+    /// Needed behind a pooler in transaction mode, such as `PgBouncer` or those of Neon and Supabase,
     /// which keeps no `LISTEN`: give the database's direct address, or that of a pooler in session
     /// mode. Without it the store detects the pooler, logs it once and does not listen; the cache's
     /// time then bounds how old a grant may be.
