@@ -8,6 +8,10 @@ mod support;
 
 mod contract;
 mod engines;
+<<<<<<< HEAD
 mod redis_faults;
+=======
+mod postgres_faults;
+>>>>>>> postgres
 mod sqlite;
 mod sqlite_faults;
