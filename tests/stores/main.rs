@@ -8,10 +8,7 @@ mod support;
 
 mod contract;
 mod engines;
-<<<<<<< HEAD
-mod redis_faults;
-=======
 mod postgres_faults;
->>>>>>> postgres
+mod redis_faults;
 mod sqlite;
 mod sqlite_faults;
