@@ -15,7 +15,8 @@ use tower_webflow_auth::store::{
 };
 use tower_webflow_auth::testing::TestBrowser;
 
-use crate::support::{App, Log};
+use crate::support::App;
+use crate::support::log::logged;
 
 fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
@@ -238,10 +239,7 @@ mod e5_pgbouncer {
     #[tokio::test]
     #[ignore = "needs PgBouncer: run scripts/test"]
     async fn a_pooler_is_logged_once() {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let (log, _capture) = logged();
         let (app, store) = app(connect("e5_logged", &setting("TEST_PGBOUNCER_URL")).await).await;
         for _ in 0..3 {
             app.connected().await;
@@ -546,10 +544,7 @@ mod e18_listener {
     #[ignore = "needs Postgres: run scripts/test"]
     async fn a_listener_that_may_not_connect_is_logged_and_told() {
         sql("CREATE ROLE e18_locked_out NOLOGIN").await;
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let (log, _capture) = logged();
         let store = PostgresStore::builder().table("e18").listen_url(url_of("e18_locked_out"));
         let (app, store) = app(store.connect(&url()).await.unwrap()).await;
         app.connected().await;

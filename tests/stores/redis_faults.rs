@@ -15,7 +15,7 @@ use tower_webflow_auth::{CheckStatus, Subject};
 
 use crate::contract::what_happens_at_once_happens_one_after_another;
 use crate::support::App;
-use crate::support::hostile::logged;
+use crate::support::log::logged;
 
 fn setting(name: &str) -> String {
     let missing = || panic!("{name} is not set: run this by scripts/with-servers");
