@@ -71,7 +71,7 @@ impl Recovery {
         Some(Self::of(guard, token, (method, original_uri(parts), headers), glance))
     }
 
-    /// Whether a browser shows the answer as a page.
+    /// Whether a browser will show the response as a page.
     pub(crate) const fn wants_page(&self) -> bool {
         self.page
     }

@@ -130,14 +130,12 @@ impl Problem {
     }
 }
 
-/// Goes with a handler's answer that is a problem as JSON: the layer knows whether a browser shows
-/// it, and answers the page instead.
+/// Marks a handler's `problem+json` response. The layer replaces it with a page for browsers.
 #[derive(Debug, Clone)]
-#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "made by `IntoResponse`"))]
 pub(crate) struct HasPage(pub(crate) Arc<Problem>);
 
 impl HasPage {
-    /// The page in place of the answer, unless something has changed that one meanwhile.
+    /// The page, unless a middleware has changed the response.
     pub(crate) fn page_for<B>(&self, answer: &Response<B>) -> Option<Answer> {
         let json = answer.headers().get(CONTENT_TYPE).is_some_and(|it| it == PROBLEM_JSON);
         (json && answer.status() == self.0.status).then(|| self.0.respond(true))
