@@ -1,6 +1,5 @@
-//! A Hybrid App: the panel in Webflow's Designer sends an ID token. The backend finds the site's
-//! grants and uses them to ask Webflow who the user is. The grants need the scope
-//! `authorized_user:read`.
+//! A Hybrid App: the panel in Webflow's Designer sends an ID token, the backend finds the site's
+//! grants and asks Webflow whose it is. The grants need the scope `authorized_user:read`.
 //!
 //! In the panel: `fetch("/designer/session", {method: "POST", headers: {"content-type":
 //! "application/json"}, body: JSON.stringify({siteId, idToken: await webflow.getIdToken()})})`.

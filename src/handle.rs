@@ -7,10 +7,11 @@ use serde::de::Error as _;
 use tokio::time::Instant;
 
 use crate::api::{ApiError, AuthorizedUser, ResolvedUser, deadline};
-use crate::context::Shared;
-use crate::grant::revoke::{RevokeError, disconnect, disconnect_one, forget};
+use crate::context::Context;
 use crate::grant::token::WebflowToken;
 use crate::identity::subject::Subject;
+use crate::lifecycle::revoke::{RevokeError, disconnect, disconnect_one, remove_dead};
+use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
 use crate::webflow::is_id;
 
@@ -59,12 +60,19 @@ pub enum ResolveError {
 /// ```
 #[derive(Debug, Clone)]
 pub struct WebflowAuthHandle {
-    shared: Arc<Shared>,
+    context: Arc<Context>,
+}
+
+impl WebflowAuthLayer {
+    /// Tokens outside a request: for jobs and webhooks.
+    pub fn handle(&self) -> WebflowAuthHandle {
+        WebflowAuthHandle::new(Arc::clone(self.context()))
+    }
 }
 
 impl WebflowAuthHandle {
-    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) const fn new(context: Arc<Context>) -> Self {
+        Self { context }
     }
 
     /// The subject's newest token; `None` when it has none.
@@ -72,7 +80,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn token(&self, subject: &Subject) -> Result<Option<WebflowToken>, StoreError> {
-        Ok(self.shared.vault.load(subject).await?.iter().find(|token| !token.is_dead()).cloned())
+        Ok(self.context.vault.load(subject).await?.iter().find(|token| !token.is_dead()).cloned())
     }
 
     /// Every token of the subject, newest first.
@@ -80,7 +88,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn tokens(&self, subject: &Subject) -> Result<Vec<WebflowToken>, StoreError> {
-        let tokens = self.shared.vault.load(subject).await?;
+        let tokens = self.context.vault.load(subject).await?;
         Ok(tokens.iter().filter(|token| !token.is_dead()).cloned().collect())
     }
 
@@ -95,7 +103,7 @@ impl WebflowAuthHandle {
         if !is_id(site_id) {
             return Ok(Vec::new());
         }
-        self.shared.vault.by_site(site_id).await
+        self.context.vault.by_site(site_id).await
     }
 
     /// The user of an ID token.
@@ -126,7 +134,7 @@ impl WebflowAuthHandle {
             return Err(ResolveError::Refused);
         }
         let tokens = self.tokens_for_site(site_id).await?;
-        let deadline = deadline(self.shared.webflow.budget);
+        let deadline = deadline(self.context.webflow.budget);
         let mut failures = Failures::default();
         for token in tokens.iter().filter(|token| !token.is_dead()).take(MAX_GRANTS) {
             let error = match resolve(token, id_token, deadline).await {
@@ -134,7 +142,7 @@ impl WebflowAuthHandle {
                 Err(error) => unresolved(token, error),
             };
             if let ApiError::Unauthorized { token, .. } = &error {
-                forget(&self.shared, token).await?;
+                remove_dead(&self.context, token).await?;
             }
             failures.note(error);
         }
@@ -152,7 +160,7 @@ impl WebflowAuthHandle {
         if !is_id(workspace_id) {
             return Ok(Vec::new());
         }
-        self.shared.vault.by_workspace(workspace_id).await
+        self.context.vault.by_workspace(workspace_id).await
     }
 
     /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.
@@ -165,7 +173,7 @@ impl WebflowAuthHandle {
     /// Once it is polled, it comes to its end also when this future is dropped: no grant is revoked
     /// and still served.
     pub async fn revoke(&self, subject: &Subject) -> Result<usize, RevokeError> {
-        disconnect(&self.shared, subject, true).await
+        disconnect(&self.context, subject, true).await
     }
 
     /// Revokes one grant at Webflow and removes it; the subject's others stay.
@@ -173,7 +181,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// As for [`revoke`](Self::revoke), and so is its cancel safety.
     pub async fn revoke_grant(&self, grant: &WebflowToken) -> Result<(), RevokeError> {
-        disconnect_one(&self.shared, grant).await
+        disconnect_one(&self.context, grant).await
     }
 
     /// Removes every grant whose token was obtained longer ago than `age`, whether it is in use or
@@ -182,7 +190,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Unsupported`] when the store cannot purge.
     pub async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
-        self.shared.vault.purge_older_than(age).await
+        self.context.vault.purge_older_than(age).await
     }
 
     /// Whether the store can be used right now, for a health check.
@@ -190,7 +198,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// The [`StoreError`] that a look-up would meet.
     pub async fn healthy(&self) -> Result<(), StoreError> {
-        self.shared.vault.healthy().await
+        self.context.vault.healthy().await
     }
 }
 

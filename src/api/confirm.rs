@@ -114,7 +114,7 @@ fn life_by(token: &WebflowToken, found: Result<Introspection, IntrospectError>) 
     match found {
         Ok(found) => {
             if found.scopes.is_some_and(|scopes| scopes != *token.scopes()) {
-                token.mark_outdated();
+                token.state().mark_outdated();
             }
             Life::Alive
         }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::ApiResponse;
 use super::confirm::Life;
 use crate::grant::token::WebflowToken;
+use crate::problem::FailureKind;
 use crate::webflow::retry_after;
 
 /// Why a call to Webflow's Data API has no usable answer.
@@ -210,14 +211,14 @@ impl ApiError {
                     token.client().life_of(token, deadline).await
                 };
                 if life == Life::Dead {
-                    token.mark_dead();
+                    token.state().mark_dead();
                     return Self::Unauthorized { token: token.clone(), body };
                 }
                 Self::NoAccess { confirmed: life == Life::Alive, body }
             }
             StatusCode::FORBIDDEN => {
                 if body.code == "missing_scopes" {
-                    token.mark_outdated();
+                    token.state().mark_outdated();
                 }
                 Self::Forbidden { body }
             }
@@ -246,15 +247,15 @@ impl ApiError {
     }
 
     #[cfg(feature = "axum")]
-    pub(crate) const fn slug(&self) -> &'static str {
+    pub(crate) const fn kind(&self) -> FailureKind {
         match self {
-            Self::Unauthorized { .. } => "token-refused",
-            Self::NoAccess { .. } | Self::Forbidden { .. } => "webflow-forbids",
-            Self::RateLimited { .. } => "webflow-rate-limit",
-            Self::Timeout => "webflow-timeout",
-            Self::Unreachable(_) => "webflow-unreachable",
-            Self::InvalidRequest(_) => "invalid-request",
-            Self::Status { .. } | Self::TooLong | Self::Decode(_) => "webflow-error",
+            Self::Unauthorized { .. } => FailureKind::TokenRefused,
+            Self::NoAccess { .. } | Self::Forbidden { .. } => FailureKind::WebflowForbids,
+            Self::RateLimited { .. } => FailureKind::WebflowRateLimit,
+            Self::Timeout => FailureKind::WebflowTimeout,
+            Self::Unreachable(_) => FailureKind::WebflowUnreachable,
+            Self::InvalidRequest(_) => FailureKind::InvalidRequest,
+            Self::Status { .. } | Self::TooLong | Self::Decode(_) => FailureKind::WebflowError,
         }
     }
 

@@ -19,8 +19,6 @@ mod response;
 mod typed;
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use http::Method;
@@ -35,22 +33,18 @@ pub use response::{ApiResponse, RateLimit};
 pub(crate) use typed::ResolvedUser;
 pub use typed::{AuthorizedUser, SiteInfo, TokenInfo};
 
-use crate::context::Shared;
 use crate::grant::token::WebflowToken;
-use crate::identity::subject::Subject;
 use crate::util::clock::Clock;
 use crate::webflow::Endpoints;
 
-/// What all tokens of a layer share: the connection pool, the address, the time allowed for a
-/// call, and the way back to the layer.
+/// What all tokens of a layer share: the connection pool, the address, and the time allowed for a
+/// call.
 pub(crate) struct ApiClient {
     pub(crate) http: reqwest::Client,
     pub(crate) endpoints: Endpoints,
     pub(crate) budget: Duration,
     clock: Clock,
     confirmations: Confirmations,
-    marks: RandomState,
-    home: OnceLock<Weak<Shared>>,
 }
 
 impl ApiClient {
@@ -60,31 +54,7 @@ impl ApiClient {
         budget: Duration,
         clock: Clock,
     ) -> Self {
-        Self {
-            http,
-            endpoints,
-            budget,
-            clock,
-            confirmations: Confirmations::default(),
-            marks: RandomState::new(),
-            home: OnceLock::new(),
-        }
-    }
-
-    /// Tells this layer's subjects apart, from each other and from those of other layers. Nobody
-    /// outside can make two that share a mark.
-    pub(crate) fn mark(&self, subject: &Subject) -> u64 {
-        self.marks.hash_one(subject)
-    }
-
-    /// Notes what the tokens belong to, which happens once.
-    pub(crate) fn belongs_to(&self, home: &Arc<Shared>) {
-        self.home.get_or_init(|| Arc::downgrade(home));
-    }
-
-    /// `None` when the layer and all that is made of it are gone.
-    pub(crate) fn home(&self) -> Option<Arc<Shared>> {
-        self.home.get()?.upgrade()
+        Self { http, endpoints, budget, clock, confirmations: Confirmations::default() }
     }
 }
 

@@ -3,7 +3,7 @@
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
 use super::ApiError;
-use crate::context::COMPONENT;
+use crate::wire::paths::COMPONENT;
 
 /// The path of a call to Webflow's Data API.
 ///

@@ -104,7 +104,7 @@ impl WebflowApi {
         let found = Introspection::from_answer(&answer);
         let scopes = found.scopes.unwrap_or_default();
         if scopes != *self.token().scopes() {
-            self.token().mark_outdated();
+            self.token().state().mark_outdated();
         }
         Ok(TokenInfo {
             authorization_id: found.authorization_id,

@@ -1,8 +1,7 @@
 //! Tokens for unit tests of handlers, without a flow.
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
@@ -125,7 +124,6 @@ impl TestToken {
             self.obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let client = Arc::new(ApiClient::new(http, endpoints, BUDGET, Clock::system()));
         WebflowToken::new(Grant {
-            whose: client.mark(&self.subject),
             key: TokenKey::new(self.subject, GrantId::default()),
             version: TokenVersion::at(obtained_at_secs.saturating_mul(1000), 0),
             details: GrantDetails {
@@ -137,9 +135,7 @@ impl TestToken {
                 asked: self.scopes,
                 renewed: false,
             },
-            dead: AtomicBool::new(false),
-            outdated: AtomicBool::new(false),
-            reading: OnceLock::new(),
+            state: Arc::default(),
             client,
         })
     }

@@ -32,7 +32,7 @@ fn wait(secs: u64) -> Fault {
 }
 
 #[tokio::test]
-async fn answers_are_typed_and_tell_the_rate_limit() {
+async fn responses_are_typed_and_carry_the_rate_limit() {
     let (app, token) = connected().await;
     let response = token.api().get("/v2/sites").send().await.unwrap();
     let limit = response.rate_limit().unwrap();
@@ -48,7 +48,7 @@ async fn answers_are_typed_and_tell_the_rate_limit() {
 }
 
 #[tokio::test]
-async fn every_method_sends_its_body_and_its_query() {
+async fn methods_send_their_body_and_query() {
     let (app, token) = connected().await;
     let api = token.api();
     let body = json!({"fieldData": {"name": "x"}});
@@ -79,7 +79,7 @@ async fn collection(token: &WebflowToken, app: &App) -> String {
 }
 
 #[tokio::test]
-async fn lists_are_fetched_page_by_page_to_their_end() {
+async fn lists_are_fetched_page_by_page() {
     let (app, token) = connected().await;
     let site = app.fake.workspaces()[0].sites()[0].id().to_owned();
     let path = format!("/v2/sites/{site}/collections");
@@ -111,7 +111,7 @@ async fn lists_are_fetched_page_by_page_to_their_end() {
 }
 
 #[tokio::test]
-async fn a_short_wait_is_waited_for_and_a_long_one_is_told() {
+async fn short_retry_after_is_waited_for_and_a_long_one_is_an_error() {
     let (app, token) = connected().await;
     app.fake.fail_next(Endpoint::Sites, wait(1));
     let started = Instant::now();
@@ -131,7 +131,7 @@ async fn a_short_wait_is_waited_for_and_a_long_one_is_told() {
 }
 
 #[tokio::test]
-async fn a_wait_or_a_time_beyond_all_clocks_is_no_panic() {
+async fn huge_retry_after_does_not_panic() {
     let (app, token) = connected().await;
     app.fake.fail_next(Endpoint::Sites, wait(u64::MAX));
     let refused = token.api().sites().await;
@@ -141,7 +141,7 @@ async fn a_wait_or_a_time_beyond_all_clocks_is_no_panic() {
 }
 
 #[tokio::test]
-async fn a_call_that_changes_something_is_made_once() {
+async fn unsafe_calls_are_not_retried() {
     let (app, token) = connected().await;
     app.fake.fail_always(Endpoint::Items, wait(0));
     let path = "/v2/collections/c/items";
@@ -154,7 +154,7 @@ async fn a_call_that_changes_something_is_made_once() {
 }
 
 #[tokio::test]
-async fn what_is_slow_or_huge_or_off_the_host_is_a_typed_error() {
+async fn slow_huge_or_redirected_responses_are_typed_errors() {
     let (app, token) = connected().await;
     app.fake.fail_next(Endpoint::Sites, Fault::Hang);
     let slow = token.api().get("/v2/sites").timeout(Duration::from_millis(200)).send().await;

@@ -1,14 +1,10 @@
 //! Webflow and the network as they are, by the numbers of the list of faults: E14, E15, E17 and W1
 //! to W10.
-#![cfg(feature = "testing")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
-
-mod support;
-
 use serde_json::{Value, json};
-use support::App;
 use tower_webflow_auth::testing::{Access, Endpoint, Fault, RecordedRequest, TestBrowser};
 use tower_webflow_auth::{Scope, Subject, WebflowToken};
+
+use crate::support::App;
 
 mod e14_proxies {
     use std::process::Stdio;
@@ -231,14 +227,7 @@ mod e17_odd_ids {
 
     #[tokio::test]
     async fn are_dropped_with_one_warning() {
-        let log = support::Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::WARN)
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let (log, _capture) = crate::support::log::logged();
         let app = App::start().await;
         let lengthy = "x".repeat(129);
         let odd = json!(["s1", "s\u{0}2", "", "s\n3", "s 4", lengthy, 7]);
