@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::{Connection, Executor, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 use tower_webflow_auth::Subject;
 use tower_webflow_auth::store::{PostgresStore, SqliteStore, TokenStore};
 
@@ -33,7 +33,7 @@ async fn main() {
              INSERT INTO webflow_tokens (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
              SELECT CAST('user:' || i AS BLOB), 'default', i, randomblob(300), 1800000000, '[]', '[]' FROM n"
         );
-        connection.execute(fill.as_str()).await.unwrap();
+        connection.execute(AssertSqlSafe(fill)).await.unwrap();
         connection.close().await.unwrap();
         filled = size;
         measure("SQLite", &sqlite, size).await;
@@ -51,7 +51,7 @@ async fn main() {
              decode(repeat(md5(i::text), 18), 'hex'), 1800000000, '{{}}', '{{}}' \
              FROM generate_series({filled}, {size} - 1) i"
         );
-        connection.execute(fill.as_str()).await.unwrap();
+        connection.execute(AssertSqlSafe(fill)).await.unwrap();
         connection.execute("ANALYZE bench").await.unwrap();
         filled = size;
         measure("Postgres", &postgres, size).await;

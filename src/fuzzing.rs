@@ -18,16 +18,20 @@ use secrecy::ExposeSecret;
 use url::{Url, form_urlencoded};
 
 use crate::api::WebflowErrorBody;
-use crate::cookie::flow::{Flow, FlowCookies, FlowError, FlowKind};
-use crate::cookie::session::Session;
-use crate::cookie::{self, CookiePolicy};
-use crate::flow::{callback, return_to};
-use crate::keyring::{Keyring, Purpose};
+use crate::crypto::keyring::{Keyring, Purpose};
+use crate::flow::callback;
+use crate::flow::cookie::{Flow, FlowCookies, FlowError, FlowKind};
+use crate::grant::scope::Scopes;
+use crate::identity::session_cookie::Session;
+use crate::identity::subject::Subject;
 use crate::problem::Problem;
-use crate::query::{QueryError, single};
 use crate::store::{GrantId, SealedToken, TokenKey, TokenVersion, at_unix_secs};
+use crate::vault;
 use crate::webflow::{read_answer, retry_after};
-use crate::{Scopes, Subject, vault};
+use crate::wire::cookies;
+use crate::wire::cookies::CookiePolicy;
+use crate::wire::query::{QueryError, single};
+use crate::wire::return_to;
 
 /// A target: its name, which is also that of its folder of seeds, and its function.
 pub type Target = (&'static str, fn(&[u8]) -> bool);
@@ -63,7 +67,7 @@ pub fn cookie_header(data: &[u8]) -> bool {
         lines.filter_map(|line| Some((COOKIE, HeaderValue::from_bytes(line).ok()?))).collect();
     let ring = keyring();
     let name = POLICY.session_name();
-    let session = cookie::named(&headers, name)
+    let session = cookies::named(&headers, name)
         .any(|value| Session::verify(name, value, &ring, NOW).is_some());
     let flows = FlowCookies::read(&headers, POLICY, &ring);
     let mine: Vec<_> = flows.open(LIFETIME, NOW).cloned().collect();

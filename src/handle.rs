@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{ApiError, AuthorizedUser};
-use crate::disconnect::{RevokeError, disconnect, disconnect_one};
-use crate::shared::Shared;
+use crate::context::Shared;
+use crate::grant::revoke::{RevokeError, disconnect, disconnect_one};
+use crate::grant::token::WebflowToken;
+use crate::identity::subject::Subject;
 use crate::store::StoreError;
-use crate::{Subject, WebflowToken};
 
 /// Why an ID token could not be resolved.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 
-use crate::WebflowToken;
+use crate::grant::token::WebflowToken;
 use crate::problem::{Answer, Problem};
 
 type OnAuthorized = dyn Fn(&Authorized) + Send + Sync;

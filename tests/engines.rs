@@ -26,7 +26,7 @@ async fn redis(prefix: &str) -> RedisStore {
     RedisStore::builder().key_prefix(prefix).connect(&setting("TEST_REDIS_URL")).await.unwrap()
 }
 
-async fn sql(statements: &str) {
+async fn sql(statements: &'static str) {
     let mut connection = PgConnection::connect(&setting("TEST_POSTGRES_URL")).await.unwrap();
     connection.execute(statements).await.unwrap();
 }

@@ -129,7 +129,7 @@ fn every_log_line_that_the_guide_quotes_is_in_the_source() {
                         && (event.text.contains(&format!("\"{message}\""))
                             // The extractor's own words are its rejection's.
                             || event.text.contains("{rejection}")
-                                && in_one_line(&read("src/rejection.rs"))
+                                && in_one_line(&read("src/extract/rejection.rs"))
                                     .contains(message.rsplit_once(": add").unwrap().0))
                         && fields.iter().all(|(name, value)| event.has_field(name, value))
                 };

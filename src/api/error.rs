@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::ApiResponse;
-use crate::WebflowToken;
+use crate::grant::token::WebflowToken;
 use crate::webflow::retry_after;
 
 /// Why a call to Webflow's Data API has no usable answer.

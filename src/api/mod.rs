@@ -28,8 +28,10 @@ pub use request::ApiRequest;
 pub use response::{ApiResponse, RateLimit};
 pub use typed::{AuthorizedUser, SiteInfo, TokenInfo};
 
-use crate::shared::Shared;
-use crate::{Endpoints, Subject, WebflowToken};
+use crate::context::Shared;
+use crate::grant::token::WebflowToken;
+use crate::identity::subject::Subject;
+use crate::webflow::Endpoints;
 
 /// What all tokens of a layer share: the connection pool, the address, the time allowed for a
 /// call, and the way back to the layer.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{ApiError, ApiResponse};
-use crate::WebflowToken;
+use crate::grant::token::WebflowToken;
 
 /// A call to Webflow's Data API, to be filled and sent.
 ///

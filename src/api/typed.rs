@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{ApiError, WebflowApi};
-use crate::Scopes;
+use crate::grant::scope::Scopes;
 use crate::webflow::Introspection;
 
 /// What Webflow says of the token itself (Webflow Data API, Token, *Get Authorization Info*).

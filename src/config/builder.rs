@@ -9,24 +9,29 @@ use std::time::Duration;
 use http::request::Parts;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::CacheConfig;
 use super::redirect_uri::RedirectUri;
 use super::{ConfigError, ConfigProblem};
 use crate::api::ApiClient;
-use crate::cache::Cache;
-use crate::cookie::CookiePolicy;
-use crate::flow::in_flight::InFlight;
-use crate::grants::{GrantPolicy, Selection};
+use crate::context::{Paths, Shared, SubjectSource};
+use crate::crypto::keyring::Keyring;
+use crate::flow::pending::InFlight;
+use crate::grant::coverage::Pauses;
+use crate::grant::policy::{GrantPolicy, Selection};
+use crate::grant::scope::{Scope, Scopes};
+use crate::grant::token::WebflowToken;
 use crate::hooks::{AuthFailure, Authorized, Hooks};
-use crate::hot::HotSessions;
-use crate::refresh::Pauses;
-use crate::resolver::SubjectResolver;
-use crate::shared::{Paths, Shared, SubjectSource};
+use crate::identity::resolver::SubjectResolver;
+use crate::identity::subject::Subject;
+use crate::middleware::WebflowAuthLayer;
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
+use crate::util::clock::Clock;
+use crate::vault::cache::Cache;
+use crate::vault::known_sessions::HotSessions;
 use crate::vault::{Turns, Vault, Watcher};
+use crate::webflow::Endpoints;
 use crate::webflow::WebflowClient;
-use crate::{
-    CacheConfig, Clock, Endpoints, Keyring, Scope, Scopes, Subject, WebflowAuthLayer, WebflowToken,
-};
+use crate::wire::cookies::CookiePolicy;
 
 const FLOW_LIFETIME: Duration = Duration::from_secs(15 * 60);
 const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -6,7 +6,7 @@ mod report;
 mod settings;
 mod webflow;
 
-use crate::shared::Shared;
+use crate::context::Shared;
 
 pub use report::{Check, CheckStatus, Checkup};
 

@@ -6,9 +6,10 @@
 
 use http::header::ACCEPT;
 
-use super::probe::{self, Answer, Silence};
+use super::probe;
+use super::probe::{Answer, Silence};
 use super::report::Check;
-use crate::shared::Shared;
+use crate::context::Shared;
 
 const CALLBACK: &str = "callback";
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::{ConfigError, ConfigProblem};
+use crate::config::{ConfigError, ConfigProblem};
 
 /// What [`WebflowAuthLayer::check`](crate::WebflowAuthLayer::check) found, one line for each check.
 ///

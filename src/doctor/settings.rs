@@ -6,10 +6,14 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::report::Check;
-use crate::keyring::Doubt;
-use crate::shared::Shared;
+use crate::context::Shared;
+use crate::crypto::keyring::Doubt;
+use crate::crypto::keyring::Keyring;
+use crate::crypto::random;
+use crate::grant::scope::{Scope, Scopes};
+use crate::identity::subject::Subject;
 use crate::store::with_causes;
-use crate::{Endpoints, Keyring, Scope, Scopes, Subject, random};
+use crate::webflow::Endpoints;
 
 pub(super) fn check(shared: &Shared) -> Vec<Check> {
     let webflow = &shared.webflow;
@@ -148,7 +152,7 @@ pub(super) async fn store(shared: &Shared) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::CheckStatus::{Failed, Ok as Well, Warning};
+    use crate::doctor::CheckStatus::{Failed, Ok as Well, Warning};
 
     #[test]
     fn what_is_copied_wrong_is_seen_and_not_shown() {

@@ -5,11 +5,12 @@ use std::time::UNIX_EPOCH;
 use http::header::ACCEPT;
 use url::Url;
 
-use super::probe::{self, Answer, Silence};
+use super::probe;
+use super::probe::{Answer, Silence};
 use super::report::Check;
-use crate::flow::start::authorize_url;
-use crate::random;
-use crate::shared::Shared;
+use crate::context::Shared;
+use crate::crypto::random;
+use crate::flow::authorize::authorize_url;
 
 /// What instances and Webflow may differ by, in seconds; states from further ahead are refused.
 const MAX_SKEW_SECS: i64 = 60;

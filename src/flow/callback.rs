@@ -5,17 +5,21 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Method, StatusCode};
 
-use super::complete::{self, Arrival};
-use super::failure::{self, Failure, not_ours};
-use super::start::{Start, begin};
-use super::{make_room, method_not_allowed, no_prefetch, refusal, see_other, set_cookies};
-use crate::caller;
-use crate::challenge;
-use crate::cookie::flow::{Flow, FlowCookies, FlowError, FlowKind, flow_id};
+use super::authorize::{Start, begin};
+use super::cookie::{Flow, FlowCookies, FlowError, FlowKind, flow_id};
+use super::exchange;
+use super::exchange::Arrival;
+use super::{make_room, method_not_allowed, no_prefetch, see_other, set_cookies};
+use crate::context::{Shared, Who, original_uri};
+use crate::gate::challenge;
+use crate::grant::scope::Scopes;
+use crate::identity::subject::Subject;
+use crate::problem::failure;
+use crate::problem::failure::{Failure, not_ours};
+use crate::problem::refusal;
 use crate::problem::{Answer, Problem, answer};
-use crate::query::{QueryError, single};
-use crate::shared::{Shared, Who, original_uri};
-use crate::{Scopes, Subject};
+use crate::wire::caller;
+use crate::wire::query::{QueryError, single};
 
 /// The longest authorization code that is sent on; Webflow's have 64 characters.
 const MAX_CODE_LEN: usize = 4096;
@@ -109,7 +113,7 @@ async fn arrived(
     };
     let arrival =
         Arrival { flow: flow.clone(), code: code.into(), subject: subject.clone(), previous };
-    let work = || complete::complete(Arc::clone(shared), arrival);
+    let work = || exchange::complete(Arc::clone(shared), arrival);
     let mut answer = match shared.in_flight.join(&flow.id(), work).await {
         Ok(()) => see_other(&flow.return_to),
         Err(failure) => {

@@ -3,15 +3,16 @@
 use http::request::Parts;
 use http::{Method, StatusCode};
 
-use super::start::{Start, begin};
-use super::{failure, method_not_allowed, no_prefetch};
-use crate::caller;
-use crate::challenge;
-use crate::cookie::flow::FlowKind;
+use super::authorize::{Start, begin};
+use super::cookie::FlowKind;
+use super::{method_not_allowed, no_prefetch};
+use crate::context::{Shared, Who, original_uri};
+use crate::gate::challenge;
+use crate::grant::scope::{Scope, Scopes};
+use crate::problem::failure;
 use crate::problem::{Answer, Problem, answer};
-use crate::query::single;
-use crate::shared::{Shared, Who, original_uri};
-use crate::{Scope, Scopes};
+use crate::wire::caller;
+use crate::wire::query::single;
 
 /// The longest list of scopes that one login may ask for, in bytes: it is in the flow's cookie.
 /// All that Webflow documents take some 400.

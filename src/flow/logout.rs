@@ -6,16 +6,17 @@ use http::header::ORIGIN;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 
-use super::{failure, method_not_allowed, see_other, set_cookies};
-use crate::Subject;
-use crate::caller;
-use crate::cookie::flow::{Flow, FlowCookies};
-use crate::disconnect::{RevokeError, end_all};
+use super::cookie::{Flow, FlowCookies};
+use super::{method_not_allowed, see_other, set_cookies};
+use crate::context::{Shared, Who, original_uri};
+use crate::grant::revoke::{RevokeError, end_all};
+use crate::identity::subject::Subject;
+use crate::problem::failure;
 use crate::problem::{Answer, Problem, answer};
-use crate::query::single;
-use crate::shared::{Shared, Who, original_uri};
 use crate::store::StoreError;
-use crate::task::to_its_end;
+use crate::util::background::to_its_end;
+use crate::wire::caller;
+use crate::wire::query::single;
 
 pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
     let page = caller::wants_page(&parts.headers);

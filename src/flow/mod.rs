@@ -1,15 +1,13 @@
 //! Flows: the trips to Webflow's consent screen and back.
 
+pub(crate) mod authorize;
 pub(crate) mod callback;
-mod complete;
-pub(crate) mod failure;
-pub(crate) mod in_flight;
-mod keep;
+pub(crate) mod cookie;
+mod exchange;
 pub(crate) mod login;
 pub(crate) mod logout;
-mod refusal;
-pub(crate) mod return_to;
-pub(crate) mod start;
+pub(crate) mod pending;
+mod persist;
 
 use std::sync::Arc;
 
@@ -17,10 +15,10 @@ use http::header::{ALLOW, LOCATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::caller;
-use crate::cookie::flow::FlowCookies;
+use crate::context::{Endpoint, Shared};
+use crate::flow::cookie::FlowCookies;
 use crate::problem::{Answer, Problem, answer};
-use crate::shared::{Endpoint, Shared};
+use crate::wire::caller;
 
 /// Answers a request for one of the crate's own paths.
 pub(crate) async fn serve(shared: Arc<Shared>, endpoint: Endpoint, parts: Parts) -> Answer {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{GrantId, SealedToken, StoreError, TokenKey, TokenVersion};
-use crate::Subject;
+use crate::identity::subject::Subject;
 
 /// A row as an engine gives it.
 pub(super) struct Columns {

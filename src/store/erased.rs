@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
-use crate::Subject;
-use crate::resolver::CatchPanic;
+use crate::identity::resolver::CatchPanic;
+use crate::identity::subject::Subject;
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 

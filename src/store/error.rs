@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use crate::subject::InvalidSubject;
+use crate::identity::subject::InvalidSubject;
 
 type Source = Box<dyn StdError + Send + Sync>;
 

@@ -7,7 +7,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::{GrantId, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
-use crate::{Clock, Subject};
+use crate::identity::subject::Subject;
+use crate::util::clock::Clock;
 
 const CAPACITY: usize = 100_000;
 const LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);

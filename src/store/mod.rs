@@ -66,7 +66,7 @@ pub use sealed::{GrantId, SealedToken, TokenKey, TokenVersion};
 pub use sqlite::SqliteStore;
 pub use watch::ChangeSink;
 
-use crate::Subject;
+use crate::identity::subject::Subject;
 
 /// A place for sealed tokens.
 ///

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::Subject;
+use crate::identity::subject::Subject;
 
 /// The name of one grant among a subject's.
 ///

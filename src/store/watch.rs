@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Subject;
-use crate::cache::Cache;
+use crate::identity::subject::Subject;
+use crate::vault::cache::Cache;
 
 /// Takes the news of changes that other instances make; see
 /// [`TokenStore::watch`](super::TokenStore::watch).

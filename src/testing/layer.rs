@@ -1,7 +1,9 @@
 //! A layer that talks to the stand-in, in one line.
 
 use super::FakeWebflow;
-use crate::{Keyring, WebflowAuthBuilder, WebflowAuthLayer};
+use crate::config::WebflowAuthBuilder;
+use crate::crypto::keyring::Keyring;
+use crate::middleware::WebflowAuthLayer;
 
 /// The layer under test.
 impl FakeWebflow {

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::crypto::random;
+use crate::identity::subject::Subject;
 use crate::store::{GrantId, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
-use crate::{Subject, random};
 
 /// A rule of the contract that a store does not keep.
 #[derive(Debug)]

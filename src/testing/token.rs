@@ -9,9 +9,12 @@ use secrecy::SecretString;
 
 use super::FakeWebflow;
 use crate::api::ApiClient;
+use crate::grant::scope::{Scope, Scopes};
+use crate::grant::token::WebflowToken;
+use crate::grant::token::{Coverage, Grant, GrantDetails};
+use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey, TokenVersion};
-use crate::token::{Coverage, Grant, GrantDetails};
-use crate::{Endpoints, Scope, Scopes, Subject, WebflowToken};
+use crate::webflow::Endpoints;
 
 /// The time for one call; tests that wait for longer are wrong.
 const BUDGET: Duration = Duration::from_secs(5);

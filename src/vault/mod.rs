@@ -4,7 +4,9 @@
 //! truncated or put together from two writes open no more. Such a row counts as no token and is
 //! logged by a digest of its subject.
 
-mod plain;
+pub(crate) mod cache;
+pub(crate) mod known_sessions;
+mod sealed_form;
 mod writes;
 
 use std::future::pending;
@@ -16,15 +18,19 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::api::ApiClient;
-use crate::cache::{Cache, Slot, Tokens};
-use crate::grants::GrantPolicy;
+use crate::crypto::keyring::Keyring;
+use crate::grant::policy::GrantPolicy;
+use crate::grant::token::WebflowToken;
+use crate::grant::token::{Grant, GrantDetails};
+use crate::identity::subject::Subject;
 use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
-use crate::token::{Grant, GrantDetails};
-use crate::{Clock, Keyring, Subject, WebflowToken, observe};
+use crate::util::clock::Clock;
+use crate::util::metrics;
+use crate::vault::cache::{Cache, Slot, Tokens};
 
 #[cfg(feature = "_fuzzing")]
-pub(crate) use plain::context;
-pub(crate) use plain::unseal;
+pub(crate) use sealed_form::context;
+pub(crate) use sealed_form::unseal;
 pub(crate) use writes::{Draft, Turns};
 
 pub(crate) struct Vault {
@@ -87,7 +93,7 @@ impl Vault {
     /// The same without waiting, when it is known; `now` in Unix milliseconds.
     pub(crate) fn known(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
         let known = self.cache.fresh(subject, now);
-        observe::cache(known.is_some());
+        metrics::cache(known.is_some());
         known
     }
 
@@ -98,7 +104,7 @@ impl Vault {
     }
 
     async fn read(&self, subject: &Subject) -> Result<Tokens, StoreError> {
-        let timer = observe::Timer::start();
+        let timer = metrics::Timer::start();
         let rows = self.within(self.store.load(subject)).await;
         timer.store("load");
         let rows = rows?;

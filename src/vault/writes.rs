@@ -13,12 +13,15 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::Vault;
-use super::plain::{Plain, context};
-use crate::grants::GrantPolicy;
-use crate::keyring::Purpose;
+use super::sealed_form::{Plain, context};
+use crate::crypto::keyring::Purpose;
+use crate::crypto::random;
+use crate::grant::policy::GrantPolicy;
+use crate::grant::token::GrantDetails;
+use crate::grant::token::WebflowToken;
+use crate::identity::subject::Subject;
 use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
-use crate::token::GrantDetails;
-use crate::{Subject, WebflowToken, observe, random};
+use crate::util::metrics;
 
 /// A write that has not ended by then is dropped after all: a store that hangs must not take ever
 /// more memory.
@@ -71,7 +74,7 @@ impl Vault {
         let subject = draft.row.key().subject();
         let (store, row) = (Arc::clone(&self.store), draft.row.clone());
         let write = async {
-            let timer = observe::Timer::start();
+            let timer = metrics::Timer::start();
             let saved = self.write(subject, async move { store.save(&row).await }).await;
             timer.store("save");
             saved.map(|()| draft.token.clone())
@@ -108,7 +111,7 @@ impl Vault {
         let row = self.seal(&grant.key, grant.version, details)?;
         let (store, cache, token) =
             (Arc::clone(&self.store), Arc::clone(&self.cache), token.clone());
-        let timer = observe::Timer::start();
+        let timer = metrics::Timer::start();
         let updated = self.write(grant.key.subject(), async move {
             if token.is_dead() {
                 return Ok(false);
@@ -128,7 +131,7 @@ impl Vault {
         let subject = token.subject();
         let (store, cache, token) =
             (Arc::clone(&self.store), Arc::clone(&self.cache), token.clone());
-        let timer = observe::Timer::start();
+        let timer = metrics::Timer::start();
         let removed = self.write(subject, async move {
             let grant = token.grant();
             let removed = store.remove(&grant.key, grant.version).await;

@@ -5,9 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 
-use super::call::{self, Reply};
+use super::call;
+use super::call::Reply;
 use super::{CallError, WebflowClient};
-use crate::Scopes;
+use crate::grant::scope::Scopes;
 
 #[derive(Serialize)]
 struct Request<'a> {

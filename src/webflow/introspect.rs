@@ -3,10 +3,11 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::call::{self, Reply};
+use super::call;
+use super::call::Reply;
 use super::exchange::scopes_of;
 use super::{CallError, INTROSPECTION_BUDGET, WebflowClient};
-use crate::Scopes;
+use crate::grant::scope::Scopes;
 
 /// What Webflow says of a token. Every field of the answer may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

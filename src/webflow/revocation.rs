@@ -5,7 +5,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::WebflowClient;
-use crate::task::try_later;
+use crate::util::background::try_later;
 
 /// Asks Webflow again, later and later. What waits is lost with the process: that was logged.
 pub(crate) fn retry_later(webflow: Arc<WebflowClient>, token: SecretString) {

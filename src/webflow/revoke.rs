@@ -3,7 +3,8 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
-use super::call::{self, Reply};
+use super::call;
+use super::call::Reply;
 use super::{CallError, WebflowClient};
 
 #[derive(Serialize)]

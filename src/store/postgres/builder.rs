@@ -97,7 +97,7 @@ impl PostgresStoreBuilder {
         self.with_pool(pool)
     }
 
-    /// The store over a pool (of sqlx 0.8) that the application has already; the tables are made at
+    /// The store over a pool (of sqlx 0.9) that the application has already; the tables are made at
     /// the first use. One of its connections listens for changes.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::postgres::{PgListener, PgPool};
 use tokio::time::sleep;
 
-use crate::Subject;
+use crate::identity::subject::Subject;
 use crate::store::ChangeSink;
 
 /// The payload that says that anything may have changed; no base64 of a subject's.

@@ -14,10 +14,10 @@ use tokio::sync::OnceCell;
 
 use super::columns::{Columns, cutoff, tokens, unavailable, unix_secs};
 use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
-use crate::Subject;
+use crate::identity::subject::Subject;
 
 pub use builder::PostgresStoreBuilder;
-use names::Names;
+use names::{Names, Statement};
 
 /// Keeps sealed tokens in an existing Postgres, for applications of many instances.
 ///
@@ -65,9 +65,13 @@ impl PostgresStore {
         Ok(&self.pool)
     }
 
-    async fn select(&self, condition: &str, value: &str) -> Result<Vec<SealedToken>, StoreError> {
+    async fn select(
+        &self,
+        condition: &'static str,
+        value: &str,
+    ) -> Result<Vec<SealedToken>, StoreError> {
         let query = self.names.select(condition);
-        let rows = sqlx::query(&query)
+        let rows = sqlx::query(query)
             .bind(value)
             .fetch_all(self.pool().await?)
             .await
@@ -76,7 +80,7 @@ impl PostgresStore {
     }
 
     /// Writes the row by that statement. False when there was no such row.
-    async fn write(&self, query: &str, token: &SealedToken) -> Result<bool, StoreError> {
+    async fn write(&self, query: Statement, token: &SealedToken) -> Result<bool, StoreError> {
         let subject = token.key().subject();
         let written = sqlx::query(query)
             .bind(subject.as_str().as_bytes())
@@ -98,7 +102,7 @@ impl PostgresStore {
 impl TokenStore for PostgresStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
         let query = self.names.select("subject = $1");
-        let rows = sqlx::query(&query)
+        let rows = sqlx::query(query)
             .bind(subject.as_str().as_bytes())
             .fetch_all(self.pool().await?)
             .await
@@ -108,11 +112,11 @@ impl TokenStore for PostgresStore {
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        self.write(&self.names.save(), token).await.map(drop)
+        self.write(self.names.save(), token).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
-        let gone = sqlx::query(&self.names.remove())
+        let gone = sqlx::query(self.names.remove())
             .bind(key.subject().as_str().as_bytes())
             .bind(key.grant().as_str())
             .bind(version.as_i64())
@@ -125,7 +129,7 @@ impl TokenStore for PostgresStore {
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        self.write(&self.names.update(), token).await
+        self.write(self.names.update(), token).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
@@ -137,7 +141,7 @@ impl TokenStore for PostgresStore {
     }
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(&self.names.purge())
+        let count: i64 = sqlx::query_scalar(self.names.purge())
             .bind(cutoff(age))
             .bind(self.names.channel())
             .bind(changes::EVERYTHING)

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sqlx::AssertSqlSafe;
+
 use super::StoreError;
 
 /// A schema and a table, checked: both stand in statements as they are.
@@ -10,6 +12,9 @@ pub(super) struct Names {
     schema: String,
     table: String,
 }
+
+/// A statement made of checked names and literals; values are bound.
+pub(super) type Statement = AssertSqlSafe<String>;
 
 /// Postgres takes 63 bytes for a name; indexes and the channel add to ours.
 const MAX_LEN: usize = 30;
@@ -43,16 +48,16 @@ impl Names {
         format!("{}.{}", self.schema, self.table)
     }
 
-    pub(super) fn select(&self, condition: &str) -> String {
-        format!(
+    pub(super) fn select(&self, condition: &'static str) -> Statement {
+        AssertSqlSafe(format!(
             "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
              FROM {self} WHERE {condition}"
-        )
+        ))
     }
 
     /// One statement, so that row and announcement are one transaction.
-    pub(super) fn save(&self) -> String {
-        format!(
+    pub(super) fn save(&self) -> Statement {
+        AssertSqlSafe(format!(
             "WITH saved AS (INSERT INTO {self} \
              (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
              VALUES ($1, $2, $3, $4, $5, $6, $7) \
@@ -60,33 +65,33 @@ impl Names {
              sealed = excluded.sealed, obtained_at = excluded.obtained_at, \
              sites = excluded.sites, workspaces = excluded.workspaces RETURNING 1) \
              SELECT pg_notify($8, $9) FROM saved"
-        )
+        ))
     }
 
     /// Takes what [`save`](Self::save) takes.
-    pub(super) fn update(&self) -> String {
-        format!(
+    pub(super) fn update(&self) -> Statement {
+        AssertSqlSafe(format!(
             "WITH saved AS (UPDATE {self} \
              SET sealed = $4, obtained_at = $5, sites = $6, workspaces = $7 \
              WHERE subject = $1 AND grant_id = $2 AND version = $3 RETURNING 1) \
              SELECT pg_notify($8, $9) FROM saved"
-        )
+        ))
     }
 
-    pub(super) fn remove(&self) -> String {
-        format!(
+    pub(super) fn remove(&self) -> Statement {
+        AssertSqlSafe(format!(
             "WITH gone AS (DELETE FROM {self} \
              WHERE subject = $1 AND grant_id = $2 AND version = $3 RETURNING 1) \
              SELECT pg_notify($4, $5) FROM gone"
-        )
+        ))
     }
 
-    pub(super) fn purge(&self) -> String {
-        format!(
+    pub(super) fn purge(&self) -> Statement {
+        AssertSqlSafe(format!(
             "WITH gone AS (DELETE FROM {self} WHERE obtained_at < $1 RETURNING 1), \
              told AS (SELECT pg_notify($2, $3) WHERE EXISTS (SELECT 1 FROM gone)) \
              SELECT (SELECT count(*) FROM gone) + 0 * (SELECT count(*) FROM told)"
-        )
+        ))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The tables, and the way there from any older version.
 
 use sqlx::postgres::PgPool;
-use sqlx::{Executor, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, Executor, Postgres, Transaction};
 
 use super::names::Names;
 use super::{StoreError, unavailable};
@@ -51,8 +51,10 @@ pub(super) async fn migrate(pool: &PgPool, names: &Names) -> Result<(), StoreErr
             .await?;
     }
     let query = format!("SELECT coalesce(max(version), 0) FROM {versions}");
-    let found: i64 =
-        sqlx::query_scalar(&query).fetch_one(&mut *transaction).await.map_err(unavailable)?;
+    let found: i64 = sqlx::query_scalar(AssertSqlSafe(query))
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(unavailable)?;
     if found > KNOWN {
         return Err(StoreError::SchemaTooNew { found, known: KNOWN });
     }
@@ -79,5 +81,5 @@ async fn execute(
     transaction: &mut Transaction<'_, Postgres>,
     statements: String,
 ) -> Result<(), StoreError> {
-    transaction.execute(statements.as_str()).await.map(drop).map_err(unavailable)
+    transaction.execute(AssertSqlSafe(statements)).await.map(drop).map_err(unavailable)
 }

@@ -10,7 +10,7 @@ use redis::{Client, Msg, RedisResult};
 use tokio::time::sleep;
 
 use super::keys::encode;
-use crate::Subject;
+use crate::identity::subject::Subject;
 use crate::store::ChangeSink;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);

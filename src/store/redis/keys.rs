@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::Subject;
+use crate::identity::subject::Subject;
 use crate::store::TokenKey;
 
 /// Names are encoded, so that `*`, `{}` and the like mean nothing in a key, and no two subjects

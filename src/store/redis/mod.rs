@@ -13,7 +13,7 @@ use redis::aio::ConnectionManager;
 use redis::{AsyncCommands, Client, RedisError, Script};
 
 use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
-use crate::Subject;
+use crate::identity::subject::Subject;
 
 pub use builder::RedisStoreBuilder;
 use keys::Keys;

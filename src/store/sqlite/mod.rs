@@ -15,7 +15,7 @@ use sqlx::{Row, Sqlite};
 
 use super::columns::{Columns, cutoff, tokens, unavailable, unix_secs};
 use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
-use crate::Subject;
+use crate::identity::subject::Subject;
 use file::WatchedFile;
 
 /// How long a connection waits for another's lock.

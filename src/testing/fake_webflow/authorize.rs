@@ -10,12 +10,13 @@ use http::StatusCode;
 use url::form_urlencoded;
 
 use super::answer::{Answer, redirect};
-use super::consent::{self, Rejected};
+use super::consent;
+use super::consent::Rejected;
 use super::directory::Access;
 use super::ledger::Approval;
 use super::log::RecordedRequest;
 use super::world::World;
-use crate::{Scope, Scopes};
+use crate::grant::scope::{Scope, Scopes};
 
 /// Why the consent page refused: what the 400 page says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,8 +207,8 @@ pub(super) fn submit(world: &World, request: &RecordedRequest) -> Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::log::pairs;
     use super::*;
+    use crate::testing::fake_webflow::log::pairs;
 
     const GOOD: &str = "response_type=code&client_id=id&redirect_uri=https%3A%2F%2Fapp.example%2Fcb\
                         &scope=sites%3Aread%20cms%3Aread&state=s";

@@ -14,7 +14,9 @@ use super::directory::Workspace;
 use super::mint::{Mint, id_from};
 use super::server;
 use super::world::{App, Settings, User, World};
-use crate::{Clock, Endpoints, Scope, Scopes};
+use crate::grant::scope::{Scope, Scopes};
+use crate::util::clock::Clock;
+use crate::webflow::Endpoints;
 
 /// Requests per token and minute on Webflow's smaller plans. Source: Webflow Data API, *Rate
 /// Limits*.

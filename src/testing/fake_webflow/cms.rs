@@ -14,7 +14,7 @@ use super::ledger::Grant;
 use super::log::RecordedRequest;
 use super::mint::id_from;
 use super::world::{World, lock, timestamp};
-use crate::Scope;
+use crate::grant::scope::Scope;
 
 const COLLECTIONS: [(&str, &str); 3] =
     [("Blog Posts", "Blog Post"), ("Authors", "Author"), ("Categories", "Category")];

@@ -11,7 +11,8 @@ use http::{HeaderValue, StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::answer::{self, Answer};
+use super::answer;
+use super::answer::Answer;
 use super::authorize::{AuthorizationRequest, Decision, Refused};
 use super::directory::{Access, Workspace};
 use super::world::World;

@@ -10,7 +10,7 @@ use super::ledger::{Budget, Grant};
 use super::log::RecordedRequest;
 use super::oauth::comma_separated;
 use super::world::{World, lock, timestamp, too_many_requests};
-use crate::Scope;
+use crate::grant::scope::Scope;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");

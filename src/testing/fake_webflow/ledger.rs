@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use super::directory::Access;
-use crate::Scopes;
+use crate::grant::scope::Scopes;
 
 /// How long a code may be exchanged and an ID token be resolved. Source: Webflow Data API, OAuth,
 /// *Authorization Code Grant Flow*; *Hybrid Apps*.
@@ -187,7 +187,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::Scope;
+    use crate::grant::scope::Scope;
 
     fn approval() -> Approval {
         Approval {

@@ -33,7 +33,9 @@ pub use self::faults::{Endpoint, Fault};
 pub use self::log::RecordedRequest;
 
 use self::world::{World, lock};
-use crate::{Clock, Endpoints, Scopes};
+use crate::grant::scope::Scopes;
+use crate::util::clock::Clock;
+use crate::webflow::Endpoints;
 
 /// A stand-in for Webflow: a real HTTP server on loopback that keeps Webflow's documented rules.
 ///

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{Answer, OAuthError, ScopeShape, json};
 use super::log::RecordedRequest;
 use super::world::{World, lock};
-use crate::{Scope, Scopes};
+use crate::grant::scope::{Scope, Scopes};
 
 /// `POST /oauth/access_token`.
 pub(super) fn exchange(world: &World, request: &RecordedRequest) -> Answer {

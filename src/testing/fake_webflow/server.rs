@@ -21,7 +21,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::answer::{self, Answer, redirect, text};
+use super::answer;
+use super::answer::{Answer, redirect, text};
 use super::faults::{Endpoint, Fault};
 use super::log::RecordedRequest;
 use super::world::{World, lock, too_many_requests};

@@ -3,12 +3,13 @@
 use url::Url;
 
 use super::FakeWebflow;
-use super::authorize::{self, AuthorizationRequest, Decision, Refused};
+use super::authorize;
+use super::authorize::{AuthorizationRequest, Decision, Refused};
 use super::directory::Access;
 use super::ledger::Approval;
 use super::log;
 use super::world::lock;
-use crate::Scope;
+use crate::grant::scope::Scope;
 
 /// The user, in-process: nothing of this is logged or meets a fault.
 impl FakeWebflow {

@@ -17,7 +17,9 @@ use super::faults::Faults;
 use super::ledger::{Approval, Code, Ledger};
 use super::log::Log;
 use super::mint::Mint;
-use crate::{Clock, Endpoints, Scopes};
+use crate::grant::scope::Scopes;
+use crate::util::clock::Clock;
+use crate::webflow::Endpoints;
 
 /// The app as it is registered with Webflow.
 pub(super) struct App {

@@ -1,6 +1,6 @@
 //! What scopes mean to the one who grants them.
 
-use crate::{Scope, Scopes};
+use crate::grant::scope::{Scope, Scopes};
 
 /// What an app will be able to do with one kind of thing.
 pub(super) struct Permission<'a> {

@@ -1,0 +1,61 @@
+//! The token as an argument of axum handlers.
+
+mod into_response;
+pub(crate) mod rejection;
+
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::Method;
+use http::request::Parts;
+
+use crate::extract::rejection::WebflowTokenRejection;
+use crate::gate::guard::Guard;
+use crate::grant::token::{WebflowGrants, WebflowToken};
+use crate::util::sharded_arc::Replica;
+
+impl<S: Sync> FromRequestParts<S> for WebflowToken {
+    type Rejection = WebflowTokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        extract(parts)?.ok_or_else(|| match parts.extensions.get::<Replica<Guard>>() {
+            Some(guard) => WebflowTokenRejection::not_connected(guard, parts),
+            None => WebflowTokenRejection::preflight(),
+        })
+    }
+}
+
+/// `None` when the user has not connected Webflow. A missing layer is an error here too: it is a
+/// mistake that would otherwise pass for users who never connect.
+impl<S: Sync> OptionalFromRequestParts<S> for WebflowToken {
+    type Rejection = WebflowTokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        extract(parts)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for WebflowGrants {
+    type Rejection = WebflowTokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let token = extract(parts)?;
+        let grants = parts.extensions.get::<Self>();
+        // Not those that a layer of another application has left there.
+        let ours = |grants: &&Self| {
+            let token = token.as_ref();
+            grants.iter().all(|grant| token.is_none_or(|token| grant.is_of(token.client())))
+        };
+        Ok(grants.filter(ours).cloned().unwrap_or_else(|| Self(token.into_iter().collect())))
+    }
+}
+
+fn extract(parts: &Parts) -> Result<Option<WebflowToken>, WebflowTokenRejection> {
+    if let Some(token) = parts.extensions.get::<WebflowToken>() {
+        return Ok(Some(token.clone()));
+    }
+    if parts.extensions.get::<Replica<Guard>>().is_some() || parts.method == Method::OPTIONS {
+        return Ok(None);
+    }
+    let rejection = WebflowTokenRejection::layer_missing();
+    tracing::error!(path = parts.uri.path(), "{rejection}");
+    Err(rejection)
+}

@@ -1,0 +1,104 @@
+//! Why a handler does not get its token.
+
+use std::fmt;
+
+use axum_core::body::Body;
+use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+
+use crate::context::original_uri;
+use crate::gate::challenge;
+use crate::gate::guard::Guard;
+use crate::problem::{Answer, Problem};
+use crate::util::sharded_arc::Replica;
+
+/// Why [`WebflowToken`](crate::WebflowToken) could not be extracted.
+///
+/// As a response it is 500 with a hint when the layer is missing on the route, and the challenge's
+/// 401 when there is no token, which happens behind
+/// [`optional`](crate::WebflowAuthLayer::optional).
+#[derive(Debug)]
+pub struct WebflowTokenRejection {
+    reason: WebflowTokenRejectionReason,
+    answer: Box<Answer>,
+}
+
+/// What kind of rejection it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WebflowTokenRejectionReason {
+    /// No layer has seen the request: a mistake in the router.
+    LayerMissing,
+    /// The request's user has not connected Webflow.
+    NotConnected,
+}
+
+impl WebflowTokenRejection {
+    pub(crate) fn layer_missing() -> Self {
+        let problem = Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "layer-missing",
+            "WebflowAuthLayer is missing on this route",
+            LAYER_MISSING,
+        );
+        Self {
+            reason: WebflowTokenRejectionReason::LayerMissing,
+            answer: Box::new(problem.respond(false)),
+        }
+    }
+
+    pub(crate) fn not_connected(guard: &Replica<Guard>, parts: &Parts) -> Self {
+        let shared = &guard.shared;
+        let path = original_uri(parts).path_and_query().map_or("/", |path| path.as_str());
+        let return_to = if crate::wire::caller::is_safe(&parts.method) { path } else { "/" };
+        let answer = challenge::script(shared, parts, &shared.return_to(return_to), None);
+        Self { reason: WebflowTokenRejectionReason::NotConnected, answer: Box::new(answer) }
+    }
+
+    /// An `OPTIONS` request, which never carries a token.
+    pub(crate) fn preflight() -> Self {
+        let problem = Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "login-required",
+            "OPTIONS carries no token",
+            "a handler for OPTIONS does without a token: take Option<WebflowToken>",
+        );
+        let answer = Box::new(problem.respond(false));
+        Self { reason: WebflowTokenRejectionReason::NotConnected, answer }
+    }
+
+    /// What kind of rejection it is.
+    pub const fn reason(&self) -> WebflowTokenRejectionReason {
+        self.reason
+    }
+
+    /// The status of the response.
+    pub fn status(&self) -> StatusCode {
+        self.answer.status()
+    }
+}
+
+const LAYER_MISSING: &str = "add `.layer(auth.clone())` or `.layer(auth.optional())` after the \
+     route: a layer of axum's wraps the routes that were added before it";
+
+impl fmt::Display for WebflowTokenRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            WebflowTokenRejectionReason::LayerMissing => {
+                write!(f, "WebflowAuthLayer is missing on this route: {LAYER_MISSING}")
+            }
+            WebflowTokenRejectionReason::NotConnected => {
+                f.write_str("the user has not connected Webflow")
+            }
+        }
+    }
+}
+
+impl std::error::Error for WebflowTokenRejection {}
+
+impl IntoResponse for WebflowTokenRejection {
+    fn into_response(self) -> Response {
+        self.answer.map(Body::from)
+    }
+}

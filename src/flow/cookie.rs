@@ -1,0 +1,431 @@
+//! The flow cookie: what binds a flow to the browser that began it.
+//!
+//! Sealed, with the cookie's name bound in. The name ends in a digest of the state, so a callback
+//! finds the cookie of its own flow among those of other tabs, and a cookie that is renamed opens
+//! no more.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+
+use crate::crypto::keyring::{Keyring, Purpose};
+use crate::wire::cookies::{CookiePolicy, with_prefix};
+
+/// How many flows a browser may have open; the oldest goes.
+pub(crate) const MAX_FLOWS: usize = 8;
+
+/// How many bytes the names and values of all flow cookies may take together: servers commonly
+/// refuse header lines over 8 KiB, and the session and the separators need some of that.
+pub(crate) const MAX_TOTAL_LEN: usize = 8 * 1024 - 512;
+
+/// How many cookies one answer drops, and how long their names may be: an answer's head must stay
+/// short as well. What is left over goes with the next answer.
+const MAX_REMOVALS: usize = 16;
+const MAX_NAME_LEN: usize = 64;
+
+/// The longest value that is looked at. Browsers keep up to 4096 bytes of name and value.
+const MAX_VALUE_LEN: usize = 4096;
+
+/// Opening a cookie costs time: past this many the request is not an honest browser's.
+const MAX_LOOKED_AT: usize = 64;
+
+/// How far the clocks of two instances may be apart.
+const MAX_SKEW_SECS: u64 = 60;
+
+/// Why a flow was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FlowKind {
+    /// There was no token.
+    #[serde(rename = "l")]
+    Login,
+    /// A callback came without state: an installation that Webflow initiated.
+    #[serde(rename = "i")]
+    Install,
+    /// The token lacked scopes.
+    #[serde(rename = "s")]
+    StepUp,
+    /// The token had died at Webflow.
+    #[serde(rename = "r")]
+    Reauthorize,
+}
+
+impl FlowKind {
+    /// The word for logs and metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Install => "install",
+            Self::StepUp => "step-up",
+            Self::Reauthorize => "reauthorize",
+        }
+    }
+}
+
+/// One flow, as its cookie carries it.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Flow {
+    #[serde(rename = "s")]
+    pub(crate) state: String,
+    /// The id that the session will have; new for each flow.
+    #[serde(rename = "n")]
+    pub(crate) session: String,
+    #[serde(rename = "t")]
+    pub(crate) began_unix_secs: u64,
+    #[serde(rename = "o")]
+    pub(crate) scopes: String,
+    #[serde(rename = "r")]
+    pub(crate) return_to: String,
+    /// A digest of the application's user who began the flow, unless subjects are sessions.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) user: Option<String>,
+    #[serde(rename = "k")]
+    pub(crate) kind: FlowKind,
+}
+
+/// What is wrong with a flow that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FlowError {
+    /// No cookie of this browser belongs to that state.
+    Unknown,
+    /// It does, but the flow's lifetime is over.
+    Expired,
+}
+
+/// The public part of a flow's name: says nothing about the state.
+pub(crate) fn flow_id(state: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(state).into();
+    let (id, _) = digest.split_at(12);
+    URL_SAFE_NO_PAD.encode(id)
+}
+
+impl Flow {
+    pub(crate) fn id(&self) -> String {
+        flow_id(&self.state)
+    }
+
+    /// The name and value of the flow's cookie.
+    pub(crate) fn seal(&self, policy: CookiePolicy, keyring: &Keyring) -> Option<(String, String)> {
+        let name = format!("{}{}", policy.flow_prefix(), self.id());
+        let plain = zeroize::Zeroizing::new(serde_json::to_vec(self).ok()?);
+        let sealed = keyring.seal(Purpose::Flow, name.as_bytes(), &plain);
+        Some((name, URL_SAFE_NO_PAD.encode(sealed)))
+    }
+
+    fn open(name: &str, value: &str, keyring: &Keyring) -> Option<Self> {
+        if value.len() > MAX_VALUE_LEN {
+            return None;
+        }
+        let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
+        let plain = keyring.open(Purpose::Flow, name.as_bytes(), &sealed)?;
+        serde_json::from_slice(&plain).ok()
+    }
+
+    /// The flow of this browser that belongs to `state`.
+    pub(crate) fn find(
+        headers: &HeaderMap,
+        state: &str,
+        policy: CookiePolicy,
+        keyring: &Keyring,
+        lifetime: Duration,
+        now: u64,
+    ) -> Result<Self, FlowError> {
+        let name = format!("{}{}", policy.flow_prefix(), flow_id(state));
+        let flow = crate::wire::cookies::named(headers, &name)
+            .take(MAX_LOOKED_AT)
+            .filter_map(|value| Self::open(&name, value, keyring))
+            .find(|flow| bool::from(flow.state.as_bytes().ct_eq(state.as_bytes())))
+            .ok_or(FlowError::Unknown)?;
+        if flow.is_open(lifetime, now) { Ok(flow) } else { Err(FlowError::Expired) }
+    }
+
+    /// Whether the flow's lifetime is running, by the server's clock.
+    pub(crate) fn is_open(&self, lifetime: Duration, now: u64) -> bool {
+        let began = self.began_unix_secs;
+        began <= now.saturating_add(MAX_SKEW_SECS) && now < began.saturating_add(lifetime.as_secs())
+    }
+}
+
+/// The flow cookies that a request carries.
+pub(crate) struct FlowCookies<'h> {
+    found: Vec<FoundCookie<'h>>,
+}
+
+struct FoundCookie<'h> {
+    name: &'h str,
+    len: usize,
+    flow: Option<Flow>,
+}
+
+impl<'h> FlowCookies<'h> {
+    pub(crate) fn read(headers: &'h HeaderMap, policy: CookiePolicy, keyring: &Keyring) -> Self {
+        let found = with_prefix(headers, policy.flow_prefix())
+            .enumerate()
+            .map(|(i, (name, value))| FoundCookie {
+                name,
+                len: name.len() + value.len() + 1,
+                flow: if i < MAX_LOOKED_AT { Flow::open(name, value, keyring) } else { None },
+            })
+            .collect();
+        Self { found }
+    }
+
+    /// Every flow that opens, whether or not its lifetime is over.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Flow> {
+        self.found.iter().filter_map(|cookie| cookie.flow.as_ref())
+    }
+
+    /// The flows whose lifetime is running.
+    pub(crate) fn open(&self, lifetime: Duration, now: u64) -> impl Iterator<Item = &Flow> {
+        self.all().filter(move |flow| flow.is_open(lifetime, now))
+    }
+
+    /// `Set-Cookie` values that drop as many as must go, before one of `new_len` bytes is added if
+    /// there is one: first those that do not open or are over, then the oldest.
+    pub(crate) fn make_room(
+        mut self,
+        policy: CookiePolicy,
+        new_len: Option<usize>,
+        lifetime: Duration,
+        now: u64,
+    ) -> Vec<HeaderValue> {
+        self.found.sort_by_key(|cookie| {
+            let open = cookie.flow.as_ref().filter(|flow| flow.is_open(lifetime, now));
+            std::cmp::Reverse(open.map(|flow| flow.began_unix_secs))
+        });
+        let mut total = new_len.unwrap_or(0);
+        let mut kept = usize::from(new_len.is_some());
+        let mut removals: Vec<&str> = Vec::new();
+        for cookie in &self.found {
+            let fits = kept < MAX_FLOWS && total + cookie.len <= MAX_TOTAL_LEN;
+            if fits && cookie.flow.as_ref().is_some_and(|flow| flow.is_open(lifetime, now)) {
+                kept += 1;
+                total += cookie.len;
+            } else {
+                removals.push(cookie.name);
+            }
+        }
+        remove_some(policy, removals.into_iter())
+    }
+
+    /// `Set-Cookie` values that drop every one of them.
+    pub(crate) fn remove_all(&self, policy: CookiePolicy) -> Vec<HeaderValue> {
+        let (open, junk): (Vec<_>, Vec<_>) =
+            self.found.iter().partition(|cookie| cookie.flow.is_some());
+        remove_some(policy, open.into_iter().chain(junk).map(|cookie| cookie.name))
+    }
+}
+
+/// Whether a name has the form of those that are given here: what another host has tossed under a
+/// stranger one is not repeated in a header of ours.
+fn may_be_ours(name: &str) -> bool {
+    name.len() <= MAX_NAME_LEN
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+fn remove_some<'a>(policy: CookiePolicy, names: impl Iterator<Item = &'a str>) -> Vec<HeaderValue> {
+    names
+        .filter(|name| may_be_ours(name))
+        .take(MAX_REMOVALS)
+        .filter_map(|name| policy.remove(name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::random;
+    use http::header::COOKIE;
+    use proptest::prelude::*;
+
+    const POLICY: CookiePolicy = CookiePolicy::new(true);
+    const LIFETIME: Duration = Duration::from_secs(900);
+
+    fn flow(began_unix_secs: u64) -> Flow {
+        Flow {
+            state: random::token_256(),
+            session: random::token_256(),
+            began_unix_secs,
+            scopes: "sites:read".into(),
+            return_to: "/".into(),
+            user: None,
+            kind: FlowKind::Login,
+        }
+    }
+
+    fn headers(cookies: &[(String, String)]) -> HeaderMap {
+        let all: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        HeaderMap::from_iter([(COOKIE, HeaderValue::from_str(&all.join("; ")).unwrap())])
+    }
+
+    #[test]
+    fn s5_a_flow_ends_with_its_lifetime_and_none_comes_from_the_future() {
+        let ring = Keyring::generate();
+        let flow = flow(10_000);
+        let headers = headers(&[flow.seal(POLICY, &ring).unwrap()]);
+        let find =
+            |now| Flow::find(&headers, &flow.state, POLICY, &ring, LIFETIME, now).map(|_| ());
+        assert_eq!(find(10_000), Ok(()));
+        assert_eq!(find(10_899), Ok(()));
+        assert_eq!(find(10_900), Err(FlowError::Expired));
+        assert_eq!(find(9_940), Ok(()));
+        assert_eq!(find(9_939), Err(FlowError::Expired));
+    }
+
+    #[test]
+    fn s6_neither_anothers_state_nor_a_renamed_cookie_is_accepted() {
+        let ring = Keyring::generate();
+        let (a, b) = (flow(0), flow(0));
+        let (name_a, value_a) = a.seal(POLICY, &ring).unwrap();
+        let (name_b, _) = b.seal(POLICY, &ring).unwrap();
+        let find = |cookies: &[(String, String)], state: &str| {
+            Flow::find(&headers(cookies), state, POLICY, &ring, LIFETIME, 0).map(|_| ())
+        };
+        assert_eq!(find(&[(name_a, value_a.clone())], &a.state), Ok(()));
+        assert_eq!(find(&[(name_b.clone(), value_a.clone())], &a.state), Err(FlowError::Unknown));
+        assert_eq!(find(&[(name_b, value_a)], &b.state), Err(FlowError::Unknown));
+    }
+
+    #[test]
+    fn s7_no_bit_of_a_flow_cookie_can_be_changed() {
+        let ring = Keyring::generate();
+        let flow = flow(0);
+        let (name, value) = flow.seal(POLICY, &ring).unwrap();
+        assert!(Flow::open(&name, &value, &ring).is_some());
+        for bit in 0..value.len() * 8 {
+            let mut changed = value.clone().into_bytes();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let Ok(changed) = String::from_utf8(changed) else { continue };
+            assert!(Flow::open(&name, &changed, &ring).is_none(), "bit {bit}");
+        }
+        for other in [&name[1..], &format!("{name}A"), &name.replace("__Host-", "")] {
+            assert!(Flow::open(other, &value, &ring).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn s6_of_two_states_with_one_name_only_the_sealed_one_is_found() {
+        // The name is a digest of 96 bits; even who finds another state with it has not the one.
+        let ring = Keyring::generate();
+        let flow = flow(0);
+        let name = format!("{}{}", POLICY.flow_prefix(), flow_id("another"));
+        let plain = serde_json::to_vec(&flow).unwrap();
+        let value = URL_SAFE_NO_PAD.encode(ring.seal(Purpose::Flow, name.as_bytes(), &plain));
+        let headers = headers(&[(name, value)]);
+        let found = Flow::find(&headers, "another", POLICY, &ring, LIFETIME, 0);
+        assert_eq!(found.err(), Some(FlowError::Unknown));
+    }
+
+    #[test]
+    fn c2_of_two_cookies_with_one_name_the_valid_one_wins() {
+        let ring = Keyring::generate();
+        let flow = flow(0);
+        let (name, value) = flow.seal(POLICY, &ring).unwrap();
+        let tossed = (name.clone(), "tossed".to_owned());
+        let headers = headers(&[tossed, (name, value)]);
+        assert!(Flow::find(&headers, &flow.state, POLICY, &ring, LIFETIME, 0).is_ok());
+    }
+
+    #[test]
+    fn s11_the_newest_eight_are_kept_and_junk_goes_first() {
+        let ring = Keyring::generate();
+        let mut cookies: Vec<_> = (0..7).map(|i| flow(i).seal(POLICY, &ring).unwrap()).collect();
+        cookies.push((format!("{}junk", POLICY.flow_prefix()), "junk".to_owned()));
+        let request = headers(&cookies);
+        let gone =
+            FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, Some(500), LIFETIME, 10);
+        assert_eq!(gone.len(), 1);
+        assert!(gone[0].to_str().unwrap().starts_with("__Host-webflow-flow-junk=;"));
+
+        let cookies: Vec<_> = (0..20).map(|i| flow(i).seal(POLICY, &ring).unwrap()).collect();
+        let request = headers(&cookies);
+        let gone =
+            FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, Some(500), LIFETIME, 30);
+        assert_eq!(gone.len(), 13, "seven stay beside the new one");
+        let oldest = &cookies[0].0;
+        assert!(gone.iter().any(|set| set.to_str().unwrap().starts_with(oldest.as_str())));
+        let newest = &cookies[19].0;
+        assert!(!gone.iter().any(|set| set.to_str().unwrap().starts_with(newest.as_str())));
+
+        let gone = FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, None, LIFETIME, 30);
+        assert_eq!(gone.len(), 12, "eight stay where none comes along");
+    }
+
+    #[test]
+    fn s11_what_is_over_or_does_not_open_goes_even_where_there_is_room() {
+        let ring = Keyring::generate();
+        let over = flow(0).seal(POLICY, &ring).unwrap();
+        let open = flow(5_000).seal(POLICY, &ring).unwrap();
+        let junk = (format!("{}junk", POLICY.flow_prefix()), "junk".to_owned());
+        let request = headers(&[over.clone(), open, junk.clone()]);
+        let read = FlowCookies::read(&request, POLICY, &ring);
+        let gone = read.make_room(POLICY, Some(500), LIFETIME, 5_000);
+        let mut gone: Vec<_> =
+            gone.iter().map(|set| set.to_str().unwrap().split('=').next().unwrap()).collect();
+        gone.sort_unstable();
+        let mut expected = [over.0.as_str(), junk.0.as_str()];
+        expected.sort_unstable();
+        assert_eq!(gone, expected);
+    }
+
+    #[test]
+    fn c3_one_answer_drops_sixteen_cookies_at_most() {
+        let junk = (0..40).map(|i| (format!("{}{i}", POLICY.flow_prefix()), "x".to_owned()));
+        let request = headers(&junk.collect::<Vec<_>>());
+        let read = || FlowCookies::read(&request, POLICY, &Keyring::generate());
+        assert_eq!(read().make_room(POLICY, Some(500), LIFETIME, 0).len(), 16);
+        assert_eq!(read().remove_all(POLICY).len(), 16);
+    }
+
+    #[test]
+    fn s7_a_flow_cookie_over_four_kib_is_not_opened() {
+        let ring = Keyring::generate();
+        let mut flow = flow(0);
+        for (len, opens) in [(2_500, true), (3_500, false)] {
+            flow.return_to = "/".repeat(len);
+            let (name, value) = flow.seal(POLICY, &ring).unwrap();
+            assert_eq!(value.len() <= 4096, opens, "{}", value.len());
+            assert_eq!(Flow::open(&name, &value, &ring).is_some(), opens);
+        }
+    }
+
+    #[test]
+    fn c2_a_tossed_name_that_is_none_of_ours_is_not_repeated_in_an_answer() {
+        let prefix = POLICY.flow_prefix();
+        let names = ["\u{e9}", "a b", "a\"", "a,b", "a%0d", &"x".repeat(50), "junk"];
+        let cookies = names.map(|name| (format!("{prefix}{name}"), "junk".to_owned()));
+        let request = headers(&cookies);
+        let gone = FlowCookies::read(&request, POLICY, &Keyring::generate()).remove_all(POLICY);
+        let gone: Vec<_> = gone.iter().map(|set| set.to_str().unwrap()).collect();
+        assert_eq!(gone.len(), 1, "{gone:?}");
+        assert!(gone[0].starts_with("__Host-webflow-flow-junk=;"), "{gone:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn the_cookie_budget_is_never_exceeded(lens in prop::collection::vec(1_usize..2048, 0..30)) {
+            let ring = Keyring::from_bytes(&[4; 32]).unwrap();
+            let mut cookies: Vec<(String, String)> = Vec::new();
+            for (i, len) in lens.into_iter().enumerate() {
+                let mut flow = flow(i as u64);
+                flow.return_to = "/".repeat(len);
+                let (name, value) = flow.seal(POLICY, &ring).unwrap();
+                prop_assert!(name.len() + value.len() < 4096);
+                let request = headers(&cookies);
+                let gone = FlowCookies::read(&request, POLICY, &ring).make_room(
+                    POLICY, Some(name.len() + value.len() + 1), LIFETIME, i as u64,
+                );
+                cookies.retain(|(name, _)| {
+                    !gone.iter().any(|set| set.to_str().unwrap().starts_with(name.as_str()))
+                });
+                cookies.push((name, value));
+                prop_assert!(cookies.len() <= MAX_FLOWS);
+                let total: usize = cookies.iter().map(|(n, v)| n.len() + v.len() + 1).sum();
+                prop_assert!(total <= MAX_TOTAL_LEN);
+            }
+        }
+    }
+}

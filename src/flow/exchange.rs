@@ -1,0 +1,200 @@
+//! From an authorization code to a stored grant.
+//!
+//! This runs in a task of its own: a browser that hangs up loses no token. Whatever happens after
+//! Webflow has issued a token, it ends up stored, or revoked.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::sleep;
+
+use super::cookie::{Flow, FlowKind};
+use super::persist::{Known, keep};
+use crate::context::Shared;
+use crate::grant::scope::Scopes;
+use crate::grant::token::WebflowToken;
+use crate::grant::token::{Coverage, GrantDetails};
+use crate::identity::subject::Subject;
+use crate::problem::failure::Failure;
+use crate::util::metrics;
+use crate::vault::cache::Tokens;
+use crate::webflow::{ExchangeError, Introspection, Issued};
+
+/// The longest `Retry-After` that is waited for while a user waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// How long to look for what another instance may be storing at this moment.
+const OTHER_INSTANCE_POLLS: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+];
+
+/// How many past flows a grant remembers.
+const MAX_FLOWS: usize = 8;
+
+/// A callback whose state was found good.
+pub(super) struct Arrival {
+    pub(super) flow: Flow,
+    pub(super) code: SecretString,
+    pub(super) subject: Subject,
+    /// The session that the browser had until now.
+    pub(super) previous: Option<Subject>,
+}
+
+pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<(), Failure> {
+    let id = arrival.flow.id();
+    // The store is read first: a repeated callback needs no exchange, and while the store is down
+    // no token should be issued that cannot be kept, nor a former session be taken for an empty
+    // one.
+    let present = load(&shared, &arrival.subject).await?;
+    if has_flow(&present, &id) {
+        tracing::info!(flow = id, "callback repeated: the grant is there");
+        return Ok(());
+    }
+    let previous = match &arrival.previous {
+        Some(previous) => load(&shared, previous).await?,
+        None => Tokens::default(),
+    };
+    let timer = metrics::Timer::start();
+    let exchanged = exchange(&shared, &arrival).await;
+    timer.exchange();
+    let issued = match exchanged {
+        Ok(issued) => issued,
+        Err(ExchangeError::InvalidGrant) if appears(&shared, &arrival.subject, &id).await => {
+            tracing::info!(flow = id, "another instance has completed the flow");
+            return Ok(());
+        }
+        Err(error) => {
+            report(&id, &error);
+            return Err(Failure::from(&error));
+        }
+    };
+    tracing::info!(flow = id, "code exchanged");
+    let looked_up = introspect(&shared, &issued).await;
+    let details =
+        details(&shared, &arrival.flow, issued, looked_up, present.iter().chain(previous.iter()));
+    let first = present.is_empty() && previous.is_empty();
+    let known = Known { present, previous };
+    let kept = keep(&shared, &arrival, &known, details).await;
+    let token = kept.map_err(|error| Failure::from(&error))?;
+    tracing::info!(
+        flow = id,
+        subject = ?token.subject(),
+        scopes = token.scopes().to_string(),
+        sites = token.sites().len(),
+        "grant stored"
+    );
+    metrics::flow_completed();
+    shared.hooks.authorized(&token, first);
+    Ok(())
+}
+
+async fn load(shared: &Shared, subject: &Subject) -> Result<Tokens, Failure> {
+    shared.vault.load_anew(subject).await.map_err(|error| {
+        tracing::error!(error = &error as &dyn Error, "store unavailable: no code was exchanged");
+        Failure::from(&error)
+    })
+}
+
+fn has_flow(tokens: &[WebflowToken], id: &String) -> bool {
+    tokens.iter().any(|token| token.grant().details.flows.contains(id))
+}
+
+/// Whether the flow's grant is there, or comes to be there in a moment.
+async fn appears(shared: &Shared, subject: &Subject, id: &String) -> bool {
+    for pause in OTHER_INSTANCE_POLLS {
+        sleep(pause).await;
+        if shared.vault.load_anew(subject).await.is_ok_and(|tokens| has_flow(&tokens, id)) {
+            return true;
+        }
+    }
+    false
+}
+
+/// The exchange, with one retry when Webflow asks to wait for a moment.
+async fn exchange(shared: &Shared, arrival: &Arrival) -> Result<Issued, ExchangeError> {
+    let code = arrival.code.expose_secret();
+    match shared.webflow.exchange(code).await {
+        Err(ExchangeError::RateLimited { retry_after: Some(wait) }) if wait <= LONGEST_WAIT => {
+            sleep(wait).await;
+            shared.webflow.exchange(code).await
+        }
+        outcome => outcome,
+    }
+}
+
+fn report(flow: &str, error: &ExchangeError) {
+    let error: &dyn Error = match error {
+        ExchangeError::InvalidGrant => {
+            tracing::warn!(
+                flow,
+                "Webflow refused the code (invalid_grant): it is used or stale, or redirect_uri \
+                 (WEBFLOW_REDIRECT_URI) is not the one registered for the app"
+            );
+            return;
+        }
+        ExchangeError::InvalidClient => {
+            tracing::error!(
+                flow,
+                "Webflow refused the client (invalid_client): check client_id \
+                 (WEBFLOW_CLIENT_ID) and client_secret (WEBFLOW_CLIENT_SECRET)"
+            );
+            return;
+        }
+        other => other,
+    };
+    tracing::error!(flow, error, "the exchange failed");
+}
+
+async fn introspect(shared: &Shared, issued: &Issued) -> Option<Introspection> {
+    if !shared.introspect {
+        return None;
+    }
+    match shared.webflow.introspect(&issued.access_token).await {
+        Ok(found) => Some(found),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn Error,
+                "the grant's sites are not known yet: introspection failed"
+            );
+            None
+        }
+    }
+}
+
+fn details<'a>(
+    shared: &Shared,
+    flow: &Flow,
+    issued: Issued,
+    looked_up: Option<Introspection>,
+    before: impl Iterator<Item = &'a WebflowToken>,
+) -> GrantDetails {
+    let granted = issued
+        .scopes
+        .or_else(|| looked_up.as_ref().and_then(|found| found.scopes.clone()))
+        .unwrap_or_else(|| Scopes::parse_lenient(&flow.scopes));
+    let lacking = granted.missing(&Scopes::parse_lenient(&flow.scopes));
+    if !lacking.is_empty() {
+        tracing::warn!(flow = flow.id(), %lacking, "the grant is narrower than asked");
+    }
+    let mut flows: Vec<String> =
+        before.flat_map(|token| token.grant().details.flows.iter().cloned()).collect();
+    flows.push(flow.id());
+    GrantDetails {
+        access_token: issued.access_token,
+        scopes: granted,
+        obtained_at: UNIX_EPOCH + Duration::from_secs(shared.clock.unix_secs()),
+        coverage: looked_up.map(|found| Coverage {
+            authorization_id: found.authorization_id,
+            sites: found.sites,
+            workspaces: found.workspaces,
+        }),
+        asked: Scopes::parse_lenient(&flow.scopes),
+        flows: flows.split_off(flows.len().saturating_sub(MAX_FLOWS)),
+        renewed: flow.kind == FlowKind::Reauthorize,
+    }
+}

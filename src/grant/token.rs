@@ -1,0 +1,255 @@
+//! The token that handlers get.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use secrecy::SecretString;
+
+use super::scope::Scopes;
+use crate::api::{ApiClient, WebflowApi};
+use crate::context::Shared;
+use crate::identity::subject::Subject;
+use crate::store::{GrantId, TokenKey, TokenVersion};
+use crate::vault::cache::Reading;
+
+/// An access token for Webflow's Data API, with what is known of its grant.
+///
+/// Behind [`WebflowAuthLayer`](crate::WebflowAuthLayer) every handler can take it as an argument;
+/// `Option<WebflowToken>` is for routes behind
+/// [`optional`](crate::WebflowAuthLayer::optional). Cloning costs one reference count; `Debug`
+/// shows no secret.
+///
+/// ```no_run
+/// use axum::Json;
+/// use serde_json::Value;
+/// use tower_webflow_auth::{WebflowToken, api::ApiError};
+///
+/// async fn sites(token: WebflowToken) -> Result<Json<Value>, ApiError> {
+///     Ok(Json(token.api().get("/v2/sites").send().await?.json().await?))
+/// }
+/// ```
+#[derive(Clone)]
+pub struct WebflowToken(Arc<Grant>);
+
+/// What the user allowed.
+pub(crate) struct Grant {
+    pub(crate) key: TokenKey,
+    pub(crate) version: TokenVersion,
+    pub(crate) details: GrantDetails,
+    /// The subject's mark within the layer: tells subjects apart without holding one.
+    pub(crate) whose: u64,
+    /// Set when Webflow answered 401: from then on nobody is given this token.
+    pub(crate) dead: AtomicBool,
+    /// Set when what is known of the grant may be out of date; see `vault::refresh`.
+    pub(crate) outdated: AtomicBool,
+    /// When the cache has read it; not set for what went past the cache.
+    pub(crate) reading: OnceLock<Arc<Reading>>,
+    pub(crate) client: Arc<ApiClient>,
+}
+
+/// The part of a grant that is sealed.
+#[derive(Clone)]
+pub(crate) struct GrantDetails {
+    pub(crate) access_token: SecretString,
+    pub(crate) scopes: Scopes,
+    pub(crate) obtained_at: SystemTime,
+    /// What the token covers; `None` until an introspection has succeeded.
+    pub(crate) coverage: Option<Coverage>,
+    /// Ids of the flows that led here, newest last: a repeated callback is known by them.
+    pub(crate) flows: Vec<String>,
+    /// What the flow asked for: what is lacking of it was refused, and not forgotten.
+    pub(crate) asked: Scopes,
+    /// Whether it was asked for because the token before it had died.
+    pub(crate) renewed: bool,
+}
+
+/// What introspection says that a token covers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Coverage {
+    pub(crate) authorization_id: Option<String>,
+    pub(crate) sites: Vec<String>,
+    pub(crate) workspaces: Vec<String>,
+}
+
+impl WebflowToken {
+    pub(crate) fn new(grant: Grant) -> Self {
+        Self(Arc::new(grant))
+    }
+
+    /// The access token itself, for a client of your own:
+    /// `client.bearer_auth(token.access_token().expose_secret())`, with
+    /// [`ExposeSecret`](crate::ExposeSecret) in scope.
+    ///
+    /// # Security
+    /// Whoever has it can do with the user's sites what [`scopes`](Self::scopes) allow. The type
+    /// prints nothing by itself; do not log what `expose_secret` gives.
+    pub fn access_token(&self) -> &SecretString {
+        &self.0.details.access_token
+    }
+
+    /// What the user allowed; may be less than was asked for.
+    pub fn scopes(&self) -> &Scopes {
+        &self.0.details.scopes
+    }
+
+    /// Whose token it is.
+    pub fn subject(&self) -> &Subject {
+        self.0.key.subject()
+    }
+
+    /// When Webflow issued it, in whole seconds.
+    pub fn obtained_at(&self) -> SystemTime {
+        self.0.details.obtained_at
+    }
+
+    /// The ids of the sites that it covers; empty when it covers whole workspaces only, or when
+    /// Webflow could not be asked yet.
+    pub fn sites(&self) -> &[String] {
+        self.0.details.coverage.as_ref().map_or(&[], |coverage| &coverage.sites)
+    }
+
+    /// The ids of the workspaces that it covers; empty as with [`sites`](Self::sites).
+    pub fn workspaces(&self) -> &[String] {
+        self.0.details.coverage.as_ref().map_or(&[], |coverage| &coverage.workspaces)
+    }
+
+    /// The name of this grant among its subject's; tells several apart.
+    pub fn grant_id(&self) -> &GrantId {
+        self.0.key.grant()
+    }
+
+    /// The id of the authorization at Webflow, if introspection told it.
+    pub fn authorization_id(&self) -> Option<&str> {
+        self.0.details.coverage.as_ref()?.authorization_id.as_deref()
+    }
+
+    /// Tells the layer that Webflow does not accept this token any more.
+    ///
+    /// Returned from a handler, or put into the extensions of its response, it makes the layer
+    /// forget exactly this token and ask the user for a new one. Returning
+    /// [`ApiError::Unauthorized`](crate::api::ApiError::Unauthorized) does the same.
+    pub fn reauthorize(&self) -> Reauthorize {
+        self.mark_dead();
+        Reauthorize(self.clone())
+    }
+
+    /// Calls to Webflow's Data API with this token.
+    pub fn api(&self) -> WebflowApi {
+        WebflowApi::new(self.clone())
+    }
+
+    pub(crate) fn grant(&self) -> &Grant {
+        &self.0
+    }
+
+    pub(crate) fn client(&self) -> &Arc<ApiClient> {
+        &self.0.client
+    }
+
+    pub(crate) fn reading(&self) -> Option<&Reading> {
+        self.0.reading.get().map(Arc::as_ref)
+    }
+
+    /// Notes when the cache has read it, which happens once.
+    pub(crate) fn was_read(&self, reading: &Arc<Reading>) {
+        self.0.reading.get_or_init(|| Arc::clone(reading));
+    }
+
+    /// Whether it was issued by way of the layer that has this client.
+    pub(crate) fn is_of(&self, client: &Arc<ApiClient>) -> bool {
+        Arc::ptr_eq(&self.0.client, client)
+    }
+
+    pub(crate) fn mark_dead(&self) {
+        self.0.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the next request ask Webflow again what the grant covers.
+    pub(crate) fn mark_outdated(&self) {
+        self.0.outdated.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether Webflow should be asked; true to one caller only.
+    pub(crate) fn take_outdated(&self) -> bool {
+        self.0.outdated.load(Ordering::Relaxed) && self.0.outdated.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether it has died, or should be looked up.
+    pub(crate) fn needs_attention(&self) -> bool {
+        self.is_dead() || self.0.outdated.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.0.dead.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for WebflowToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebflowToken")
+            .field("subject", self.subject())
+            .field("scopes", &self.scopes().to_string())
+            .field("version", &self.0.version)
+            .field("sites", &self.sites())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A response's wish that its token be forgotten and the user asked for a new one.
+///
+/// Made by [`WebflowToken::reauthorize`]. With axum it is a response by itself; elsewhere it goes
+/// into the extensions of any response.
+///
+/// ```no_run
+/// use axum::response::{IntoResponse, Response};
+/// use tower_webflow_auth::WebflowToken;
+///
+/// async fn sites(token: WebflowToken) -> Response {
+///     let refused = true; // by a client of one's own
+///     if refused { token.reauthorize().into_response() } else { "fine".into_response() }
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Reauthorize(pub(crate) WebflowToken);
+
+impl Reauthorize {
+    /// The layer that the token is of.
+    pub(crate) fn home(&self) -> Option<Arc<Shared>> {
+        self.0.client().home()
+    }
+}
+
+/// Every grant of the request's subject, newest first.
+///
+/// As an argument of a handler it is there behind every layer, and empty where
+/// [`optional`](crate::WebflowAuthLayer::optional) let a request in that has none. With
+/// [`GrantPolicy::Single`](crate::GrantPolicy::Single) there is one at most.
+///
+/// ```no_run
+/// use tower_webflow_auth::WebflowGrants;
+///
+/// async fn workspaces(grants: WebflowGrants) -> String {
+///     grants.iter().flat_map(|grant| grant.workspaces()).cloned().collect::<Vec<_>>().join(", ")
+/// }
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct WebflowGrants(pub(crate) Arc<[WebflowToken]>);
+
+impl std::ops::Deref for WebflowGrants {
+    type Target = [WebflowToken];
+
+    fn deref(&self) -> &[WebflowToken] {
+        &self.0
+    }
+}
+
+impl<'a> IntoIterator for &'a WebflowGrants {
+    type Item = &'a WebflowToken;
+    type IntoIter = std::slice::Iter<'a, WebflowToken>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}

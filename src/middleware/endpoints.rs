@@ -1,0 +1,102 @@
+//! The crate's own paths as a service of their own.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use tower_service::Service;
+
+use crate::context::{Shared, original_uri};
+use crate::flow;
+use crate::problem::Problem;
+
+/// Answers the callback, login and logout paths, for routers where no layer sees them.
+///
+/// Made by [`WebflowAuthLayer::endpoints_service`](crate::WebflowAuthLayer::endpoints_service).
+/// It goes by the request's path, so it must be mounted where that path is; any other path is
+/// answered 404 with a hint.
+///
+/// ```
+/// # use tower_webflow_auth::{Keyring, Scope, WebflowAuthLayer};
+/// use axum::Router;
+///
+/// # async fn run() -> Result<(), tower_webflow_auth::ConfigError> {
+/// # let auth = WebflowAuthLayer::builder().client_id("i").client_secret("s")
+/// #     .redirect_uri("https://app.example.com/cb").scopes([Scope::SITES_READ])
+/// #     .keyring(Keyring::generate()).build()?;
+/// let app: Router =
+///     Router::new().route_service(auth.callback_path(), auth.endpoints_service());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct EndpointsService {
+    shared: Arc<Shared>,
+}
+
+impl EndpointsService {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+impl<B> Service<Request<B>> for EndpointsService {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = EndpointsFuture;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> EndpointsFuture {
+        let (parts, _) = request.into_parts();
+        let endpoint = self.shared.paths.endpoint(original_uri(&parts).path());
+        let shared = Arc::clone(&self.shared);
+        EndpointsFuture(Box::pin(async move {
+            let answer = match endpoint {
+                Some(endpoint) => flow::serve(shared, endpoint, parts).await,
+                None => misplaced(&shared).respond(false),
+            };
+            Ok(answer.map(Full::new))
+        }))
+    }
+}
+
+fn misplaced(shared: &Shared) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "misplaced-endpoints",
+        "Nothing is here",
+        format!(
+            "The endpoints service is mounted at a path that is none of its own; the callback, \
+             for example, is at {}.",
+            shared.paths.callback
+        ),
+    )
+}
+
+type Output = Result<Response<Full<Bytes>>, Infallible>;
+
+/// The response of [`EndpointsService`].
+pub struct EndpointsFuture(Pin<Box<dyn Future<Output = Output> + Send>>);
+
+impl Future for EndpointsFuture {
+    type Output = Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for EndpointsFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointsFuture").finish_non_exhaustive()
+    }
+}

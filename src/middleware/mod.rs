@@ -1,0 +1,11 @@
+//! The tower middleware: the layer, its service and its response future.
+
+mod endpoints;
+mod future;
+mod layer;
+mod service;
+
+pub use endpoints::{EndpointsFuture, EndpointsService};
+pub use future::ResponseFuture;
+pub use layer::WebflowAuthLayer;
+pub use service::WebflowAuth;

@@ -1,0 +1,121 @@
+//! The one page that the crate shows of its own: what went wrong, and the way on.
+
+use std::sync::OnceLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, StatusCode};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
+
+use super::Problem;
+
+const STYLE: &str = include_str!("page.css");
+
+pub(crate) fn problem(problem: &Problem) -> Markup {
+    let (way_on, words) = way_on(problem);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="robots" content="noindex";
+                title { (problem.title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    (mark(problem))
+                    h1 { (problem.title) }
+                    @if problem.causes.is_empty() {
+                        p.detail { (problem.detail) }
+                    } @else {
+                        p.detail { "One of these has happened:" }
+                        dl {
+                            @for (cause, remedy) in problem.causes {
+                                div { dt { (cause) } dd { (remedy) } }
+                            }
+                        }
+                    }
+                    a href=(way_on) { (words) }
+                    p.reference { "Status " (problem.status.as_u16()) ", " code { (problem.slug) } }
+                }
+            }
+        }
+    }
+}
+
+/// The page's one link. An empty reference leads to the page's own address.
+fn way_on(problem: &Problem) -> (&str, &str) {
+    match &problem.login_url {
+        Some(url) => (url, problem.way_on),
+        None if problem.retry_here => ("", "Try again"),
+        None => ("/", "Back to the application"),
+    }
+}
+
+/// A picture for the eye only: the heading says it all.
+fn mark(problem: &Problem) -> Markup {
+    let calm =
+        problem.status == StatusCode::FORBIDDEN || problem.status == StatusCode::UNAUTHORIZED;
+    html! {
+        div.mark.calm[calm] aria-hidden="true" {
+            svg viewBox="0 0 24 24" {
+                @if calm {
+                    path d="M9 6v12M15 6v12" {}
+                } @else {
+                    path d="M12 5v9M12 18.5v.5" {}
+                }
+            }
+        }
+    }
+}
+
+/// No script, no frame, no request of any kind; the one style by its digest.
+pub(crate) fn policy() -> HeaderValue {
+    static POLICY: OnceLock<HeaderValue> = OnceLock::new();
+    POLICY
+        .get_or_init(|| {
+            let digest = STANDARD.encode(Sha256::digest(STYLE));
+            let policy = format!(
+                "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; \
+                 form-action 'none'; frame-ancestors 'none'"
+            );
+            HeaderValue::try_from(policy)
+                .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+        })
+        .clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(problem: &Problem) -> String {
+        let page = super::problem(problem).into_string();
+        let links: Vec<_> = page.split("<a href=\"").skip(1).collect();
+        assert_eq!(links.len(), 1, "one way on: {page}");
+        links[0].split("</a>").next().unwrap().replace("\">", " ")
+    }
+
+    #[test]
+    fn every_page_has_one_way_on() {
+        let problem = || Problem::new(StatusCode::BAD_GATEWAY, "slug", "Title", "Detail.");
+        assert_eq!(link(&problem()), "/ Back to the application");
+        assert_eq!(link(&problem().retry_here(true)), " Try again");
+        let elsewhere = problem().retry_here(true).login_url("/login?a=1&b=2").way_on("Start");
+        assert_eq!(link(&elsewhere), "/login?a=1&amp;b=2 Start");
+    }
+
+    #[test]
+    fn causes_take_the_place_of_the_detail_on_the_page_only() {
+        let problem = Problem::new(StatusCode::BAD_REQUEST, "slug", "Title", "The detail.")
+            .causes(&[("Cookies & co.", "Allow them.")]);
+        let page = super::problem(&problem).into_string();
+        assert!(page.contains("<dt>Cookies &amp; co.</dt><dd>Allow them.</dd>"), "{page}");
+        assert!(!page.contains("The detail."), "{page}");
+        let json = problem.respond(false);
+        assert!(String::from_utf8_lossy(json.body()).contains("The detail."));
+    }
+}

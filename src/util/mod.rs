@@ -1,0 +1,6 @@
+//! Helpers that know nothing of Webflow: time, background work, metrics.
+
+pub(crate) mod background;
+pub(crate) mod clock;
+pub(crate) mod metrics;
+pub(crate) mod sharded_arc;

@@ -1,0 +1,136 @@
+//! The sealed form of a grant, and what it is bound to.
+
+use std::time::UNIX_EPOCH;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::crypto::keyring::Keyring;
+use crate::crypto::keyring::Purpose;
+use crate::grant::scope::Scopes;
+use crate::grant::token::{Coverage, GrantDetails};
+use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion, at_unix_secs};
+
+const USUAL_LEN: usize = 16 * 1024;
+
+/// A grant as it is sealed: JSON with short names, since large numbers of rows are kept.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Plain {
+    #[serde(rename = "t")]
+    access_token: String,
+    #[serde(rename = "o")]
+    scopes: String,
+    #[serde(rename = "at")]
+    obtained_at_unix_secs: u64,
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    coverage: Option<PlainCoverage>,
+    #[serde(rename = "f", default, skip_serializing_if = "Vec::is_empty")]
+    flows: Vec<String>,
+    #[serde(rename = "q", default, skip_serializing_if = "String::is_empty")]
+    asked: String,
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    renewed: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PlainCoverage {
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    authorization_id: Option<String>,
+    #[serde(rename = "s", default, skip_serializing_if = "Vec::is_empty")]
+    sites: Vec<String>,
+    #[serde(rename = "w", default, skip_serializing_if = "Vec::is_empty")]
+    workspaces: Vec<String>,
+}
+
+impl Plain {
+    /// The JSON of a grant, wiped when it is dropped.
+    pub(super) fn to_json(details: &GrantDetails) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+        let mut plain = Self::from_details(details);
+        // Room for some hundred sites: a buffer that grows leaves copies of the token behind.
+        let mut json = Zeroizing::new(Vec::with_capacity(USUAL_LEN));
+        let written = serde_json::to_writer(&mut *json, &plain);
+        plain.access_token.zeroize();
+        written.map_err(StoreError::unavailable)?;
+        Ok(json)
+    }
+
+    fn from_details(details: &GrantDetails) -> Self {
+        Self {
+            access_token: details.access_token.expose_secret().to_owned(),
+            scopes: details.scopes.to_string(),
+            obtained_at_unix_secs: details
+                .obtained_at
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+            coverage: details.coverage.as_ref().map(|coverage| PlainCoverage {
+                authorization_id: coverage.authorization_id.clone(),
+                sites: coverage.sites.clone(),
+                workspaces: coverage.workspaces.clone(),
+            }),
+            flows: details.flows.clone(),
+            asked: details.asked.to_string(),
+            renewed: details.renewed,
+        }
+    }
+
+    fn into_details(self) -> GrantDetails {
+        GrantDetails {
+            access_token: SecretString::from(self.access_token),
+            scopes: Scopes::parse_lenient(&self.scopes),
+            obtained_at: at_unix_secs(self.obtained_at_unix_secs),
+            coverage: self.coverage.map(|coverage| Coverage {
+                authorization_id: coverage.authorization_id,
+                sites: coverage.sites,
+                workspaces: coverage.workspaces,
+            }),
+            flows: self.flows,
+            asked: Scopes::parse_lenient(&self.asked),
+            renewed: self.renewed,
+        }
+    }
+}
+
+/// What is sealed in a row; `None` unless a key of the ring sealed it for this very row.
+pub(crate) fn unseal(keyring: &Keyring, row: &SealedToken) -> Option<GrantDetails> {
+    let context = context(row.key(), row.version());
+    let json = keyring.open(Purpose::Token, &context, row.sealed())?;
+    let plain: Plain = serde_json::from_slice(&json).ok()?;
+    Some(plain.into_details())
+}
+
+/// What a sealed grant is bound to; lengths keep two fields from being read as others.
+pub(crate) fn context(key: &TokenKey, version: TokenVersion) -> Vec<u8> {
+    let mut context = Vec::new();
+    for field in [key.subject().as_str(), key.grant().as_str()] {
+        context.extend_from_slice(&(field.len() as u64).to_be_bytes());
+        context.extend_from_slice(field.as_bytes());
+    }
+    context.extend_from_slice(&version.as_i64().to_be_bytes());
+    context
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::subject::Subject;
+    use crate::store::GrantId;
+
+    #[test]
+    fn k2_no_two_keys_and_versions_are_bound_in_by_the_same_bytes() {
+        let context = |subject: &str, grant: &str, version: i64| {
+            let key = TokenKey::new(Subject::user(subject), GrantId::new(grant));
+            super::context(&key, TokenVersion::from_i64(version).unwrap())
+        };
+        let all = [
+            context("a", "bc", 1),
+            context("ab", "c", 1),
+            context("abc", "", 1),
+            context("a", "bc", 2),
+            context("a", "b", 1),
+            context("A", "bc", 1),
+        ];
+        let different: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
+}

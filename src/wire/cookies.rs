@@ -1,0 +1,226 @@
+//! Cookies: reading the request's headers, and the attributes of what is set.
+//!
+//! Both kinds of cookie have `Path=/; HttpOnly; SameSite=Lax`, and over https `Secure` with the
+//! `__Host-` prefix, which keeps other hosts of the domain from setting them (RFC 6265bis section
+//! 4.1.3.2). `Lax` rather than `Strict`: the callback is a navigation that comes from another
+//! site.
+
+use std::time::Duration;
+
+use cookie::{Cookie, SameSite};
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
+use memchr::memchr;
+
+/// Names and attributes of the cookies, which depend on whether the application is on https.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CookiePolicy {
+    secure: bool,
+    in_frames: bool,
+}
+
+impl CookiePolicy {
+    pub(crate) const fn new(secure: bool) -> Self {
+        Self { secure, in_frames: false }
+    }
+
+    /// Cookies that come along in frames of other sites as well, kept apart for each of them.
+    pub(crate) const fn in_frames(mut self, in_frames: bool) -> Self {
+        self.in_frames = in_frames;
+        self
+    }
+
+    /// Whether requests of other sites' pages carry the cookies along.
+    pub(crate) const fn is_cross_site(self) -> bool {
+        self.in_frames
+    }
+
+    pub(crate) const fn session_name(self) -> &'static str {
+        if self.secure { "__Host-webflow-session" } else { "webflow-session" }
+    }
+
+    pub(crate) const fn flow_prefix(self) -> &'static str {
+        if self.secure { "__Host-webflow-flow-" } else { "webflow-flow-" }
+    }
+
+    /// A `Set-Cookie` value; `None` only if the value could not stand in a header.
+    pub(crate) fn set(self, name: &str, value: &str, max_age: Duration) -> Option<HeaderValue> {
+        self.header(Cookie::new(name, value), max_age)
+    }
+
+    /// The `Set-Cookie` value that makes the browser drop the cookie: the same attributes as when
+    /// it was set, or browsers would keep it.
+    pub(crate) fn remove(self, name: &str) -> Option<HeaderValue> {
+        self.header(Cookie::new(name, ""), Duration::ZERO)
+    }
+
+    fn header(self, mut cookie: Cookie<'_>, max_age: Duration) -> Option<HeaderValue> {
+        cookie.set_path("/");
+        cookie.set_http_only(true);
+        cookie.set_same_site(SameSite::Lax);
+        if self.secure {
+            cookie.set_secure(true);
+        }
+        if self.in_frames {
+            cookie.set_same_site(SameSite::None);
+            cookie.set_partitioned(true);
+        }
+        let secs = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+        cookie.set_max_age(cookie::time::Duration::seconds(secs));
+        let mut value = HeaderValue::from_str(&cookie.to_string()).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
+/// The request's cookies whose names start with `prefix`, in the order sent.
+///
+/// A name may come more than once, for example when another host of the domain has set it too:
+/// the caller takes the first that its key opens. Cookies of other names are skipped unparsed.
+pub(crate) fn with_prefix<'h>(
+    headers: &'h HeaderMap,
+    prefix: &'h str,
+) -> impl Iterator<Item = (&'h str, &'h str)> {
+    pairs(headers)
+        .filter(move |pair| pair.starts_with(prefix.as_bytes()))
+        .filter_map(|pair| std::str::from_utf8(pair).ok())
+        .filter_map(|pair| {
+            let cookie = Cookie::parse(pair).ok()?;
+            Some((cookie.name_raw()?, cookie.value_raw()?))
+        })
+}
+
+/// The values of the request's cookies of exactly that name, in the order sent.
+pub(crate) fn named<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
+    with_prefix(headers, name).filter(move |(found, _)| *found == name).map(|(_, value)| value)
+}
+
+/// What one pass over a header with cookies finds, without parsing any of them.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Found<'h> {
+    /// The first value under the session's name. Of two good sessions it must be the same one
+    /// however it is looked for, so the first counts even if it is no good.
+    pub(crate) session: Option<&'h [u8]>,
+    /// Whether a cookie begins with the session's name and goes on oddly (a blank before its `=`,
+    /// say), which is left to [`named`].
+    pub(crate) odd: bool,
+    /// Whether a cookie may be a flow's.
+    pub(crate) flows: bool,
+}
+
+impl<'h> Found<'h> {
+    pub(crate) fn note(&mut self, header: &'h HeaderValue, policy: CookiePolicy) {
+        for pair in Pairs(Some(header.as_bytes())) {
+            if let Some(rest) = pair.strip_prefix(policy.session_name().as_bytes()) {
+                match rest.strip_prefix(b"=") {
+                    Some(value) => self.session = self.session.or(Some(value)),
+                    None => self.odd = true,
+                }
+            } else {
+                self.flows |= pair.starts_with(policy.flow_prefix().as_bytes());
+            }
+        }
+    }
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(COOKIE).iter().flat_map(|header| Pairs(Some(header.as_bytes())))
+}
+
+/// The parts of one header between its semicolons.
+struct Pairs<'h>(Option<&'h [u8]>);
+
+impl<'h> Iterator for Pairs<'h> {
+    type Item = &'h [u8];
+
+    fn next(&mut self) -> Option<&'h [u8]> {
+        let rest = self.0?;
+        let end = memchr(b';', rest);
+        let (pair, rest) = match end.and_then(|end| rest.split_at_checked(end)) {
+            Some((pair, rest)) => (pair, rest.split_first().map(|(_, rest)| rest)),
+            None => (rest, None),
+        };
+        self.0 = rest;
+        Some(pair.trim_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn headers(values: &[&[u8]]) -> HeaderMap {
+        values.iter().map(|value| (COOKIE, HeaderValue::from_bytes(value).unwrap())).collect()
+    }
+
+    #[test]
+    fn c1_the_attributes_are_those_of_the_design() {
+        let lifetime = Duration::from_secs(900);
+        let set = CookiePolicy::new(true).set("__Host-x", "v", lifetime).unwrap();
+        assert_eq!(set, "__Host-x=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=900");
+        let removed = CookiePolicy::new(false).remove("x").unwrap();
+        let framed =
+            CookiePolicy::new(true).in_frames(true).set("__Host-x", "v", lifetime).unwrap();
+        assert_eq!(
+            framed,
+            "__Host-x=v; HttpOnly; SameSite=None; Partitioned; Secure; Path=/; Max-Age=900"
+        );
+        assert_eq!(removed, "x=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0");
+    }
+
+    #[test]
+    fn c2_one_pass_finds_the_first_session_and_what_it_leaves_to_the_parser() {
+        for (sent, session, odd, flows) in [
+            (&b"a=1; webflow-session=v; webflow-session=w"[..], Some(&b"v"[..]), false, false),
+            (b"webflow-session = v; webflow-session=w", Some(b"w"), true, false),
+            (b"webflow-session-of-others=1", None, true, false),
+            (b"webflow-flow-abc=1; xwebflow-session=v", None, false, true),
+            (b"webflow-session", None, true, false),
+            (b"a=webflow-session=v", None, false, false),
+        ] {
+            let header = HeaderValue::from_bytes(sent).unwrap();
+            let mut found = Found::default();
+            found.note(&header, CookiePolicy::new(false));
+            assert_eq!(
+                (found.session, found.odd, found.flows),
+                (session, odd, flows),
+                "{header:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn c1_over_https_every_name_is_bound_to_the_host_and_debug_shows_no_value() {
+        let (https, http) = (CookiePolicy::new(true), CookiePolicy::new(false));
+        for name in [https.session_name(), https.flow_prefix()] {
+            assert!(name.starts_with("__Host-webflow-"), "{name}");
+        }
+        assert_eq!(http.session_name(), "webflow-session");
+        let set = https.set("n", "secret", Duration::from_secs(1)).unwrap();
+        assert!(!format!("{set:?}").contains("secret"));
+    }
+
+    #[test]
+    fn c3_odd_cookies_are_passed_over_and_all_headers_are_read() {
+        let headers = headers(&[
+            b"a=1; noequals; =x;; x=first; y=\"2\"; \xff=1; xx=no",
+            b"x = spaced ;x=last",
+        ]);
+        let found: Vec<_> = named(&headers, "x").collect();
+        assert_eq!(found, ["first", "spaced", "last"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_cookie_header_makes_the_parser_fail(bytes: Vec<u8>) {
+            if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                let headers = HeaderMap::from_iter([(COOKIE, value)]);
+                for (name, value) in with_prefix(&headers, "w") {
+                    prop_assert!(name.starts_with('w'));
+                    prop_assert!(!value.contains(';'));
+                }
+            }
+        }
+    }
+}
