@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) forgetful: bool,
     pub(crate) selection: Selection,
     pub(crate) hooks: Hooks,
+    #[cfg(feature = "webhooks")]
+    pub(crate) webhooks: crate::webhooks::Webhooks,
 }
 
 /// Where the crate's own endpoints are.

@@ -65,6 +65,12 @@ impl WebflowAuthHandle {
         Ok(self.shared.vault.load(subject).await?.iter().find(|token| !token.is_dead()).cloned())
     }
 
+    /// The webhooks of the token's sites at Webflow: to register and to remove them.
+    #[cfg(feature = "webhooks")]
+    pub fn webhooks(&self, token: &WebflowToken) -> crate::webhooks::SiteWebhooks {
+        crate::webhooks::SiteWebhooks::new(token.clone())
+    }
+
     /// Every token of the subject, newest first.
     ///
     /// # Errors

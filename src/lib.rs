@@ -45,6 +45,8 @@ pub mod testing;
 mod util;
 mod vault;
 mod webflow;
+#[cfg(feature = "webhooks")]
+pub mod webhooks;
 mod wire;
 
 pub use config::{CacheConfig, ConfigError, ConfigProblem, WebflowAuthBuilder};

@@ -31,6 +31,8 @@ use crate::vault::known_sessions::HotSessions;
 use crate::vault::{Turns, Vault, Watcher};
 use crate::webflow::Endpoints;
 use crate::webflow::WebflowClient;
+#[cfg(feature = "webhooks")]
+use crate::webhooks::{self, Secrets, Webhooks};
 use crate::wire::cookies::CookiePolicy;
 
 const FLOW_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -94,6 +96,9 @@ pub struct WebflowAuthBuilder {
     selection: Selection,
     hooks: Hooks,
     clock: Clock,
+    /// Secrets beside the client's that sign webhooks, each with the setting that gave it.
+    #[cfg(feature = "webhooks")]
+    webhook_secrets: Vec<(&'static str, SecretString)>,
     /// What was found wrong while reading text out of the environment.
     problems: Vec<ConfigProblem>,
 }
@@ -124,6 +129,8 @@ impl WebflowAuthBuilder {
             selection: Selection::default(),
             hooks: Hooks::default(),
             clock: Clock::system(),
+            #[cfg(feature = "webhooks")]
+            webhook_secrets: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -356,6 +363,28 @@ impl WebflowAuthBuilder {
         self
     }
 
+    /// A former client secret, by which [`webhooks`](WebflowAuthLayer::webhooks) verifies as well
+    /// while Webflow still signs with it. Repeatable; default none. It is not used for anything
+    /// else.
+    ///
+    /// [`build`](Self::build) refuses one of fewer than 16 bytes.
+    #[cfg(feature = "webhooks")]
+    pub fn previous_client_secret(mut self, secret: impl Into<SecretString>) -> Self {
+        self.webhook_secrets.push(("previous_client_secret", secret.into()));
+        self
+    }
+
+    /// The `secretKey` of a webhook that was created with a site's API token, which its creation's
+    /// answer shows once. Counts on every route behind
+    /// [`webhooks`](WebflowAuthLayer::webhooks). Repeatable; default none.
+    ///
+    /// [`build`](Self::build) refuses one of fewer than 16 bytes.
+    #[cfg(feature = "webhooks")]
+    pub fn webhook_secret(mut self, secret: impl Into<SecretString>) -> Self {
+        self.webhook_secrets.push(("webhook_secret", secret.into()));
+        self
+    }
+
     pub(super) fn scopes_from_text(mut self, scopes: &str) -> Self {
         match scopes.parse::<Scopes>() {
             Ok(scopes) => self.scopes(scopes),
@@ -403,6 +432,11 @@ impl WebflowAuthBuilder {
             );
             Arc::new(MemoryStore::new())
         });
+        #[cfg(feature = "webhooks")]
+        let webhooks = {
+            let others = self.webhook_secrets.into_iter().map(|(_, secret)| secret).collect();
+            Webhooks::new(Secrets::new(client_secret.clone(), others))
+        };
         let api = ApiClient::new(http.clone(), self.endpoints.clone(), self.timeout);
         Ok(WebflowAuthLayer::new(Shared {
             vault: Vault {
@@ -445,6 +479,8 @@ impl WebflowAuthBuilder {
             forgetful: self.forgetful,
             selection: self.selection,
             hooks: self.hooks,
+            #[cfg(feature = "webhooks")]
+            webhooks,
         }))
     }
 }
@@ -506,6 +542,12 @@ impl WebflowAuthBuilder {
         let callback = redirect_uri.as_ref().map(|uri| uri.path.as_str());
         self.check_paths(callback, problems);
         self.check_durations(problems);
+        #[cfg(feature = "webhooks")]
+        problems.extend(
+            self.webhook_secrets
+                .iter()
+                .filter_map(|(setting, it)| webhooks::check(setting, it).err()),
+        );
         let http = match self.http.take() {
             Some(client) => Some(client),
             None => client(&self.endpoints).map_err(|problem| problems.push(problem)).ok(),

@@ -24,10 +24,16 @@ pub(super) async fn read<B: Body>(
     if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::TooLarge);
     }
-    tokio::time::timeout(TIME, collect(body, limit, declared)).await.unwrap_or(Err(Refusal::Timeout))
+    tokio::time::timeout(TIME, collect(body, limit, declared))
+        .await
+        .unwrap_or(Err(Refusal::Timeout))
 }
 
-async fn collect<B: Body>(body: B, limit: usize, declared: Option<usize>) -> Result<Bytes, Refusal> {
+async fn collect<B: Body>(
+    body: B,
+    limit: usize,
+    declared: Option<usize>,
+) -> Result<Bytes, Refusal> {
     let mut body = pin!(body);
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {

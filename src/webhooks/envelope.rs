@@ -269,10 +269,22 @@ mod tests {
     fn h8_a_body_without_a_string_trigger_is_none() {
         let long = format!(r#"{{"triggerType": "{}"}}"#, "a".repeat(129));
         for body in [
-            "", "[]", "null", "1", "\"site_publish\"", "{}", r#"{"payload": {}}"#,
-            r#"{"triggerType": 7}"#, r#"{"triggerType": null}"#, r#"{"triggerType": ["a"]}"#,
-            r#"{"triggerType": "a"} x"#, r#"{"triggerType": "a""#, r#"{"triggerType": "\ud800"}"#,
-            r#"{"triggerType": "a", "triggerType": "b"}"#, "\u{feff}{\"triggerType\": \"a\"}", &long,
+            "",
+            "[]",
+            "null",
+            "1",
+            "\"site_publish\"",
+            "{}",
+            r#"{"payload": {}}"#,
+            r#"{"triggerType": 7}"#,
+            r#"{"triggerType": null}"#,
+            r#"{"triggerType": ["a"]}"#,
+            r#"{"triggerType": "a"} x"#,
+            r#"{"triggerType": "a""#,
+            r#"{"triggerType": "\ud800"}"#,
+            r#"{"triggerType": "a", "triggerType": "b"}"#,
+            "\u{feff}{\"triggerType\": \"a\"}",
+            &long,
         ] {
             assert_eq!(parse(body), None, "{body}");
         }
@@ -284,12 +296,25 @@ mod tests {
     #[test]
     fn h8_a_payload_of_any_type_passes_and_odd_ids_are_none() {
         assert_eq!(parse(r#"{"triggerType": "a"}"#).unwrap().site_id, None);
-        for payload in ["null", "true", "-1", "1.5e3", "\"text\"", "[]", "[{\"siteId\": \"s\"}]", "{}"] {
+        for payload in
+            ["null", "true", "-1", "1.5e3", "\"text\"", "[]", "[{\"siteId\": \"s\"}]", "{}"]
+        {
             assert_eq!(ids(payload), (None, None), "{payload}");
         }
         let long = format!("\"{}\"", "a".repeat(65));
         let mega = format!("\"{}\"", "a".repeat(1 << 20));
-        for id in ["null", "7", "[\"s\"]", "{\"a\": 1}", "\"\"", "\"a b\"", "\"../x\"", "\"é\"", &long, &mega] {
+        for id in [
+            "null",
+            "7",
+            "[\"s\"]",
+            "{\"a\": 1}",
+            "\"\"",
+            "\"a b\"",
+            "\"../x\"",
+            "\"é\"",
+            &long,
+            &mega,
+        ] {
             assert_eq!(ids(&format!(r#"{{"siteId": {id}, "workspaceId": {id}}}"#)), (None, None));
         }
         let longest = "a".repeat(64);

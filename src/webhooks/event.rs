@@ -11,8 +11,9 @@ use serde::de::DeserializeOwned;
 use super::envelope::Envelope;
 use super::signature::Timestamp;
 use super::{Trigger, grants};
+use crate::grant::token::WebflowToken;
+use crate::handle::WebflowAuthHandle;
 use crate::store::StoreError;
-use crate::{WebflowAuthHandle, WebflowToken};
 
 /// An event that Webflow sent and signed.
 ///

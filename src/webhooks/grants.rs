@@ -1,7 +1,8 @@
 //! Which grants cover the site of an event.
 
+use crate::grant::token::WebflowToken;
+use crate::handle::WebflowAuthHandle;
 use crate::store::StoreError;
-use crate::{WebflowAuthHandle, WebflowToken};
 
 /// The grants that name the site, or else those of its whole workspace.
 pub(super) async fn covering(

@@ -47,7 +47,8 @@ impl Head {
         {
             return Err(Refusal::MediaType);
         }
-        let content_length = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+        let content_length =
+            headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
         if content_length.is_some_and(|length: u64| length > body_limit as u64) {
             return Err(Refusal::TooLarge);
         }
@@ -89,7 +90,8 @@ mod tests {
 
     fn signed(extra: &[(&str, &str)]) -> Result<Head, Refusal> {
         let now = NOW.to_string();
-        let mut headers = vec![("x-webflow-signature", GOOD), ("x-webflow-timestamp", now.as_str())];
+        let mut headers =
+            vec![("x-webflow-signature", GOOD), ("x-webflow-timestamp", now.as_str())];
         headers.extend(extra);
         check(&Method::POST, &headers)
     }

@@ -7,9 +7,12 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tower_layer::Layer;
 
-use super::secrets::{self, Secrets};
+use super::deliveries::Deliveries;
+use super::secrets::{self, Secrets, Webhooks};
 use super::service::WebhookService;
-use crate::{ConfigError, WebflowAuthHandle};
+use crate::config::ConfigError;
+use crate::handle::WebflowAuthHandle;
+use crate::util::clock::Clock;
 
 const BODY_LIMIT: usize = 1024 * 1024;
 const CONCURRENCY: usize = 256;
@@ -37,16 +40,20 @@ const CONCURRENCY: usize = 256;
 #[must_use = "a layer does nothing until it wraps a route"]
 pub struct WebhookLayer {
     pub(super) handle: WebflowAuthHandle,
+    pub(super) clock: Clock,
+    pub(super) deliveries: Arc<Deliveries>,
     pub(super) secrets: Arc<Secrets>,
     pub(super) permits: Arc<Semaphore>,
     pub(super) body_limit: usize,
 }
 
 impl WebhookLayer {
-    pub(crate) fn new(handle: WebflowAuthHandle, secrets: Secrets) -> Self {
+    pub(crate) fn new(handle: WebflowAuthHandle, shared: &Webhooks, clock: Clock) -> Self {
         Self {
             handle,
-            secrets: Arc::new(secrets),
+            clock,
+            deliveries: Arc::clone(&shared.deliveries),
+            secrets: Arc::new(shared.secrets.clone()),
             permits: Arc::new(Semaphore::new(CONCURRENCY)),
             body_limit: BODY_LIMIT,
         }

@@ -82,6 +82,6 @@ pub use trigger::Trigger;
 pub(crate) use envelope::Envelope;
 #[cfg(any(feature = "testing", feature = "_fuzzing"))]
 pub(crate) use head::{SIGNATURE, TIMESTAMP};
+pub(crate) use secrets::{Secrets, Webhooks, check};
 #[cfg(any(feature = "testing", feature = "_fuzzing"))]
 pub(crate) use signature::{Signature, Timestamp};
-pub(crate) use secrets::{Secrets, Webhooks, check};

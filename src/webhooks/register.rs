@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Trigger;
 use super::envelope::is_id;
-use crate::WebflowToken;
 use crate::api::ApiError;
+use crate::grant::token::WebflowToken;
 
 /// How many webhooks a site may have for each trigger. Source: Webflow Data API, *Create Webhook*.
 const LIMIT: usize = 75;
@@ -270,9 +270,7 @@ fn path(site_id: &str) -> Result<String, ApiError> {
 }
 
 /// What is wanted, without repetitions.
-fn subscriptions(
-    wanted: &[(Trigger, Option<&str>)],
-) -> Result<BTreeSet<Subscription>, ApiError> {
+fn subscriptions(wanted: &[(Trigger, Option<&str>)]) -> Result<BTreeSet<Subscription>, ApiError> {
     let one = |(trigger, form): &(Trigger, Option<&str>)| {
         let form = form.filter(|form| !form.is_empty());
         if form.is_some() && *trigger != Trigger::FormSubmission {

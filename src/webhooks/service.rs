@@ -73,7 +73,7 @@ where
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
         let (method, headers) = (request.method(), request.headers());
-        let now = self.layer.now_millis();
+        let now = self.layer.clock.unix_millis();
         let admitted = Head::check(method, headers, now, self.layer.body_limit).and_then(|head| {
             let permit = Arc::clone(&self.layer.permits).try_acquire_owned();
             permit.map(|permit| (head, permit)).map_err(|_| Refusal::Busy)
@@ -113,8 +113,7 @@ where
             return Ok(refusal.answer().map(ResBody::from));
         }
     };
-    let deliveries = layer.deliveries();
-    let running = match deliveries.turn(head.signature, head.timestamp.millis()).await {
+    let running = match layer.deliveries.turn(head.signature, head.timestamp.millis()).await {
         Turn::Run(running) => running,
         Turn::Repeated => {
             tracing::debug!(trigger = envelope.trigger, "a webhook was delivered again");
@@ -132,7 +131,7 @@ where
     };
     let mut response = handled?;
     if response.status().is_success() {
-        running.handled(layer.now_millis());
+        running.handled(layer.clock.unix_millis());
         // Webflow counts everything but 200 as a failed delivery.
         *response.status_mut() = StatusCode::OK;
     }

@@ -26,6 +26,8 @@ use super::answer::{Answer, redirect, text};
 use super::faults::{Endpoint, Fault};
 use super::log::RecordedRequest;
 use super::world::{World, lock, too_many_requests};
+#[cfg(feature = "webhooks")]
+use super::webhooks;
 use super::{authorize, cms, data_api, oauth};
 
 /// More than any request of a client needs; the log keeps the bodies.
@@ -115,6 +117,12 @@ fn route(world: &World, request: &RecordedRequest) -> Answer {
         (&Method::GET, ["v2", "collections", id, "items"]) => cms::items(world, request, id),
         (&Method::POST, ["v2", "collections", id, "items"]) => cms::create_item(world, request, id),
         (&Method::POST, ["beta", "token", "resolve"]) => data_api::resolve_id_token(world, request),
+        #[cfg(feature = "webhooks")]
+        (&Method::GET, ["v2", "sites", id, "webhooks"]) => webhooks::list(world, request, id),
+        #[cfg(feature = "webhooks")]
+        (&Method::POST, ["v2", "sites", id, "webhooks"]) => webhooks::create(world, request, id),
+        #[cfg(feature = "webhooks")]
+        (&Method::DELETE, ["v2", "webhooks", id]) => webhooks::remove(world, request, id),
         (_, path) if Endpoint::of(path).is_some() => {
             text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
         }

@@ -105,8 +105,9 @@ mod tests {
         let single: PublishedItems = serde_json::from_value(item).unwrap();
         assert_eq!(single.items(), [read]);
 
-        let inventory: Inventory =
-            whole(json!({ "id": "5bfedb42bab0ad90fa7dad39", "quantity": 10, "inventoryType": "finite" }));
+        let inventory: Inventory = whole(
+            json!({ "id": "5bfedb42bab0ad90fa7dad39", "quantity": 10, "inventoryType": "finite" }),
+        );
         assert_eq!(inventory.quantity, Some(10));
         let price = json!({ "unit": "USD", "value": 5892, "string": "$58.92" });
         let address = json!({
