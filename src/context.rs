@@ -21,6 +21,7 @@ use crate::identity::resolver::{ErasedResolver, Unresolved};
 use crate::identity::session_cookie::Session;
 use crate::identity::subject::Subject;
 use crate::problem::{Answer, Problem};
+use crate::util::background::Tasks;
 use crate::util::clock::Clock;
 use crate::util::metrics;
 use crate::vault::Vault;
@@ -36,6 +37,8 @@ pub(crate) const COMPONENT: &AsciiSet =
 
 pub(crate) struct Shared {
     pub(crate) webflow: Arc<WebflowClient>,
+    /// Everything that runs detached from a request.
+    pub(crate) tasks: Tasks,
     pub(crate) vault: Vault,
     pub(crate) keyring: Keyring,
     pub(crate) clock: Clock,

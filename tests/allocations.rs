@@ -1,5 +1,5 @@
-//! What the layer allocates for requests that it lets through: a bound, not a figure.
-#![cfg(feature = "testing")]
+//! Bounds on what the layer allocates for requests that it passes on. A binary of its own, since
+//! counting allocations takes a global allocator.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -10,9 +10,10 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
-use support::App;
 use tower::{Layer, Service, service_fn};
 use tower_webflow_auth::{WebflowAuthLayer, WebflowToken};
+
+use crate::support::App;
 
 /// What any real server leaves in the extensions before a layer sees the request.
 #[derive(Clone)]

@@ -1,6 +1,5 @@
-//! Engines that are restarted under the application. In a file of their own, since test files run
-//! one after another: nobody else needs the engines meanwhile.
-#![cfg(all(feature = "testing", feature = "postgres", feature = "redis"))]
+//! Postgres and Redis, restarted under the application. A binary of its own, since test binaries run
+//! one after another and no other test may need the engines meanwhile.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod support;
@@ -9,9 +8,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use support::App;
 use tower_webflow_auth::store::{PostgresStore, RedisStore, TokenStore};
 use tower_webflow_auth::testing::TestBrowser;
+
+use crate::support::App;
 
 fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/test"))

@@ -25,6 +25,7 @@ use crate::identity::resolver::SubjectResolver;
 use crate::identity::subject::Subject;
 use crate::middleware::WebflowAuthLayer;
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
+use crate::util::background::Tasks;
 use crate::util::clock::Clock;
 use crate::vault::cache::Cache;
 use crate::vault::known_sessions::HotSessions;
@@ -430,7 +431,7 @@ impl WebflowAuthBuilder {
                 "tokens are kept in memory only: they are lost with the process; \
                  set a store with WebflowAuthBuilder::store"
             );
-            Arc::new(MemoryStore::new())
+            Arc::new(MemoryStore::new().with_clock(self.clock.clone()))
         });
         #[cfg(feature = "webhooks")]
         let webhooks = {
@@ -438,6 +439,7 @@ impl WebflowAuthBuilder {
             Webhooks::new(Secrets::new(client_secret.clone(), others))
         };
         let api = ApiClient::new(http.clone(), self.endpoints.clone(), self.timeout);
+        let tasks = Tasks::default();
         Ok(WebflowAuthLayer::new(Shared {
             vault: Vault {
                 store,
@@ -450,7 +452,9 @@ impl WebflowAuthBuilder {
                 grants: self.grants,
                 last_version: AtomicI64::new(0),
                 turns: Turns::default(),
+                tasks: tasks.clone(),
             },
+            tasks,
             webflow: Arc::new(WebflowClient {
                 http,
                 endpoints: self.endpoints,
@@ -572,11 +576,13 @@ impl WebflowAuthBuilder {
         }
         for (setting, path, other) in others {
             let Some(path) = path else { continue };
-            if !path.starts_with('/') || path.starts_with("//") || path.contains(['?', '#', ' ']) {
+            if !is_normal_path(path) {
                 problems.push(ConfigProblem::Invalid {
                     setting,
-                    problem: "is not a path".to_owned(),
-                    remedy: "begin with one slash and leave out query and fragment",
+                    problem: "is not a path that browsers send unchanged".to_owned(),
+                    remedy: "begin with one slash; use ASCII without blanks and quotes, \
+                             percent-encode the rest, and leave out dot segments, query and \
+                             fragment",
                 });
             }
             if path == "/" {
@@ -599,15 +605,30 @@ impl WebflowAuthBuilder {
             ("timeout", self.timeout),
             ("store_timeout", self.store_timeout),
         ] {
-            if duration.is_zero() {
+            // Cookies count whole seconds.
+            let shortest = if setting.ends_with("lifetime") { A_SECOND } else { Duration::ZERO };
+            if duration.is_zero() || duration < shortest {
                 problems.push(ConfigProblem::Invalid {
                     setting,
-                    problem: "is zero".to_owned(),
-                    remedy: "give it a length, or leave it at its default",
+                    problem: format!("is {duration:?}"),
+                    remedy: "give lifetimes at least one second and timeouts more than zero, \
+                             or leave the default",
                 });
             }
         }
     }
+}
+
+const A_SECOND: Duration = Duration::from_secs(1);
+
+/// Whether a browser sends the path exactly as it is written: request paths are compared byte for
+/// byte.
+fn is_normal_path(path: &str) -> bool {
+    let base = url::Url::parse("http://localhost").ok();
+    let resolved = base.and_then(|base| base.join(path).ok());
+    let unchanged = resolved
+        .is_some_and(|url| url.path() == path && url.query().is_none() && url.fragment().is_none());
+    unchanged && path.starts_with('/') && !path.starts_with("//") && !path.contains(['\'', '"'])
 }
 
 /// The problem of one scope, as one of the setting that it stands in.

@@ -17,6 +17,11 @@ pub(super) struct RedirectUri {
     pub(super) secure: bool,
 }
 
+/// Whether Webflow's answer has a parameter of that name (RFC 6749 section 4.1.2).
+fn is_response_parameter(name: &str) -> bool {
+    matches!(name, "code" | "state") || name.starts_with("error")
+}
+
 impl RedirectUri {
     pub(super) fn parse(text: &str) -> Result<Self, ConfigProblem> {
         let problem = |problem: &str, remedy| ConfigProblem::Invalid {
@@ -41,6 +46,12 @@ impl RedirectUri {
             return Err(problem(
                 "is not https",
                 "use https; plain http is for loopback (127.0.0.1, [::1], localhost) only",
+            ));
+        }
+        if let Some((name, _)) = url.query_pairs().find(|(name, _)| is_response_parameter(name)) {
+            return Err(problem(
+                &format!("has the query parameter {name}"),
+                "leave it out: Webflow adds code, state and error to the query",
             ));
         }
         if text.trim() != text || !text.is_ascii() {

@@ -132,13 +132,19 @@ pub(super) async fn store(shared: &Shared) -> Check {
     let read = async {
         shared.vault.healthy().await?;
         // A store may say that it is well without a look; nobody has this subject.
-        shared.vault.load(&Subject::session(&random::token_256())).await
+        shared.vault.load(&Subject::session(&random::token_256())).await?;
+        shared.vault.warnings().await
     };
     match read.await {
         Err(error) => Check::failed(
             name,
             format!("cannot be read: {}", with_causes(&error)),
             "every request is answered 503 until it can: check its address, rights and disk",
+        ),
+        Ok(warnings) if !warnings.is_empty() => Check::warning(
+            name,
+            warnings.join("; "),
+            "grant the store's account the rights that docs/guide/persistence.md lists",
         ),
         Ok(_) if shared.forgetful => Check::warning(
             name,

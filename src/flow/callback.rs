@@ -114,7 +114,7 @@ async fn arrived(
     let arrival =
         Arrival { flow: flow.clone(), code: code.into(), subject: subject.clone(), previous };
     let work = || exchange::complete(Arc::clone(shared), arrival);
-    let mut answer = match shared.in_flight.join(&flow.id(), work).await {
+    let mut answer = match shared.in_flight.join(&shared.tasks, &flow.id(), work).await {
         Ok(()) => see_other(&flow.return_to),
         Err(failure) => {
             let again = shared.login_url(&flow.return_to, None);

@@ -18,9 +18,10 @@ use crate::grant::token::WebflowToken;
 use crate::grant::token::{Coverage, GrantDetails};
 use crate::identity::subject::Subject;
 use crate::problem::failure::Failure;
+use crate::util::deadline::Deadline;
 use crate::util::metrics;
 use crate::vault::cache::Tokens;
-use crate::webflow::{ExchangeError, Introspection, Issued};
+use crate::webflow::{CallError, ExchangeError, Introspection, Issued};
 
 /// The longest `Retry-After` that is waited for while a user waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -32,6 +33,13 @@ const OTHER_INSTANCE_POLLS: [Duration; 4] = [
     Duration::from_millis(400),
     Duration::from_millis(800),
 ];
+
+/// The time for a whole callback: store reads, exchange, look-ups, writes and clean-up.
+const CALLBACK_BUDGET: Duration = Duration::from_secs(10);
+
+/// What the steps after the exchange need of it, and those after the look-ups.
+const AFTER_EXCHANGE: Duration = Duration::from_secs(3);
+const AFTER_LOOK_UPS: Duration = Duration::from_millis(2500);
 
 /// How many past flows a grant remembers.
 const MAX_FLOWS: usize = 8;
@@ -47,24 +55,33 @@ pub(super) struct Arrival {
 
 pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<(), Failure> {
     let id = arrival.flow.id();
+    let deadline = Deadline::after(CALLBACK_BUDGET);
+    let before_exchange = deadline.leaving(AFTER_EXCHANGE);
     // The store is read first: a repeated callback needs no exchange, and while the store is down
     // no token should be issued that cannot be kept, nor a former session be taken for an empty
     // one.
-    let present = load(&shared, &arrival.subject).await?;
+    let former = async {
+        match &arrival.previous {
+            Some(previous) => load(&shared, previous).await,
+            None => Ok(Tokens::default()),
+        }
+    };
+    let loads = async { tokio::try_join!(load(&shared, &arrival.subject), former) };
+    let loaded = before_exchange.limit(loads).await;
+    let (present, previous) = loaded.unwrap_or(Err(Failure::Store))?;
     if has_flow(&present, &id) {
         tracing::info!(flow = id, "callback repeated: the grant is there");
         return Ok(());
     }
-    let previous = match &arrival.previous {
-        Some(previous) => load(&shared, previous).await?,
-        None => Tokens::default(),
-    };
     let timer = metrics::Timer::start();
-    let exchanged = exchange(&shared, &arrival).await;
+    let exchanged = before_exchange.limit(exchange(&shared, &arrival)).await;
+    let exchanged = exchanged.unwrap_or_else(|| Err(CallError::Timeout.into()));
     timer.exchange();
     let issued = match exchanged {
         Ok(issued) => issued,
-        Err(ExchangeError::InvalidGrant) if appears(&shared, &arrival.subject, &id).await => {
+        Err(ExchangeError::InvalidGrant)
+            if deadline.limit(appears(&shared, &arrival.subject, &id)).await == Some(true) =>
+        {
             tracing::info!(flow = id, "another instance has completed the flow");
             return Ok(());
         }
@@ -74,12 +91,13 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
         }
     };
     tracing::info!(flow = id, "code exchanged");
-    let looked_up = introspect(&shared, &issued).await;
+    let look_ups = introspect(&shared, &issued);
+    let looked_up = deadline.leaving(AFTER_LOOK_UPS).limit(look_ups).await.flatten();
     let details =
         details(&shared, &arrival.flow, issued, looked_up, present.iter().chain(previous.iter()));
     let first = present.is_empty() && previous.is_empty();
     let known = Known { present, previous };
-    let kept = keep(&shared, &arrival, &known, details).await;
+    let kept = keep(&shared, &arrival, &known, details, deadline).await;
     let token = kept.map_err(|error| Failure::from(&error))?;
     tracing::info!(
         flow = id,

@@ -14,7 +14,6 @@ use crate::identity::subject::Subject;
 use crate::problem::failure;
 use crate::problem::{Answer, Problem, answer};
 use crate::store::StoreError;
-use crate::util::background::to_its_end;
 use crate::wire::caller;
 use crate::wire::query::single;
 
@@ -67,9 +66,13 @@ struct Leaving {
 impl Leaving {
     /// Ends all of it, in a task of its own: a browser that hangs up leaves no half of it.
     async fn leave(self, shared: &Arc<Shared>) -> Result<(), RevokeError> {
-        let shared = Arc::clone(shared);
-        let work = async move { self.end(&shared).await };
-        to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
+        let own = Arc::clone(shared);
+        let work = async move { self.end(&own).await };
+        shared
+            .tasks
+            .run(work)
+            .await
+            .unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
     }
 
     async fn end(&self, shared: &Arc<Shared>) -> Result<(), RevokeError> {

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
-use tracing::Instrument;
 
 use crate::problem::failure::Failure;
+use crate::util::background::Tasks;
 
 type Outcome = Result<(), Failure>;
 type Waiting = watch::Receiver<Option<Outcome>>;
@@ -53,7 +53,12 @@ impl Ended {
 impl InFlight {
     /// The outcome of the flow's work: of the work that runs already, or else of `work`, which
     /// then runs in a task of its own. Dropping this future leaves the task running.
-    pub(crate) async fn join<F>(&self, flow: &str, work: impl FnOnce() -> F) -> Outcome
+    pub(crate) async fn join<F>(
+        &self,
+        tasks: &Tasks,
+        flow: &str,
+        work: impl FnOnce() -> F,
+    ) -> Outcome
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
@@ -64,6 +69,8 @@ impl InFlight {
             }
             if let Some(outcome) = flows.running.get(flow) {
                 (outcome.clone(), None)
+            } else if tasks.is_closing() {
+                return Err(Failure::ShuttingDown);
             } else {
                 let (sender, outcome) = watch::channel(None);
                 flows.running.insert(flow.to_owned(), outcome.clone());
@@ -80,7 +87,7 @@ impl InFlight {
                 let outcome = work.await;
                 sender.send_replace(Some(outcome));
             };
-            tokio::spawn(task.in_current_span());
+            tasks.spawn(task);
         }
         let outcome = match outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().unwrap_or(Err(Failure::Internal)),
@@ -130,12 +137,12 @@ mod tests {
 
     #[tokio::test]
     async fn s9_parallel_callbacks_share_one_piece_of_work_and_leave_nothing() {
-        let in_flight = InFlight::default();
+        let (tasks, in_flight) = (Tasks::default(), InFlight::default());
         let runs = Arc::new(AtomicUsize::new(0));
         let gate = Arc::new(tokio::sync::Notify::new());
         let join = || {
             let (runs, gate) = (Arc::clone(&runs), Arc::clone(&gate));
-            in_flight.join("a", move || async move {
+            in_flight.join(&tasks, "a", move || async move {
                 runs.fetch_add(1, Ordering::SeqCst);
                 gate.notified().await;
                 Ok(())
@@ -154,15 +161,15 @@ mod tests {
 
     #[tokio::test]
     async fn n14_work_that_panics_is_an_internal_failure_and_leaves_nothing() {
-        let in_flight = InFlight::default();
-        let outcome = in_flight.join("a", || async { panic!("in the test") }).await;
+        let (tasks, in_flight) = (Tasks::default(), InFlight::default());
+        let outcome = in_flight.join(&tasks, "a", || async { panic!("in the test") }).await;
         assert!(matches!(outcome, Err(Failure::Internal)));
         assert!(in_flight.lock().running.is_empty());
     }
 
     #[tokio::test]
     async fn an_ended_flow_does_no_work_and_whoever_waits_for_it_is_refused() {
-        let in_flight = InFlight::default();
+        let (tasks, in_flight) = (Tasks::default(), InFlight::default());
         let gate = Arc::new(tokio::sync::Notify::new());
         let work = {
             let gate = Arc::clone(&gate);
@@ -177,11 +184,11 @@ mod tests {
             let ends = in_flight.end(&flows, 0);
             tokio::join!(ends, async { gate.notify_one() });
         };
-        let (outcome, ()) = tokio::join!(in_flight.join("a", work), ends);
+        let (outcome, ()) = tokio::join!(in_flight.join(&tasks, "a", work), ends);
         assert_eq!(outcome, Err(Failure::Ended));
-        let refused = in_flight.join("b", || async { panic!("it does not run") }).await;
+        let refused = in_flight.join(&tasks, "b", || async { panic!("it does not run") }).await;
         assert_eq!(refused, Err(Failure::Ended));
-        assert_eq!(in_flight.join("c", || async { Ok(()) }).await, Ok(()));
+        assert_eq!(in_flight.join(&tasks, "c", || async { Ok(()) }).await, Ok(()));
     }
 
     #[tokio::test]

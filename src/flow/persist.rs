@@ -1,4 +1,4 @@
-//! A grant that was issued is stored, or given back.
+//! Stores a newly issued grant, or revokes it if it cannot be stored.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use crate::grant::revoke::remove_later;
 use crate::grant::token::GrantDetails;
 use crate::grant::token::WebflowToken;
 use crate::store::{GrantId, StoreError, TokenKey, TokenVersion};
+use crate::util::deadline::Deadline;
 use crate::vault::Draft;
 use crate::vault::cache::Tokens;
 use crate::webflow::revocation;
@@ -22,7 +23,10 @@ use crate::webflow::revocation;
 const WRITE_ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// What was there before the grant.
+/// What the clean-up after a failed write needs of the callback's time.
+const CLEAN_UP: Duration = Duration::from_millis(1500);
+
+/// What was stored before the grant.
 pub(super) struct Known {
     /// The subject's own grants.
     pub(super) present: Tokens,
@@ -30,28 +34,35 @@ pub(super) struct Known {
     pub(super) previous: Tokens,
 }
 
-/// Stores the grant, and removes what it takes the place of. If it cannot be stored, it is revoked
-/// again, and nothing has changed.
+/// A row that this callback writes: the new grant, or one moved from the former session.
+#[derive(Clone)]
+struct Written {
+    /// The version it had under the former session.
+    moved_from: Option<TokenVersion>,
+    draft: Draft,
+}
+
+/// Stores the grant, and removes the grants it replaces. If it cannot be stored, it is revoked at
+/// Webflow and nothing has changed.
 pub(super) async fn keep(
     shared: &Arc<Shared>,
     arrival: &Arrival,
     known: &Known,
     details: GrantDetails,
+    deadline: Deadline,
 ) -> Result<WebflowToken, StoreError> {
-    let mut moved = Vec::new();
-    let stored = store(shared, arrival, &known.previous, &details, &mut moved).await;
-    let token = match stored {
+    let mut written = Vec::new();
+    let writes = store(shared, arrival, &known.previous, &details, &mut written);
+    let stored = deadline.leaving(CLEAN_UP).limit(writes).await;
+    let token = match stored.unwrap_or(Err(StoreError::Timeout)) {
         Ok(token) => token,
         Err(error) => {
             tracing::error!(
                 flow = arrival.flow.id(),
                 error = &error as &dyn Error,
-                "the grant could not be stored: it is revoked again"
+                "could not store the grant; revoking it"
             );
-            revoke(shared, &details).await;
-            for copy in &moved {
-                take_back(shared, &copy.draft).await;
-            }
+            undo(shared, details, written, deadline).await;
             return Err(error);
         }
     };
@@ -61,30 +72,26 @@ pub(super) async fn keep(
     let covered = known.present.iter().filter(|old| several && old.grant_id() != token.grant_id());
     let covered = covered.filter(|old| covers(&token.grant().details, &old.grant().details));
     for old in known.previous.iter().chain(covered) {
-        match shared.vault.remove(old).await {
+        let removed = deadline.limit(shared.vault.remove(old)).await;
+        match removed.unwrap_or(Err(StoreError::Timeout)) {
             Ok(true) => {}
             Ok(false) => {
-                // It was logged out or revoked while it was being moved: so it must not stay.
-                for copy in moved.iter().filter(|copy| copy.of == old.grant().version) {
-                    take_back(shared, &copy.draft).await;
+                // The user signed out or revoked it while it was being moved: it must not stay.
+                let version = Some(old.grant().version);
+                for moved in written.iter().filter(|moved| moved.moved_from == version) {
+                    take_back(shared, &moved.draft).await;
                 }
             }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn Error,
-                    "a former grant remains for now: its removal is tried again"
+                    "a replaced grant could not be removed; retrying in the background"
                 );
                 remove_later(shared, old);
             }
         }
     }
     Ok(token)
-}
-
-/// A grant of the former session under the new one.
-struct Copy {
-    of: TokenVersion,
-    draft: Draft,
 }
 
 /// Writes the grant, after those of the former session that it does not cover: the new one stays
@@ -94,7 +101,7 @@ async fn store(
     arrival: &Arrival,
     previous: &Tokens,
     details: &GrantDetails,
-    moved: &mut Vec<Copy>,
+    written: &mut Vec<Written>,
 ) -> Result<WebflowToken, StoreError> {
     let grant = if shared.vault.grants == GrantPolicy::Single {
         GrantId::default()
@@ -102,21 +109,16 @@ async fn store(
         for old in previous.iter().rev().filter(|old| !covers(details, &old.grant().details)) {
             let key = TokenKey::new(arrival.subject.clone(), old.grant_id().clone());
             let draft = shared.vault.draft(key, old.grant().details.clone())?;
-            let saved = save(shared, &draft).await;
-            moved.push(Copy { of: old.grant().version, draft });
-            saved?;
+            written.push(Written { moved_from: Some(old.grant().version), draft: draft.clone() });
+            save(shared, &draft).await?;
         }
         grant_id(details, &arrival.flow.id())
     };
     let key = TokenKey::new(arrival.subject.clone(), grant);
     let draft = shared.vault.draft(key, details.clone())?;
-    match save(shared, &draft).await {
-        Ok(()) => Ok(draft.token().clone()),
-        Err(error) => {
-            take_back(shared, &draft).await;
-            Err(error)
-        }
-    }
+    written.push(Written { moved_from: None, draft: draft.clone() });
+    save(shared, &draft).await?;
+    Ok(draft.token().clone())
 }
 
 /// The authorization's id at Webflow, or the flow's where introspection could not tell it.
@@ -152,24 +154,43 @@ async fn save(shared: &Shared, draft: &Draft) -> Result<(), StoreError> {
     }
 }
 
-/// Removes a row that was given up: a write that failed or took too long may have been kept all
-/// the same.
+/// Revokes a token that could not be stored, and removes what was written. What the deadline cuts
+/// off goes on in the background.
+async fn undo(
+    shared: &Arc<Shared>,
+    details: GrantDetails,
+    written: Vec<Written>,
+    deadline: Deadline,
+) {
+    let own = Arc::clone(shared);
+    let work = async move {
+        let removals = async {
+            for row in &written {
+                take_back(&own, &row.draft).await;
+            }
+        };
+        tokio::join!(revoke(&own, &details), removals);
+    };
+    deadline.limit(shared.tasks.run(work)).await;
+}
+
+/// Removes a row of a failed write: the write may have succeeded although its answer was lost.
 async fn take_back(shared: &Arc<Shared>, draft: &Draft) {
     if shared.vault.remove(draft.token()).await.is_err() {
         remove_later(shared, draft.token());
     }
 }
 
-/// Gives back a token that could not be kept.
 async fn revoke(shared: &Shared, details: &GrantDetails) {
     if let Err(error) = shared.webflow.revoke(&details.access_token).await {
         let coverage = details.coverage.as_ref();
         tracing::error!(
             authorization = coverage.and_then(|coverage| coverage.authorization_id.as_deref()),
             error = &error as &dyn Error,
-            "a token that could not be stored could not be revoked either; it is tried again"
+            "could not revoke a token that could not be stored; retrying the revocation"
         );
-        revocation::retry_later(Arc::clone(&shared.webflow), details.access_token.clone());
+        let webflow = Arc::clone(&shared.webflow);
+        revocation::retry_later(&shared.tasks, webflow, details.access_token.clone());
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quick_cache::sync;
-use tracing::Instrument;
 
 use super::token::Coverage;
 use super::token::WebflowToken;
@@ -70,8 +69,8 @@ pub(crate) fn refresh(shared: &Arc<Shared>, tokens: &Tokens) {
     }
     for token in tokens.iter().filter(|token| token.take_outdated()) {
         if shared.look_ups.is_time(token.grant().version, shared.clock.unix_millis()) {
-            let (shared, token) = (Arc::clone(shared), token.clone());
-            tokio::spawn(async move { look_up(&shared, &token).await }.in_current_span());
+            let (own, token) = (Arc::clone(shared), token.clone());
+            shared.tasks.spawn(async move { look_up(&own, &token).await });
         }
     }
 }

@@ -9,7 +9,6 @@ use super::token::WebflowToken;
 use crate::context::Shared;
 use crate::identity::subject::Subject;
 use crate::store::StoreError;
-use crate::util::background::{to_its_end, try_later};
 use crate::webflow::revocation;
 
 /// Why a grant is not, or not wholly, revoked.
@@ -32,9 +31,9 @@ pub(crate) async fn disconnect(
     subject: &Subject,
     revoke: bool,
 ) -> Result<usize, RevokeError> {
-    let (shared, subject) = (Arc::clone(shared), subject.clone());
-    let work = async move { end_all(&shared, &subject, revoke).await };
-    to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
+    let (own, subject) = (Arc::clone(shared), subject.clone());
+    let work = async move { end_all(&own, &subject, revoke).await };
+    shared.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
 }
 
 /// Revokes one grant at Webflow and removes it; the subject's others stay.
@@ -42,28 +41,28 @@ pub(crate) async fn disconnect_one(
     shared: &Arc<Shared>,
     token: &WebflowToken,
 ) -> Result<(), RevokeError> {
-    let (shared, token) = (Arc::clone(shared), token.clone());
+    let (own, token) = (Arc::clone(shared), token.clone());
     let work = async move {
-        let told = end(&shared, &token, true).await?;
+        let told = end(&own, &token, true).await?;
         tracing::info!(subject = ?token.subject(), grant = %token.grant_id(), "disconnected");
         if told { Ok(()) } else { Err(RevokeError::Webflow) }
     };
-    to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
+    shared.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
 }
 
 /// Forgets a token that Webflow refuses: exactly that version. True if it was still there.
 pub(crate) async fn forget(shared: &Arc<Shared>, dead: &WebflowToken) -> Result<bool, StoreError> {
-    let (shared, dead) = (Arc::clone(shared), dead.clone());
+    let (own, dead) = (Arc::clone(shared), dead.clone());
     let work = async move {
-        // Of twenty that meet the dead token at once, one removes it.
-        let was_there = shared.vault.remove(&dead).await?;
+        // If many requests hit the dead token at once, exactly one removes it.
+        let was_there = own.vault.remove(&dead).await?;
         tracing::info!(subject = ?dead.subject(), "Webflow refuses the token: it is forgotten");
         if was_there {
-            shared.hooks.revoked(&dead);
+            own.hooks.revoked(&dead);
         }
         Ok(was_there)
     };
-    to_its_end(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone)))
+    shared.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone)))
 }
 
 /// [`disconnect`] for whoever is in a task of its own already.
@@ -103,9 +102,9 @@ async fn end(
 
 /// Removes in the background what is worth nothing any more, where the store could not do it.
 pub(crate) fn remove_later(shared: &Arc<Shared>, token: &WebflowToken) {
-    let (shared, token) = (Arc::clone(shared), token.clone());
-    try_later("the removal of a revoked grant", move || {
-        let (shared, token) = (Arc::clone(&shared), token.clone());
+    let (own, token) = (Arc::clone(shared), token.clone());
+    shared.tasks.retry_later("the removal of a revoked grant", move || {
+        let (shared, token) = (Arc::clone(&own), token.clone());
         async move { shared.vault.remove(&token).await.is_ok() }
     });
 }
@@ -119,6 +118,7 @@ async fn revoke_now_or_later(shared: &Arc<Shared>, token: &WebflowToken) -> bool
         error = &error as &dyn std::error::Error,
         "Webflow could not be told of a revocation; it is asked again"
     );
-    revocation::retry_later(Arc::clone(&shared.webflow), token.access_token().clone());
+    let webflow = Arc::clone(&shared.webflow);
+    revocation::retry_later(&shared.tasks, webflow, token.access_token().clone());
     false
 }

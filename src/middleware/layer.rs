@@ -1,6 +1,7 @@
 //! The layer: what wraps services.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tower_layer::Layer;
 
@@ -15,6 +16,9 @@ use crate::gate::guard::{Guard, Mode};
 use crate::grant::scope::{Scope, Scopes};
 use crate::handle::WebflowAuthHandle;
 use crate::util::sharded_arc::Replicas;
+
+/// The time that [`WebflowAuthLayer::shutdown`] waits.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 
 /// A tower layer that lets requests through once their user has connected Webflow.
 ///
@@ -116,6 +120,29 @@ impl WebflowAuthLayer {
     /// A service that answers the crate's own paths, for routers where no layer sees them.
     pub fn endpoints_service(&self) -> EndpointsService {
         EndpointsService::new(Arc::clone(&self.guard.shared))
+    }
+
+    /// Waits for the work that outlives its request: code exchanges, store writes and revocations.
+    ///
+    /// Call it after the server has stopped accepting requests, so that no token that Webflow has
+    /// just issued is lost with the process. Pending retries make one last attempt. From now on
+    /// callbacks are answered 503 with `Retry-After`, before their code is exchanged. Returns true
+    /// when all work has ended, and false after 10 seconds. Calling it again is harmless.
+    ///
+    /// ```
+    /// # async fn run(auth: tower_webflow_auth::WebflowAuthLayer, app: axum::Router) -> std::io::Result<()> {
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+    /// axum::serve(listener, app).with_graceful_shutdown(async {
+    ///     tokio::signal::ctrl_c().await.ok();
+    /// }).await?;
+    /// if !auth.shutdown().await {
+    ///     eprintln!("some background work did not end in time");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn shutdown(&self) -> bool {
+        self.guard.shared.tasks.shutdown(SHUTDOWN_LIMIT).await
     }
 
     /// Looks for what would keep a login from working: in the settings, at Webflow, in the store,

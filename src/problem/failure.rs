@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     Unreachable,
     RateLimited(Option<Duration>),
     Store,
+    /// The process is shutting down: no exchange was begun.
+    ShuttingDown,
     Internal,
 }
 
@@ -47,6 +49,7 @@ impl From<&StoreError> for Failure {
 
 /// How long a client should wait before it asks an unavailable store again.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
+const SHUTDOWN_RETRY_AFTER: Duration = Duration::from_secs(1);
 const RATE_LIMIT_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 impl Failure {
@@ -86,6 +89,14 @@ impl Failure {
             )
             .retry_after(wait.unwrap_or(RATE_LIMIT_RETRY_AFTER)),
             Self::Store => store_unavailable(),
+            Self::ShuttingDown => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "shutting-down",
+                "The application is restarting",
+                "Reload this page in a moment to complete the sign-in.",
+            )
+            .retry_after(SHUTDOWN_RETRY_AFTER)
+            .retry_here(true),
             Self::Internal => internal(),
         }
     }

@@ -21,6 +21,7 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn by_workspace<'a>(&'a self, workspace_id: &'a str) -> Answer<'a, Vec<SealedToken>>;
     fn purge_older_than(&self, age: Duration) -> Answer<'_, u64>;
     fn healthy(&self) -> Answer<'_, ()>;
+    fn warnings(&self) -> Answer<'_, Vec<String>>;
     fn watch(self: Arc<Self>, changes: ChangeSink) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
@@ -55,6 +56,10 @@ impl<S: TokenStore> ErasedStore for S {
 
     fn healthy(&self) -> Answer<'_, ()> {
         guard(move || TokenStore::healthy(self))
+    }
+
+    fn warnings(&self) -> Answer<'_, Vec<String>> {
+        guard(move || async move { Ok(TokenStore::warnings(self).await) })
     }
 
     fn watch(self: Arc<Self>, changes: ChangeSink) -> Pin<Box<dyn Future<Output = ()> + Send>> {

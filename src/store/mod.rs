@@ -179,6 +179,14 @@ pub trait TokenStore: Send + Sync + 'static {
         ready(Ok(()))
     }
 
+    /// What works less well than it should, one sentence each; empty when nothing does.
+    ///
+    /// Only the doctor asks. A store whose sign-ins work is [`healthy`](Self::healthy) in spite of
+    /// a warning, for example when it cannot receive the changes of other instances.
+    fn warnings(&self) -> impl Future<Output = Vec<String>> + Send {
+        ready(Vec::new())
+    }
+
     /// Tells of changes that other instances make, for as long as the returned future runs.
     ///
     /// The layer runs it in a task of its own and drops it with the layer. It should reconnect by

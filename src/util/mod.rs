@@ -2,5 +2,6 @@
 
 pub(crate) mod background;
 pub(crate) mod clock;
+pub(crate) mod deadline;
 pub(crate) mod metrics;
 pub(crate) mod sharded_arc;

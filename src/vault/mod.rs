@@ -24,6 +24,7 @@ use crate::grant::token::WebflowToken;
 use crate::grant::token::{Grant, GrantDetails};
 use crate::identity::subject::Subject;
 use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
+use crate::util::background::Tasks;
 use crate::util::clock::Clock;
 use crate::util::metrics;
 use crate::vault::cache::{Cache, Slot, Tokens};
@@ -44,6 +45,7 @@ pub(crate) struct Vault {
     pub(crate) grants: GrantPolicy,
     pub(crate) last_version: AtomicI64,
     pub(crate) turns: Turns,
+    pub(crate) tasks: Tasks,
     /// The task that hears of other instances' changes; it ends with the vault.
     pub(crate) watcher: Watcher,
 }
@@ -134,6 +136,10 @@ impl Vault {
 
     pub(crate) async fn healthy(&self) -> Result<(), StoreError> {
         self.within(self.store.healthy()).await
+    }
+
+    pub(crate) async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        self.within(self.store.warnings()).await
     }
 
     async fn within<T>(

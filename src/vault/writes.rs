@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
-use tracing::Instrument;
 
 use super::Vault;
 use super::sealed_form::{Plain, context};
@@ -48,6 +47,7 @@ impl Turns {
 }
 
 /// A grant that is sealed and not yet known to be stored: every attempt writes the same row.
+#[derive(Clone)]
 pub(crate) struct Draft {
     row: SealedToken,
     token: WebflowToken,
@@ -166,7 +166,7 @@ impl Vault {
                 cache.forget(&subject);
             }
         };
-        tokio::spawn(task.in_current_span());
+        self.tasks.spawn(task);
         let outcome =
             async { outcome.await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone))) };
         self.within(outcome).await

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::WebflowClient;
-use crate::util::background::try_later;
+use crate::util::background::Tasks;
 
 /// Asks Webflow again, later and later. What waits is lost with the process: that was logged.
-pub(crate) fn retry_later(webflow: Arc<WebflowClient>, token: SecretString) {
-    try_later("a revocation", move || {
+pub(crate) fn retry_later(tasks: &Tasks, webflow: Arc<WebflowClient>, token: SecretString) {
+    tasks.retry_later("a revocation", move || {
         let (webflow, token) = (Arc::clone(&webflow), token.clone());
         async move { webflow.revoke(&token).await.is_ok() }
     });

@@ -5,11 +5,8 @@
 //! proptest draws a plan of steps; `world` carries it out and holds the application to its
 //! promises after every step. The seed is fixed, so that a run can be repeated; another one is
 //! tried by `FLOW_MODEL_SEED=7 FLOW_MODEL_CASES=200 cargo test --all-features --test flow_model`.
-#![cfg(feature = "testing")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-#[path = "../support/hostile.rs"]
-mod hostile;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;

@@ -20,7 +20,7 @@ use tower_webflow_auth::{
     WebflowToken,
 };
 
-use crate::hostile::{
+use crate::support::hostile::{
     CALLBACK, LOGIN, LOGOUT, ORIGIN, OnLoad, OnRemove, OnSave, TestStore, cookies_set, headers,
     parameter,
 };

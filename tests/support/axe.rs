@@ -1,6 +1,4 @@
 //! axe-core: what would keep people with disabilities from using a page.
-#![allow(unreachable_pub, reason = "shared by test files")]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::{Value, json};
 

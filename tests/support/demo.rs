@@ -1,5 +1,4 @@
 //! The demo as a process.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};

@@ -1,7 +1,5 @@
 //! What attackers and accidents have at hand: raw sockets, a Webflow that lies, a store that fails
 //! on command, and an application on https without the TLS.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

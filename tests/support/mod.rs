@@ -1,6 +1,13 @@
 //! An application under test, on a real socket, with a stand-in for Webflow.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+
+pub mod axe;
+#[cfg(unix)]
+pub mod demo;
+pub mod hostile;
+pub mod secrets;
+pub mod tls;
+pub mod webdriver;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

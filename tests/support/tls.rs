@@ -1,6 +1,4 @@
 //! TLS on loopback, with a certificate authority of the test's own.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io;
 use std::net::SocketAddr;

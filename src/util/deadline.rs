@@ -1,0 +1,40 @@
+//! One deadline for work of several steps.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+/// A point in time by which work must have ended. Each step gets what the steps before it left.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    pub(crate) fn after(budget: Duration) -> Self {
+        Self(Instant::now() + budget)
+    }
+
+    /// An earlier deadline, for a step after which others need time.
+    pub(crate) fn leaving(self, reserve: Duration) -> Self {
+        Self(self.0.checked_sub(reserve).unwrap_or(self.0))
+    }
+
+    /// The step's outcome, or `None` if the deadline passes first. The step is then dropped.
+    pub(crate) async fn limit<T>(self, step: impl Future<Output = T>) -> Option<T> {
+        timeout_at(self.0, step).await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::sleep;
+
+    #[tokio::test(start_paused = true)]
+    async fn steps_share_one_budget() {
+        let deadline = Deadline::after(Duration::from_secs(10));
+        let step = |secs| sleep(Duration::from_secs(secs));
+        assert!(deadline.leaving(Duration::from_secs(3)).limit(step(6)).await.is_some());
+        assert!(deadline.leaving(Duration::from_secs(3)).limit(step(2)).await.is_none());
+        assert!(deadline.limit(step(4)).await.is_none());
+    }
+}

@@ -1,0 +1,10 @@
+//! The demo as a process. Needs the example built: `cargo test` does so, `cargo test --test demo` does
+//! not. Postgres and Redis are needed by the ignored tests only.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod instances;
+mod process;

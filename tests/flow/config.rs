@@ -1,0 +1,141 @@
+//! Every problem of a configuration is named at once, with its remedy.
+
+use std::time::Duration;
+
+use crate::support::App;
+use tower_webflow_auth::{Endpoints, Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer};
+
+fn good() -> WebflowAuthBuilder {
+    WebflowAuthLayer::builder()
+        .client_id("id")
+        .client_secret("secret")
+        .redirect_uri("https://app.example.com/auth/webflow/callback")
+        .scopes([Scope::SITES_READ])
+        .keyring(Keyring::generate())
+}
+
+#[test]
+fn a_whole_configuration_is_accepted_and_says_where_its_paths_are() {
+    let auth = good().build().unwrap();
+    assert_eq!(auth.callback_path(), "/auth/webflow/callback");
+    assert_eq!(auth.login_path(), Some("/auth/webflow/login"));
+    assert_eq!(auth.logout_path(), Some("/auth/webflow/logout"));
+    let auth = good().login_path("/in").logout_path(None).build().unwrap();
+    assert_eq!((auth.login_path(), auth.logout_path()), (Some("/in"), None));
+}
+
+#[test]
+fn everything_that_is_missing_is_named_in_one_go() {
+    let error = WebflowAuthLayer::builder().build().unwrap_err();
+    assert_eq!(error.problems().len(), 5, "{error}");
+    for name in [
+        "WEBFLOW_CLIENT_ID",
+        "WEBFLOW_CLIENT_SECRET",
+        "WEBFLOW_REDIRECT_URI",
+        "WEBFLOW_SCOPES",
+        "WEBFLOW_AUTH_KEY",
+    ] {
+        assert!(error.to_string().contains(name), "{name} in {error}");
+    }
+    assert!(error.to_string().contains("openssl rand -base64 32"));
+}
+
+#[test]
+fn each_malformed_setting_is_named() {
+    for (builder, expected) in [
+        (good().client_id(" "), "client_id"),
+        (good().client_secret(""), "client_secret"),
+        (good().redirect_uri("http://app.example.com/cb"), "is not https"),
+        (good().redirect_uri("https://app.example.com/cb#top"), "has a fragment"),
+        (good().redirect_uri("/cb"), "is not an absolute address"),
+        (good().scopes([]), "scopes"),
+        (good().login_path("login"), "login_path is not a path that"),
+        (good().login_path("/auth/webflow/callback"), "the same as another"),
+        (good().login_path("/a").logout_path("/a"), "the same as another"),
+        (
+            good().redirect_uri("https://app.example.com"),
+            "redirect_uri (WEBFLOW_REDIRECT_URI) has the path /",
+        ),
+        (good().login_path("/"), "login_path has the path /"),
+        (good().flow_lifetime(Duration::ZERO), "flow_lifetime is 0ns"),
+    ] {
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.problems().len(), 1, "{error}");
+        assert!(error.to_string().contains(expected), "{expected:?} in {error}");
+    }
+    assert!(Endpoints::at("http://webflow.example").unwrap_err().to_string().contains("https"));
+    assert!(Scope::new("read all").unwrap_err().to_string().contains("sites:read"));
+    assert!(Keyring::from_base64("c2hvcnQ").unwrap_err().to_string().contains("32 bytes"));
+}
+
+mod s_settings_that_cannot_work {
+    use super::*;
+
+    fn problem(builder: WebflowAuthBuilder) -> String {
+        builder.build().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn lifetimes_under_a_second_are_refused() {
+        let short = Duration::from_millis(999);
+        assert!(problem(good().flow_lifetime(short)).contains("flow_lifetime is 999ms"));
+        assert!(problem(good().session_lifetime(short)).contains("session_lifetime is 999ms"));
+        assert!(good().session_lifetime(Duration::from_secs(1)).build().is_ok());
+    }
+
+    #[test]
+    fn paths_that_browsers_change_are_refused() {
+        for path in [
+            "/caf\u{e9}",
+            "/a\"b",
+            "/a'b",
+            "/a\tb",
+            "/a b",
+            "/../a",
+            "/a/./b",
+            "/a/..",
+            "/%2e%2e/a",
+            "/a\\b",
+            "/a?b",
+            "/a#b",
+            "//a",
+            "a",
+            "",
+        ] {
+            assert!(problem(good().login_path(path)).contains("login_path"), "{path:?}");
+            assert!(problem(good().logout_path(path)).contains("logout_path"), "{path:?}");
+        }
+        for path in ["/a", "/a/b", "/caf%C3%A9", "/a.b", "/~a/b-c_d"] {
+            assert!(good().login_path(path).build().is_ok(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_redirect_uri_with_parameters_of_the_response_is_refused() {
+        for name in ["state", "code", "error", "error_description"] {
+            let uri = format!("https://app.example.com/cb?{name}=1");
+            let problem = problem(good().redirect_uri(uri));
+            assert!(problem.contains(&format!("query parameter {name}")), "{problem}");
+        }
+        assert!(good().redirect_uri("https://app.example.com/cb?tenant=1").build().is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_clock_reaches_the_default_store() {
+        const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+        let app = App::with(|builder| builder.session_lifetime(2 * YEAR)).await;
+        let mut browser = app.connected().await;
+        app.clock.advance(YEAR - Duration::from_secs(60));
+        assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected");
+        app.clock.advance(Duration::from_secs(120));
+        assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");
+    }
+}
+
+#[test]
+fn no_error_repeats_a_secret() {
+    let error = WebflowAuthLayer::builder().client_secret("hunter2").build().unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
+    let error = Keyring::from_base64("aHVudGVyMg").unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("aHVudGVyMg"));
+}

@@ -1,0 +1,400 @@
+//! The doctor: every line that can fail is made to fail by a real fault.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{OriginalUri, Request};
+use axum::http::StatusCode;
+use axum::response::Redirect;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tower_webflow_auth::store::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
+use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault};
+use tower_webflow_auth::{
+    CheckStatus, Checkup, Keyring, Scope, Subject, WebflowAuthBuilder, WebflowAuthLayer,
+    WebflowToken,
+};
+
+use crate::support::{App, KEY};
+
+/// The status of a line and the whole of what it says.
+fn line(checkup: &Checkup, name: &str) -> (CheckStatus, String) {
+    let check = checkup.get(name).unwrap_or_else(|| panic!("no line {name:?} in\n{checkup}"));
+    let remedy = check.remedy().unwrap_or_default();
+    assert_eq!(check.status() == CheckStatus::Ok, remedy.is_empty(), "{checkup}");
+    (check.status(), format!("{} -> {remedy}", check.finding()))
+}
+
+#[track_caller]
+fn assert_line(checkup: &Checkup, name: &str, status: CheckStatus, words: &str) {
+    let (found, text) = line(checkup, name);
+    assert!(found == status && text.contains(words), "wanted {status}: {words}\n{checkup}");
+    assert_eq!(checkup.is_ok(), !format!("\n{checkup}").contains("\nfailed "), "{checkup}");
+}
+
+async fn app(change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder) -> App {
+    App::with(change).await
+}
+
+#[tokio::test]
+async fn a_good_application_is_ok_in_every_line_that_does_not_tell_it_is_a_test() {
+    let key = Keyring::from_base64(&Keyring::generate_base64()).unwrap();
+    let app = app(|builder| builder.keyring(key).store(Counting::default())).await;
+    let checkup = app.auth.check().await;
+    assert!(checkup.is_ok(), "{checkup}");
+    for name in [
+        "client",
+        "scopes",
+        "keyring",
+        "store",
+        "authorize page",
+        "token endpoint",
+        "clock",
+        "callback",
+        "login path",
+        "logout path",
+    ] {
+        assert_line(&checkup, name, CheckStatus::Ok, "");
+    }
+    assert_line(&checkup, "redirect_uri", CheckStatus::Warning, "plain http");
+    assert_line(&checkup, "endpoints", CheckStatus::Warning, "a stand-in");
+    assert_eq!(checkup.checks().len(), 12, "{checkup}");
+    assert!(checkup.to_string().ends_with("10 ok, 2 warning, 0 failed"), "{checkup}");
+}
+
+#[tokio::test]
+async fn o5_a_check_sends_no_secret_shows_none_and_begins_nothing() {
+    let errors = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&errors);
+    let app = app(|builder| {
+        builder.on_error(move |_| {
+            seen.fetch_add(1, Ordering::SeqCst);
+            None
+        })
+    })
+    .await;
+    let checkup = app.auth.check().await;
+    let secret = app.fake.client_secret();
+    for text in [checkup.to_string(), format!("{checkup:?}")] {
+        assert!(!text.contains(secret) && !text.contains(KEY), "{text}");
+    }
+    let log = app.fake.log();
+    assert_eq!(log.len(), 2, "one request to each endpoint");
+    for request in log {
+        let body = String::from_utf8_lossy(request.body()).into_owned();
+        let all = format!("{:?} {:?} {body}", request.query(), request.headers());
+        assert!(!all.contains(secret), "{all}");
+        assert!(request.header("authorization").is_none() && request.header("cookie").is_none());
+    }
+    assert_eq!((errors.load(Ordering::SeqCst), app.fake.issued_tokens()), (0, 0));
+}
+
+#[tokio::test]
+async fn an_authorize_link_that_webflow_refuses_is_seen() {
+    let app1 = app(|builder| builder.client_id("another")).await;
+    let checkup = app1.auth.check().await;
+    assert_line(&checkup, "authorize page", CheckStatus::Failed, "compare WEBFLOW_CLIENT_ID");
+
+    let app2 = app(|builder| builder.scopes([Scope::new("sites:raed").unwrap()])).await;
+    let checkup = app2.auth.check().await;
+    assert_line(
+        &checkup,
+        "authorize page",
+        CheckStatus::Failed,
+        "refuses this client's link (400)",
+    );
+    assert_line(&checkup, "scopes", CheckStatus::Warning, "sites:raed: not among those");
+
+    let app3 = app(|builder| builder).await;
+    let back = format!("{}?error=invalid_scope", app3.url("/auth/webflow/callback"));
+    app3.fake.fail_next(Endpoint::Authorize, Fault::Redirect(back));
+    let checkup = app3.auth.check().await;
+    assert_line(&checkup, "authorize page", CheckStatus::Failed, "back with an error");
+}
+
+#[tokio::test]
+async fn an_authorize_page_that_asks_to_sign_in_is_well_and_one_that_filters_is_doubtful() {
+    let app = app(|builder| builder).await;
+    let sign_in = Fault::Redirect("https://webflow.com/dashboard/login".to_owned());
+    app.fake.fail_next(Endpoint::Authorize, sign_in);
+    let checkup = app.auth.check().await;
+    assert_line(&checkup, "authorize page", CheckStatus::Ok, "asks to sign in");
+    app.fake.fail_next(Endpoint::Authorize, Fault::Status(403));
+    let checkup = app.auth.check().await;
+    assert_line(&checkup, "authorize page", CheckStatus::Warning, "answers 403");
+}
+
+#[tokio::test]
+async fn n1_endpoints_that_are_down_hang_or_reset_are_seen_in_bounded_time() {
+    let app = app(|builder| builder.timeout(Duration::from_secs(2))).await;
+    for (fault, words) in [
+        (Fault::Status(503), "answers 503"),
+        (Fault::Hang, "no answer in time"),
+        (Fault::Reset, "cannot be reached"),
+    ] {
+        for (endpoint, name) in
+            [(Endpoint::Authorize, "authorize page"), (Endpoint::Token, "token endpoint")]
+        {
+            app.fake.fail_next(endpoint, fault.clone());
+            let checkup = app.auth.check().await;
+            assert_line(&checkup, name, CheckStatus::Failed, words);
+        }
+    }
+    // A body without end does not hold it up either.
+    app.fake.fail_next(Endpoint::Authorize, Fault::Huge(1 << 40));
+    assert_line(&app.auth.check().await, "authorize page", CheckStatus::Ok, "");
+}
+
+#[tokio::test]
+async fn a_webflow_that_is_not_there_leaves_the_clock_unknown() {
+    let gone = FakeWebflow::start().await;
+    let endpoints = gone.endpoints();
+    gone.stop().await;
+    let app = app(|builder| builder.endpoints(endpoints)).await;
+    let checkup = app.auth.check().await;
+    assert_line(&checkup, "authorize page", CheckStatus::Failed, "nothing listens there");
+    assert_line(&checkup, "token endpoint", CheckStatus::Failed, "nothing listens there");
+    assert_line(&checkup, "clock", CheckStatus::Warning, "could not be compared");
+}
+
+#[tokio::test]
+async fn s5_a_clock_that_is_a_minute_off_is_seen() {
+    let app = app(|builder| builder).await;
+    app.clock.advance(Duration::from_secs(30));
+    assert_line(&app.auth.check().await, "clock", CheckStatus::Ok, "within 60 s");
+    app.clock.advance(Duration::from_secs(60));
+    assert_line(&app.auth.check().await, "clock", CheckStatus::Failed, "s ahead of Webflow's");
+}
+
+#[tokio::test]
+async fn k4_weak_keys_are_seen() {
+    let with = async |keyring: Keyring| app(|builder| builder.keyring(keyring)).await;
+    let checkup = with(Keyring::from_bytes(&[7; 40]).unwrap()).await.auth.check().await;
+    assert_line(&checkup, "keyring", CheckStatus::Failed, "key number 1 repeats a few bytes");
+    let checkup = with(Keyring::from_base64(KEY).unwrap()).await.auth.check().await;
+    assert_line(&checkup, "keyring", CheckStatus::Warning, "looks like text");
+    let checkup = with(Keyring::generate()).await.auth.check().await;
+    assert_line(&checkup, "keyring", CheckStatus::Warning, "made by this process");
+}
+
+#[tokio::test]
+async fn credentials_that_were_copied_with_their_quotes_are_seen() {
+    let app = app(|builder| builder.client_secret("\"s3cret\"")).await;
+    let checkup = app.auth.check().await;
+    assert_line(&checkup, "client", CheckStatus::Failed, "client_secret has blanks, quotes");
+    assert!(!checkup.to_string().contains("s3cret"));
+}
+
+#[tokio::test]
+async fn tunnels_and_frames_are_warned_of() {
+    let tunnel = "https://1a2b-3c.ngrok-free.invalid.ngrok-free.app/cb";
+    let builder = || {
+        WebflowAuthLayer::builder()
+            .client_id("id")
+            .client_secret("secret")
+            .scopes([Scope::SITES_READ])
+            .keyring(Keyring::generate())
+            .endpoints(tower_webflow_auth::Endpoints::at("http://127.0.0.1:1").unwrap())
+            .timeout(Duration::from_millis(200))
+    };
+    let checkup = builder().redirect_uri(tunnel).build().unwrap().check().await;
+    assert_line(&checkup, "redirect_uri", CheckStatus::Warning, "a tunnel's address");
+    // An origin that cannot be resolved, or reached, is no missing application.
+    assert_line(&checkup, "callback", CheckStatus::Failed, "https://1a2b");
+    let framed = builder()
+        .redirect_uri("https://127.0.0.1:1/cb")
+        .insecure_cookies_in_frames(true)
+        .build()
+        .unwrap();
+    assert_line(&framed.check().await, "redirect_uri", CheckStatus::Warning, "check Origin");
+}
+
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl TokenStore for Counting {
+    async fn load(&self, _: &Subject) -> Result<Vec<SealedToken>, StoreError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Ok(Vec::new())
+    }
+    async fn save(&self, _: &SealedToken) -> Result<(), StoreError> {
+        Err(StoreError::Full)
+    }
+    async fn remove(&self, _: &TokenKey, _: TokenVersion) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+}
+
+/// Says that it is well, as the trait's default does, and is not.
+struct Broken(Option<Duration>);
+
+impl TokenStore for Broken {
+    async fn load(&self, _: &Subject) -> Result<Vec<SealedToken>, StoreError> {
+        if let Some(pause) = self.0 {
+            tokio::time::sleep(pause).await;
+        }
+        Err(StoreError::unavailable("the disk is gone"))
+    }
+    async fn save(&self, _: &SealedToken) -> Result<(), StoreError> {
+        Err(StoreError::Full)
+    }
+    async fn remove(&self, _: &TokenKey, _: TokenVersion) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+}
+
+#[tokio::test]
+async fn n12_a_store_that_cannot_be_read_is_seen_whatever_it_says_of_itself() {
+    let app1 = app(|builder| builder.store(Broken(None))).await;
+    let checkup = app1.auth.check().await;
+    assert_line(&checkup, "store", CheckStatus::Failed, "not available: the disk is gone");
+
+    let slow = Broken(Some(Duration::from_secs(60)));
+    let app2 = app(|builder| builder.store(slow).store_timeout(Duration::from_millis(50))).await;
+    assert_line(&app2.auth.check().await, "store", CheckStatus::Failed, "did not answer in time");
+
+    let app3 = app(|builder| builder).await;
+    assert_line(&app3.auth.check().await, "store", CheckStatus::Warning, "kept in memory");
+}
+
+#[tokio::test]
+async fn an_application_that_does_not_run_is_named_plainly() {
+    let app = app(|builder| builder).await;
+    let auth = app.auth.clone();
+    let (fake, origin) = (app.fake.endpoints(), app.url(""));
+    let listener_gone = app;
+    drop(listener_gone);
+    tokio::time::timeout(Duration::from_secs(5), async {
+        while tokio::net::TcpStream::connect(origin.trim_start_matches("http://")).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the server is gone");
+    let checkup = auth.check().await;
+    assert_line(&checkup, "callback", CheckStatus::Warning, "the application is not running");
+    assert!(checkup.get("login path").is_none(), "{checkup}");
+    assert_eq!(fake.authorize().host_str(), Some("127.0.0.1"));
+}
+
+async fn with_router(router: impl FnOnce(&WebflowAuthLayer) -> Router) -> Checkup {
+    let app = App::with_router(|builder| builder, router).await;
+    app.auth.check().await
+}
+
+#[tokio::test]
+async fn paths_that_reach_no_layer_are_seen() {
+    let page = || get(|token: WebflowToken| async move { token.scopes().to_string() });
+    let checkup =
+        with_router(|auth| Router::new().route("/sites", page()).route_layer(auth.clone())).await;
+    for name in ["callback", "login path", "logout path"] {
+        assert_line(&checkup, name, CheckStatus::Failed, "reaches no layer: the answer is 404");
+    }
+
+    let checkup = with_router(|auth| {
+        Router::new()
+            .route("/sites", page())
+            .route_layer(auth.clone())
+            .route_service(auth.callback_path(), auth.endpoints_service())
+    })
+    .await;
+    assert_line(&checkup, "callback", CheckStatus::Ok, "");
+    assert_line(&checkup, "login path", CheckStatus::Failed, "endpoints_service()");
+
+    let checkup =
+        with_router(|auth| Router::new().nest_service("/auth/webflow", auth.endpoints_service()))
+            .await;
+    assert!(checkup.is_ok(), "{checkup}");
+}
+
+#[tokio::test]
+async fn a_path_that_something_changes_on_the_way_is_seen() {
+    // A proxy that takes a prefix off, which only the outside knows of.
+    async fn strip(mut request: Request, next: axum::middleware::Next) -> axum::response::Response {
+        let path = request.uri().path().replacen("/auth", "", 1);
+        *request.uri_mut() = path.parse().unwrap();
+        request.extensions_mut().remove::<OriginalUri>();
+        next.run(request).await
+    }
+    let checkup = with_router(|auth| {
+        let app = Router::new().fallback(|| async { "inner" }).layer(auth.clone());
+        Router::new().fallback_service(
+            tower::ServiceBuilder::new().layer(axum::middleware::from_fn(strip)).service(app),
+        )
+    })
+    .await;
+    assert_line(&checkup, "callback", CheckStatus::Failed, "takes it for an ordinary path");
+}
+
+#[tokio::test]
+async fn an_endpoints_service_that_is_mounted_elsewhere_is_seen() {
+    let checkup = with_router(|auth| {
+        let endpoints = auth.endpoints_service();
+        let moved = tower::ServiceBuilder::new()
+            .map_request(|mut request: Request| {
+                *request.uri_mut() = "/moved".parse().unwrap();
+                request.extensions_mut().remove::<OriginalUri>();
+                request
+            })
+            .service(endpoints);
+        Router::new().fallback_service(moved)
+    })
+    .await;
+    assert_line(&checkup, "callback", CheckStatus::Failed, "mounted where it does not know it");
+}
+
+#[tokio::test]
+async fn whatever_answers_instead_of_the_layer_is_seen() {
+    let checkup = with_router(|_| Router::new().fallback(|| async { "all is one page" })).await;
+    assert_line(&checkup, "callback", CheckStatus::Failed, "answered 200 by something else");
+
+    let checkup =
+        with_router(|_| Router::new().fallback(|| async { StatusCode::UNAUTHORIZED })).await;
+    assert_line(&checkup, "callback", CheckStatus::Failed, "answered 401 by something else");
+
+    let elsewhere = || async { Redirect::permanent("https://www.example.com/") };
+    let checkup = with_router(|_| Router::new().fallback(elsewhere)).await;
+    assert_line(&checkup, "callback", CheckStatus::Failed, "redirected elsewhere (308)");
+}
+
+#[tokio::test]
+async fn a_port_where_something_listens_and_says_nothing_is_seen() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let fake = FakeWebflow::builder().redirect_uri(format!("{origin}/cb")).start().await.unwrap();
+    let auth = WebflowAuthLayer::builder()
+        .client_id(fake.client_id())
+        .client_secret(fake.client_secret())
+        .redirect_uri(format!("{origin}/cb"))
+        .scopes([Scope::SITES_READ])
+        .keyring(Keyring::generate())
+        .endpoints(fake.endpoints())
+        .timeout(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    // The listener's queue takes the connection, and nobody answers.
+    assert_line(&auth.check().await, "callback", CheckStatus::Failed, "does not answer in time");
+    let hang_up = tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await);
+        }
+    });
+    assert_line(&auth.check().await, "callback", CheckStatus::Failed, "cannot be reached");
+    hang_up.abort();
+}
+
+#[test]
+fn a_configuration_that_does_not_build_has_its_problems_as_lines() {
+    let error = WebflowAuthLayer::builder().redirect_uri("http://app.example.com/cb").build();
+    let checkup = Checkup::from(&error.unwrap_err());
+    assert_line(&checkup, "keyring (WEBFLOW_AUTH_KEY)", CheckStatus::Failed, "is missing");
+    assert_line(
+        &checkup,
+        "redirect_uri (WEBFLOW_REDIRECT_URI)",
+        CheckStatus::Failed,
+        "is not https -> use https",
+    );
+    assert!(!checkup.is_ok());
+}

@@ -1,0 +1,24 @@
+//! Attacks and accidents: the cases of docs/threat-model.md, by their numbers. Needs no server.
+#![allow(
+    clippy::expect_used,
+    clippy::format_collect,
+    clippy::indexing_slicing,
+    clippy::unwrap_used
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cancellation;
+mod cookies;
+mod corpus;
+mod doors;
+mod keys;
+mod limits;
+mod losses;
+mod network;
+mod properties;
+mod redirects;
+mod retries;
+mod shown;
+mod state;

@@ -1,0 +1,10 @@
+//! Token stores: one contract for all of them, and what is special to each engine. Postgres and
+//! Redis are needed by the ignored tests only; `scripts/with-servers` starts them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod contract;
+mod engines;
+mod sqlite;
