@@ -1,17 +1,13 @@
 //! Webhooks at Webflow: registering them, deliveries over a socket, and the grants of an event.
-#![cfg(all(feature = "testing", feature = "webhooks"))]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
-
-mod support;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::App;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
 use serde_json::{Value, json};
-use support::App;
 use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::testing::{Access, Endpoint, FakeEvent, Fault, TestBrowser};
 use tower_webflow_auth::webhooks::{SyncError, Synced, Trigger, WebflowEvent};
@@ -24,9 +20,8 @@ const OTHERS: &str = "https://elsewhere.example.com/hooks";
 async fn stage() -> (App, WebflowToken, String) {
     let app = App::start().await;
     app.fake.set_rate_limit(10_000);
-    let token = WebflowToken::for_test([Scope::SITES_READ, Scope::SITES_WRITE])
-        .webflow(&app.fake)
-        .build();
+    let token =
+        WebflowToken::for_test([Scope::SITES_READ, Scope::SITES_WRITE]).webflow(&app.fake).build();
     let site = app.fake.workspaces()[0].sites()[0].id().to_owned();
     (app, token, site)
 }
@@ -109,7 +104,10 @@ mod h11_sync {
         let wanted = [(Trigger::SitePublish, None), (Trigger::PageCreated, None)];
         app.fake.fail_next(Endpoint::Webhook, Fault::Status(500).after_effect());
         let error = hooks.sync(&site, URL, &wanted).await.unwrap_err();
-        assert!(matches!(&error, SyncError::Api { source: ApiError::Status { .. }, .. }), "{error:?}");
+        assert!(
+            matches!(&error, SyncError::Api { source: ApiError::Status { .. }, .. }),
+            "{error:?}"
+        );
         assert_eq!(counts(error.done()), (0, 0, 0));
         app.fake.fail_next(Endpoint::Webhooks, Fault::Delay(Duration::ZERO));
         app.fake.fail_next(Endpoint::Webhooks, Fault::Delay(Duration::ZERO));
@@ -128,10 +126,8 @@ mod h11_sync {
         register(&token, &site, "form_submission", URL).await;
         let hooks = app.auth.handle().webhooks(&token);
         // Its own unwanted one makes room for one.
-        let wanted = [
-            (Trigger::FormSubmission, Some("One")),
-            (Trigger::FormSubmission, Some("Two")),
-        ];
+        let wanted =
+            [(Trigger::FormSubmission, Some("One")), (Trigger::FormSubmission, Some("Two"))];
         let error = hooks.sync(&site, URL, &wanted).await.unwrap_err();
         let SyncError::Limit { trigger, limit, done, .. } = &error else { panic!("{error:?}") };
         assert_eq!((trigger, *limit), (&Trigger::FormSubmission, 75));
@@ -181,7 +177,7 @@ async fn receiving(answer: &Arc<Mutex<StatusCode>>) -> (App, Arc<Mutex<Vec<Webfl
             };
             Router::new()
                 .route("/hooks", post(handler).layer(auth.webhooks()))
-                .merge(support::router(auth))
+                .merge(crate::support::router(auth))
         },
     )
     .await;
@@ -192,9 +188,8 @@ async fn receiving(answer: &Arc<Mutex<StatusCode>>) -> (App, Arc<Mutex<Vec<Webfl
 async fn a_failed_delivery_is_repeated_three_times_and_then_the_webhook_is_deactivated() {
     let answer = Arc::new(Mutex::new(StatusCode::INTERNAL_SERVER_ERROR));
     let (app, seen) = receiving(&answer).await;
-    let token = WebflowToken::for_test([Scope::SITES_READ, Scope::SITES_WRITE])
-        .webflow(&app.fake)
-        .build();
+    let token =
+        WebflowToken::for_test([Scope::SITES_READ, Scope::SITES_WRITE]).webflow(&app.fake).build();
     let site = app.fake.workspaces()[0].sites()[0].id().to_owned();
     let hooks = app.auth.handle().webhooks(&token);
     let wanted = [(Trigger::SitePublish, None), (Trigger::FormSubmission, Some("Contact"))];

@@ -1,8 +1,4 @@
 //! Webhooks: every case of the threat model's group H, and the layer as a tower service.
-#![cfg(all(feature = "testing", feature = "webhooks"))]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
-
-mod support;
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -10,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::Log;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -17,7 +14,6 @@ use axum::routing::post;
 use futures::{FutureExt, StreamExt, stream};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use support::Log;
 use tokio::sync::Notify;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_webflow_auth::testing::{Delivery, FakeEvent, FakeWebflow};
@@ -177,7 +173,9 @@ async fn h2_a_timestamp_has_to_be_within_five_minutes() {
     }
     let good = receiver.good();
     let secs = good.timestamp()[..10].to_owned();
-    for value in ["", "\n", "-1", "now", "1e12", "99999999999999999999", "184467440737095516150", &secs] {
+    for value in
+        ["", "\n", "-1", "now", "1e12", "99999999999999999999", "184467440737095516150", &secs]
+    {
         let delivery = good.clone().with_header(timestamp_header(), value);
         receiver.refuses(&delivery, StatusCode::UNAUTHORIZED).await;
     }
@@ -210,7 +208,8 @@ mod h3_repeated_deliveries {
         let receiver = Receiver::start().await;
         let delivery = receiver.sign(&json!({ "demo": "wait" }));
         let mut first = Box::pin(receiver.deliver(&delivery));
-        let mut copies = stream::iter(0..5).map(|_| receiver.deliver(&delivery)).buffer_unordered(5);
+        let mut copies =
+            stream::iter(0..5).map(|_| receiver.deliver(&delivery)).buffer_unordered(5);
         assert!((&mut first).now_or_never().is_none());
         assert!(copies.next().now_or_never().is_none(), "the copies wait");
         receiver.go.notify_one();
@@ -224,9 +223,7 @@ mod h3_repeated_deliveries {
     #[tokio::test]
     async fn h3_a_handler_that_failed_or_panicked_runs_again() {
         let receiver = Receiver::start().await;
-        for (demo, status) in
-            [("fail", 500), ("redirect", 302), ("panic", 500)]
-        {
+        for (demo, status) in [("fail", 500), ("redirect", 302), ("panic", 500)] {
             let before = receiver.runs();
             let delivery = receiver.sign(&json!({ "demo": demo }));
             assert_eq!(receiver.deliver(&delivery).await.as_u16(), status);
@@ -274,7 +271,8 @@ async fn h4_a_body_that_was_touched_is_refused_unparsed() {
     let receiver = Receiver::start().await;
     let good = receiver.good();
     let text = String::from_utf8(good.body().to_vec()).unwrap();
-    let pretty = serde_json::to_string_pretty(&serde_json::from_str::<Value>(&text).unwrap()).unwrap();
+    let pretty =
+        serde_json::to_string_pretty(&serde_json::from_str::<Value>(&text).unwrap()).unwrap();
     for body in [
         text.replace("Contact", "Contacu"),
         pretty,
@@ -326,7 +324,8 @@ mod h6_bodies {
     #[tokio::test]
     async fn h6_a_body_over_the_limit_is_413() {
         let receiver = Receiver::with(|builder| builder, |layer| layer.body_limit(1000)).await;
-        let text = |len: usize| format!("{{\"triggerType\":\"a\",\"x\":\"{}\"}}", "x".repeat(len - 25));
+        let text =
+            |len: usize| format!("{{\"triggerType\":\"a\",\"x\":\"{}\"}}", "x".repeat(len - 25));
         let longest = receiver.good().with_signed_body(text(1000));
         assert_eq!(longest.body().len(), 1000);
         assert_eq!(receiver.deliver(&longest).await, StatusCode::OK);
@@ -341,8 +340,9 @@ mod h6_bodies {
         assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
 
         // Declared too long: refused before a byte is read.
-        let unread = Body::from_stream(stream::once(async { panic!("the body is read") })
-            .map(Ok::<Bytes, Infallible>));
+        let unread = Body::from_stream(
+            stream::once(async { panic!("the body is read") }).map(Ok::<Bytes, Infallible>),
+        );
         let mut request = with_body(&receiver.good(), unread);
         request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("1001"));
         assert_eq!(receiver.send(request).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
@@ -389,7 +389,8 @@ mod h6_bodies {
     #[tokio::test]
     async fn h6_a_body_that_breaks_off_is_400() {
         let receiver = Receiver::start().await;
-        let broken = stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("reset"))]);
+        let broken =
+            stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("reset"))]);
         let answer = receiver.send(with_body(&receiver.good(), Body::from_stream(broken))).await;
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     }
@@ -484,7 +485,13 @@ async fn h8_what_a_handler_reads_of_an_odd_event() {
     let receiver = Receiver::start().await;
     let seen = |event: WebflowEvent| async move {
         let payload = event.payload::<tower_webflow_auth::webhooks::payload::SitePublish>();
-        format!("{} {:?} {:?} {}", event.trigger(), event.site_id(), event.workspace_id(), payload.is_ok())
+        format!(
+            "{} {:?} {:?} {}",
+            event.trigger(),
+            event.site_id(),
+            event.workspace_id(),
+            payload.is_ok()
+        )
     };
     let app: Router = Router::new().route("/", post(seen).layer(receiver.auth.webhooks()));
     for (body, expected) in [
@@ -589,7 +596,10 @@ async fn an_inner_service_that_is_not_ready_is_not_called() {
     let (mock, mut handle) = tower_test::mock::pair::<Request<Body>, Response<Body>>();
     let mut service = receiver.auth.webhooks().layer(mock);
     handle.allow(0);
-    assert!(matches!(futures::poll!(std::future::poll_fn(|cx| service.poll_ready(cx))), Poll::Pending));
+    assert!(matches!(
+        futures::poll!(std::future::poll_fn(|cx| service.poll_ready(cx))),
+        Poll::Pending
+    ));
     handle.allow(1);
     service.ready().await.unwrap();
     let answer = service.call(receiver.good().request("/"));

@@ -102,14 +102,12 @@ impl Delivery {
         let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
         let timestamp = Timestamp::at(millis);
-        let headers = HeaderMap::from_iter([(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        )]);
+        let headers =
+            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         Self { secret, timestamp, body, headers }.sign()
     }
 
-    fn sign(mut self) -> Self {
+    fn sign(self) -> Self {
         let signature = Signature::sign(&self.secret, &self.timestamp, &self.body);
         let signature = signature.map(Signature::to_hex).unwrap_or_default();
         let timestamp = self.timestamp.as_str().to_owned();

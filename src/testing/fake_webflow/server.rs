@@ -25,9 +25,9 @@ use super::answer;
 use super::answer::{Answer, redirect, text};
 use super::faults::{Endpoint, Fault};
 use super::log::RecordedRequest;
-use super::world::{World, lock, too_many_requests};
 #[cfg(feature = "webhooks")]
 use super::webhooks;
+use super::world::{World, lock, too_many_requests};
 use super::{authorize, cms, data_api, oauth};
 
 /// More than any request of a client needs; the log keeps the bodies.
