@@ -60,7 +60,7 @@ pub(crate) struct Shared {
     pub(crate) selection: Selection,
     pub(crate) hooks: Hooks,
     #[cfg(feature = "webhooks")]
-    pub(crate) webhooks: crate::webhooks::Webhooks,
+    pub(crate) webhooks: crate::delivery::Webhooks,
 }
 
 /// Where the crate's own endpoints are.

@@ -49,7 +49,7 @@ pub enum ResolveError {
 /// ```
 #[derive(Debug, Clone)]
 pub struct WebflowAuthHandle {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl WebflowAuthHandle {
@@ -63,12 +63,6 @@ impl WebflowAuthHandle {
     /// [`StoreError`] when the store cannot be read.
     pub async fn token(&self, subject: &Subject) -> Result<Option<WebflowToken>, StoreError> {
         Ok(self.shared.vault.load(subject).await?.iter().find(|token| !token.is_dead()).cloned())
-    }
-
-    /// The webhooks of the token's sites at Webflow: to register and to remove them.
-    #[cfg(feature = "webhooks")]
-    pub fn webhooks(&self, token: &WebflowToken) -> crate::webhooks::SiteWebhooks {
-        crate::webhooks::SiteWebhooks::new(token.clone())
     }
 
     /// Every token of the subject, newest first.

@@ -15,6 +15,8 @@ pub mod api;
 mod config;
 mod context;
 mod crypto;
+#[cfg(feature = "webhooks")]
+mod delivery;
 mod doctor;
 #[cfg(feature = "axum")]
 mod extract;

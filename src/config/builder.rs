@@ -15,6 +15,8 @@ use super::{ConfigError, ConfigProblem};
 use crate::api::ApiClient;
 use crate::context::{Paths, Shared, SubjectSource};
 use crate::crypto::keyring::Keyring;
+#[cfg(feature = "webhooks")]
+use crate::delivery::{Webhooks, secrets, secrets::Secrets};
 use crate::flow::pending::InFlight;
 use crate::grant::coverage::Pauses;
 use crate::grant::policy::{GrantPolicy, Selection};
@@ -32,8 +34,6 @@ use crate::vault::known_sessions::HotSessions;
 use crate::vault::{Turns, Vault, Watcher};
 use crate::webflow::Endpoints;
 use crate::webflow::WebflowClient;
-#[cfg(feature = "webhooks")]
-use crate::webhooks::{self, Secrets, Webhooks};
 use crate::wire::cookies::CookiePolicy;
 
 const FLOW_LIFETIME: Duration = Duration::from_secs(15 * 60);
@@ -547,11 +547,10 @@ impl WebflowAuthBuilder {
         self.check_paths(callback, problems);
         self.check_durations(problems);
         #[cfg(feature = "webhooks")]
-        problems.extend(
-            self.webhook_secrets
-                .iter()
-                .filter_map(|(setting, it)| webhooks::check(setting, it).err()),
-        );
+        problems.extend(self.webhook_secrets.iter().filter_map(|(setting, secret)| {
+            let problem = secrets::problem(secret)?;
+            Some(ConfigProblem::Invalid { setting, problem, remedy: secrets::REMEDY })
+        }));
         let http = match self.http.take() {
             Some(client) => Some(client),
             None => client(&self.endpoints).map_err(|problem| problems.push(problem)).ok(),

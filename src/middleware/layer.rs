@@ -165,30 +165,6 @@ impl WebflowAuthLayer {
         doctor::check(&self.guard.shared).await
     }
 
-    /// The layer for the route that receives Webflow's webhooks: it verifies their signatures.
-    ///
-    /// The route needs no login, and this layer need not be around it. The rules are in the
-    /// [module's documentation](crate::webhooks).
-    ///
-    /// ```
-    /// use axum::{Router, http::StatusCode, routing::post};
-    /// use tower_webflow_auth::{WebflowAuthLayer, webhooks::WebflowEvent};
-    ///
-    /// async fn on_event(event: WebflowEvent) -> StatusCode {
-    ///     println!("{} at site {:?}", event.trigger(), event.site_id());
-    ///     StatusCode::OK
-    /// }
-    ///
-    /// fn app(auth: &WebflowAuthLayer) -> Router {
-    ///     Router::new().route("/hooks/webflow", post(on_event).layer(auth.webhooks()))
-    /// }
-    /// ```
-    #[cfg(feature = "webhooks")]
-    pub fn webhooks(&self) -> crate::webhooks::WebhookLayer {
-        let shared = &self.guard.shared;
-        crate::webhooks::WebhookLayer::new(self.handle(), &shared.webhooks, shared.clock.clone())
-    }
-
     /// Tokens outside a request: for jobs and webhooks.
     pub fn handle(&self) -> WebflowAuthHandle {
         WebflowAuthHandle::new(Arc::clone(&self.guard.shared))

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::envelope::Envelope;
-use super::signature::Timestamp;
 use super::{Trigger, grants};
+use crate::delivery::signature::Timestamp;
 use crate::grant::token::WebflowToken;
 use crate::handle::WebflowAuthHandle;
 use crate::store::StoreError;

@@ -4,7 +4,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::refusal::Refusal;
-use super::signature::{Signature, Timestamp};
+use crate::delivery::signature::{Signature, Timestamp};
 
 pub(crate) const SIGNATURE: HeaderName = HeaderName::from_static("x-webflow-signature");
 pub(crate) const TIMESTAMP: HeaderName = HeaderName::from_static("x-webflow-timestamp");

@@ -7,11 +7,12 @@ use secrecy::SecretString;
 use tokio::sync::Semaphore;
 use tower_layer::Layer;
 
-use super::deliveries::Deliveries;
-use super::secrets::{self, Secrets, Webhooks};
 use super::service::WebhookService;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, ConfigProblem};
+use crate::delivery::handled::Deliveries;
+use crate::delivery::secrets::{self, Secrets};
 use crate::handle::WebflowAuthHandle;
+use crate::middleware::WebflowAuthLayer;
 use crate::util::clock::Clock;
 
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -47,15 +48,40 @@ pub struct WebhookLayer {
     pub(super) body_limit: usize,
 }
 
+impl WebflowAuthLayer {
+    /// The layer for the route that receives Webflow's webhooks: it verifies their signatures.
+    ///
+    /// The route needs no login, and this layer need not be around it. The rules are in the
+    /// [module's documentation](crate::webhooks).
+    ///
+    /// ```
+    /// use axum::{Router, http::StatusCode, routing::post};
+    /// use tower_webflow_auth::{WebflowAuthLayer, webhooks::WebflowEvent};
+    ///
+    /// async fn on_event(event: WebflowEvent) -> StatusCode {
+    ///     println!("{} at site {:?}", event.trigger(), event.site_id());
+    ///     StatusCode::OK
+    /// }
+    ///
+    /// fn app(auth: &WebflowAuthLayer) -> Router {
+    ///     Router::new().route("/hooks/webflow", post(on_event).layer(auth.webhooks()))
+    /// }
+    /// ```
+    pub fn webhooks(&self) -> WebhookLayer {
+        WebhookLayer::new(self.handle())
+    }
+}
+
 impl WebhookLayer {
-    pub(crate) fn new(handle: WebflowAuthHandle, shared: &Webhooks, clock: Clock) -> Self {
+    fn new(handle: WebflowAuthHandle) -> Self {
+        let shared = &handle.shared;
         Self {
-            handle,
-            clock,
-            deliveries: Arc::clone(&shared.deliveries),
-            secrets: Arc::new(shared.secrets.clone()),
+            clock: shared.clock.clone(),
+            deliveries: Arc::clone(&shared.webhooks.deliveries),
+            secrets: Arc::new(shared.webhooks.secrets.clone()),
             permits: Arc::new(Semaphore::new(CONCURRENCY)),
             body_limit: BODY_LIMIT,
+            handle,
         }
     }
 
@@ -69,7 +95,10 @@ impl WebhookLayer {
     /// [`ConfigError`] when the secret has fewer than 16 bytes.
     pub fn secret(mut self, secret: impl Into<SecretString>) -> Result<Self, ConfigError> {
         let secret = secret.into();
-        secrets::check("webhooks().secret", &secret)?;
+        if let Some(problem) = secrets::problem(&secret) {
+            let (setting, remedy) = ("webhooks().secret", secrets::REMEDY);
+            return Err(ConfigProblem::Invalid { setting, problem, remedy }.into());
+        }
         self.secrets = Arc::new(self.secrets.with(secret));
         Ok(self)
     }

@@ -54,20 +54,24 @@
 //! ```
 
 mod body;
-mod deliveries;
 mod envelope;
 mod event;
 #[cfg(feature = "axum")]
 mod extract;
+#[cfg(feature = "_fuzzing")]
+#[allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a target tells what it has found"
+)]
+pub(crate) mod fuzz;
 mod grants;
 mod head;
 mod layer;
 pub mod payload;
 mod refusal;
 mod register;
-mod secrets;
 mod service;
-mod signature;
 mod trigger;
 
 pub use event::WebflowEvent;
@@ -78,10 +82,5 @@ pub use register::{SiteWebhooks, SyncError, Synced};
 pub use service::{WebhookFuture, WebhookService};
 pub use trigger::Trigger;
 
-#[cfg(feature = "_fuzzing")]
-pub(crate) use envelope::Envelope;
-#[cfg(any(feature = "testing", feature = "_fuzzing"))]
+#[cfg(feature = "testing")]
 pub(crate) use head::{SIGNATURE, TIMESTAMP};
-pub(crate) use secrets::{Secrets, Webhooks, check};
-#[cfg(any(feature = "testing", feature = "_fuzzing"))]
-pub(crate) use signature::{Signature, Timestamp};

@@ -10,13 +10,14 @@ use super::Trigger;
 use super::envelope::is_id;
 use crate::api::ApiError;
 use crate::grant::token::WebflowToken;
+use crate::handle::WebflowAuthHandle;
 
 /// How many webhooks a site may have for each trigger. Source: Webflow Data API, *Create Webhook*.
 const LIMIT: usize = 75;
 
 /// The webhooks of a site at Webflow, by one token.
 ///
-/// Made by [`WebflowAuthHandle::webhooks`](crate::WebflowAuthHandle::webhooks). The token needs
+/// Made by [`WebflowAuthHandle::webhooks`]. The token needs
 /// the scope `sites:write`, and `sites:read` for the list.
 ///
 /// ```no_run
@@ -138,11 +139,14 @@ impl Listed {
     }
 }
 
-impl SiteWebhooks {
-    pub(crate) const fn new(token: WebflowToken) -> Self {
-        Self { token }
+impl WebflowAuthHandle {
+    /// The webhooks of the token's sites at Webflow: to register and to remove them.
+    pub fn webhooks(&self, token: &WebflowToken) -> SiteWebhooks {
+        SiteWebhooks { token: token.clone() }
     }
+}
 
+impl SiteWebhooks {
     /// Makes the site's webhooks to `url` those that are wanted: creates what is missing and
     /// removes what is not wanted any more. Each is a trigger and, for
     /// [`FormSubmission`](Trigger::FormSubmission) only, the name of a form.

@@ -13,11 +13,11 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 
-use super::deliveries::Turn;
 use super::envelope::Envelope;
 use super::head::Head;
 use super::refusal::{self, Refusal};
 use super::{WebflowEvent, WebhookLayer, body};
+use crate::delivery::handled::Turn;
 use crate::problem::{self, Answer};
 
 /// The service that [`WebhookLayer`] makes of another.

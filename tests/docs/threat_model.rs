@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The cases, by their groups: state and flow, redirects and headers, cookies, keys and storage,
-/// network, other doors.
-const GROUPS: [(char, usize); 6] = [('S', 17), ('R', 7), ('C', 6), ('K', 6), ('N', 14), ('O', 7)];
+/// network, other doors, webhooks.
+const GROUPS: [(char, usize); 7] =
+    [('S', 17), ('R', 7), ('C', 6), ('K', 6), ('N', 14), ('O', 7), ('H', 11)];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -20,7 +21,7 @@ fn document() -> String {
 fn numbers(test: &str) -> BTreeSet<String> {
     let is_number = |part: &str| {
         let (group, number) = part.split_at_checked(1).unwrap_or_default();
-        "srckno".contains(group) && !group.is_empty() && number.parse::<usize>().is_ok()
+        "srcknoh".contains(group) && !group.is_empty() && number.parse::<usize>().is_ok()
     };
     test.split('_')
         .take_while(|part| is_number(part) || *part == "and")

@@ -325,7 +325,7 @@ mod h6_bodies {
     async fn h6_a_body_over_the_limit_is_413() {
         let receiver = Receiver::with(|builder| builder, |layer| layer.body_limit(1000)).await;
         let text =
-            |len: usize| format!("{{\"triggerType\":\"a\",\"x\":\"{}\"}}", "x".repeat(len - 25));
+            |len: usize| format!("{{\"triggerType\":\"a\",\"x\":\"{}\"}}", "x".repeat(len - 26));
         let longest = receiver.good().with_signed_body(text(1000));
         assert_eq!(longest.body().len(), 1000);
         assert_eq!(receiver.deliver(&longest).await, StatusCode::OK);

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::FakeWebflow;
 use super::webhooks::FakeWebhook;
 use super::world::lock;
-use crate::webhooks::{SIGNATURE, Signature, TIMESTAMP, Timestamp, Trigger};
+use crate::delivery::signature::{Signature, Timestamp};
+use crate::webhooks::{SIGNATURE, TIMESTAMP, Trigger};
 
 /// How often a failed delivery is repeated, and how long after the attempt before.
 const REPETITIONS: u32 = 3;

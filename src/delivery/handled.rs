@@ -26,7 +26,7 @@ struct State {
 
 /// What is to be done with a delivery.
 #[derive(Debug)]
-pub(super) enum Turn {
+pub(crate) enum Turn {
     /// It was handled before.
     Repeated,
     Run(Running),
@@ -35,7 +35,7 @@ pub(super) enum Turn {
 /// The exclusive right to handle a delivery. Dropped without [`handled`](Self::handled), it
 /// passes to the next copy.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Running {
     millis: u64,
     // Before the slot: its lock is released first.
     _guard: OwnedMutexGuard<()>,
@@ -56,7 +56,7 @@ impl Deliveries {
     }
 
     /// Waits until no copy of the delivery is being handled.
-    pub(super) async fn turn(self: &Arc<Self>, signature: Signature, millis: u64) -> Turn {
+    pub(crate) async fn turn(self: &Arc<Self>, signature: Signature, millis: u64) -> Turn {
         let slot = {
             let mut state = self.state();
             if state.handled.contains(&(millis, signature)) {
@@ -75,7 +75,7 @@ impl Deliveries {
 
 impl Running {
     /// Remembers the delivery until its timestamp leaves the window.
-    pub(super) fn handled(self, now_millis: u64) {
+    pub(crate) fn handled(self, now_millis: u64) {
         let mut state = self.slot.deliveries.state();
         let oldest = now_millis.saturating_sub(WINDOW_MILLIS);
         while state.handled.first().is_some_and(|(millis, _)| *millis < oldest) {
