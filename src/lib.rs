@@ -4,7 +4,8 @@
         feature = "sqlite",
         feature = "postgres",
         feature = "redis",
-        feature = "testing"
+        feature = "testing",
+        feature = "webhooks"
     ),
     doc = include_str!("links.md")
 )]
@@ -33,7 +34,8 @@ mod grant;
     feature = "sqlite",
     feature = "postgres",
     feature = "redis",
-    feature = "testing"
+    feature = "testing",
+    feature = "webhooks"
 ))]
 pub mod guide;
 mod handle;

@@ -56,7 +56,9 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
                 }
                 Some(Field::TriggerType) => trigger = Some(map.next_value()?),
                 Some(Field::Payload) => ids = map.next_value()?,
-                _ => drop(map.next_value::<Skipped>()?),
+                _ => {
+                    map.next_value::<Skipped>()?;
+                }
             }
         }
         let trigger = trigger.ok_or_else(|| Error::missing_field("triggerType"))?;
@@ -214,7 +216,9 @@ lenient!(Ids, Ids::default(), {
                 Some(Field::SiteId) => site = Some(map.next_value::<Id>()?.0),
                 Some(Field::WorkspaceId) => workspace = Some(map.next_value::<Id>()?.0),
                 Some(Field::Items) => item = map.next_value::<First>()?.0,
-                _ => drop(map.next_value::<Skipped>()?),
+                _ => {
+                    map.next_value::<Skipped>()?;
+                }
             }
         }
         // An item speaks for the payload only where the payload says nothing itself.

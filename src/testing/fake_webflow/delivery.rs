@@ -17,7 +17,7 @@ use crate::webhooks::{SIGNATURE, TIMESTAMP, Trigger};
 
 /// How often a failed delivery is repeated, and how long after the attempt before.
 const REPETITIONS: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(10 * 60);
+const PAUSE: Duration = Duration::from_mins(10);
 
 /// How long the receiver may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -147,8 +147,8 @@ impl Delivery {
     }
 
     /// Sets a header, in place of one of the same name. What cannot be a header's value removes it.
-    pub fn with_header(self, name: HeaderName, value: &str) -> Self {
-        self.set(&name, value)
+    pub fn with_header(self, name: &HeaderName, value: &str) -> Self {
+        self.set(name, value)
     }
 
     /// The value of `x-webflow-signature`; empty when it was removed.
@@ -276,16 +276,13 @@ impl FakeWebflow {
 
     fn failed(&self, pending: Pending) {
         let mut registry = lock(&self.world.webhooks);
-        match pending.left.checked_sub(1) {
-            Some(left) => {
-                let due = self.world.clock.now() + PAUSE;
-                registry.pending.push(Pending { left, due, ..pending });
-            }
-            None => {
-                let hook = registry.hooks.iter_mut().find(|hook| hook.id == pending.webhook_id);
-                if let Some(hook) = hook {
-                    hook.is_active = false;
-                }
+        if let Some(left) = pending.left.checked_sub(1) {
+            let due = self.world.clock.now() + PAUSE;
+            registry.pending.push(Pending { left, due, ..pending });
+        } else {
+            let hook = registry.hooks.iter_mut().find(|hook| hook.id == pending.webhook_id);
+            if let Some(hook) = hook {
+                hook.is_active = false;
             }
         }
     }
