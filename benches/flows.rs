@@ -1,7 +1,7 @@
-//! What a flow costs: its start, its callback beside the calls to Webflow, and many at once.
+//! The cost of a flow: its start, its callback compared with the calls to Webflow, and many flows.
 //!
 //! `cargo bench --features sqlite,testing --bench flows`. The application is called in process; the
-//! stand-in for Webflow answers without delay over loopback.
+//! fake Webflow responds without delay over loopback.
 #![allow(missing_docs, clippy::cast_precision_loss, clippy::print_stdout, clippy::unwrap_used)]
 
 mod support;
@@ -26,11 +26,11 @@ use tower_webflow_auth::{CacheConfig, Endpoints, WebflowAuthBuilder, WebflowAuth
 
 const ROUNDS: usize = 9;
 
-const STAND_IN: &str = "stand-in";
+const FAKE: &str = "fake-webflow";
 
 fn main() {
-    if std::env::args().any(|argument| argument == STAND_IN) {
-        return stand_in();
+    if std::env::args().any(|argument| argument == FAKE) {
+        return fake_webflow();
     }
     let quick = is_quick();
     start(if quick { 10 } else { 5_000 });
@@ -40,7 +40,7 @@ fn main() {
     runtime.block_on(many(if quick { 50 } else { 5_000 }));
 }
 
-/// A navigation to its 303, with the flow's cookie sealed: time, and what is kept of it.
+/// From a navigation to its 303 with an encrypted flow cookie: the time, and the memory retained.
 fn start(flows: usize) {
     let nowhere = Endpoints::at("http://127.0.0.1:9").unwrap();
     let auth = support::builder(nowhere).store(MemoryStore::new()).build().unwrap();
@@ -62,13 +62,13 @@ fn start(flows: usize) {
     let kept = allocation_counter::measure(|| round(flows)).bytes_current;
     println!(
         "start of a flow: {:.1} µs (median of {ROUNDS} rounds of {flows}; min {:.1}); \
-         {kept} bytes are kept of {flows} open flows",
+         {kept} bytes retained for {flows} open flows",
         median(times.iter().copied()),
         min(times.iter().copied()),
     );
 }
 
-/// The callback beside the same two calls made by hand, in turns.
+/// The callback, alternating with the same two calls made by hand.
 async fn callback(flows: usize) {
     let fake = FakeWebflow::builder()
         .client_id("client")
@@ -91,7 +91,7 @@ async fn callback(flows: usize) {
     let client =
         reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     println!(
-        "\n| callback, store | whole, µs | exchange and look-up by hand | one commit by hand \
+        "\n| callback, store | total, µs | exchange and introspection by hand | one commit by hand \
          | over the calls | p90 | over calls and commit | p90 |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
@@ -115,7 +115,7 @@ async fn callback(flows: usize) {
                 Some(commits) => commits.one().await,
                 None => 0.0,
             };
-            // The first ones open connections.
+            // The first iterations open connections.
             if i >= 20 {
                 whole.push(took);
                 calls.push(called);
@@ -141,7 +141,7 @@ async fn callback(flows: usize) {
     }
 }
 
-/// Rows of a grant's size, written to a file beside the store's and as safely.
+/// Writes rows of a grant's size to a second file, synced like the store's.
 struct Commits(SqliteConnection);
 
 impl Commits {
@@ -157,7 +157,7 @@ impl Commits {
         Self(connection)
     }
 
-    /// Microseconds of one.
+    /// The time of one commit, in microseconds.
     async fn one(&mut self) -> f64 {
         let started = Instant::now();
         let insert = "INSERT INTO rows (row) VALUES (randomblob(500))";
@@ -171,7 +171,7 @@ fn protected(builder: WebflowAuthBuilder) -> Router {
     support::protected(&auth)
 }
 
-/// A flow whose user has agreed: the callback's target and the flow's cookie.
+/// A flow whose user has given consent: the callback's path and query, and the flow cookie.
 async fn approved(app: &mut Router, fake: &FakeWebflow) -> (String, String) {
     let begun = begin(app).await;
     let callback = fake.approve(&begun.authorize).unwrap();
@@ -199,21 +199,21 @@ fn micros(since: Instant) -> f64 {
     since.elapsed().as_nanos() as f64 / 1000.0
 }
 
-/// So many flows: all open, then all in their callback at the same moment, in four waves.
+/// Opens all flows, then sends all their callbacks at the same moment, in four waves.
 ///
-/// The stand-in is a process of its own, so that this one's memory is the application's and that
-/// of the tasks that play the browsers.
+/// The fake Webflow is a separate process, so that this process's memory is only the application's
+/// and that of the tasks that act as browsers.
 async fn many(flows: usize) {
-    let (_process, webflow) = Process::stand_in(flows);
+    let (_process, webflow) = Process::fake_webflow(flows);
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("tokens.db")).await.unwrap();
-    // Of the grants themselves little is kept here: this is about the flows.
+    // A small cache, because this measures flows and not cached grants.
     let cache = CacheConfig::new().capacity(100);
     let patient = Duration::from_secs(60);
     let builder = support::builder(webflow).store(store).cache(cache);
     let app = protected(builder.timeout(patient).store_timeout(patient));
     println!(
-        "\n| wave of {flows} | completed | took, s | RSS before, MiB | all open | peak | after | per open flow, KiB | per callback under way, KiB | files open after |"
+        "\n| wave of {flows} | completed | took, s | RSS before, MiB | all open | peak | after | per open flow, KiB | per running callback, KiB | open files after |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for wave in 1..=4 {
@@ -247,7 +247,7 @@ async fn many(flows: usize) {
     }
 }
 
-/// Whether it came to its end; else it was answered 503, and its token was revoked.
+/// Whether the flow completed. If not, the response was a 503 and the token was revoked.
 async fn one(mut app: Router, open: Arc<Barrier>) -> bool {
     let begun = begin(&mut app).await;
     open.wait().await;
@@ -257,7 +257,7 @@ async fn one(mut app: Router, open: Arc<Barrier>) -> bool {
     answer.status() == StatusCode::SEE_OTHER
 }
 
-/// The highest resident size since it was made.
+/// The highest resident size since this was created.
 struct Peak {
     kib: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
@@ -285,18 +285,18 @@ impl Peak {
     }
 }
 
-/// The lean Webflow as a process.
+/// The minimal fake Webflow as a process.
 struct Process(Child);
 
 impl Process {
-    fn stand_in(connections: usize) -> (Self, Endpoints) {
+    fn fake_webflow(connections: usize) -> (Self, Endpoints) {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .arg(STAND_IN)
+            .arg(FAKE)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // As many connections as flows are in their callback, at both ends, and some that are late.
+        // One connection per running callback at both ends, and some spare.
         let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
         let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
         let most: usize = limit.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -320,10 +320,10 @@ impl Drop for Process {
     }
 }
 
-fn stand_in() {
+fn fake_webflow() {
     let endpoints = support::lean_webflow();
     let base = endpoints.token().origin().ascii_serialization();
     println!("{base}");
-    // Until whoever started it is gone.
+    // Runs until the parent process exits.
     std::io::stdin().lines().count();
 }

@@ -1,8 +1,8 @@
-//! What the layer costs on one authenticated GET, beside what people would use instead.
+//! The layer's overhead on one authenticated GET, compared with the alternatives.
 //!
-//! Every row is an axum router that is given the same kind of request in the same process. Rounds
-//! are interleaved, and a row's cost is the median of its differences to the bare router within a
-//! round, so that a machine that changes its speed changes all rows alike. Criterion measures its
+//! Every row is an axum router that gets the same kind of request in the same process. Rounds are
+//! interleaved, and a row's cost is the median of its differences to the bare router within a
+//! round. A machine that changes its speed therefore affects all rows alike. Criterion measures its
 //! rows one after another, which is why it is not used here.
 #![allow(
     missing_docs,
@@ -50,7 +50,7 @@ struct Row {
     app: Router,
     path: &'static str,
     cookie: Option<HeaderValue>,
-    /// Whether a browser navigates, rather than a client calls.
+    /// Whether the request is a browser navigation rather than an API call.
     navigates: bool,
     status: StatusCode,
     costs: Vec<f64>,
@@ -62,7 +62,7 @@ impl Row {
         let cookie = cookie.map(|cookie| HeaderValue::from_str(&cookie).unwrap());
         Self {
             name,
-            // As a server has it; until then axum makes a route's service anew for each request.
+            // As in a server: without a state axum rebuilds a route's service for each request.
             app: app.with_state(()),
             path: "/",
             cookie,
@@ -94,7 +94,7 @@ impl Row {
             request = request.header("sec-fetch-mode", HeaderValue::from_static("navigate"));
         }
         if let Some(cookie) = &self.cookie {
-            // As from a socket: a value that shares nothing with the last request's.
+            // A fresh allocation, as if it came from a socket.
             request = request.header(COOKIE, HeaderValue::from_bytes(cookie.as_bytes()).unwrap());
         }
         request.body(Body::empty()).unwrap()
@@ -122,7 +122,7 @@ struct HandWritten {
     tokens: Arc<HashMap<String, Arc<str>>>,
 }
 
-/// The least that one would write by hand: a signature and a map.
+/// A minimal hand-written middleware: a signature and a map.
 async fn hand_written(
     State(state): State<HandWritten>,
     mut request: Request,
@@ -158,7 +158,7 @@ fn decode_hex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-/// The least that a service of one's own can do: one look-up, nothing verified, one insertion.
+/// A minimal hand-written service: one look-up without verification, and one insertion.
 #[derive(Clone)]
 struct Lean<S> {
     inner: S,
@@ -184,7 +184,7 @@ impl<S: Service<Request>> Service<Request> for Lean<S> {
     }
 }
 
-/// What axum itself takes for any layer, and the leanest layer that does something.
+/// The cost of any layer in axum, and of the minimal layer that does something.
 fn least() -> Vec<Row> {
     let session = "0123456789abcdef".repeat(6);
     let tokens = (0..10_000).map(|i| (format!("{i:096}"), Arc::from("token")));
@@ -197,9 +197,9 @@ fn least() -> Vec<Row> {
     });
     let cookie = format!("s={session}");
     vec![
-        Row::new("a layer that does nothing", bare().layer(Identity::new()), Some(cookie.clone())),
+        Row::new("a no-op layer", bare().layer(Identity::new()), Some(cookie.clone())),
         Row::new(
-            "a look-up and nothing verified",
+            "a look-up without verification",
             Router::new().route("/", handler).layer(lean),
             Some(cookie),
         ),
@@ -323,7 +323,7 @@ async fn login() -> Row {
         )
         .layer(AuthManagerLayerBuilder::new(Backend, sessions).build());
     let cookie = log_in(&app).await;
-    Row::new("axum-login 0.18 on it", app, Some(cookie))
+    Row::new("axum-login 0.18 with tower-sessions", app, Some(cookie))
 }
 
 async fn log_in(app: &Router) -> String {
@@ -335,7 +335,7 @@ async fn log_in(app: &Router) -> String {
 
 const REDIRECT_URI: &str = "http://127.0.0.1:3000/auth/webflow/callback";
 
-/// The cookies of a browser that has begun a flow at the application, and that has ended it.
+/// A browser's cookies after it has started a flow, and after it has completed the flow.
 async fn flow(app: &Router, fake: &FakeWebflow) -> (String, String) {
     let begun = Row::new("", app.clone(), None).navigating();
     let response = app.clone().oneshot(begun.request()).await.unwrap();
@@ -351,7 +351,7 @@ async fn flow(app: &Router, fake: &FakeWebflow) -> (String, String) {
     (begun, cookie(&response))
 }
 
-/// Our own rows, with sessions from real flows.
+/// This crate's rows, with sessions from real flows.
 async fn ours() -> (FakeWebflow, Vec<Row>) {
     let fake = FakeWebflow::builder().redirect_uri(REDIRECT_URI).start().await.unwrap();
     let layer = |cache| {
@@ -384,13 +384,13 @@ async fn ours() -> (FakeWebflow, Vec<Row>) {
     let rows = vec![
         Row::new("WebflowAuthLayer", required.clone(), Some(session.clone())),
         Row::new("WebflowAuthLayer, optional", optional.clone(), Some(session)),
-        Row::new("WebflowAuthLayer, optional, nobody", optional, None),
-        Row::new("the same without the cache", uncached, Some(uncached_session)),
+        Row::new("WebflowAuthLayer, optional, nobody signed in", optional, None),
+        Row::new("WebflowAuthLayer without its cache", uncached, Some(uncached_session)),
         Row::new("challenge: 401", required.clone(), None).answered(StatusCode::UNAUTHORIZED),
-        Row::new("challenge: 303, a flow sealed", required.clone(), None)
+        Row::new("challenge: 303, encrypts a flow cookie", required.clone(), None)
             .navigating()
             .answered(StatusCode::SEE_OTHER),
-        Row::new("callback refused, a flow opened", required, Some(begun))
+        Row::new("callback refused, decrypts a flow cookie", required, Some(begun))
             .at("/auth/webflow/callback?code=c&state=forged")
             .answered(StatusCode::BAD_REQUEST),
     ];
@@ -426,7 +426,7 @@ async fn main() {
     }
     for row in &mut rows {
         let counted = allocation_counter::measure(|| {
-            // Unconstrained: a budget that ran out could not be renewed in here.
+            // Unconstrained, because tokio's task budget is not renewed under this executor.
             futures::executor::block_on(tokio::task::unconstrained(row.call()));
         });
         row.allocations = counted.count_total;
@@ -441,7 +441,7 @@ async fn main() {
 
 fn print(rows: &[Row]) {
     let over = |row: &Row| {
-        // Who brings no cookie is compared with a router that is given none.
+        // A row without a cookie is compared with a bare router that gets none either.
         let control = &rows[usize::from(row.cookie.is_some())];
         let differences = row.costs.iter().zip(&control.costs).map(|(cost, bare)| cost - bare);
         (median(differences.collect()), row.allocations.saturating_sub(control.allocations))

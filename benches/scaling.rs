@@ -1,10 +1,8 @@
-//! What grows with what: throughput with threads, time and memory with cached subjects, time with
-//! the cookies of a request.
+//! Scaling: throughput by threads, time and memory by cached subjects, time by cookies per request.
 //!
-//! `cargo bench --features testing --bench scaling`. Everything is measured beside a bare router
-//! that is given the same request in the same round; rounds are interleaved. Nanoseconds are those
-//! that a thread spends on a processor, so that other processes on the machine take none of them;
-//! it still does less in a nanosecond while they are busy.
+//! `cargo bench --features testing --bench scaling`. Every row is compared with a bare router that
+//! gets the same request in the same round; rounds are interleaved. Nanoseconds are a thread's CPU
+//! time, so time given to other processes does not count. A busy machine still slows each of them.
 #![allow(missing_docs, clippy::cast_precision_loss, clippy::print_stdout, clippy::unwrap_used)]
 #![allow(clippy::indexing_slicing)]
 
@@ -22,7 +20,8 @@ use tower_webflow_auth::{CacheConfig, Endpoints, WebflowAuthLayer};
 
 const ROUNDS: usize = 9;
 
-/// Flows under way at once while the cache is filled: few, so that their connections do not count.
+/// Concurrent flows while the cache fills. Few, so that their connections do not distort the
+/// memory.
 const AT_ONCE: usize = 8;
 
 fn main() {
@@ -35,7 +34,7 @@ fn main() {
     subjects(&runtime, &webflow, sizes, if quick { 10 } else { 50_000 });
 }
 
-/// Session cookies, end to end in memory that is there before anything is measured.
+/// Session cookies, back to back in memory that is allocated before the measurement.
 struct Sessions {
     text: String,
     each: usize,
@@ -60,10 +59,10 @@ impl Sessions {
     }
 }
 
-/// A layer that knows so many subjects, each by a flow of its own, and has seen each session once
-/// since. Its store forgets, so every 200 is the cache's.
+/// A layer with this many cached subjects. Each went through its own flow, and each session has
+/// sent one request since. The store keeps nothing, so every 200 comes from the cache.
 async fn filled(webflow: &Endpoints, subjects: usize, sessions: &mut Sessions) -> WebflowAuthLayer {
-    // The cache is in parts that fill unevenly: six times their standard deviation more than asked.
+    // The cache's shards fill unevenly: add six times their standard deviation.
     let room = subjects + 6 * (subjects * 32).isqrt() + 64;
     let cache = CacheConfig::new().capacity(room).ttl(Duration::from_secs(24 * 60 * 60));
     let auth: WebflowAuthLayer =
@@ -88,16 +87,17 @@ async fn filled(webflow: &Endpoints, subjects: usize, sessions: &mut Sessions) -
     auth
 }
 
-/// What two threads do: which router each has, and for which session it asks at its turn.
+/// What two threads do: the router of each, and the session of each request.
 struct Row {
     name: &'static str,
     routers: [Router; 2],
     session: fn(turn: usize, thread: usize) -> usize,
 }
 
-/// Throughput of one thread and of two; and the processor's own time for a request, which other
-/// processes on the machine cannot take. A router is shared as a server shares it, which has its
-/// price without any layer; with a router for each thread only the layer is shared.
+/// Throughput of one thread and of two, and the CPU time per request.
+///
+/// A shared router costs something even without a layer; with one router per thread, the threads
+/// share only the layer.
 async fn threads(webflow: &Endpoints, requests: usize) {
     const SESSIONS: usize = 1_000;
     let mut sessions = Sessions::with_room_for(SESSIONS);
@@ -107,23 +107,23 @@ async fn threads(webflow: &Endpoints, requests: usize) {
     let rows = [
         Row { name: "bare axum, one router", routers: shared(bare()), session: own },
         Row {
-            name: "the layer, each thread its own sessions",
+            name: "the layer, separate sessions per thread",
             routers: shared(protected(&ours)),
             session: own,
         },
         Row {
-            name: "the layer, both threads all 1 000 sessions",
+            name: "the layer, both threads use all 1 000 sessions",
             routers: shared(protected(&ours)),
             session: |turn, thread| (turn * 7 + thread) % SESSIONS,
         },
         Row {
-            name: "the layer, both threads one session",
+            name: "the layer, both threads use one session",
             routers: shared(protected(&ours)),
             session: |_, _| 0,
         },
-        Row { name: "bare axum, a router each", routers: [bare(), bare()], session: own },
+        Row { name: "bare axum, one router per thread", routers: [bare(), bare()], session: own },
         Row {
-            name: "one layer, a router each",
+            name: "one layer, one router per thread",
             routers: [protected(&ours), protected(&ours)],
             session: own,
         },
@@ -158,7 +158,7 @@ async fn threads(webflow: &Endpoints, requests: usize) {
 #[derive(Clone, Copy)]
 struct Run {
     per_second: f64,
-    /// Nanoseconds on a processor for each request.
+    /// CPU time per request, in nanoseconds.
     cpu: f64,
 }
 
@@ -188,13 +188,13 @@ fn parallel(row: &Row, sessions: &Sessions, threads: usize, each: usize) -> Run 
     Run { per_second: requests / longest.as_secs_f64(), cpu: cpu / requests }
 }
 
-/// What this thread has spent on a processor, exact to a tick of the scheduler (4 ms at most).
+/// This thread's CPU time, accurate to one scheduler tick (at most 4 ms).
 fn cpu_nanos() -> f64 {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     text.split(' ').next().unwrap().parse().unwrap()
 }
 
-/// One request among 1 to 100 cookies that are not ours, ours the last.
+/// Requests with 1 to 100 cookies, of which the layer's own is the last.
 async fn cookies(webflow: &Endpoints, requests: usize) {
     const COUNTS: [usize; 7] = [1, 2, 5, 10, 20, 50, 100];
     let mut sessions = Sessions::with_room_for(1);
@@ -221,10 +221,10 @@ async fn cookies(webflow: &Endpoints, requests: usize) {
         .map(|(x, over)| (*x as f64, median(over.iter().copied())))
         .collect();
     let (slope, fit) = line(&points);
-    println!("\nA cookie more costs {slope:.1} ns (least squares, R² {fit:.3}).");
+    println!("\nEach additional cookie costs {slope:.1} ns (least squares, R² {fit:.3}).");
 }
 
-/// Slope of the least squares' line, and how much of the variance it explains.
+/// The slope of the least-squares line, and the share of the variance it explains.
 fn line(points: &[(f64, f64)]) -> (f64, f64) {
     let n = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
@@ -236,7 +236,7 @@ fn line(points: &[(f64, f64)]) -> (f64, f64) {
     (xy / xx, xy * xy / (xx * yy))
 }
 
-/// Nanoseconds of processor time per request.
+/// CPU time per request, in nanoseconds.
 async fn time<'a>(app: &mut Router, requests: usize, cookie: impl Fn(usize) -> &'a str) -> f64 {
     let started = cpu_nanos();
     for i in 0..requests {
@@ -266,7 +266,7 @@ fn subjects(
         let mut sessions = Sessions::with_room_for(size);
         let mut app = None;
         let before = memory_kib("VmRSS");
-        // Everything happens on this thread, which is the one that is counted.
+        // Everything runs on this thread, the only one whose allocations are counted.
         let counted = allocation_counter::measure(|| {
             let auth = runtime.block_on(filled(webflow, size, &mut sessions));
             app = Some(protected(&auth));
@@ -285,7 +285,7 @@ fn subjects(
     let mut bare = bare();
     for _ in 0..ROUNDS {
         for row in &mut rows {
-            // Jumps all over the sessions; 7 919 has no factor in common with the sizes.
+            // Visits sessions in a scattered order; 7 919 is coprime to the sizes.
             let at = |i: usize| row.sessions.get(i * 7_919 % row.sessions.len());
             let control = runtime.block_on(time(&mut bare, requests, at));
             let ours = runtime.block_on(time(&mut row.app, requests, at));
@@ -309,6 +309,6 @@ fn subjects(
         );
     }
     println!(
-        "\nOf the bytes 64 are the access token; the whole of a single subject is the layer itself."
+        "\n64 of the bytes are the access token; the row of one subject is mostly the layer itself."
     );
 }

@@ -1,8 +1,12 @@
-//! A look-up by subject at 1 000, 100 000 and 1 000 000 stored grants, in SQLite and in Postgres.
+//! One look-up by subject at 1 000, 100 000 and 1 000 000 stored grants, in SQLite and in Postgres.
 //!
-//! `scripts/with-servers cargo bench --features sqlite,postgres,testing --bench stores`. Rows are
-//! made inside the engines; what is measured is `TokenStore::load` of random subjects, one at a
-//! time, without the cache.
+//! The databases generate the rows. The bench measures `TokenStore::load` of random subjects, one at
+//! a time, without the cache.
+//!
+//! ```sh
+//! scripts/with-servers --only postgres \
+//!     cargo bench --features sqlite,postgres,testing --bench stores
+//! ```
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::{Duration, Instant};
@@ -16,10 +20,10 @@ const LOOK_UPS: u64 = 2_000;
 
 #[tokio::main]
 async fn main() {
-    // `cargo test --benches` runs this, too: the smallest size shows that it works.
+    // `cargo test --benches` runs this too, with the smallest size only.
     let quick = std::env::args().any(|argument| argument == "--test");
     let sizes = if quick { &SIZES[..1] } else { &SIZES[..] };
-    println!("| engine | grants | p50, µs | p99, µs |");
+    println!("| database | grants | p50, µs | p99, µs |");
     println!("| --- | --- | --- | --- |");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
@@ -39,7 +43,7 @@ async fn main() {
         measure("SQLite", &sqlite, size).await;
     }
     let Ok(url) = std::env::var("TEST_POSTGRES_URL") else {
-        println!("Postgres is left out: run this by scripts/with-servers");
+        println!("Postgres is skipped: run this with scripts/with-servers");
         return;
     };
     let postgres = PostgresStore::builder().table("bench").connect(&url).await.unwrap();
@@ -60,7 +64,7 @@ async fn main() {
 
 async fn measure(engine: &str, store: &impl TokenStore, size: u64) {
     let mut took = Vec::new();
-    // A multiplier that has no factor in common with the sizes visits subjects all over the table.
+    // A multiplier that is coprime to the sizes visits subjects in a scattered order.
     for i in 0..LOOK_UPS {
         let subject = Subject::user((i * 7_919 + 13) % size);
         let started = Instant::now();

@@ -1,8 +1,8 @@
-//! The users of an application that has `axum-login`: the grant is theirs, not the browser's.
+//! Grants that belong to the users of an application with `axum-login`.
 //!
-//! The login wraps the Webflow layer (it is added later), so that its session is there when the
-//! subject is asked for. Sign in at `/login/ada`.
-#![allow(dead_code, clippy::unused_async, reason = "tests use a part of it")]
+//! The login layer wraps the Webflow layer (it is added later), so that its session exists when the
+//! Webflow layer determines the subject. Sign in at `/login/ada`.
+#![allow(dead_code, clippy::unused_async, reason = "tests use only a part of this file")]
 
 mod support;
 
@@ -33,7 +33,7 @@ impl AuthUser for User {
     }
 }
 
-/// A real one asks a database, and for a password.
+/// A real backend queries a database and verifies a password.
 #[derive(Clone)]
 pub(crate) struct Users;
 
@@ -51,7 +51,7 @@ impl AuthnBackend for Users {
     }
 }
 
-/// axum-login leaves its session, with the user in it, in the extensions.
+/// axum-login inserts its session, which contains the user, into the extensions.
 pub(crate) fn with_subject(builder: WebflowAuthBuilder) -> WebflowAuthBuilder {
     builder.subject(|parts| {
         let session = parts.extensions.get::<AuthSession<Users>>()?;

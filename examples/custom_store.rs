@@ -1,7 +1,7 @@
-//! A store of one's own, to be copied: a file for each grant, in a folder.
+//! A custom store to copy: one file per grant, in a folder.
 //!
-//! `cargo run --example custom_store --features testing` runs the contract on it.
-#![allow(clippy::print_stdout, reason = "it is run by hand")]
+//! `cargo run --example custom_store --features testing` checks it against the store contract.
+#![allow(clippy::print_stdout, reason = "examples are run by hand")]
 
 use std::cmp::Reverse;
 use std::fmt::Write;
@@ -14,10 +14,10 @@ use tower_webflow_auth::Subject;
 use tower_webflow_auth::store::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use tower_webflow_auth::testing::store_contract;
 
-/// Grants as JSON files: `folder/<subject>/<grant>.json`, both names in hexadecimal.
+/// Stores grants as JSON files: `folder/<subject>/<grant>.json`, with both names in hexadecimal.
 struct FolderStore {
     folder: PathBuf,
-    /// Comparing a version and removing the file must be one step; one process, one lock.
+    /// Makes comparing a version and changing its file one step, within this process.
     changes: Mutex<()>,
 }
 
@@ -27,7 +27,7 @@ impl FolderStore {
     }
 
     fn subject_folder(&self, subject: &Subject) -> PathBuf {
-        // Some file systems take 255 bytes for a name: long subjects become a path of several.
+        // Some file systems limit a name to 255 bytes, so a long subject becomes several folders.
         let name = hex(subject.as_str());
         let parts = name.as_bytes().chunks(200);
         parts.fold(self.folder.clone(), |path, part| {
@@ -45,7 +45,7 @@ impl FolderStore {
         let folder = self.subject_folder(token.key().subject());
         fs::create_dir_all(&folder).await.map_err(StoreError::unavailable)?;
         let json = serde_json::to_vec(token).map_err(StoreError::unavailable)?;
-        // Renaming is atomic: a reader finds the old file or the new one, never half of it.
+        // Renaming is atomic: a reader sees either the old file or the new one.
         let part = path.with_extension("part");
         fs::write(&part, json).await.map_err(StoreError::unavailable)?;
         fs::rename(&part, &path).await.map_err(StoreError::unavailable)
@@ -59,7 +59,7 @@ fn hex(text: &str) -> String {
     })
 }
 
-/// `None` for a file that is not there; everything else that goes wrong is an outage.
+/// Returns `None` if the file does not exist. Any other error means the store is unavailable.
 async fn read(path: &Path) -> Result<Option<SealedToken>, StoreError> {
     match fs::read(path).await {
         Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(StoreError::unavailable),
@@ -91,7 +91,7 @@ impl TokenStore for FolderStore {
         self.write(token).await
     }
 
-    /// What the default does, in one step: another task of this process cannot come in between.
+    /// Like the default implementation, but atomic within this process.
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
         let _one_at_a_time = self.changes.lock().await;
         let found = read(&self.file(token.key())).await?;
@@ -118,7 +118,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::temp_dir().join(format!("webflow-tokens-{}", std::process::id()));
     let report = store_contract(FolderStore::new(&folder)).await?;
     fs::remove_dir_all(&folder).await?;
-    println!("the store keeps the contract; it does not offer {:?}", report.unsupported);
+    println!("the store fulfils the contract; unsupported: {:?}", report.unsupported);
     Ok(())
 }
 

@@ -1,9 +1,9 @@
-//! A Hybrid App: the panel in Webflow's Designer sends an ID token, the backend finds the site's
-//! grant and asks Webflow whose it is.
+//! A Hybrid App: the panel in Webflow's Designer sends an ID token. The backend finds the site's
+//! grant and uses it to ask Webflow who the user is.
 //!
 //! In the panel: `fetch("/designer/session", {method: "POST", headers: {"content-type":
 //! "application/json"}, body: JSON.stringify({siteId, idToken: await webflow.getIdToken()})})`.
-#![allow(clippy::print_stdout, reason = "it is run by hand")]
+#![allow(clippy::print_stdout, reason = "examples are run by hand")]
 
 mod support;
 
@@ -25,10 +25,11 @@ struct Panel {
 
 async fn session(State(handle): State<WebflowAuthHandle>, Json(panel): Json<Panel>) -> Response {
     match handle.resolve_id_token(&panel.site_id, &panel.id_token).await {
-        // Here an application would begin a session of its own for the panel.
+        // A real application would create its own session for the panel here.
         Ok(user) => Json(json!({ "user": user.id, "email": user.email })).into_response(),
         Err(ResolveError::NoGrant) => {
-            (StatusCode::NOT_FOUND, "connect the site first: open / in a tab").into_response()
+            (StatusCode::NOT_FOUND, "connect the site first: open / in a browser tab")
+                .into_response()
         }
         Err(ResolveError::Api(error)) => error.into_response(),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
@@ -47,7 +48,7 @@ async fn main() -> Result<(), support::Error> {
     if let Some(site) = site {
         let id = site.id();
         let id_token = stage.fake.id_token(id);
-        println!("at Webflow's page, pick the single site {}; then:", site.display_name());
+        println!("on the consent screen, pick only the site {}; then run:", site.display_name());
         println!(
             "curl -H 'content-type: application/json' \
              -d '{{\"siteId\":\"{id}\",\"idToken\":\"{id_token}\"}}' \

@@ -1,9 +1,9 @@
-//! The doctor: prints what would keep a login from working, with a remedy under every line.
+//! Prints what would keep a login from working, with a suggested fix under every failed check.
 //!
-//! It reads the settings that the application reads (`WEBFLOW_CLIENT_ID` and so on); where there
-//! are none, it looks at an application of its own with a stand-in for Webflow. Your own
-//! application can print the same table, with the store that it uses: `auth.check().await`.
-#![allow(clippy::print_stdout, reason = "it is run by hand")]
+//! It reads the same environment variables as the application (`WEBFLOW_CLIENT_ID` and so on). If
+//! none is set, it checks a sample application with a fake Webflow server. Your own application can
+//! print the same table, including its own store, with `auth.check().await`.
+#![allow(clippy::print_stdout, reason = "examples are run by hand")]
 
 mod support;
 
@@ -15,13 +15,15 @@ use tower_webflow_auth::{Checkup, WebflowAuthBuilder, WebflowAuthLayer};
 #[tokio::main]
 async fn main() -> Result<ExitCode, support::Error> {
     let checkup = if std::env::vars_os().any(|(name, _)| is_setting(&name)) {
-        // In one's own application: `.store(..)` as well.
+        // Your own application also sets `.store(..)`.
         match WebflowAuthLayer::from_env().and_then(WebflowAuthBuilder::build) {
             Ok(auth) => auth.check().await,
             Err(error) => Checkup::from(&error),
         }
     } else {
-        println!("no WEBFLOW_ variable is set: this is a stand-in's checkup\n");
+        println!(
+            "no WEBFLOW_ variable is set: checking a sample application with a fake Webflow\n"
+        );
         let stage = support::Stage::new().await?;
         let auth = stage.auth().build()?;
         tokio::select! {

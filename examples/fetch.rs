@@ -1,6 +1,6 @@
-//! A page whose script meets the 401 and turns it into a login: by going there, or in a pop-up.
+//! A page whose script turns a 401 into a login, by navigating there or in a pop-up.
 //!
-//! The script is a file of its own, so that the page can do without inline script.
+//! The script is a separate file, so that the page needs no inline scripts.
 
 mod support;
 
@@ -14,17 +14,17 @@ const PAGE: &str = r#"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sites, by a script</title>
+<title>Sites, loaded by a script</title>
 <script src="/page.js" defer></script>
 <main>
-<h1>Sites, by a script</h1>
-<button id="go">Load, and go to Webflow if need be</button>
-<button id="popup">Load, and open a pop-up if need be</button>
+<h1>Sites, loaded by a script</h1>
+<button id="go">Load; if necessary, go to Webflow</button>
+<button id="popup">Load; if necessary, open a pop-up</button>
 <pre id="out" aria-live="polite"></pre>
 </main>
 "#;
 
-/// Where the pop-up ends: it closes itself.
+/// The last page in the pop-up, which closes itself.
 const DONE: &str = r#"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -32,12 +32,13 @@ const DONE: &str = r#"<!doctype html>
 <script src="/done.js" defer></script>
 <main>
 <h1>Connected</h1>
-<p>This window may be closed.</p>
+<p>You can close this window.</p>
 </main>
 "#;
 
-/// `login_url` is a path of this origin. The pop-up ends at `/done`, which closes it; the page
-/// then asks again, since a window that was sent to another site keeps no line to its opener.
+/// `login_url` is a path on this origin. The pop-up ends at `/done`, which closes it. The page
+/// polls for that, because a window that has visited another site loses its reference to the
+/// opener.
 const SCRIPT: &str = r#"
 const out = document.getElementById("out");
 async function load(otherwise) {

@@ -1,5 +1,5 @@
-//! HTMX: a fragment behind the layer. Its 401 carries `HX-Redirect`, so the page goes to Webflow
-//! and comes back to itself.
+//! HTMX: a fragment behind the layer. The layer's 401 carries `HX-Redirect`, so the page goes to
+//! Webflow and returns to itself.
 
 mod support;
 

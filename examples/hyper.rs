@@ -1,5 +1,5 @@
-//! A plain hyper server: no axum anywhere.
-#![allow(clippy::print_stdout, reason = "it is run by hand")]
+//! A plain hyper server, without axum.
+#![allow(clippy::print_stdout, reason = "examples are run by hand")]
 
 mod support;
 
@@ -18,12 +18,12 @@ use tower_webflow_auth::testing::FakeWebflow;
 use tower_webflow_auth::{Scope, WebflowToken};
 
 async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    // The layer has left it there; without one the request would not have come this far.
+    // The layer inserted the token; without one it would not have forwarded the request.
     let text = match request.extensions().get::<WebflowToken>() {
         None => "no token".to_owned(),
         Some(token) => match token.api().sites().await {
             Ok(sites) => format!("{} sites", sites.len()),
-            // What an axum handler would return as an error goes into the response's extensions.
+            // An axum handler would return the error; here it goes into the response's extensions.
             Err(tower_webflow_auth::api::ApiError::Unauthorized { token, .. }) => {
                 let mut response = Response::new(Full::default());
                 response.extensions_mut().insert(token.reauthorize());
@@ -52,7 +52,7 @@ async fn main() -> Result<(), support::Error> {
         let service = TowerToHyperService::new(service.clone());
         tokio::spawn(async move {
             let builder = Builder::new(TokioExecutor::new());
-            // An error ends this one connection.
+            // An error only ends this connection.
             builder.serve_connection(TokioIo::new(stream), service).await.ok();
         });
     }

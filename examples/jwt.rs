@@ -1,6 +1,6 @@
-//! The users of an application that has a JWT layer of its own; here the token is in a cookie, so
-//! that a browser can be sent to Webflow and back. Sign in at `/login/ada`.
-#![allow(dead_code, reason = "tests use a part of it")]
+//! Grants that belong to the users of an application with its own JWT middleware. The JWT is in a
+//! cookie, so that it survives the redirect to Webflow and back. Sign in at `/login/ada`.
+#![allow(dead_code, reason = "tests use only a part of this file")]
 
 mod support;
 
@@ -15,7 +15,7 @@ use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, decode, encode}
 use serde::{Deserialize, Serialize};
 use tower_webflow_auth::{Subject, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken};
 
-/// A real one comes from the configuration.
+/// A real secret comes from the configuration.
 const SECRET: &[u8] = b"the example's own secret, not yours";
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ async fn claims(mut request: Request, next: Next) -> Response {
     let cookies = request.headers().get(header::COOKIE).and_then(|it| it.to_str().ok());
     let jwt = cookies.and_then(|it| it.split("; ").find_map(|pair| pair.strip_prefix("jwt=")));
     let key = DecodingKey::from_secret(SECRET);
-    // One that is forged or over is as good as none: the Webflow layer then answers 401.
+    // A forged or expired JWT counts as none, and the Webflow layer responds with 401.
     let decoded = jwt.and_then(|jwt| decode::<Claims>(jwt, &key, &Validation::default()).ok());
     if let Some(decoded) = decoded {
         request.extensions_mut().insert(decoded.claims);

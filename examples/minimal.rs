@@ -1,4 +1,4 @@
-//! The least there is: one layer, one handler.
+//! The smallest example: one layer, one handler.
 
 mod support;
 

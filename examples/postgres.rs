@@ -1,7 +1,12 @@
 //! Tokens in Postgres, shared by many instances of an application.
 //!
-//! With a throwaway server: `scripts/with-servers cargo run --example postgres --features postgres,testing`.
-//! With your own, its address is in `DATABASE_URL`.
+//! With a throwaway server:
+//!
+//! ```sh
+//! scripts/with-servers --only postgres cargo run --example postgres --features postgres,testing
+//! ```
+//!
+//! With your own server, set `DATABASE_URL`.
 
 mod support;
 
@@ -14,10 +19,11 @@ async fn main() -> Result<(), support::Error> {
     let url =
         support::variable(&["DATABASE_URL", "TEST_POSTGRES_URL"], "postgres://127.0.0.1/postgres");
     let store = PostgresStore::connect(&url).await.map_err(|error| {
-        format!("{error:?}. Set DATABASE_URL, or run this by scripts/with-servers")
+        format!("{error:?}. Set DATABASE_URL, or run this with scripts/with-servers")
     })?;
     let stage = support::Stage::new().await?;
-    // Instances share the store and, unlike here, the key ring: or none opens what another sealed.
+    // Instances must share the store and, unlike here, the key ring, to decrypt each other's
+    // grants.
     let auth = stage.auth().store(store).build()?;
     let page = |token: WebflowToken| async move { format!("connected: {token:?}") };
     stage.serve(Router::new().route("/", get(page)).layer(auth)).await

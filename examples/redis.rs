@@ -1,7 +1,12 @@
 //! Tokens in Redis, shared by many instances of an application.
 //!
-//! With a throwaway server: `scripts/with-servers cargo run --example redis --features redis,testing`.
-//! With your own, its address is in `REDIS_URL`.
+//! With a throwaway server:
+//!
+//! ```sh
+//! scripts/with-servers --only redis cargo run --example redis --features redis,testing
+//! ```
+//!
+//! With your own server, set `REDIS_URL`.
 
 mod support;
 
@@ -13,10 +18,11 @@ use tower_webflow_auth::store::RedisStore;
 async fn main() -> Result<(), support::Error> {
     let url = support::variable(&["REDIS_URL", "TEST_REDIS_URL"], "redis://127.0.0.1/");
     let store = RedisStore::connect(&url).await.map_err(|error| {
-        format!("{error:?}. Set REDIS_URL, or run this by scripts/with-servers")
+        format!("{error:?}. Set REDIS_URL, or run this with scripts/with-servers")
     })?;
     let stage = support::Stage::new().await?;
-    // Instances share the store and, unlike here, the key ring: or none opens what another sealed.
+    // Instances must share the store and, unlike here, the key ring, to decrypt each other's
+    // grants.
     let auth = stage.auth().store(store).build()?;
     let page = |token: WebflowToken| async move { format!("connected: {token:?}") };
     stage.serve(Router::new().route("/", get(page)).layer(auth)).await

@@ -1,4 +1,4 @@
-//! How to test an application of one's own: copy the tests below.
+//! How to test your own application: copy the tests below.
 //!
 //! `cargo test --example test_your_app --features testing`
 
@@ -8,7 +8,7 @@ use axum::{Json, Router, routing::get};
 use serde_json::Value;
 use tower_webflow_auth::{WebflowAuthLayer, WebflowToken, api::ApiError};
 
-/// The application under test: a function of the layer, so that tests can give it another one.
+/// The application under test, as a function of the layer, so that tests can pass their own.
 fn app(auth: &WebflowAuthLayer) -> Router {
     Router::new().route("/sites", get(sites)).layer(auth.clone())
 }
@@ -32,8 +32,8 @@ mod tests {
     use tower_webflow_auth::testing::{Access, Endpoint, FakeWebflow, Fault, TestBrowser};
     use tower_webflow_auth::{Clock, Scope, WebflowToken, api::ApiError};
 
-    /// The application on a port of its own, and the Webflow that it talks to. `clock` is for what
-    /// expires; it stands still until a test moves it.
+    /// The application on its own port, and the fake Webflow it uses. `clock` stands still until a
+    /// test advances it.
     struct World {
         origin: String,
         webflow: FakeWebflow,
@@ -61,7 +61,7 @@ mod tests {
             format!("{}{path}", self.origin)
         }
 
-        /// A browser whose user has connected Webflow.
+        /// Returns a browser whose user has connected Webflow.
         async fn connected(&self) -> TestBrowser {
             let mut browser = TestBrowser::new();
             let consent = browser.visit(&self.url("/sites")).await.unwrap();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_handler_alone_lists_the_sites_of_its_token() {
+    async fn handler_lists_the_sites_of_its_token() {
         let webflow = FakeWebflow::start().await;
         let token = WebflowToken::for_test([Scope::SITES_READ]).webflow(&webflow).build();
         let answer = sites(token).await.unwrap();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_user_connects_webflow_and_sees_the_sites() {
+    async fn user_connects_webflow_and_sees_the_sites() {
         let world = World::start().await;
         let mut browser = world.connected().await;
         let page = browser.visit(&world.url("/sites")).await.unwrap();
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_user_who_cancels_is_told_so_and_can_try_again() {
+    async fn user_who_cancels_sees_a_page_and_can_try_again() {
         let world = World::start().await;
         let mut browser = TestBrowser::new();
         let consent = browser.visit(&world.url("/sites")).await.unwrap();
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_user_who_uninstalls_the_app_is_asked_again() {
+    async fn user_who_uninstalls_the_app_is_asked_again() {
         let world = World::start().await;
         let mut browser = world.connected().await;
         world.webflow.revoke_everything();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn while_webflow_is_down_the_answer_is_502_and_the_user_stays_connected() {
+    async fn webflow_outage_is_502_and_keeps_the_user_connected() {
         let world = World::start().await;
         let mut browser = world.connected().await;
         world.webflow.fail_next(Endpoint::Sites, Fault::Status(500));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_consent_that_takes_an_hour_is_refused_and_begun_again() {
+    async fn consent_that_takes_an_hour_is_rejected() {
         let world = World::start().await;
         let mut browser = TestBrowser::new();
         let challenge = browser.step(&world.url("/sites")).await.unwrap();

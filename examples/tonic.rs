@@ -1,8 +1,8 @@
-//! A gRPC server whose methods are behind the layer: clients send the session as metadata
-//! `cookie`, which is the header of that name.
+//! A gRPC server behind the layer. Clients send the session cookie as `cookie` metadata, which
+//! becomes the HTTP header of that name.
 //!
-//! A client without one gets the layer's 401, which gRPC clients read as `UNAUTHENTICATED`.
-#![allow(dead_code, reason = "tests use a part of it")]
+//! A client without a session gets the layer's 401, which gRPC clients read as `UNAUTHENTICATED`.
+#![allow(dead_code, reason = "tests use only a part of this file")]
 
 mod support;
 
@@ -12,8 +12,8 @@ use tonic::service::Routes;
 use tonic_health::server::health_reporter;
 use tower_webflow_auth::{WebflowAuthLayer, WebflowToken};
 
-/// tonic's services are routes of axum's, so both kinds stand in one router: the page is where a
-/// browser gets its session.
+/// tonic's services are axum routes, so one router serves gRPC and pages. A browser gets its
+/// session from the page.
 pub(crate) async fn app(auth: &WebflowAuthLayer) -> Router {
     let (reporter, health) = health_reporter();
     reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;

@@ -1,8 +1,9 @@
-//! The users of an application that keeps them in `tower-sessions`.
+//! Grants that belong to the users of an application with `tower-sessions`.
 //!
-//! Reading that session is async, the subject is not: a middleware reads the user once and leaves
-//! it in the extensions, for the Webflow layer and for handlers. Sign in at `/login/ada`.
-#![allow(dead_code, reason = "tests use a part of it")]
+//! Reading the session is async, but `.subject(..)` is not. A middleware therefore reads the user
+//! once and inserts it into the extensions, for the Webflow layer and for handlers. Sign in at
+//! `/login/ada`.
+#![allow(dead_code, reason = "tests use only a part of this file")]
 
 mod support;
 
@@ -30,7 +31,7 @@ pub(crate) fn with_subject(builder: WebflowAuthBuilder) -> WebflowAuthBuilder {
     builder.subject(|parts| parts.extensions.get::<User>().map(|user| Subject::user(&user.0)))
 }
 
-/// A real one asks for a password.
+/// A real login verifies a password.
 async fn login(Path(name): Path<String>, session: Session) -> Result<Redirect, StatusCode> {
     let unavailable = |_| StatusCode::SERVICE_UNAVAILABLE;
     session.cycle_id().await.map_err(unavailable)?;

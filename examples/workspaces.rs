@@ -1,7 +1,7 @@
-//! A grant for each workspace, and a switcher between them.
+//! One grant per workspace, and a switcher between them.
 //!
-//! The choice is a cookie of the application's own; connecting one more workspace is the login
-//! path again.
+//! The application keeps the user's choice in its own cookie. To connect another workspace, the
+//! user opens the login path again.
 
 mod support;
 

@@ -1,8 +1,8 @@
-//! Requests per second and p99 over loopback, beside what people would use instead.
+//! Requests per second and p99 over loopback, compared with the alternatives.
 //!
-//! Start it by `benches/http/run`, which gets wrk and the Node packages first. This program is the
-//! driver; it starts itself again for each row in Rust, and `express/server.js` for those in
-//! JavaScript. All servers run all the time; the load is on one of them at a time, in turns.
+//! Start it with `benches/http/run`, which installs wrk and the Node packages. This program is the
+//! driver. It starts itself for each row in Rust, and `express/server.js` for those in JavaScript.
+//! All servers run all the time; the driver loads one of them at a time, in turns.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
 #![allow(clippy::expect_used)]
 
@@ -20,17 +20,17 @@ use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
 pub(crate) const CLIENT_ID: &str = "client";
 pub(crate) const CLIENT_SECRET: &str = "secret";
 
-/// Where the official SDK sends browsers, whatever its settings.
+/// The host of the official SDK's authorize link, which has no setting.
 const REAL_WEBFLOW: &str = "https://webflow.com";
 
-/// How a row's session comes about.
+/// How a row gets its session.
 #[derive(Clone, Copy, PartialEq)]
 enum Login {
-    /// There is none; the first row's cookie is sent, so that the requests are alike.
+    /// No session. The first row's cookie is sent, so that all requests have the same size.
     None,
     /// A visit to `/in`.
     In,
-    /// The flow, begun at this path.
+    /// The whole flow, started at this path.
     Flow(&'static str),
 }
 
@@ -42,7 +42,7 @@ struct Row {
     cookie: String,
     per_second: Vec<f64>,
     p99_millis: Vec<f64>,
-    /// Of the server's processor time, for each request.
+    /// The server's CPU time per request.
     cpu_micros: Vec<f64>,
 }
 
@@ -62,7 +62,7 @@ async fn main() {
     let express = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/http/express");
     let has_wrk = Command::new("wrk").arg("-v").stdout(Stdio::null()).status().is_ok();
     if !has_wrk || !express.join("node_modules").exists() {
-        println!("wrk or the Node packages are missing: start this by benches/http/run");
+        println!("wrk or the Node packages are missing: start this with benches/http/run");
         return;
     }
     let (rounds, seconds) = if is_quick() { (1, 1) } else { (7, 3) };
@@ -86,10 +86,10 @@ async fn main() {
     for (name, command, login) in [
         ("**`WebflowAuthLayer`**", rust("webflow"), Login::Flow("/")),
         ("bare axum", rust("bare"), Login::None),
-        ("bare axum again", rust("bare"), Login::None),
+        ("bare axum, repeated", rust("bare"), Login::None),
         ("`from_fn`, one HMAC and a map", rust("from_fn"), Login::In),
         ("tower-sessions 0.14, signed", rust("sessions"), Login::In),
-        ("axum-login 0.18 on it", rust("login"), Login::In),
+        ("axum-login 0.18 with tower-sessions", rust("login"), Login::In),
         ("express 5, bare", node(&["bare"]), Login::None),
         (
             "express 5, passport, express-session, webflow-api",
@@ -188,10 +188,10 @@ fn load(row: &Row, seconds: u64) -> Load {
     }
 }
 
-/// What a process has spent on processors, its threads and the kernel's work for it included.
+/// The CPU time of a process, including its threads and the kernel's share.
 fn cpu_micros(process: &Child) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
-    // Behind the name in parentheses: user and system time are the 12th and 13th, in ticks of 10 ms.
+    // After the name in parentheses, fields 12 and 13 are user and system time in ticks of 10 ms.
     let fields = stat.rsplit_once(") ").unwrap().1.split(' ').skip(11).take(2);
     fields.map(|ticks| ticks.parse::<f64>().unwrap() * 10_000.0).sum()
 }
@@ -202,15 +202,13 @@ fn millis(text: &str) -> f64 {
         "us" => 0.001,
         "ms" => 1.0,
         "s" => 1000.0,
-        unit => panic!("{unit} is no unit of wrk's"),
+        unit => panic!("unknown unit {unit} in wrk's output"),
     };
     digits.parse::<f64>().unwrap() * factor
 }
 
 fn print(rows: &[Row], rounds: usize, seconds: u64) {
-    println!(
-        "{rounds} interleaved rounds of {seconds} s, wrk -t1 -c32, on the servers' own cores\n"
-    );
+    println!("{rounds} interleaved rounds of {seconds} s, wrk -t1 -c32, on the servers' cores\n");
     println!(
         "| row | requests/s, median | min..max | of bare axum, median of rounds | min..max \
          | p99, ms | server's CPU per request, µs | of bare axum |"

@@ -1,6 +1,6 @@
-//! The servers that are compared, each the same handler behind something else.
+//! The compared servers: the same handler behind different middleware.
 //!
-//! Those with a login of their own have it at `/in`; ours is logged in by a whole flow.
+//! The alternatives log in at `/in`; this crate's row goes through the whole flow.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -34,7 +34,7 @@ pub(crate) async fn serve(row: &str) {
         "from_fn" => from_fn(),
         "sessions" => sessions(),
         "login" => login(),
-        other => panic!("no row is called {other}"),
+        other => panic!("unknown row {other}"),
     };
     println!("{origin}");
     axum::serve(listener, app).await.unwrap();
@@ -54,7 +54,7 @@ fn webflow(origin: &str) -> Router {
     support::protected(&auth)
 }
 
-/// The least that one would write by hand: a signed id and a map.
+/// A minimal hand-written middleware: a signed ID and a map.
 #[derive(Clone)]
 struct ByHand {
     mac: Hmac<Sha256>,

@@ -1,10 +1,10 @@
-//! What several benches need: an application that is called in process, a lean Webflow, figures.
+//! Shared by the benches: an application called in process, a minimal fake Webflow, statistics.
 #![allow(
     dead_code,
     unreachable_pub,
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "each bench uses a part"
+    reason = "each bench uses only a part of this"
 )]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,13 +25,13 @@ use tower_webflow_auth::{
 
 pub const CALLBACK: &str = "/auth/webflow/callback";
 
-/// `cargo bench` says so; anything else that runs a bench only wants to see that it works.
+/// Whether to run a short version. `cargo bench` passes `--bench`; `cargo test --benches` does not.
 pub fn is_quick() -> bool {
     let arguments: Vec<_> = std::env::args().collect();
     !arguments.iter().any(|it| it == "--bench") || arguments.iter().any(|it| it == "--test")
 }
 
-/// A layer's settings for calls in process: nobody listens at its redirect URI.
+/// A builder for calls in process: nothing listens at its redirect URI.
 pub fn builder(endpoints: Endpoints) -> WebflowAuthBuilder {
     WebflowAuthLayer::builder()
         .client_id("client")
@@ -51,17 +51,17 @@ pub fn protected(auth: &WebflowAuthLayer) -> Router {
     served(Router::new().route("/", get(handler)).layer(auth.clone()))
 }
 
-/// The same answer, given to everybody.
+/// The same response without a layer.
 pub fn bare() -> Router {
     served(Router::new().route("/", get(|| async { "ok" })))
 }
 
-/// A router as a server has it: until then axum makes its routes anew for each request.
+/// A router as in a server: without a state axum rebuilds its routes for each request.
 fn served(app: Router) -> Router {
     app.with_state(())
 }
 
-/// One GET. The cookie is copied, as if it had come from a socket.
+/// One GET. The cookie is copied, as if it came from a socket.
 pub async fn ask(
     app: &mut Router,
     target: &str,
@@ -85,21 +85,21 @@ pub async fn ask_ok(app: &mut Router, cookie: &str) {
     std::hint::black_box(response);
 }
 
-/// A flow that has begun.
+/// A started flow.
 pub struct Begun {
     pub authorize: String,
     pub cookie: String,
 }
 
 impl Begun {
-    /// The callback with a code that the lean Webflow takes.
+    /// The callback's path and query, with a code that the minimal fake Webflow accepts.
     pub fn callback(&self) -> String {
         let state = self.authorize.split("state=").nth(1).unwrap();
         format!("{CALLBACK}?code=code&state={}", state.split('&').next().unwrap())
     }
 }
 
-/// A navigation without a session, answered by a redirect to Webflow.
+/// A navigation without a session, which is redirected to Webflow.
 pub async fn begin(app: &mut Router) -> Begun {
     const NAVIGATION: [(HeaderName, &str); 1] =
         [(HeaderName::from_static("sec-fetch-mode"), "navigate")];
@@ -109,7 +109,7 @@ pub async fn begin(app: &mut Router) -> Begun {
     Begun { authorize, cookie: cookie_set(&response, "webflow-flow") }
 }
 
-/// The callback, up to its 303: the session's cookie.
+/// Sends the callback and returns the session cookie of its 303.
 pub async fn finish(app: &mut Router, callback: &str, cookie: &str) -> String {
     let response = ask(app, callback, cookie, &[]).await;
     assert_eq!(response.status(), StatusCode::SEE_OTHER);
@@ -121,8 +121,8 @@ fn cookie_set(response: &Response, name: &str) -> String {
     sets.find(|set| set.starts_with(name)).unwrap().split(';').next().unwrap().to_owned()
 }
 
-/// Exchange and introspection answered at once, for every code: a Webflow that costs little and
-/// keeps nothing, on a thread of its own.
+/// A minimal fake Webflow on its own thread. It accepts every code, responds immediately and keeps
+/// no state.
 pub fn lean_webflow() -> Endpoints {
     static ISSUED: AtomicU64 = AtomicU64::new(0);
     let (sender, address) = std::sync::mpsc::channel();
@@ -156,7 +156,7 @@ pub fn lean_webflow() -> Endpoints {
     Endpoints::at(&format!("http://{}", address.recv().unwrap())).unwrap()
 }
 
-/// A store that forgets: what the cache does not know is gone, which a bench would notice.
+/// A store that keeps nothing, so that every token in a bench comes from the cache.
 pub struct Forgetful;
 
 impl TokenStore for Forgetful {
@@ -173,7 +173,7 @@ impl TokenStore for Forgetful {
     }
 }
 
-/// A line of this process's `/proc/self/status` in KiB: `VmRSS` now, `VmHWM` at its highest.
+/// A field of `/proc/self/status` in KiB: `VmRSS` is the current size, `VmHWM` the peak.
 pub fn memory_kib(line: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let value = status.lines().find_map(|it| it.strip_prefix(line)?.strip_prefix(':')).unwrap();

@@ -1,11 +1,12 @@
-//! The main job in one command: pages, a consent screen, and calls to Webflow with the token.
+//! A complete application: pages, a consent screen, and calls to Webflow with the token.
 //!
-//! Without configuration a stand-in for Webflow is started beside it. With `WEBFLOW_CLIENT_ID` and
-//! friends in the environment or in `.env` it talks to Webflow, or to `WEBFLOW_BASE_URL`.
-//! `DEMO_ADDR` (default 127.0.0.1:3000) says where to listen, `DEMO_STORE` where to keep tokens:
-//! `memory`, `sqlite:PATH` (the default, in the platform's data folder), and with the features of
-//! those names `postgres://..` and `redis://..`.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is run by hand")]
+//! Without configuration the demo starts a fake Webflow server. If `WEBFLOW_CLIENT_ID` and the
+//! other variables are set in the environment or in `.env`, it uses Webflow, or `WEBFLOW_BASE_URL`.
+//!
+//! `DEMO_ADDR` is the address to listen on (default 127.0.0.1:3000). `DEMO_STORE` is the token
+//! store: `memory`, `sqlite:PATH` (the default, in the platform's data folder), `postgres://..`
+//! (feature `postgres`) or `redis://..` (feature `redis`).
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples are run by hand")]
 
 mod pages;
 mod routes;
@@ -30,7 +31,7 @@ async fn main() {
         eprintln!("demo: {error}");
         let mut source = error.source();
         while let Some(cause) = source {
-            eprintln!("  because: {cause}");
+            eprintln!("  caused by: {cause}");
             source = cause.source();
         }
         std::process::exit(1);
@@ -43,22 +44,21 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| format!("cannot listen on DEMO_ADDR={address}: {error}"))?;
     let address = listener.local_addr()?;
-    let (builder, stand_in) = settings::builder(address).await?;
+    let (builder, fake) = settings::builder(address).await?;
     let auth = settings::with_store(builder).await?.build()?;
 
     println!("demo: visit http://{address}/");
-    match &stand_in {
-        Some(fake) => println!("demo: Webflow is played by a stand-in at {}", fake.base_url()),
+    match &fake {
+        Some(fake) => println!("demo: using a fake Webflow at {}", fake.base_url()),
         None => println!("demo: configured from the environment"),
     }
-    let tour =
-        Tour { auth, offers: settings::offers(stand_in.as_ref()), stand_in: stand_in.is_some() };
+    let tour = Tour { auth, offers: settings::offers(fake.as_ref()), is_fake: fake.is_some() };
     axum::serve(listener, routes::router(tour)).with_graceful_shutdown(stopped()).await?;
     println!("demo: stopped");
     Ok(())
 }
 
-/// Ends with SIGTERM or Ctrl-C; requests under way get ten seconds more.
+/// Completes on SIGTERM or Ctrl-C. Running requests get ten more seconds.
 async fn stopped() {
     let interrupt = async { drop(tokio::signal::ctrl_c().await) };
     #[cfg(unix)]

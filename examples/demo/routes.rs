@@ -1,4 +1,4 @@
-//! Which path shows what, and what each needs of the visitor.
+//! The demo's routes, and which of them need a token.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use url::form_urlencoded;
 
 use crate::pages::{self, access, home, leave, sites, trouble};
 
-/// What the handlers share.
+/// State shared by the handlers.
 pub(crate) struct Tour {
     pub(crate) auth: WebflowAuthLayer,
-    /// The scopes that a visitor may add.
+    /// The scopes that a visitor can add.
     pub(crate) offers: Vec<Scope>,
-    /// Whether Webflow is played by a stand-in.
-    pub(crate) stand_in: bool,
+    /// Whether the demo uses a fake Webflow.
+    pub(crate) is_fake: bool,
 }
 
 pub(crate) fn router(tour: Tour) -> Router {
@@ -54,7 +54,7 @@ async fn show_sites(
     let html = wants_html(&headers);
     let answer: Value = match ask(&token, SITES).await {
         Ok((answer, _)) => answer,
-        // The layer turns this one into a new trip to Webflow.
+        // The layer turns this error into a new consent.
         Err(error @ ApiError::Unauthorized { .. }) => return Err(error),
         Err(error) if html => return Ok(trouble::of_api(&error)),
         Err(error) => return Err(error),
@@ -75,7 +75,7 @@ async fn show_access(
     token: WebflowToken,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    // Without the scope for sites, Webflow still answers what the token itself is.
+    // Without the scope for sites, Webflow still answers an introspection.
     let sites_allowed = token.scopes().contains(&Scope::SITES_READ);
     let path = if sites_allowed { SITES } else { "/v2/token/introspect" };
     let (answer, person) = tokio::join!(ask(&token, path), person(&token));
@@ -94,7 +94,7 @@ async fn show_access(
     Ok(access::page(&tour, &token, added, &known))
 }
 
-/// Who connected, where the grant may tell; the page does without if Webflow does not answer.
+/// The user who connected, if the grant has the scope and Webflow answers.
 async fn person(token: &WebflowToken) -> Option<AuthorizedUser> {
     if !token.scopes().contains(&Scope::AUTHORIZED_USER_READ) {
         return None;
@@ -142,7 +142,7 @@ async fn health(State(tour): State<Arc<Tour>>) -> (StatusCode, &'static str) {
     }
 }
 
-/// A file of the demo's own; its address has its digest where it may be kept.
+/// A static file of the demo, cached forever.
 fn file(content_type: &'static str, content: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, content_type),

@@ -1,4 +1,4 @@
-//! Where the demo's settings come from.
+//! Reads the demo's settings.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -15,17 +15,17 @@ use tower_webflow_auth::{Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer};
 
 const SCOPES: [Scope; 3] = [Scope::AUTHORIZED_USER_READ, Scope::SITES_READ, Scope::CMS_READ];
 
-/// What a visitor may add to it, where the app is known to be registered for it.
+/// The scopes that a visitor can add, if the app is known to be registered for them.
 const MORE: [Scope; 3] = [Scope::CMS_WRITE, Scope::PAGES_READ, Scope::FORMS_READ];
 
-/// The scopes to offer beside those asked for at first. An app of one's own is asked for the one
-/// scope that a page of the demo needs: Webflow refuses links with scopes that it does not have.
-pub(crate) fn offers(stand_in: Option<&FakeWebflow>) -> Vec<Scope> {
-    if stand_in.is_some() { MORE.to_vec() } else { vec![Scope::CMS_WRITE] }
+/// The scopes to offer in addition to the initial ones. For a real app this is only the scope that
+/// the demo's CMS page needs, because Webflow rejects links with scopes the app is not registered
+/// for.
+pub(crate) fn offers(fake: Option<&FakeWebflow>) -> Vec<Scope> {
+    if fake.is_some() { MORE.to_vec() } else { vec![Scope::CMS_WRITE] }
 }
 
-/// The layer's settings: from the environment if there is any of it, else for a stand-in that is
-/// started here.
+/// A builder from the environment if it is configured, otherwise for a new fake Webflow server.
 pub(crate) async fn builder(
     address: SocketAddr,
 ) -> Result<(WebflowAuthBuilder, Option<FakeWebflow>), Box<dyn Error>> {
@@ -81,14 +81,14 @@ pub(crate) async fn with_store(
     Err(format!("DEMO_STORE={} is not known: give {KNOWN}", kind(&setting)).into())
 }
 
-/// The stores that the demo was built with.
+/// The store settings that this build supports.
 const KNOWN: &str = if cfg!(all(feature = "postgres", feature = "redis")) {
     "memory, sqlite:PATH, postgres://.. or redis://.."
 } else {
     "memory or sqlite:PATH; for postgres:// and redis:// build with those features"
 };
 
-/// The setting without what may be a password in an address.
+/// The setting without a URL's address, which may contain a password.
 fn kind(setting: &str) -> &str {
     if setting.contains("://") { setting.split("://").next().unwrap_or_default() } else { setting }
 }

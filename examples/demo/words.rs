@@ -1,4 +1,4 @@
-//! Scopes and times in words.
+//! Descriptions of scopes and times.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,14 +7,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tower_webflow_auth::Scope;
 
-/// What a scope lets the demo do, as a sentence without its full stop.
+/// What a scope lets the demo do, as a sentence without a full stop.
 pub(crate) fn scope(scope: &Scope) -> String {
     let (resource, action) = scope.as_str().split_once(':').unwrap_or_default();
     let what = match resource {
         "assets" => "your files and images",
         "authorized_user" => "your name and e-mail address",
         "cms" => "your CMS collections and their items",
-        "forms" => "your forms and what was sent with them",
+        "forms" => "your forms and their submissions",
         "pages" => "your pages and their content",
         "sites" => "your sites and their settings",
         other => return format!("Use “{other}” ({action})"),
@@ -30,7 +30,7 @@ pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }
 
-/// How long ago that was.
+/// How long ago `then` was.
 pub(crate) fn ago(then: SystemTime) -> Markup {
     let stamp = OffsetDateTime::from(then).format(&Rfc3339).unwrap_or_default();
     html! { time datetime=(stamp) { (age(then.elapsed().unwrap_or_default())) } }

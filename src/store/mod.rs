@@ -83,7 +83,8 @@ use crate::identity::subject::Subject;
 /// # Cancel safety
 /// A future of `load` may be dropped at any await. The layer runs every write to its end, in a task
 /// of its own: also when a browser hangs up, and when the time that a request waits for it is over.
-/// Only one that has not ended after a minute is dropped. A layer's writes of one subject come one
+/// Only one that has not ended after a minute is dropped: its row is then whole or absent, and the
+/// next write succeeds. A layer's writes of one subject come one
 /// after another; those of several instances may come at once.
 pub trait TokenStore: Send + Sync + 'static {
     /// Every grant of that subject, newest version first; empty when there is none.

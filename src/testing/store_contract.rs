@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt;
+
 use crate::crypto::random;
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
@@ -71,6 +73,7 @@ pub async fn store_contract(store: impl TokenStore) -> Result<ContractReport, Co
     suite.refusals().await?;
     suite.large_tokens().await?;
     suite.concurrency().await?;
+    suite.dropped_writes().await?;
     let mut report = ContractReport::default();
     suite.look_ups(&mut report).await?;
     suite.purge(&mut report).await?;
@@ -245,7 +248,10 @@ impl<S: TokenStore> Suite<S> {
                 other => return violated(rule, format!("{} bytes: {other:?}", id.len())),
             }
         }
-        Ok(())
+        let rule = "after a write that was refused the next one succeeds";
+        let token = self.row("after a refusal", 1);
+        self.save(rule, &token).await?;
+        equal(rule, &self.load(rule, token.key().subject()).await?, &[token])
     }
 
     async fn large_tokens(&self) -> Checked {
@@ -293,6 +299,30 @@ impl<S: TokenStore> Suite<S> {
             removed += usize::from(matches!(task.await, Ok(Ok(true))));
         }
         if removed == 1 { Ok(()) } else { violated(rule, format!("{removed} removals say so")) }
+    }
+
+    async fn dropped_writes(&self) -> Checked {
+        let rule =
+            "a write that is dropped leaves its row whole or absent, and the next one succeeds";
+        for polls in 1..=8 {
+            let token = self.row(format_args!("dropped {polls}"), 1).with_sites(vec!["s".into()]);
+            let mut write = Box::pin(self.store.save(&token));
+            for _ in 0..polls {
+                if write.as_mut().now_or_never().is_some() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            drop(write);
+            let next = self.row("after a dropped write", polls);
+            self.save(rule, &next).await?;
+            equal(rule, &self.load(rule, next.key().subject()).await?, &[next])?;
+            let found = self.load(rule, token.key().subject()).await?;
+            if !found.is_empty() {
+                equal(rule, &found, &[token])?;
+            }
+        }
+        Ok(())
     }
 
     async fn look_ups(&self, report: &mut ContractReport) -> Checked {

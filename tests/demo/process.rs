@@ -195,7 +195,7 @@ fn mistakes_in_the_settings_are_all_named_with_their_remedy() {
     assert!(message.contains("is not known: give memory"), "{message}");
     assert!(!message.contains("hunter2"), "{message}");
     let message = fails_with(&[("DEMO_STORE", "sqlite:/missing/folder/demo.db")]);
-    assert!(message.contains("its folder must be there"), "{message}");
+    assert!(message.contains("its folder must exist"), "{message}");
     let message = fails_with(&[("DEMO_ADDR", "nowhere")]);
     assert!(message.contains("cannot listen on DEMO_ADDR=nowhere"), "{message}");
 }

@@ -44,7 +44,7 @@ async fn a_postgres_that_is_not_there_is_said_to_refuse() {
 async fn a_folder_that_is_not_there_is_named() {
     let path = "/no/such/folder/tokens.db";
     let error = tower_webflow_auth::store::SqliteStore::open(path).await.unwrap_err();
-    assert!(format!("{error:?}").contains("its folder must be there and writable"), "{error:?}");
+    assert!(format!("{error:?}").contains("its folder must exist and be writable"), "{error:?}");
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
-// Has Webflow's JavaScript SDK take one step, named by the argument, and prints what came of it as
-// JSON: `authorize` builds the link, `exchange` exchanges WEBFLOW_CODE, `read` looks things up with
+// Runs one step with Webflow's JavaScript SDK and prints the result as JSON. The argument names the
+// step: `authorize` builds the link, `exchange` exchanges WEBFLOW_CODE, `read` makes API calls with
 // WEBFLOW_TOKEN.
 //
-// The SDK's code is untouched, but its exchange has no setting for the host: Node's fetch is wrapped
-// so that https://api.webflow.com is reached at WEBFLOW_BASE_URL, with method, headers and body as
-// the SDK made them. For look-ups the SDK's own `baseUrl` is used.
+// The SDK is unmodified. Its exchange has no setting for the host, so Node's fetch is wrapped to send
+// requests for https://api.webflow.com to WEBFLOW_BASE_URL, with the SDK's method, headers and body.
+// The API calls use the SDK's own `baseUrl` setting.
 
 import { WebflowClient } from "webflow-api";
 

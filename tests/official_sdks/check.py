@@ -1,10 +1,10 @@
-"""Has Webflow's Python SDK take one step, named by the argument, and prints what came of it as
-JSON: `authorize` builds the link, `exchange` exchanges WEBFLOW_CODE, `read` looks things up with
+"""Runs one step with Webflow's Python SDK and prints the result as JSON. The argument names the step:
+`authorize` builds the link, `exchange` exchanges WEBFLOW_CODE, `read` makes API calls with
 WEBFLOW_TOKEN.
 
-The SDK's code is untouched, but its exchange has no setting for the host: `httpx.request` is wrapped
-so that https://api.webflow.com is reached at WEBFLOW_BASE_URL, with method, headers and body as the
-SDK made them. For look-ups the SDK's own `environment` is used.
+The SDK is unmodified. Its exchange has no setting for the host, so `httpx.request` is wrapped to send
+requests for https://api.webflow.com to WEBFLOW_BASE_URL, with the SDK's method, headers and body. The
+API calls use the SDK's own `environment` setting.
 """
 
 import json
@@ -35,12 +35,12 @@ def exchange():
     asked = []
     request = httpx.request
 
-    def to_the_stand_in(method, url, **rest):
+    def to_the_fake(method, url, **rest):
         asked.append(url)
         url = url.replace("https://api.webflow.com", env["WEBFLOW_BASE_URL"])
         return request(method, url, **rest)
 
-    httpx.request = to_the_stand_in
+    httpx.request = to_the_fake
     try:
         token = get_access_token(
             client_id=env["WEBFLOW_CLIENT_ID"],

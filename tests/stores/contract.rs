@@ -1,6 +1,7 @@
 //! One contract for every store, and the proof that it can fail.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -145,7 +146,17 @@ async fn the_redis_store_keeps_the_contract() {
 /// A store of one's own, with the three methods that are enough, and with a mistake.
 struct Broken {
     rows: Mutex<HashMap<(String, String), SealedToken>>,
+    aborted: AtomicBool,
     mistake: Mistake,
+}
+
+/// Breaks the store unless it is forgotten.
+struct OpenTransaction<'s>(&'s AtomicBool);
+
+impl Drop for OpenTransaction<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[derive(PartialEq)]
@@ -157,11 +168,12 @@ enum Mistake {
     TakesAnySubject,
     UpdatesWithoutLooking,
     UpdatesNothing,
+    BreaksWhenDropped,
 }
 
 impl Broken {
     fn with(mistake: Mistake) -> Self {
-        Self { rows: Mutex::default(), mistake }
+        Self { rows: Mutex::default(), aborted: AtomicBool::default(), mistake }
     }
 
     fn key(&self, key: &TokenKey) -> (String, String) {
@@ -191,6 +203,14 @@ impl TokenStore for Broken {
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         if self.mistake != Mistake::TakesAnySubject {
             token.key().subject().validate()?;
+        }
+        if self.mistake == Mistake::BreaksWhenDropped {
+            if self.aborted.load(Ordering::Relaxed) {
+                return Err(StoreError::unavailable("a transaction is open"));
+            }
+            let transaction = OpenTransaction(&self.aborted);
+            tokio::task::yield_now().await;
+            std::mem::forget(transaction);
         }
         self.rows.lock().unwrap().insert(self.key(token.key()), token.clone());
         Ok(())
@@ -255,6 +275,7 @@ async fn broken_stores_are_caught_by_the_rule_that_they_break() {
         (Mistake::TakesAnySubject, "InvalidSubject"),
         (Mistake::UpdatesWithoutLooking, "the version that it has"),
         (Mistake::UpdatesNothing, "the version that it has"),
+        (Mistake::BreaksWhenDropped, "that is dropped"),
     ] {
         let violation = store_contract(Broken::with(mistake)).await.unwrap_err();
         assert!(violation.rule().contains(rule), "{violation}");

@@ -8,3 +8,4 @@ mod support;
 mod contract;
 mod engines;
 mod sqlite;
+mod sqlite_faults;

@@ -1,7 +1,7 @@
-// What one would write with Node instead: express 5, passport and express-session in front of a
-// handler, and Webflow's official SDK for the authorize link, the exchange and the client of each
-// request. WEBFLOW_BASE_URL has the address of the stand-in; the own one is printed. With the argument
-// `bare` there is nothing but express and the handler.
+// The same application with Node: express 5, passport and express-session in front of a handler, and
+// Webflow's official SDK for the authorize link, the exchange and each request's client.
+// WEBFLOW_BASE_URL is the address of the fake Webflow; the server prints its own address. With the
+// argument `bare` there is only express and the handler.
 
 import { randomBytes } from "node:crypto";
 import express from "express";

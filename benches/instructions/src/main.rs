@@ -1,7 +1,7 @@
-//! Requests through the layer, for valgrind to count the instructions of.
+//! Sends requests through the layer, so that valgrind can count the instructions.
 //!
-//! `instructions ROW REQUESTS` makes that many requests of that row; only what happens within
-//! [`counted`] is meant to be counted. `scripts/instructions` does the rest.
+//! `instructions ROW REQUESTS` sends that many requests for that row. `scripts/instructions` runs
+//! it under valgrind and counts only what happens within [`counted`].
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -24,11 +24,11 @@ use tower_webflow_auth::{CacheConfig, Keyring, Scope, WebflowAuthLayer, WebflowT
 
 type Inner = tower::util::BoxCloneSyncService<Request<Body>, Response, Infallible>;
 
-/// What stands in for a session's token in the row that is the measure of the others.
+/// The token of the `lean` row, with which the other rows are compared.
 #[derive(Clone)]
 struct Token(#[expect(dead_code, reason = "only carried")] Arc<str>);
 
-/// What is in a request's extensions before a layer sees it, behind any real server.
+/// An extension that any real server inserts before a layer sees the request.
 #[derive(Clone)]
 struct Peer;
 
@@ -37,7 +37,7 @@ fn main() {
     let (Some(row), Some(requests)) = (arguments.next(), arguments.next()) else {
         panic!("usage: instructions ROW REQUESTS");
     };
-    let requests = requests.parse().expect("a number of requests");
+    let requests = requests.parse().expect("REQUESTS must be a number");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (auth, cookie) = runtime.block_on(connected());
     let inner = || {
@@ -75,9 +75,9 @@ fn main() {
             (Inner::new(app.layer(auth).with_state::<()>(())), api)
         }
         "bare-axum" => (Inner::new(Router::new().route("/", get(async || "ok"))), api),
-        other => panic!("no row {other}"),
+        other => panic!("unknown row {other}"),
     };
-    // The first request of a session takes the longer way.
+    // The first request of a session does more work.
     warm_up(&mut service, &head);
     counted(&mut service, &head, requests);
 }
@@ -105,7 +105,7 @@ fn one(service: &mut Inner, (method, headers): &(Method, HeaderMap)) {
     let mut context = Context::from_waker(Waker::noop());
     assert!(service.poll_ready(&mut context).is_ready());
     let Poll::Ready(response) = pin!(service.call(request)).poll(&mut context) else {
-        panic!("the answer is not there at once");
+        panic!("the response is not ready immediately");
     };
     black_box(response.unwrap());
 }
@@ -120,7 +120,7 @@ fn without_cookie((method, mut headers): (Method, HeaderMap)) -> (Method, Header
     (method, headers)
 }
 
-/// The least that a service can do: find the cookie, look its value up, insert what it leads to.
+/// A minimal service: finds the cookie, looks up its value, inserts the result.
 fn lean<S>(
     inner: S,
     cookie: &str,
@@ -149,7 +149,7 @@ where
     })
 }
 
-/// A layer, and the cookie of a browser that has connected Webflow through it.
+/// A layer, and the session cookie of a browser that has connected Webflow.
 async fn connected() -> (WebflowAuthLayer, String) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! What the connection allows, and how to allow more.
+//! The connection's permissions, and how to add more.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -12,13 +12,13 @@ use super::{Frame, Place, sites};
 use crate::routes::Tour;
 use crate::words;
 
-/// What Webflow says of the connection at this moment.
+/// What Webflow currently reports about the connection.
 pub(crate) struct Known<'a> {
-    /// Its answer to `/v2/sites`; without that scope, something else.
+    /// The response to `/v2/sites`, or to the introspection if that scope is missing.
     pub(crate) sites: &'a Value,
     pub(crate) limit: Option<RateLimit>,
     pub(crate) person: Option<AuthorizedUser>,
-    /// Why the rest is not known.
+    /// Why the other fields are unknown.
     pub(crate) fault: Option<ApiError>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn page(
             }
         }
         (more(tour, token))
-        p.soft { "Had enough? " a href="/disconnect" { "Sign out or disconnect" } }
+        p.soft { "Finished? " a href="/disconnect" { "Sign out or disconnect" } }
     };
     frame.respond(StatusCode::OK, &content)
 }
@@ -70,7 +70,7 @@ fn connected_by(token: &WebflowToken, person: Option<&AuthorizedUser>) -> Markup
     }
 }
 
-/// What became of the wish for one scope more: told by the token, not by the address.
+/// The outcome of a step-up. It is read from the token, since anyone can write the URL.
 fn outcome(token: &WebflowToken, scope: &Scope) -> Markup {
     let words = words::scope(scope);
     html! {
@@ -99,17 +99,17 @@ fn coverage(token: &WebflowToken, known: &Known<'_>) -> Markup {
                     }
                 }
                 @if token.workspaces().is_empty() && token.sites().is_empty() {
-                    div { dt { "Sites" } dd { "Webflow has not said yet." } }
+                    div { dt { "Sites" } dd { "Not known yet." } }
                 }
                 @if !names.is_empty() {
-                    div { dt { "At present" } dd { (some_of(&names)) } }
+                    div { dt { "Currently" } dd { (some_of(&names)) } }
                 }
             }
         }
     }
 }
 
-/// The first names, and how many more there are.
+/// The first few names, and the number of the others.
 fn some_of(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -128,15 +128,15 @@ fn calls(limit: Option<RateLimit>) -> Markup {
                     p.figure { strong { (remaining) } " of " (limit) }
                     meter aria-labelledby="calls" min="0" max=(limit) low=(limit / 4)
                         optimum=(limit) value=(remaining) { (remaining) " of " (limit) }
-                    p.soft { "Webflow counts each call with this token, and begins anew every minute." }
+                    p.soft { "Webflow counts each call with this token and resets the count every minute." }
                 }
-                None => p.soft { "Webflow has not said." }
+                None => p.soft { "Not known." }
             }
         }
     }
 }
 
-/// The scopes that are still to be had, each with the link that asks for it.
+/// The scopes that can still be added, each with a link that requests it.
 fn more(tour: &Tour, token: &WebflowToken) -> Markup {
     let missing: Vec<_> =
         tour.offers.iter().filter(|scope| !token.scopes().contains(scope)).collect();
@@ -146,7 +146,7 @@ fn more(tour: &Tour, token: &WebflowToken) -> Markup {
             @if missing.is_empty() {
                 p.soft { "The demo has nothing more to ask for." }
             } @else {
-                p.soft { "You are asked at Webflow; what you allowed before stays." }
+                p.soft { "Webflow asks for your consent; the permissions you gave before remain." }
                 ul.rows {
                     @for scope in missing {
                         li {
@@ -162,7 +162,7 @@ fn more(tour: &Tour, token: &WebflowToken) -> Markup {
     }
 }
 
-/// The login path with everything that was allowed, one scope more, and the way back.
+/// The login path with the granted scopes, one more scope, and the page to return to.
 fn ask_for(tour: &Tour, token: &WebflowToken, scope: &Scope) -> String {
     let Some(login) = tour.auth.login_path() else {
         return "/cms".to_owned();

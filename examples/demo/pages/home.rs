@@ -1,4 +1,4 @@
-//! The front page, for everybody.
+//! The home page, with or without a connection.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -27,20 +27,20 @@ fn welcome(tour: &Tour) -> Markup {
             div {
                 h1 { "Connect your Webflow account" }
                 p.lead {
-                    "This demo is a small web application with one layer of "
-                    code { "tower-webflow-auth" } " around it. The layer takes you to Webflow and "
-                    "back; the pages behind it get your token."
+                    "This demo is a small web application behind one layer of "
+                    code { "tower-webflow-auth" } ". The layer sends you to Webflow and back, and "
+                    "passes your token to the pages behind it."
                 }
                 p.actions {
                     a.button href=(tour.auth.login_path().unwrap_or("/sites")) { "Connect Webflow" }
                 }
                 p.soft {
-                    @if tour.stand_in {
-                        "Webflow is played by a stand-in on this machine: you need no account, and "
-                        "nothing is real."
+                    @if tour.is_fake {
+                        "The demo uses a fake Webflow on this machine. You need no account, and no "
+                        "real site is involved."
                     } @else {
-                        "You choose at Webflow which sites it may read, and can take that back at "
-                        "any time."
+                        "At Webflow you choose which sites it may read. You can revoke that at any "
+                        "time."
                     }
                 }
             }
@@ -49,15 +49,15 @@ fn welcome(tour: &Tour) -> Markup {
         section aria-labelledby="how" {
             h2 #how { "What happens" }
             ol.steps {
-                li { h3 { "Webflow asks you" } p { "You see what the demo wants to do, and pick the sites." } }
-                li { h3 { "The demo gets a token" } p { "It is sealed before it is stored; no page ever shows it." } }
-                li { h3 { "You come back" } p { "To the page that you wanted, with your sites on it." } }
+                li { h3 { "Webflow asks you" } p { "You see which permissions the demo requests, and pick the sites." } }
+                li { h3 { "The demo gets a token" } p { "It is encrypted before it is stored, and no page ever shows it." } }
+                li { h3 { "You come back" } p { "To the page you asked for, now with your sites." } }
             }
         }
     }
 }
 
-/// A consent screen in front of a list of sites, for the eye only.
+/// A decorative picture: a consent screen in front of a list of sites.
 fn art() -> Markup {
     html! {
         svg.art viewBox="0 0 400 290" aria-hidden="true" {
@@ -94,27 +94,27 @@ fn connected(token: &WebflowToken) -> Markup {
         section aria-labelledby="around" {
             h2 #around { "Look around" }
             ul.tiles {
-                (tile("/access", "What it may do", "Permissions in words, the sites, and the calls that are left."))
-                (tile("/cms", "A page that needs more", "It asks for one more permission, and comes back."))
-                (tile("/disconnect", "Sign out or disconnect", "Here only, or at Webflow too."))
+                (tile("/access", "What it may do", "Its permissions, the sites, and the remaining calls."))
+                (tile("/cms", "A page that needs more", "It requests one more permission, then returns."))
+                (tile("/disconnect", "Sign out or disconnect", "Only here, or at Webflow too."))
             }
         }
     }
 }
 
-/// What the layer turns away, to be tried by hand.
+/// Links to requests that the layer rejects.
 fn refusals(tour: &Tour) -> Markup {
     let callback = |query| format!("{}?{query}", tour.auth.callback_path());
     html! {
         section aria-labelledby="refusals" {
             h2 #refusals { "See it refuse" }
             ul.tiles {
-                (tile(&callback("code=stolen&state=forged"), "A forged answer",
+                (tile(&callback("code=stolen&state=forged"), "A forged callback",
                     "Somebody else's link, or a browser without cookies."))
-                (tile(&callback("error=access_denied"), "A change of mind",
-                    "Cancel was pressed at Webflow."))
-                (tile(&callback("code=a&code=b"), "A malformed answer",
-                    "Webflow never writes one like it."))
+                (tile(&callback("error=access_denied"), "A cancelled consent",
+                    "The user clicked Cancel at Webflow."))
+                (tile(&callback("code=a&code=b"), "A malformed callback",
+                    "Webflow would never send it."))
             }
         }
     }

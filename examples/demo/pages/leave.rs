@@ -1,4 +1,4 @@
-//! Signing out, disconnecting, and what became of it.
+//! Signing out, disconnecting, and the pages that confirm it.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::{Frame, Mark, Place, Statement, statement};
 use crate::routes::Tour;
 
-/// The two ways to leave, each with what it means.
+/// Offers the two ways to leave, and explains each.
 pub(crate) fn ask(tour: &Tour) -> Response {
     let frame = Frame { title: "Disconnect", place: Place::Elsewhere, connected: true };
     let logout = tour.auth.logout_path().unwrap_or("/");
@@ -16,16 +16,16 @@ pub(crate) fn ask(tour: &Tour) -> Response {
         div.choices {
             (choice(
                 "Sign out",
-                "This demo forgets your token. Webflow goes on listing the app as connected, until \
-                 you remove it there.",
+                "This demo deletes your token. Webflow still lists the app as connected until you \
+                 remove it there.",
                 &format!("{logout}?return_to=/signed-out"),
                 "Sign out",
                 false,
             ))
             (choice(
                 "Disconnect",
-                "Webflow ends the authorization as well: the token is worth nothing from then on, \
-                 wherever it may be.",
+                "Webflow revokes the authorization as well. From then on the token is invalid, \
+                 wherever it is.",
                 &format!("{logout}?revoke=true&return_to=/disconnected"),
                 "Disconnect from Webflow",
                 true,
@@ -50,7 +50,7 @@ fn choice(title: &str, text: &str, action: &str, button: &str, grave: bool) -> M
 pub(crate) fn signed_out() -> Response {
     result(
         "You are signed out",
-        "This demo has forgotten your token. Webflow still lists the app as connected; you can \
+        "This demo has deleted your token. Webflow still lists the app as connected; you can \
          remove it there.",
     )
 }
@@ -58,26 +58,26 @@ pub(crate) fn signed_out() -> Response {
 pub(crate) fn disconnected() -> Response {
     result(
         "Webflow is disconnected",
-        "Webflow has ended the authorization and this demo has forgotten your token. Nothing that \
-         you allowed is left.",
+        "Webflow has revoked the authorization, and this demo has deleted your token. None of your \
+         permissions remain.",
     )
 }
 
 fn result(title: &str, text: &str) -> Response {
     let frame = Frame { title, place: Place::Elsewhere, connected: false };
-    let way_on = ("/", "Back to the start");
-    let said = Statement { mark: Mark::Done, title, text, way_on, small: None };
+    let link = ("/", "Back to the start");
+    let said = Statement { mark: Mark::Done, title, text, link, small: None };
     statement(&frame, StatusCode::OK, &said)
 }
 
-/// For those who come to a result that is not theirs.
+/// For visitors who open a confirmation page while they are still connected.
 pub(crate) fn still_there() -> Response {
     let frame = Frame { title: "Still connected", place: Place::Elsewhere, connected: true };
     let said = Statement {
         mark: Mark::Pause,
         title: "You are still connected",
-        text: "Nothing was signed out or disconnected by opening this page.",
-        way_on: ("/disconnect", "Sign out or disconnect"),
+        text: "Opening this page did not sign you out or disconnect you.",
+        link: ("/disconnect", "Sign out or disconnect"),
         small: None,
     };
     statement(&frame, StatusCode::OK, &said)

@@ -1,4 +1,4 @@
-//! The demo's pages: plain HTML, no script, one style sheet.
+//! The demo's pages: plain HTML, no scripts, one style sheet.
 
 pub(crate) mod access;
 pub(crate) mod home;
@@ -19,16 +19,16 @@ use sha2::{Digest, Sha256};
 pub(crate) const STYLE: &str = include_str!("../style.css");
 pub(crate) const ICON: &str = include_str!("../icon.svg");
 
-/// The style's address changes with its content, so browsers may keep it for good.
+/// The URL changes with the style sheet's content, so browsers may cache it forever.
 static STYLE_PATH: LazyLock<String> =
     LazyLock::new(|| format!("/style.css?v={}", URL_SAFE_NO_PAD.encode(Sha256::digest(STYLE))));
 
-/// No script, no frame; pictures of sites come from where Webflow keeps them.
+/// No scripts and no frames. Site previews come from Webflow's screenshot host.
 const POLICY: &str = "default-src 'none'; style-src 'self'; \
      img-src 'self' https://screenshots.webflow.com; base-uri 'none'; form-action 'self'; \
      frame-ancestors 'none'";
 
-/// A place in the demo, for the navigation.
+/// A section of the demo, for the navigation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Home,
@@ -45,12 +45,11 @@ const PLACES: [(Place, &str, &str); 4] = [
     (Place::Cms, "/cms", "CMS"),
 ];
 
-/// What stands around a page's content.
+/// The layout around a page's content.
 pub(crate) struct Frame<'a> {
     pub(crate) title: &'a str,
     pub(crate) place: Place,
-    /// Whether the visitor has connected Webflow; those who have not see no way into the demo but
-    /// the one on the page.
+    /// Whether the visitor has connected Webflow. Without a connection the navigation is hidden.
     pub(crate) connected: bool,
 }
 
@@ -137,32 +136,32 @@ impl Frame<'_> {
     }
 }
 
-/// A page that says one thing and offers one way on.
+/// A page with one message and one link.
 pub(crate) fn statement(frame: &Frame<'_>, status: StatusCode, said: &Statement<'_>) -> Response {
     let content = html! {
         div.statement {
             (said.mark.picture())
             h1 { (said.title) }
             p.lead { (said.text) }
-            p.actions { a.button href=(said.way_on.0) { (said.way_on.1) } }
+            p.actions { a.button href=(said.link.0) { (said.link.1) } }
             @if let Some(small) = &said.small { p.reference { code { (small) } } }
         }
     };
     frame.respond(status, &content)
 }
 
-/// What such a page says.
+/// The content of such a page.
 pub(crate) struct Statement<'a> {
     pub(crate) mark: Mark,
     pub(crate) title: &'a str,
     pub(crate) text: &'a str,
-    /// An address and the words of the link to it.
-    pub(crate) way_on: (&'a str, &'a str),
-    /// For those who look after the application.
+    /// The link's path and label.
+    pub(crate) link: (&'a str, &'a str),
+    /// Details for the application's operator.
     pub(crate) small: Option<String>,
 }
 
-/// A picture for the eye; the heading says the same.
+/// A decorative icon; the heading carries its meaning.
 #[derive(Clone, Copy)]
 pub(crate) enum Mark {
     Done,
@@ -185,15 +184,15 @@ impl Mark {
     }
 }
 
-/// The page that needs one scope more than the others.
+/// The page that needs one more scope than the others.
 pub(crate) fn cms() -> Response {
     let frame = Frame { title: "CMS", place: Place::Cms, connected: true };
     let said = Statement {
         mark: Mark::Done,
         title: "The CMS may be written",
-        text: "This page is the only one that needs the scope cms:write. Whoever comes without it \
-               is asked for it at Webflow, beside all that was allowed before, and comes back here.",
-        way_on: ("/access", "See what was allowed"),
+        text: "Only this page needs the scope cms:write. The layer sends visitors without it to Webflow, \
+               where they add it to their earlier permissions, and then back here.",
+        link: ("/access", "See what was allowed"),
         small: None,
     };
     statement(&frame, StatusCode::OK, &said)

@@ -10,13 +10,13 @@ use super::{Frame, Place};
 use crate::routes::Tour;
 use crate::words;
 
-/// Where Webflow keeps the pictures; the pages' policy allows no other place.
+/// Webflow's screenshot host, the only one that the Content-Security-Policy allows.
 const PICTURES: &str = "https://screenshots.webflow.com/";
 
-/// With more sites than this the list is for finding one, and the pictures are small.
+/// Above this number of sites the list is compact, with small pictures.
 const MANY: usize = 12;
 
-/// The sites of Webflow's answer; of an entry that is no site nothing is known.
+/// The sites in Webflow's response. A malformed entry becomes a site without any details.
 pub(crate) fn read(answer: &Value) -> Vec<SiteInfo> {
     let sites = answer["sites"].as_array().map(Vec::as_slice).unwrap_or_default();
     sites.iter().map(|site| serde_json::from_value(site.clone()).unwrap_or_default()).collect()
@@ -41,10 +41,10 @@ fn none(tour: &Tour) -> Markup {
     let login = tour.auth.login_path().unwrap_or("/sites");
     html! {
         div.empty {
-            h2 { "Nothing here yet" }
+            h2 { "No sites yet" }
             p {
-                "The connection covers no site. Create one at Webflow, or connect again and pick "
-                "others."
+                "The connection covers no sites. Create one at Webflow, or connect again and pick "
+                "other sites."
             }
             p.actions { a.button href={ (login) "?return_to=/sites" } { "Pick other sites" } }
         }
@@ -73,7 +73,7 @@ fn card(site: &SiteInfo) -> Markup {
     }
 }
 
-/// The site's picture, over a drawn one that is seen while there is none.
+/// The site's screenshot, on top of a placeholder drawing.
 fn picture(site: &SiteInfo) -> Markup {
     let hash = site
         .id

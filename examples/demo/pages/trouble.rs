@@ -1,4 +1,4 @@
-//! What the demo says when something is not there or does not work.
+//! Error pages.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -11,25 +11,25 @@ pub(crate) fn not_found() -> Response {
     let said = Statement {
         mark: Mark::Lost,
         title: "There is no such page",
-        text: "The address leads nowhere in this demo.",
-        way_on: ("/", "Back to the start"),
+        text: "This demo has no page at this address.",
+        link: ("/", "Back to the start"),
         small: None,
     };
     statement(&frame, StatusCode::NOT_FOUND, &said)
 }
 
-/// A call to Webflow that failed, with the status that the crate gives it.
+/// The page for a failed call to Webflow, with the status of the `ApiError`.
 pub(crate) fn of_api(error: &ApiError) -> Response {
     let again = ("/sites", "Try again");
-    let (title, text, way_on) = match error {
+    let (title, text, link) = match error {
         ApiError::RateLimited { .. } => (
             "Webflow asks for a pause",
-            "The calls of this minute are used up. Your connection is fine; try again in a minute.",
+            "This minute's calls are used up. Your connection is fine; try again in a minute.",
             again,
         ),
         ApiError::Forbidden { .. } => (
             "Webflow does not allow this",
-            "The connection lacks a permission for this page, or you lack a right at Webflow.",
+            "The connection does not have the permission for this page, or your Webflow role does not.",
             ("/access", "See what was allowed"),
         ),
         ApiError::Timeout | ApiError::Unreachable(_) => (
@@ -38,14 +38,14 @@ pub(crate) fn of_api(error: &ApiError) -> Response {
             again,
         ),
         _ => (
-            "Webflow gave no usable answer",
+            "Webflow returned an unusable response",
             "Your connection is fine and nothing is lost. Try again in a moment.",
             again,
         ),
     };
     let frame = Frame { title, place: Place::Sites, connected: true };
     let small = Some(error.to_string());
-    let said = Statement { mark: Mark::Trouble, title, text, way_on, small };
+    let said = Statement { mark: Mark::Trouble, title, text, link, small };
     let mut response = statement(&frame, error.status(), &said);
     if let ApiError::RateLimited { retry_after: Some(wait), .. } = error {
         response

@@ -1,37 +1,49 @@
 //! A store in one SQLite file.
 
 mod file;
+mod rows;
 mod schema;
+mod transaction;
 
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::pool::PoolOptions;
+use sqlx::query::Query;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteRow, SqliteSynchronous,
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
-use sqlx::{Row, Sqlite};
+use sqlx::{ConnectOptions, Connection, Encode, Executor, Sqlite, Type};
 
 use super::columns::{Columns, cutoff, tokens, unavailable, unix_secs};
 use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 use file::WatchedFile;
+use rows::{BY_SITE, BY_WORKSPACE, LOAD, PURGE, REMOVE, SAVE, UPDATE, columns};
+use transaction::{WriteTransaction, settle};
 
-/// How long a connection waits for another's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a connection waits for another process' lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long an operation waits for a connection of the pool.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long an operation waits for a connection: a write for the write before it.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-const MAX_CONNECTIONS: u32 = 4;
+/// How long opening waits for another process' lock: it may be migrating, and no request waits.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+const READERS: u32 = 4;
 
 /// Keeps sealed tokens in one SQLite file: the embedded default.
 ///
-/// The file is made if it is missing, readable by its owner only (mode 0600), and migrated when
-/// it is opened, also when several processes open it at once. It is in WAL mode, so readers do
-/// not wait for a writer. When the file at the path is no longer the one that was opened, every
-/// operation fails until it is back: writing on into a deleted file would lose tokens.
+/// The file is created if it is missing, readable by its owner only (mode 0600), and migrated when
+/// it is opened, also when several processes open it at the same time. It is in WAL mode, and writes
+/// have a connection of their own, so reads do not wait for writes. A write that another process
+/// blocks fails after 2 seconds. When the file at the path is no longer the one that was
+/// opened, every operation fails until it is back: a deleted file would lose what is written to it.
+///
+/// [`healthy`](TokenStore::healthy) writes, reads and removes a row in one transaction that reaches
+/// the disk: call it every few seconds, not for every request.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -46,194 +58,147 @@ const MAX_CONNECTIONS: u32 = 4;
 /// # }
 /// ```
 pub struct SqliteStore {
-    pool: SqlitePool,
+    /// At least one stays open, so that reads go on while the disk has no room to open another.
+    readers: SqlitePool,
+    /// One connection, since SQLite has one writer: writes take turns here, and a lock that another
+    /// process holds keeps no connection from reads.
+    writer: SqlitePool,
     file: WatchedFile,
 }
 
 impl SqliteStore {
-    /// Opens the file at `path`, or makes it; its folder must be there.
+    /// Opens the file at `path`, or creates it; its folder must exist. The process needs the right
+    /// to write the file and to create others beside it; opening writes and removes a row, so that
+    /// a missing right or a full disk is found here.
+    ///
+    /// `path` is a path, not a URL: `":memory:"`, `"sqlite:.."`, `"file:.."` and the empty path are
+    /// refused. To keep grants in memory, use [`MemoryStore`](super::MemoryStore).
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the file cannot be opened, made or migrated, or is not a
-    /// database; [`StoreError::SchemaTooNew`] when a newer version of the crate has migrated it.
+    /// [`StoreError::Unavailable`] when the file cannot be opened, created, written or migrated,
+    /// with the right that is missing, or is not a database; [`StoreError::SchemaTooNew`] when a
+    /// newer version of the crate has migrated it.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let path = path.as_ref();
-        file::create(path)?;
+        let path = file::resolve(path.as_ref())?;
+        file::create(&path)?;
+        let file = WatchedFile::at(&path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
             .pragma("secure_delete", "ON");
-        let pool = PoolOptions::<Sqlite>::new()
-            .max_connections(MAX_CONNECTIONS)
+        prepare(&options.clone().busy_timeout(OPEN_TIMEOUT), &file).await?;
+        let options = options.busy_timeout(BUSY_TIMEOUT);
+        let pool = SqlitePoolOptions::new()
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await
-            .map_err(unavailable)?;
-        schema::migrate(&pool).await?;
-        Ok(Self { pool, file: WatchedFile::at(path)? })
+            .idle_timeout(None)
+            .max_lifetime(None);
+        let writer = pool.clone().max_connections(1).connect_lazy_with(options.clone());
+        let readers = pool.min_connections(1).max_connections(READERS).connect_with(options).await;
+        let readers = readers.map_err(|error| file.explain(error))?;
+        Ok(Self { readers, writer, file })
     }
 
     /// Closes the file; what was written stays.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+
+    async fn begin(&self) -> Result<WriteTransaction, StoreError> {
+        self.file.check()?;
+        WriteTransaction::begin(&self.writer).await.map_err(|error| self.file.explain(error))
     }
 
     /// Writes the row by that statement, and what it covers. False when there was no such row.
     async fn write(&self, query: &'static str, token: &SealedToken) -> Result<bool, StoreError> {
-        // Taking the write lock at once: a transaction that begins by reading could find it taken
-        // later, when waiting no longer helps.
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
-        let id: Option<i64> = sqlx::query_scalar(query)
-            .bind(token.key().subject().as_str().as_bytes())
-            .bind(token.key().grant().as_str())
-            .bind(token.version().as_i64())
-            .bind(token.sealed())
-            .bind(unix_secs(token.obtained_at()))
-            .bind(list(token.sites()))
-            .bind(list(token.workspaces()))
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(unavailable)?;
-        let Some(id) = id else { return Ok(false) };
-        sqlx::query("DELETE FROM webflow_token_coverage WHERE token_id = ?1")
-            .bind(id)
-            .execute(&mut *transaction)
-            .await
-            .map_err(unavailable)?;
-        let sites = token.sites().iter().map(|site| ("s", site));
-        let workspaces = token.workspaces().iter().map(|workspace| ("w", workspace));
-        for (kind, covered) in sites.chain(workspaces) {
-            sqlx::query(
-                "INSERT OR IGNORE INTO webflow_token_coverage (token_id, kind, covered) \
-                 VALUES (?1, ?2, ?3)",
-            )
-            .bind(id)
-            .bind(kind)
-            .bind(covered)
-            .execute(&mut *transaction)
-            .await
-            .map_err(unavailable)?;
+        let explain = |error| self.file.explain(error);
+        let mut transaction = self.begin().await?;
+        let written = rows::write(&mut transaction, query, token).await.map_err(explain)?;
+        if written {
+            transaction.commit().await.map_err(explain)?;
+        } else {
+            transaction.rollback().await.map_err(explain)?;
         }
-        transaction.commit().await.map_err(unavailable)?;
-        Ok(true)
+        Ok(written)
     }
 
-    async fn covering(
+    async fn delete(&self, query: Query<'_, Sqlite, SqliteArguments>) -> Result<u64, StoreError> {
+        let explain = |error| self.file.explain(error);
+        let mut transaction = self.begin().await?;
+        let done = query.execute(&mut *transaction).await.map_err(explain)?;
+        transaction.commit().await.map_err(explain)?;
+        Ok(done.rows_affected())
+    }
+
+    async fn read<'q>(
         &self,
         query: &'static str,
-        id: &str,
+        key: impl Encode<'q, Sqlite> + Type<Sqlite>,
     ) -> Result<Vec<SealedToken>, StoreError> {
         self.file.check()?;
-        let rows = sqlx::query(query).bind(id).fetch_all(&self.pool).await.map_err(unavailable)?;
+        let explain = |error| self.file.explain(error);
+        let mut connection = self.readers.acquire().await.map_err(explain)?;
+        let rows = sqlx::query(query).bind(key).fetch_all(&mut *connection).await;
+        let rows = settle(connection, rows).map_err(explain)?;
         Ok(tokens(rows.iter().map(columns)))
     }
 }
 
-const LOAD: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
-     FROM webflow_tokens WHERE subject = ?1";
-
-const BY_SITE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, t.sites, \
-     t.workspaces FROM webflow_tokens t JOIN webflow_token_coverage c ON c.token_id = t.id \
-     WHERE c.kind = 's' AND c.covered = ?1";
-
-const BY_WORKSPACE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, \
-     t.sites, t.workspaces FROM webflow_tokens t JOIN webflow_token_coverage c ON c.token_id = t.id \
-     WHERE c.kind = 'w' AND c.covered = ?1";
-
-const SAVE: &str = "INSERT INTO webflow_tokens \
-     (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-     ON CONFLICT (subject, grant_id) DO UPDATE SET version = excluded.version, \
-     sealed = excluded.sealed, obtained_at = excluded.obtained_at, sites = excluded.sites, \
-     workspaces = excluded.workspaces RETURNING id";
-
-const UPDATE: &str = "UPDATE webflow_tokens \
-     SET sealed = ?4, obtained_at = ?5, sites = ?6, workspaces = ?7 \
-     WHERE subject = ?1 AND grant_id = ?2 AND version = ?3 RETURNING id";
+/// Migrates the database, and proves that this process may do what a sign-in needs.
+async fn prepare(options: &SqliteConnectOptions, file: &WatchedFile) -> Result<(), StoreError> {
+    let explain = |error| file.explain(error);
+    let mut connection = options.connect().await.map_err(explain)?;
+    connection.execute("BEGIN IMMEDIATE").await.map_err(explain)?;
+    schema::migrate(&mut connection, file).await?;
+    rows::probe(&mut connection).await.map_err(explain)?;
+    connection.execute("COMMIT").await.map_err(explain)?;
+    connection.close().await.map_err(explain)
+}
 
 impl TokenStore for SqliteStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        self.file.check()?;
-        let rows = sqlx::query(LOAD)
-            .bind(subject.as_str().as_bytes())
-            .fetch_all(&self.pool)
-            .await
-            .map_err(unavailable)?;
-        Ok(tokens(rows.iter().map(columns)))
+        self.read(LOAD, subject.as_str().as_bytes()).await
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        self.file.check()?;
         self.write(SAVE, token).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
-        self.file.check()?;
-        let gone = sqlx::query(
-            "DELETE FROM webflow_tokens WHERE subject = ?1 AND grant_id = ?2 AND version = ?3",
-        )
-        .bind(key.subject().as_str().as_bytes())
-        .bind(key.grant().as_str())
-        .bind(version.as_i64())
-        .execute(&self.pool)
-        .await
-        .map_err(unavailable)?;
-        Ok(gone.rows_affected() > 0)
+        let remove = sqlx::query(REMOVE)
+            .bind(key.subject().as_str().as_bytes())
+            .bind(key.grant().as_str())
+            .bind(version.as_i64());
+        self.delete(remove).await.map(|count| count > 0)
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        self.file.check()?;
         self.write(UPDATE, token).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
-        self.covering(BY_SITE, site_id).await
+        self.read(BY_SITE, site_id).await
     }
 
     async fn by_workspace(&self, workspace_id: &str) -> Result<Vec<SealedToken>, StoreError> {
-        self.covering(BY_WORKSPACE, workspace_id).await
+        self.read(BY_WORKSPACE, workspace_id).await
     }
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
-        self.file.check()?;
-        let gone = sqlx::query("DELETE FROM webflow_tokens WHERE obtained_at < ?1")
-            .bind(cutoff(age))
-            .execute(&self.pool)
-            .await
-            .map_err(unavailable)?;
-        Ok(gone.rows_affected())
+        let purge = sqlx::query(PURGE);
+        self.delete(purge.bind(cutoff(age))).await
     }
 
     async fn healthy(&self) -> Result<(), StoreError> {
-        self.file.check()?;
-        sqlx::query("SELECT 1 FROM webflow_tokens LIMIT 1")
-            .fetch_optional(&self.pool)
-            .await
-            .map(drop)
-            .map_err(unavailable)
+        let explain = |error| self.file.explain(error);
+        let mut transaction = self.begin().await?;
+        rows::probe(&mut transaction).await.map_err(explain)?;
+        transaction.commit().await.map_err(explain)
     }
-}
-
-fn columns(row: &SqliteRow) -> Option<Columns> {
-    let ids = |column| serde_json::from_str(&row.try_get::<String, _>(column).ok()?).ok();
-    Some(Columns {
-        subject: row.try_get(0).ok()?,
-        grant: row.try_get(1).ok()?,
-        version: row.try_get(2).ok()?,
-        sealed: row.try_get(3).ok()?,
-        obtained_at: row.try_get(4).ok()?,
-        sites: ids(5)?,
-        workspaces: ids(6)?,
-    })
-}
-
-fn list(ids: &[String]) -> String {
-    serde_json::to_string(ids).unwrap_or_else(|_| "[]".to_owned())
 }
 
 impl fmt::Debug for SqliteStore {

@@ -1,9 +1,10 @@
 //! The tables, and the way there from any older version.
 
-use sqlx::sqlite::SqlitePool;
-use sqlx::{Executor, Row};
+use sqlx::Executor;
+use sqlx::sqlite::SqliteConnection;
 
-use super::{StoreError, unavailable};
+use super::StoreError;
+use super::file::WatchedFile;
 
 /// Each entry leads from its index to the next version. Entries are never changed once released.
 ///
@@ -30,31 +31,34 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX webflow_token_coverage_covered ON webflow_token_coverage (kind, covered);
 "];
 
-/// Brings the database to this version. The write lock is taken first, so of several processes
-/// that start at once one migrates and the others find it done.
-pub(super) async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
+/// Brings the database to this version, inside a transaction that holds the write lock: of several
+/// processes that start together one migrates, and the others find it done.
+pub(super) async fn migrate(
+    connection: &mut SqliteConnection,
+    file: &WatchedFile,
+) -> Result<(), StoreError> {
+    let explain = |error| file.explain(error);
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(unavailable)?;
-    transaction
+    connection
         .execute("CREATE TABLE IF NOT EXISTS webflow_schema (version INTEGER NOT NULL) STRICT")
         .await
-        .map_err(unavailable)?;
-    let row = sqlx::query("SELECT max(version) FROM webflow_schema")
-        .fetch_one(&mut *transaction)
+        .map_err(explain)?;
+    let found: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM webflow_schema")
+        .fetch_one(&mut *connection)
         .await
-        .map_err(unavailable)?;
-    let found = row.try_get::<Option<i64>, _>(0).map_err(unavailable)?.unwrap_or(0);
+        .map_err(explain)?;
+    let found = found.unwrap_or(0);
     if found > known {
         return Err(StoreError::SchemaTooNew { found, known });
     }
     let done = usize::try_from(found).unwrap_or(0);
     for (version, migration) in (1_i64..).zip(MIGRATIONS).skip(done) {
-        transaction.execute(migration).await.map_err(unavailable)?;
+        connection.execute(migration).await.map_err(explain)?;
         sqlx::query("INSERT INTO webflow_schema (version) VALUES (?1)")
             .bind(version)
-            .execute(&mut *transaction)
+            .execute(&mut *connection)
             .await
-            .map_err(unavailable)?;
+            .map_err(explain)?;
     }
-    transaction.commit().await.map_err(unavailable)
+    Ok(())
 }

@@ -1,0 +1,108 @@
+//! The statements, and what they bind and return.
+
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::{Columns, SealedToken, unix_secs};
+
+pub(super) const LOAD: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
+     FROM webflow_tokens WHERE subject = ?1";
+
+pub(super) const BY_SITE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, t.sites, \
+     t.workspaces FROM webflow_tokens t JOIN webflow_token_coverage c ON c.token_id = t.id \
+     WHERE c.kind = 's' AND c.covered = ?1";
+
+pub(super) const BY_WORKSPACE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, \
+     t.sites, t.workspaces FROM webflow_tokens t JOIN webflow_token_coverage c ON c.token_id = t.id \
+     WHERE c.kind = 'w' AND c.covered = ?1";
+
+pub(super) const SAVE: &str = "INSERT INTO webflow_tokens \
+     (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+     ON CONFLICT (subject, grant_id) DO UPDATE SET version = excluded.version, \
+     sealed = excluded.sealed, obtained_at = excluded.obtained_at, sites = excluded.sites, \
+     workspaces = excluded.workspaces RETURNING id";
+
+pub(super) const UPDATE: &str = "UPDATE webflow_tokens \
+     SET sealed = ?4, obtained_at = ?5, sites = ?6, workspaces = ?7 \
+     WHERE subject = ?1 AND grant_id = ?2 AND version = ?3 RETURNING id";
+
+pub(super) const REMOVE: &str =
+    "DELETE FROM webflow_tokens WHERE subject = ?1 AND grant_id = ?2 AND version = ?3";
+
+pub(super) const PURGE: &str = "DELETE FROM webflow_tokens WHERE obtained_at < ?1";
+
+/// Writes, reads and removes a row. Its subject is none that a [`Subject`] can have.
+pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let id: i64 = sqlx::query_scalar(SAVE)
+        .bind(b"probe".as_slice())
+        .bind("probe")
+        .bind(0)
+        .bind(b"".as_slice())
+        .bind(0)
+        .bind("[]")
+        .bind("[]")
+        .fetch_one(&mut *connection)
+        .await?;
+    cover(connection, id, "s", "probe").await?;
+    sqlx::query(LOAD).bind(b"probe".as_slice()).fetch_one(&mut *connection).await?;
+    sqlx::query("DELETE FROM webflow_tokens WHERE id = ?1").bind(id).execute(connection).await?;
+    Ok(())
+}
+
+pub(super) async fn write(
+    connection: &mut SqliteConnection,
+    query: &'static str,
+    token: &SealedToken,
+) -> Result<bool, sqlx::Error> {
+    let id: Option<i64> = sqlx::query_scalar(query)
+        .bind(token.key().subject().as_str().as_bytes())
+        .bind(token.key().grant().as_str())
+        .bind(token.version().as_i64())
+        .bind(token.sealed())
+        .bind(unix_secs(token.obtained_at()))
+        .bind(list(token.sites()))
+        .bind(list(token.workspaces()))
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(id) = id else { return Ok(false) };
+    sqlx::query("DELETE FROM webflow_token_coverage WHERE token_id = ?1")
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
+    for site in token.sites() {
+        cover(connection, id, "s", site).await?;
+    }
+    for workspace in token.workspaces() {
+        cover(connection, id, "w", workspace).await?;
+    }
+    Ok(true)
+}
+
+async fn cover(
+    connection: &mut SqliteConnection,
+    id: i64,
+    kind: &'static str,
+    covered: &str,
+) -> Result<(), sqlx::Error> {
+    let insert = "INSERT OR IGNORE INTO webflow_token_coverage (token_id, kind, covered) \
+                  VALUES (?1, ?2, ?3)";
+    sqlx::query(insert).bind(id).bind(kind).bind(covered).execute(connection).await.map(drop)
+}
+
+pub(super) fn columns(row: &SqliteRow) -> Option<Columns> {
+    let ids = |column| serde_json::from_str(&row.try_get::<String, _>(column).ok()?).ok();
+    Some(Columns {
+        subject: row.try_get(0).ok()?,
+        grant: row.try_get(1).ok()?,
+        version: row.try_get(2).ok()?,
+        sealed: row.try_get(3).ok()?,
+        obtained_at: row.try_get(4).ok()?,
+        sites: ids(5)?,
+        workspaces: ids(6)?,
+    })
+}
+
+fn list(ids: &[String]) -> String {
+    serde_json::to_string(ids).unwrap_or_else(|_| "[]".to_owned())
+}
