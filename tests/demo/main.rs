@@ -8,3 +8,4 @@ mod support;
 
 mod instances;
 mod process;
+mod webhooks;

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::routing::post;
 use serde_json::{Value, json};
 use tower_webflow_auth::api::ApiError;
-use tower_webflow_auth::testing::{Access, Endpoint, FakeEvent, Fault, TestBrowser};
+use tower_webflow_auth::testing::{Access, Endpoint, FakeEvent, FakeWebhook, Fault, TestBrowser};
 use tower_webflow_auth::webhooks::{SyncError, Synced, Trigger, WebflowEvent};
 use tower_webflow_auth::{Scope, WebflowToken};
 
@@ -200,13 +200,13 @@ async fn a_failed_delivery_is_repeated_three_times_and_then_the_webhook_is_deact
     assert!(app.fake.deliver_due().await.is_empty(), "not yet");
     for _ in 0..3 {
         app.clock.advance(Duration::from_secs(600));
-        assert!(app.fake.webhooks().iter().all(|hook| hook.is_active()));
+        assert!(app.fake.webhooks().iter().all(FakeWebhook::is_active));
         assert_eq!(app.fake.deliver_due().await.len(), 1);
     }
     let times: Vec<_> = seen.lock().unwrap().iter().map(WebflowEvent::sent_at).collect();
     assert_eq!(times.len(), 4, "each repetition is signed anew and handled");
     assert!(times.windows(2).all(|pair| pair[0] + Duration::from_secs(600) == pair[1]));
-    let active: Vec<_> = app.fake.webhooks().iter().map(|hook| hook.is_active()).collect();
+    let active: Vec<_> = app.fake.webhooks().iter().map(FakeWebhook::is_active).collect();
     assert_eq!(active, [true, false], "forms, then publications");
     app.clock.advance(Duration::from_secs(600));
     assert!(app.fake.deliver_due().await.is_empty());

@@ -470,13 +470,13 @@ async fn h8_odd_bodies_reach_the_handler_or_are_400() {
         (r#"{"triggerType":7}"#.to_owned(), 400),
         (format!(r#"{{"triggerType":"{}"}}"#, "a".repeat(129)), 400),
         ("[]".to_owned(), 400),
-        ("".to_owned(), 400),
+        (String::new(), 400),
         ("not json".to_owned(), 400),
     ] {
         let delivery = receiver.good().with_signed_body(body.clone());
         let before = receiver.runs();
-        assert_eq!(receiver.deliver(&delivery).await.as_u16(), status, "{:.80}", body);
-        assert_eq!(receiver.runs() - before, usize::from(status == 200), "{:.80}", body);
+        assert_eq!(receiver.deliver(&delivery).await.as_u16(), status, "{body:.80}");
+        assert_eq!(receiver.runs() - before, usize::from(status == 200), "{body:.80}");
     }
 }
 
