@@ -85,3 +85,23 @@ async fn without_the_setting_the_routes_are_unknown_paths() {
     let other = TestBrowser::new().fetch(Method::POST, &demo.url("/nowhere")).await.unwrap();
     assert_eq!(status, other.status, "as any unknown path");
 }
+
+#[tokio::test]
+async fn the_job_example_registers_receives_and_works_on_an_event() {
+    let job = Demo::start_example("job").await;
+    let mut browser = TestBrowser::new();
+    let early = browser.visit(&job.url("/publish")).await.unwrap();
+    assert!(early.text.contains("connect at / first"), "{}", early.text);
+    let consent = browser.visit(&job.url("/")).await.unwrap();
+    for (made, kept) in [(2, 0), (0, 2)] {
+        let page = if made > 0 {
+            browser.press("Authorize", &consent).await.unwrap()
+        } else {
+            browser.visit(&job.url("/")).await.unwrap()
+        };
+        let registered = json!({ "site": "Shop", "made": made, "kept": kept });
+        assert_eq!(page.json()["registered"][0], registered);
+    }
+    let published = browser.visit(&job.url("/publish")).await.unwrap();
+    assert_eq!(published.text, "delivered, answered Some(200)");
+}
