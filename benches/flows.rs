@@ -88,8 +88,11 @@ async fn callback(flows: usize) {
         ("SQLite, in /dev/shm", sqlite(&ram).await, Some(&ram)),
         ("memory", memory, None),
     ];
-    let client =
-        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
     println!(
         "\n| callback, store | total, µs | exchange and introspection by hand | one commit by hand \
          | over the calls | p90 | over calls and commit | p90 |"

@@ -1,5 +1,5 @@
-//! A Hybrid App: the panel in Webflow's Designer sends an ID token. The backend finds the site's
-//! grant and uses it to ask Webflow who the user is.
+//! A Hybrid App: the panel in Webflow's Designer sends an ID token, the backend finds the site's
+//! grants and asks Webflow whose it is. The grants need the scope `authorized_user:read`.
 //!
 //! In the panel: `fetch("/designer/session", {method: "POST", headers: {"content-type":
 //! "application/json"}, body: JSON.stringify({siteId, idToken: await webflow.getIdToken()})})`.
@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
-use tower_webflow_auth::{ResolveError, WebflowAuthHandle, WebflowToken};
+use tower_webflow_auth::{ResolveError, Scope, WebflowAuthHandle, WebflowToken};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,6 +31,10 @@ async fn session(State(handle): State<WebflowAuthHandle>, Json(panel): Json<Pane
             (StatusCode::NOT_FOUND, "connect the site first: open / in a browser tab")
                 .into_response()
         }
+        Err(ResolveError::Refused) => StatusCode::UNAUTHORIZED.into_response(),
+        Err(ResolveError::MissingScope) => {
+            (StatusCode::FORBIDDEN, "connect the site again").into_response()
+        }
         Err(ResolveError::Api(error)) => error.into_response(),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
@@ -43,7 +47,8 @@ async fn home(token: WebflowToken) -> String {
 #[tokio::main]
 async fn main() -> Result<(), support::Error> {
     let stage = support::Stage::new().await?;
-    let auth = stage.auth().build()?;
+    // Webflow resolves ID tokens with this scope only.
+    let auth = stage.auth().scopes([Scope::AUTHORIZED_USER_READ]).build()?;
     let site = stage.fake.workspaces().first().and_then(|workspace| workspace.sites().first());
     if let Some(site) = site {
         let id = site.id();

@@ -89,6 +89,8 @@ async fn call_back(
             }
             // The user has removed the app: no layer is here to forget the token.
             Err(ApiError::Unauthorized { token, .. }) => handle.revoke_grant(&token).await?,
+            // Another grant may have access.
+            Err(ApiError::NoAccess { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }

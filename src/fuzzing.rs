@@ -18,13 +18,13 @@ use secrecy::ExposeSecret;
 use url::{Url, form_urlencoded};
 
 use crate::api::WebflowErrorBody;
+use crate::context::flow_cookie::{Flow, FlowError, FlowJar, FlowKind};
 use crate::crypto::keyring::{Keyring, Purpose};
-use crate::flow::callback;
-use crate::flow::cookie::{Flow, FlowCookies, FlowError, FlowKind};
+use crate::flow;
 use crate::grant::scope::Scopes;
 use crate::identity::session_cookie::Session;
 use crate::identity::subject::Subject;
-use crate::problem::Problem;
+use crate::problem::catalog;
 use crate::store::{GrantId, SealedToken, TokenKey, TokenVersion, at_unix_secs};
 use crate::vault;
 use crate::webflow::{read_answer, retry_after};
@@ -57,6 +57,11 @@ const LIFETIME: Duration = Duration::from_secs(900);
 /// Every seed that is to be accepted was made at this time.
 const NOW: u64 = 1_800_000_000;
 
+fn jar(keyring: &Keyring) -> FlowJar<'_> {
+    let (client_id, now) = ("client", NOW * 1000);
+    FlowJar { policy: POLICY, keyring, client_id, lifetime: LIFETIME, now }
+}
+
 /// The key of every seed.
 fn keyring() -> Keyring {
     Keyring::from_bytes(&[7; 32]).expect("a key of 32 bytes")
@@ -72,14 +77,14 @@ pub fn cookie_header(data: &[u8]) -> bool {
     let name = POLICY.session_name();
     let session = cookies::named(&headers, name)
         .any(|value| Session::verify(name, value, &ring, NOW).is_some());
-    let flows = FlowCookies::read(&headers, POLICY, &ring);
-    let mine: Vec<_> = flows.open(LIFETIME, NOW).cloned().collect();
+    let flows = jar(&ring).read(&headers);
+    let mine: Vec<_> = flows.open().cloned().collect();
     for flow in &mine {
-        let found = Flow::find(&headers, &flow.state, POLICY, &ring, LIFETIME, NOW);
+        let found = jar(&ring).find(&headers, &flow.state);
         assert!(found.is_ok(), "a flow that is open is found by its state");
     }
-    let removals = flows.remove_all(POLICY);
-    for set in removals.iter().chain(&flows.make_room(POLICY, Some(500), LIFETIME, NOW)) {
+    let removals = flows.remove_all();
+    for set in removals.iter().chain(&flows.make_room(Some(500))) {
         let text = set.to_str().expect("a header of ours is text");
         assert!(text.starts_with(POLICY.flow_prefix()) && text.contains("=;"), "{text}");
         assert!(text.len() < 200 && text.ends_with("Max-Age=0"), "{text}");
@@ -96,28 +101,29 @@ pub fn flow_cookie(data: &[u8]) -> bool {
     // As a value: whatever it is, it opens under no name that it was not sealed for.
     if let Ok(value) = HeaderValue::from_bytes(&[prefix.as_bytes(), b"x=", data].concat()) {
         let headers = HeaderMap::from_iter([(COOKIE, value)]);
-        let flows = FlowCookies::read(&headers, POLICY, &ring);
-        assert_eq!(flows.open(LIFETIME, NOW).count(), 0, "opened under another name");
+        let flows = jar(&ring).read(&headers);
+        assert_eq!(flows.open().count(), 0, "opened under another name");
     }
     // As a content, under a good seal: such as an earlier or later version might have written.
     let Ok(flow) = serde_json::from_slice::<Flow>(data) else {
         return false;
     };
-    let Some((name, value)) = flow.seal(POLICY, &ring) else {
+    let Some((name, value)) = jar(&ring).seal(&flow) else {
         return false;
     };
     let Ok(cookie) = HeaderValue::from_str(&format!("{name}={value}")) else {
         return false;
     };
     let headers = HeaderMap::from_iter([(COOKIE, cookie)]);
-    for (now, lifetime) in [(0, LIFETIME), (NOW, LIFETIME), (u64::MAX, Duration::MAX)] {
-        let found = Flow::find(&headers, &flow.state, POLICY, &ring, lifetime, now);
-        assert_eq!(found.is_ok(), flow.is_open(lifetime, now) && value.len() <= 4096);
-        let elsewhere = Flow::find(&headers, "another", POLICY, &ring, lifetime, now);
+    for (now, lifetime) in [(0, LIFETIME), (NOW * 1000, LIFETIME), (u64::MAX, Duration::MAX)] {
+        let jar = FlowJar { lifetime, now, ..jar(&ring) };
+        let found = jar.find(&headers, &flow.state);
+        assert_eq!(found.is_ok(), jar.is_open(&flow) && value.len() <= 4096);
+        let elsewhere = jar.find(&headers, "another");
         assert!(flow.state == "another" || elsewhere.err() == Some(FlowError::Unknown));
-        FlowCookies::read(&headers, POLICY, &ring).make_room(POLICY, Some(500), lifetime, now);
+        jar.read(&headers).make_room(Some(500));
     }
-    flow.is_open(LIFETIME, NOW) && flow.kind == FlowKind::Login
+    jar(&ring).is_open(&flow) && flow.kind == FlowKind::Login
 }
 
 /// A session cookie's value, after eight bytes that say what time it is. Accepted when its
@@ -158,10 +164,10 @@ pub fn callback_query(data: &[u8]) -> bool {
     };
     let (state, code, error) = (read("state"), read("code"), read("error"));
     if let Ok(Some(error)) = &error {
-        let known = callback::known_error(error);
+        let known = flow::known_error(error);
         assert!(known == error || known == "unknown");
     }
-    let code = code.ok().flatten().filter(|code| callback::is_well_formed(code));
+    let code = code.ok().flatten().filter(|code| flow::is_well_formed(code));
     if let Some(code) = &code {
         assert!(code.len() <= 4096 && !code.chars().any(char::is_control));
     }
@@ -258,8 +264,8 @@ pub fn retry_after_header(data: &[u8]) -> bool {
     };
     let wait = retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)]));
     if let Some(wait) = wait {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", "Wait.");
-        let answer = problem.retry_after(wait).respond(false);
+        let problem = catalog::webflow_busy(None);
+        let answer = problem.retry_after(wait).json();
         let sent = answer.headers()[RETRY_AFTER].to_str().expect("a number");
         assert_eq!(sent.parse(), Ok(wait.as_secs().max(1)));
         assert!(!answer.headers().contains_key(SET_COOKIE));

@@ -3,25 +3,36 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{ApiError, AuthorizedUser};
-use crate::context::Shared;
-use crate::grant::revoke::{RevokeError, disconnect, disconnect_one};
+use serde::de::Error as _;
+use tokio::time::Instant;
+
+use crate::api::{ApiError, AuthorizedUser, ResolvedUser, deadline};
+use crate::context::Context;
 use crate::grant::token::WebflowToken;
 use crate::identity::subject::Subject;
+use crate::lifecycle::revoke::{RevokeError, disconnect, disconnect_one, remove_dead};
+use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
+use crate::webflow::is_id;
 
 /// Why an ID token could not be resolved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// No stored grant names the site: its users have not connected Webflow, or have allowed their
-    /// whole workspace.
+    /// No stored grant names the site, or those that do are dead: its users have not connected
+    /// Webflow, have removed the app, or have allowed their whole workspace.
     #[error("no grant names the site")]
     NoGrant,
+    /// Webflow does not accept the ID token, or it is one of another site.
+    #[error("the ID token is not accepted for this site")]
+    Refused,
+    /// Every grant of the site lacks the scope `authorized_user:read`.
+    #[error("no grant of the site has the scope authorized_user:read")]
+    MissingScope,
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Webflow refused the ID token, or could not be asked.
+    /// Webflow could not be asked, or its answer is of no use.
     #[error(transparent)]
     Api(#[from] ApiError),
 }
@@ -49,12 +60,19 @@ pub enum ResolveError {
 /// ```
 #[derive(Debug, Clone)]
 pub struct WebflowAuthHandle {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) context: Arc<Context>,
+}
+
+impl WebflowAuthLayer {
+    /// Tokens outside a request: for jobs and webhooks.
+    pub fn handle(&self) -> WebflowAuthHandle {
+        WebflowAuthHandle::new(Arc::clone(self.context()))
+    }
 }
 
 impl WebflowAuthHandle {
-    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) const fn new(context: Arc<Context>) -> Self {
+        Self { context }
     }
 
     /// The subject's newest token; `None` when it has none.
@@ -62,7 +80,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn token(&self, subject: &Subject) -> Result<Option<WebflowToken>, StoreError> {
-        Ok(self.shared.vault.load(subject).await?.iter().find(|token| !token.is_dead()).cloned())
+        Ok(self.context.vault.load(subject).await?.iter().find(|token| !token.is_dead()).cloned())
     }
 
     /// Every token of the subject, newest first.
@@ -70,7 +88,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn tokens(&self, subject: &Subject) -> Result<Vec<WebflowToken>, StoreError> {
-        let tokens = self.shared.vault.load(subject).await?;
+        let tokens = self.context.vault.load(subject).await?;
         Ok(tokens.iter().filter(|token| !token.is_dead()).cloned().collect())
     }
 
@@ -82,33 +100,53 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no look-up by site.
     pub async fn tokens_for_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {
-        self.shared.vault.by_site(site_id).await
+        if !is_id(site_id) {
+            return Ok(Vec::new());
+        }
+        self.context.vault.by_site(site_id).await
     }
 
-    /// Whose ID token this is: a Designer Extension gets one from `webflow.getIdToken()` (valid 15
-    /// minutes), sends it to its backend together with the site's id, and the backend asks Webflow
-    /// by the site's own grant. `site_id` must be one that a grant names.
+    /// The user of an ID token.
+    ///
+    /// A Designer Extension gets one from `webflow.getIdToken()` (valid 15 minutes) and sends it to
+    /// its backend together with the site's id. Webflow is asked by the grants of that site, the
+    /// newest first and four at most, until one resolves the token. The grants need the scope
+    /// `authorized_user:read`. Grants that turn out to be dead are removed. All of it takes no
+    /// longer than the builder's [`timeout`](crate::WebflowAuthBuilder::timeout).
     ///
     /// A grant of a whole workspace names no site: find it by
     /// [`tokens_for_workspace`](Self::tokens_for_workspace), and `POST` `{"idToken": ..}` to
-    /// `/beta/token/resolve` with its [`api`](WebflowToken::api).
+    /// `/beta/token/resolve` with its [`api`](WebflowToken::api). Then compare the `siteId` of the
+    /// answer as well. Source: Webflow, *Hybrid Apps*.
     ///
     /// # Errors
     /// [`ResolveError`].
     ///
     /// # Security
-    /// Take the site's id from the request, and the user from the answer: an ID token of another
-    /// site's user is refused by Webflow.
+    /// The site's id is a claim of the client's. The answer tells the site in whose Designer the ID
+    /// token was issued, and one of another site is [`ResolveError::Refused`].
     pub async fn resolve_id_token(
         &self,
         site_id: &str,
         id_token: &str,
     ) -> Result<AuthorizedUser, ResolveError> {
+        if !is_id_token(id_token) {
+            return Err(ResolveError::Refused);
+        }
         let tokens = self.tokens_for_site(site_id).await?;
-        let token = tokens.first().ok_or(ResolveError::NoGrant)?;
-        let body = serde_json::json!({ "idToken": id_token });
-        let answer = token.api().post("/beta/token/resolve").json(&body).send().await?;
-        Ok(answer.json().await?)
+        let deadline = deadline(self.context.webflow.budget);
+        let mut failures = Failures::default();
+        for token in tokens.iter().filter(|token| !token.is_dead()).take(MAX_GRANTS) {
+            let error = match resolve(token, id_token, deadline).await {
+                Ok(resolved) => return accept(resolved, site_id),
+                Err(error) => unresolved(token, error),
+            };
+            if let ApiError::Unauthorized { token, .. } = &error {
+                remove_dead(&self.context, token).await?;
+            }
+            failures.note(error);
+        }
+        Err(failures.into_error())
     }
 
     /// Every token whose grant names the workspace, newest first.
@@ -119,7 +157,10 @@ impl WebflowAuthHandle {
         &self,
         workspace_id: &str,
     ) -> Result<Vec<WebflowToken>, StoreError> {
-        self.shared.vault.by_workspace(workspace_id).await
+        if !is_id(workspace_id) {
+            return Ok(Vec::new());
+        }
+        self.context.vault.by_workspace(workspace_id).await
     }
 
     /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.
@@ -132,7 +173,7 @@ impl WebflowAuthHandle {
     /// Once it is polled, it comes to its end also when this future is dropped: no grant is revoked
     /// and still served.
     pub async fn revoke(&self, subject: &Subject) -> Result<usize, RevokeError> {
-        disconnect(&self.shared, subject, true).await
+        disconnect(&self.context, subject, true).await
     }
 
     /// Revokes one grant at Webflow and removes it; the subject's others stay.
@@ -140,7 +181,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// As for [`revoke`](Self::revoke), and so is its cancel safety.
     pub async fn revoke_grant(&self, grant: &WebflowToken) -> Result<(), RevokeError> {
-        disconnect_one(&self.shared, grant).await
+        disconnect_one(&self.context, grant).await
     }
 
     /// Removes every grant whose token was obtained longer ago than `age`, whether it is in use or
@@ -149,7 +190,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Unsupported`] when the store cannot purge.
     pub async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
-        self.shared.vault.purge_older_than(age).await
+        self.context.vault.purge_older_than(age).await
     }
 
     /// Whether the store can be used right now, for a health check.
@@ -157,6 +198,79 @@ impl WebflowAuthHandle {
     /// # Errors
     /// The [`StoreError`] that a look-up would meet.
     pub async fn healthy(&self) -> Result<(), StoreError> {
-        self.shared.vault.healthy().await
+        self.context.vault.healthy().await
+    }
+}
+
+/// With how many grants an ID token is tried.
+const MAX_GRANTS: usize = 4;
+
+/// A JWT in base64url has no other characters; Webflow does not say what an ID token is made of.
+fn is_id_token(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._~+/=-".contains(&byte);
+    (1..=8192).contains(&text.len()) && text.bytes().all(known)
+}
+
+async fn resolve(
+    token: &WebflowToken,
+    id_token: &str,
+    deadline: Instant,
+) -> Result<ResolvedUser, ApiError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let body = serde_json::json!({ "idToken": id_token });
+    let request = token.api().post("/beta/token/resolve").json(&body);
+    request.timeout(left).repeatable().send().await?.json().await
+}
+
+fn unresolved(token: &WebflowToken, error: ApiError) -> ApiError {
+    let cause = &error as &dyn std::error::Error;
+    tracing::info!(grant = %token.grant_id(), error = cause, "an ID token was not resolved");
+    error
+}
+
+/// Takes the user of an answer, unless it is about another site.
+fn accept(resolved: ResolvedUser, site_id: &str) -> Result<AuthorizedUser, ResolveError> {
+    // Webflow may leave the site out. The grant that was asked covers the claimed one.
+    if resolved.site_id.is_some_and(|id| id != site_id) {
+        tracing::warn!("an ID token of another site was refused");
+        return Err(ResolveError::Refused);
+    }
+    if resolved.user.id.is_empty() {
+        let error = serde_json::Error::custom("the user has no id");
+        return Err(ApiError::Decode(error).into());
+    }
+    Ok(resolved.user)
+}
+
+/// Why no grant has resolved an ID token.
+#[derive(Default)]
+struct Failures {
+    refused: bool,
+    missing_scope: bool,
+    other: Option<ApiError>,
+}
+
+impl Failures {
+    fn note(&mut self, error: ApiError) {
+        match &error {
+            ApiError::Unauthorized { .. } => {}
+            ApiError::Forbidden { body, .. } if body.code == "missing_scopes" => {
+                self.missing_scope = true;
+            }
+            ApiError::NoAccess { .. } | ApiError::Forbidden { .. } => self.refused = true,
+            ApiError::Status { status, .. } if matches!(status.as_u16(), 400 | 404) => {
+                self.refused = true;
+            }
+            _ => self.other = self.other.take().or(Some(error)),
+        }
+    }
+
+    fn into_error(self) -> ResolveError {
+        match self {
+            Self { refused: true, .. } => ResolveError::Refused,
+            Self { other: Some(error), .. } => error.into(),
+            Self { missing_scope: true, .. } => ResolveError::MissingScope,
+            Self { .. } => ResolveError::NoGrant,
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What the application wants to hear of.
+//! Application callbacks: `on_authorized`, `on_error`, `on_revoked`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,7 +9,9 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use crate::grant::token::WebflowToken;
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, FailureKind, Problem, guard_headers};
+use crate::util::log;
+use crate::wire::request_head::RequestHead;
 
 type OnAuthorized = dyn Fn(&Authorized) + Send + Sync;
 type OnError = dyn Fn(&AuthFailure) -> Option<Response<Bytes>> + Send + Sync;
@@ -45,7 +47,7 @@ impl Authorized {
 /// A refusal or failure that the crate answers by itself.
 #[derive(Debug, Clone)]
 pub struct AuthFailure {
-    kind: &'static str,
+    kind: FailureKind,
     status: StatusCode,
     title: &'static str,
     detail: Cow<'static, str>,
@@ -54,9 +56,8 @@ pub struct AuthFailure {
 }
 
 impl AuthFailure {
-    /// A stable word for what happened, the end of the problem's `type`; for example
-    /// `access-denied`, `flow-expired`, `unknown-flow`, `invalid-grant`, `store-unavailable`.
-    pub const fn kind(&self) -> &'static str {
+    /// What happened; `as_str` is the last segment of the problem's `type` URN.
+    pub const fn kind(&self) -> FailureKind {
         self.kind
     }
 
@@ -101,22 +102,23 @@ impl Hooks {
         }
     }
 
-    /// The crate's answer to a failure, or the application's in its place: that one gets the
+    /// The crate's response to a problem, or the application's in its place, which gets the
     /// headers that keep it out of caches, too.
-    pub(crate) fn answer(&self, problem: &Problem, html: bool) -> Answer {
-        let own = || problem.respond(html);
+    pub(crate) fn answer(&self, problem: &Problem, head: &RequestHead<'_>) -> Answer {
+        let own = || problem.respond(head);
         let Some(hook) = &self.error else { return own() };
         let failure = AuthFailure {
-            kind: problem.slug,
+            kind: problem.kind,
             status: problem.status,
             title: problem.title,
             detail: problem.detail.clone(),
             login_url: problem.login_url.clone(),
-            wants_page: html,
+            wants_page: head.wants_page(),
         };
         match guarded("on_error", || hook(&failure)).flatten() {
             Some(mut answer) => {
-                crate::problem::guard(answer.headers_mut());
+                guard_headers(answer.headers_mut());
+                problem.complete(&mut answer, head);
                 answer
             }
             None => own(),
@@ -127,7 +129,7 @@ impl Hooks {
 fn guarded<T>(name: &'static str, hook: impl FnOnce() -> T) -> Option<T> {
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(hook));
     if outcome.is_err() {
-        tracing::error!(hook = name, "the application's hook panicked");
+        tracing::error!(target: log::APPLICATION, hook = name, "the application's hook panicked");
     }
     outcome.ok()
 }

@@ -41,6 +41,7 @@ pub mod guide;
 mod handle;
 mod hooks;
 mod identity;
+mod lifecycle;
 mod middleware;
 mod problem;
 pub mod store;
@@ -59,16 +60,17 @@ pub use doctor::{Check, CheckStatus, Checkup};
 #[cfg(feature = "axum")]
 pub use extract::rejection::{WebflowTokenRejection, WebflowTokenRejectionReason};
 pub use grant::policy::GrantPolicy;
-pub use grant::revoke::RevokeError;
 pub use grant::scope::{Scope, Scopes};
 pub use grant::token::{Reauthorize, WebflowGrants, WebflowToken};
 pub use handle::{ResolveError, WebflowAuthHandle};
 pub use hooks::{AuthFailure, Authorized};
 pub use identity::resolver::SubjectResolver;
 pub use identity::subject::{InvalidSubject, Subject};
+pub use lifecycle::revoke::RevokeError;
 pub use middleware::{
     EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth, WebflowAuthLayer,
 };
+pub use problem::FailureKind;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use util::clock::Clock;
 pub use webflow::Endpoints;

@@ -51,7 +51,7 @@ fn headers<'a>(pairs: impl IntoIterator<Item = (&'static str, &'a str)>) -> Head
 }
 
 #[tokio::test]
-async fn an_authenticated_request_costs_one_allocation_the_token_among_the_extensions() {
+async fn authenticated_request_allocates_once_for_the_token() {
     let app = App::start().await;
     let session = session(&app).await;
     let crumbs = format!("{session}; b=2");
@@ -83,7 +83,7 @@ async fn an_authenticated_request_costs_one_allocation_the_token_among_the_exten
 }
 
 #[tokio::test]
-async fn in_optional_mode_nobody_costs_one_allocation_at_most() {
+async fn anonymous_request_in_optional_mode_allocates_at_most_once() {
     let app = App::start().await;
     let other = headers([("cookie", "theme=dark; webflow=1"), ("accept", "text/html")]);
     for headers in [HeaderMap::new(), other] {
@@ -92,7 +92,7 @@ async fn in_optional_mode_nobody_costs_one_allocation_at_most() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_handed_on_without_a_look_costs_none() {
+async fn passed_through_request_does_not_allocate() {
     let app = App::start().await;
     let session = headers([("cookie", &*session(&app).await)]);
     for layer in [app.auth.clone(), app.auth.optional()] {

@@ -69,7 +69,7 @@ async fn outlives_restarts(store: impl TokenStore, ctl: &str) {
 
 #[tokio::test]
 #[ignore = "restarts Postgres: run scripts/test"]
-async fn every_token_outlives_two_restarts_of_postgres() {
+async fn tokens_survive_two_postgres_restarts() {
     let store = PostgresStore::builder().table("restarted");
     let store = store.connect(&setting("TEST_POSTGRES_URL")).await.unwrap();
     outlives_restarts(store, "TEST_POSTGRES_CTL").await;
@@ -77,7 +77,7 @@ async fn every_token_outlives_two_restarts_of_postgres() {
 
 #[tokio::test]
 #[ignore = "restarts Redis: run scripts/test"]
-async fn every_token_outlives_two_restarts_of_redis() {
+async fn tokens_survive_two_redis_restarts() {
     let store = RedisStore::builder().key_prefix("restarted");
     let store = store.connect(&setting("TEST_REDIS_URL")).await.unwrap();
     outlives_restarts(store, "TEST_REDIS_CTL").await;

@@ -8,16 +8,19 @@ use http::StatusCode;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::ApiResponse;
+use super::confirm::Life;
 use crate::grant::token::WebflowToken;
+use crate::problem::FailureKind;
 use crate::webflow::retry_after;
 
 /// Why a call to Webflow's Data API has no usable answer.
 ///
 /// Handlers may return it: with axum it becomes a `problem+json` answer (see
 /// [`status`](Self::status)), and [`Unauthorized`](Self::Unauthorized) makes the layer forget the
-/// dead token and ask the user for a new one.
+/// dead token and ask the user for a new one. The other variants leave the grant as it is.
 ///
 /// ```no_run
 /// use tower_webflow_auth::{WebflowToken, api::ApiError};
@@ -34,12 +37,23 @@ use crate::webflow::retry_after;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiError {
-    /// 401: the token was revoked, has expired, or never was one.
+    /// 401, confirmed by introspection: the token was revoked, has expired, or never was one.
     #[error("Webflow does not accept the access token any more (401)")]
     #[non_exhaustive]
     Unauthorized {
         /// The token, now marked as dead.
         token: WebflowToken,
+        /// What Webflow said.
+        body: WebflowErrorBody,
+    },
+    /// 401, but the token may live: it has no access to what was asked for, for example to another
+    /// user's site. Webflow has one status for both, and introspection has not said that the token
+    /// is dead.
+    #[error("the token has no access to this ({body})")]
+    #[non_exhaustive]
+    NoAccess {
+        /// Whether introspection has confirmed that the token lives; false when it had no answer.
+        confirmed: bool,
         /// What Webflow said.
         body: WebflowErrorBody,
     },
@@ -179,7 +193,12 @@ impl ApiError {
         }
     }
 
-    pub(super) async fn from_answer(answer: ApiResponse, token: &WebflowToken) -> Self {
+    pub(super) async fn from_answer(
+        answer: ApiResponse,
+        token: &WebflowToken,
+        deadline: Instant,
+    ) -> Self {
+        let is_proof = answer.is_of(&token.client().endpoints.introspect());
         let status = answer.status();
         let retry_after = retry_after(answer.headers());
         // A body that cannot be read says less; the status already decides what went wrong.
@@ -187,12 +206,20 @@ impl ApiError {
         let body = body.without(token.access_token().expose_secret());
         match status {
             StatusCode::UNAUTHORIZED => {
-                token.mark_dead();
-                Self::Unauthorized { token: token.clone(), body }
+                let life = if is_proof {
+                    Life::Dead
+                } else {
+                    token.client().life_of(token, deadline).await
+                };
+                if life == Life::Dead {
+                    token.state().mark_dead();
+                    return Self::Unauthorized { token: token.clone(), body };
+                }
+                Self::NoAccess { confirmed: life == Life::Alive, body }
             }
             StatusCode::FORBIDDEN => {
                 if body.code == "missing_scopes" {
-                    token.mark_outdated();
+                    token.state().mark_outdated();
                 }
                 Self::Forbidden { body }
             }
@@ -203,16 +230,17 @@ impl ApiError {
 
     /// The status of the answer that a handler gives when it returns this error.
     ///
-    /// 401 for a dead token, 403 and 429 as Webflow says, 504 for a timeout, 500 for a request
-    /// that cannot be sent, and 502 for everything else: what Webflow refuses for reasons of its
-    /// own is not the fault of the application's client.
+    /// 401 for a dead token, 403 for no access, 403, 404 and 429 as Webflow says, 504 for a
+    /// timeout, 400 for a request that cannot be sent, and 502 for everything else: what Webflow
+    /// refuses for reasons of its own is not the fault of the application's client.
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
-            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::NoAccess { .. } | Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::InvalidRequest(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::InvalidRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Status { status, .. } if status.as_u16() == 404 => StatusCode::NOT_FOUND,
             Self::Status { .. } | Self::Unreachable(_) | Self::TooLong | Self::Decode(_) => {
                 StatusCode::BAD_GATEWAY
             }
@@ -220,15 +248,15 @@ impl ApiError {
     }
 
     #[cfg(feature = "axum")]
-    pub(crate) const fn slug(&self) -> &'static str {
+    pub(crate) const fn kind(&self) -> FailureKind {
         match self {
-            Self::Unauthorized { .. } => "token-refused",
-            Self::Forbidden { .. } => "webflow-forbids",
-            Self::RateLimited { .. } => "webflow-rate-limit",
-            Self::Timeout => "webflow-timeout",
-            Self::Unreachable(_) => "webflow-unreachable",
-            Self::InvalidRequest(_) => "invalid-request",
-            Self::Status { .. } | Self::TooLong | Self::Decode(_) => "webflow-error",
+            Self::Unauthorized { .. } => FailureKind::TokenRefused,
+            Self::NoAccess { .. } | Self::Forbidden { .. } => FailureKind::WebflowForbids,
+            Self::RateLimited { .. } => FailureKind::WebflowRateLimit,
+            Self::Timeout => FailureKind::WebflowTimeout,
+            Self::Unreachable(_) => FailureKind::WebflowUnreachable,
+            Self::InvalidRequest(_) => FailureKind::InvalidRequest,
+            Self::Status { .. } | Self::TooLong | Self::Decode(_) => FailureKind::WebflowError,
         }
     }
 
@@ -236,6 +264,7 @@ impl ApiError {
     pub const fn webflow(&self) -> Option<&WebflowErrorBody> {
         match self {
             Self::Unauthorized { body, .. }
+            | Self::NoAccess { body, .. }
             | Self::Forbidden { body }
             | Self::RateLimited { body, .. }
             | Self::Status { body, .. } => Some(body),
@@ -248,6 +277,7 @@ impl ApiError {
         match self {
             Self::RateLimited { .. } | Self::Timeout | Self::Unreachable(_) => true,
             Self::Status { status, .. } => status.is_server_error(),
+            Self::NoAccess { confirmed, .. } => !confirmed,
             _ => false,
         }
     }

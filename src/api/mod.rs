@@ -10,65 +10,59 @@
 //! }
 //! ```
 
+mod confirm;
 mod error;
 mod list;
+mod path;
 mod request;
 mod response;
 mod typed;
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use http::Method;
 
+use confirm::Confirmations;
 pub use error::{ApiError, WebflowErrorBody};
+pub use list::{ApiList, ListError};
+pub use path::ApiPath;
 pub use request::ApiRequest;
+pub(crate) use request::deadline;
 pub use response::{ApiResponse, RateLimit};
+pub(crate) use typed::ResolvedUser;
 pub use typed::{AuthorizedUser, SiteInfo, TokenInfo};
 
-use crate::context::Shared;
 use crate::grant::token::WebflowToken;
-use crate::identity::subject::Subject;
+use crate::util::clock::Clock;
 use crate::webflow::Endpoints;
 
-/// What all tokens of a layer share: the connection pool, the address, the time allowed for a
-/// call, and the way back to the layer.
+/// What all tokens of a layer share: the connection pool, the address, and the time allowed for a
+/// call.
 pub(crate) struct ApiClient {
     pub(crate) http: reqwest::Client,
     pub(crate) endpoints: Endpoints,
     pub(crate) budget: Duration,
-    marks: RandomState,
-    home: OnceLock<Weak<Shared>>,
+    clock: Clock,
+    confirmations: Confirmations,
 }
 
 impl ApiClient {
-    pub(crate) fn new(http: reqwest::Client, endpoints: Endpoints, budget: Duration) -> Self {
-        Self { http, endpoints, budget, marks: RandomState::new(), home: OnceLock::new() }
-    }
-
-    /// Tells this layer's subjects apart, from each other and from those of other layers. Nobody
-    /// outside can make two that share a mark.
-    pub(crate) fn mark(&self, subject: &Subject) -> u64 {
-        self.marks.hash_one(subject)
-    }
-
-    /// Notes what the tokens belong to, which happens once.
-    pub(crate) fn belongs_to(&self, home: &Arc<Shared>) {
-        self.home.get_or_init(|| Arc::downgrade(home));
-    }
-
-    /// `None` when the layer and all that is made of it are gone.
-    pub(crate) fn home(&self) -> Option<Arc<Shared>> {
-        self.home.get()?.upgrade()
+    pub(crate) fn new(
+        http: reqwest::Client,
+        endpoints: Endpoints,
+        budget: Duration,
+        clock: Clock,
+    ) -> Self {
+        Self { http, endpoints, budget, clock, confirmations: Confirmations::default() }
     }
 }
 
 /// Webflow's Data API, called with one token.
 ///
-/// Paths start with `/`, for example `/v2/sites`, and stay on Webflow's host. An answer that is
-/// not a success becomes an [`ApiError`] with Webflow's own code and message.
+/// Paths are given in parts, `["sites", site_id, "pages"]`, or as a string that starts with `/`,
+/// for example `/v2/sites`; see [`ApiPath`]. They stay on Webflow's host. An answer that is not a
+/// success becomes an [`ApiError`] with Webflow's own code and message.
 ///
 /// ```no_run
 /// use tower_webflow_auth::{WebflowToken, api::ApiError};
@@ -92,32 +86,32 @@ impl WebflowApi {
     }
 
     /// A `GET` of `path`.
-    pub fn get(&self, path: &str) -> ApiRequest {
+    pub fn get(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::GET, path)
     }
 
     /// A `POST` to `path`.
-    pub fn post(&self, path: &str) -> ApiRequest {
+    pub fn post(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::POST, path)
     }
 
     /// A `PATCH` of `path`.
-    pub fn patch(&self, path: &str) -> ApiRequest {
+    pub fn patch(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::PATCH, path)
     }
 
     /// A `PUT` to `path`.
-    pub fn put(&self, path: &str) -> ApiRequest {
+    pub fn put(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::PUT, path)
     }
 
     /// A `DELETE` of `path`.
-    pub fn delete(&self, path: &str) -> ApiRequest {
+    pub fn delete(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::DELETE, path)
     }
 
     /// A request with any method.
-    pub fn request(&self, method: Method, path: &str) -> ApiRequest {
+    pub fn request(&self, method: Method, path: impl ApiPath) -> ApiRequest {
         ApiRequest::new(self.token.clone(), method, path)
     }
 }

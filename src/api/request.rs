@@ -8,8 +8,9 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{ApiError, ApiResponse};
+use super::{ApiError, ApiPath, ApiResponse};
 use crate::grant::token::WebflowToken;
+use crate::webflow::closed_unanswered;
 
 /// A call to Webflow's Data API, to be filled and sent.
 ///
@@ -32,30 +33,23 @@ pub struct ApiRequest {
     token: WebflowToken,
     method: Method,
     budget: Duration,
+    repeatable: bool,
     attempts: u32,
     inner: Result<reqwest::RequestBuilder, ApiError>,
 }
 
 impl ApiRequest {
-    pub(super) fn new(token: WebflowToken, method: Method, path: &str) -> Self {
+    pub(super) fn new(token: WebflowToken, method: Method, path: impl ApiPath) -> Self {
         let client = token.client();
         let budget = client.budget;
-        // `//host/..` and `/\host/..` would name another host to some parsers.
-        let on_host = path.starts_with('/')
-            && !path.starts_with("//")
-            && !path.bytes().any(|byte| byte.is_ascii_control() || byte == b'\\' || byte == b'#');
-        let inner = if on_host {
-            let url = client.endpoints.api_path(path);
-            Ok(client
+        let repeatable = method.is_idempotent();
+        let inner = path.into_path().map(|path| {
+            client
                 .http
-                .request(method.clone(), url)
-                .bearer_auth(token.access_token().expose_secret()))
-        } else {
-            Err(ApiError::InvalidRequest(
-                "the path must start with one slash, for example /v2/sites".into(),
-            ))
-        };
-        Self { token, method, budget, attempts: ATTEMPTS, inner }
+                .request(method.clone(), client.endpoints.api_path(&path))
+                .bearer_auth(token.access_token().expose_secret())
+        });
+        Self { token, method, budget, repeatable, attempts: ATTEMPTS, inner }
     }
 
     fn map(
@@ -64,6 +58,17 @@ impl ApiRequest {
     ) -> Self {
         self.inner = self.inner.map(change);
         self
+    }
+
+    /// The same call once more. A body that is a stream, and an error, go to the copy.
+    pub(super) fn duplicate(&mut self) -> Self {
+        let again = self.inner.as_ref().ok().and_then(reqwest::RequestBuilder::try_clone);
+        let spent = || Err(ApiError::InvalidRequest("the request was sent before".into()));
+        let inner = match again {
+            Some(again) => Ok(again),
+            None => std::mem::replace(&mut self.inner, spent()),
+        };
+        Self { token: self.token.clone(), method: self.method.clone(), inner, ..*self }
     }
 
     /// Appends query parameters.
@@ -88,9 +93,15 @@ impl ApiRequest {
         self
     }
 
+    /// Sends a call that changes nothing as often as a `GET`, whatever its method.
+    pub(crate) const fn repeatable(mut self) -> Self {
+        self.repeatable = true;
+        self
+    }
+
     /// Tries once only. Otherwise a call that can be repeated (`GET`, `HEAD`, `PUT`, `DELETE`) is
-    /// made up to three times within its time: when no connection came about, and when Webflow
-    /// asks to wait (429) for no longer than is left.
+    /// made up to three times within its time: when no connection came about, when the connection
+    /// closed before an answer, and when Webflow asks to wait (429) for no longer than is left.
     pub const fn no_retry(mut self) -> Self {
         self.attempts = 1;
         self
@@ -100,15 +111,15 @@ impl ApiRequest {
     ///
     /// # Errors
     /// [`ApiError`]: an answer that is not a success, no answer in time, no connection, or a
-    /// request that cannot be sent. A 401 marks the token as dead, so that a handler that returns
-    /// the error sends the user to Webflow for a new one.
+    /// request that cannot be sent.
+    ///
+    /// After a 401 Webflow is asked whether the token lives. Only if it does not, the token is
+    /// marked as dead, and a handler that returns the error sends the user to Webflow for a new
+    /// one.
     pub async fn send(self) -> Result<ApiResponse, ApiError> {
         let request = self.inner?;
-        let started = Instant::now();
-        // A time beyond what the clock can tell is as good as a day.
-        let deadline = started.checked_add(self.budget).unwrap_or(started + A_DAY);
-        let repeatable = self.method.is_idempotent() && self.attempts > 1;
-        let mut left = if repeatable { self.attempts } else { 1 };
+        let deadline = deadline(self.budget);
+        let mut left = if self.repeatable { self.attempts } else { 1 };
         let mut pause = FIRST_PAUSE;
         loop {
             left -= 1;
@@ -123,7 +134,9 @@ impl ApiRequest {
             };
             let wait = match &error {
                 ApiError::RateLimited { retry_after: Some(wait), .. } => *wait,
-                ApiError::Unreachable(cause) if cause.is_connect() => pause,
+                ApiError::Unreachable(cause) if cause.is_connect() || closed_unanswered(cause) => {
+                    pause
+                }
                 _ => return Err(error),
             };
             if wait >= deadline.saturating_duration_since(Instant::now()) {
@@ -142,6 +155,12 @@ const ATTEMPTS: u32 = 3;
 
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The end of a time from now. One beyond what the clock can tell is as good as a day.
+pub(crate) fn deadline(budget: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(budget).unwrap_or(now + A_DAY)
+}
+
 async fn send_once(
     request: reqwest::RequestBuilder,
     deadline: Instant,
@@ -155,7 +174,7 @@ async fn send_once(
     if response.status().is_success() {
         Ok(response)
     } else {
-        Err(ApiError::from_answer(response, token).await)
+        Err(ApiError::from_answer(response, token, deadline).await)
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
+use url::Url;
 
 use super::ApiError;
 
@@ -55,6 +56,11 @@ impl ApiResponse {
         Self { inner, deadline }
     }
 
+    /// Whether it answers a request to that address, whatever the query.
+    pub(super) fn is_of(&self, url: &Url) -> bool {
+        self.inner.url().path() == url.path()
+    }
+
     /// The status, between 200 and 299.
     pub fn status(&self) -> StatusCode {
         self.inner.status()
@@ -74,13 +80,16 @@ impl ApiResponse {
         })
     }
 
-    /// The body, from JSON.
+    /// The body, from JSON. An answer without content (204) is `()` or `None`.
     ///
     /// # Errors
     /// [`ApiError::Decode`] when the body is not the JSON that `T` expects, and the errors of
     /// [`bytes`](Self::bytes).
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, ApiError> {
-        serde_json::from_slice(&self.bytes().await?).map_err(ApiError::Decode)
+        let empty = self.status() == StatusCode::NO_CONTENT;
+        let body = self.bytes().await?;
+        let json: &[u8] = if empty { b"null" } else { &body };
+        serde_json::from_slice(json).map_err(ApiError::Decode)
     }
 
     /// The body of an error answer, which no one needs to be long.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{ApiError, WebflowApi};
 use crate::grant::scope::Scopes;
-use crate::webflow::Introspection;
+use crate::webflow::{Introspection, is_usable_id};
 
 /// What Webflow says of the token itself (Webflow Data API, Token, *Get Authorization Info*).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,8 +74,16 @@ pub struct SiteInfo {
 
 #[derive(Deserialize)]
 struct Sites {
-    #[serde(default)]
-    sites: Vec<SiteInfo>,
+    sites: Option<Vec<SiteInfo>>,
+}
+
+/// An answer of `/beta/token/resolve`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ResolvedUser {
+    #[serde(flatten)]
+    pub(crate) user: AuthorizedUser,
+    pub(crate) site_id: Option<String>,
 }
 
 /// A text; `null` is empty.
@@ -96,7 +104,7 @@ impl WebflowApi {
         let found = Introspection::from_answer(&answer);
         let scopes = found.scopes.unwrap_or_default();
         if scopes != *self.token().scopes() {
-            self.token().mark_outdated();
+            self.token().state().mark_outdated();
         }
         Ok(TokenInfo {
             authorization_id: found.authorization_id,
@@ -115,12 +123,20 @@ impl WebflowApi {
         self.fetch("/v2/token/authorized_by").await
     }
 
-    /// The sites that the grant covers; needs `sites:read`.
+    /// The sites that the grant covers; needs `sites:read`. One whose id cannot be used (empty,
+    /// longer than 128 bytes, or with blanks or control characters) is left out.
     ///
     /// # Errors
     /// [`ApiError`].
     pub async fn sites(&self) -> Result<Vec<SiteInfo>, ApiError> {
-        Ok(self.fetch::<Sites>("/v2/sites").await?.sites)
+        let mut sites = self.fetch::<Sites>("/v2/sites").await?.sites.unwrap_or_default();
+        sites.retain(|site| is_usable_id(&site.id));
+        for site in &mut sites {
+            if !site.workspace_id.is_empty() && !is_usable_id(&site.workspace_id) {
+                site.workspace_id.clear();
+            }
+        }
+        Ok(sites)
     }
 
     async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {

@@ -13,34 +13,40 @@ use super::CacheConfig;
 use super::redirect_uri::RedirectUri;
 use super::{ConfigError, ConfigProblem};
 use crate::api::ApiClient;
-use crate::context::{Paths, Shared, SubjectSource};
+use crate::context::Context;
+use crate::context::pending::PendingFlows;
 use crate::crypto::keyring::Keyring;
 #[cfg(feature = "webhooks")]
 use crate::delivery::{Webhooks, secrets, secrets::Secrets};
-use crate::flow::pending::InFlight;
-use crate::grant::coverage::Pauses;
 use crate::grant::policy::{GrantPolicy, Selection};
 use crate::grant::scope::{Scope, Scopes};
+use crate::grant::state::TokenStates;
 use crate::grant::token::WebflowToken;
 use crate::hooks::{AuthFailure, Authorized, Hooks};
+use crate::identity::SubjectSource;
 use crate::identity::resolver::SubjectResolver;
 use crate::identity::subject::Subject;
 use crate::middleware::WebflowAuthLayer;
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
 use crate::util::background::Tasks;
 use crate::util::clock::Clock;
+use crate::util::log;
 use crate::vault::cache::Cache;
-use crate::vault::known_sessions::HotSessions;
-use crate::vault::{Turns, Vault, Watcher};
+use crate::vault::{Vault, Watcher, WriteLocks};
 use crate::webflow::Endpoints;
 use crate::webflow::WebflowClient;
 use crate::wire::cookies::CookiePolicy;
+use crate::wire::paths::Paths;
 
 const FLOW_LIFETIME: Duration = Duration::from_secs(15 * 60);
 const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const TIMEOUT: Duration = Duration::from_secs(10);
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_CALLBACKS: usize = 256;
+
+/// Of how many tokens it is remembered at least whether they are dead or out of date.
+const MIN_TOKEN_STATES: usize = 4096;
 
 /// How many connections to a host of Webflow's are kept for the next call; without a bound a burst
 /// of sign-ins leaves as many open as it had callbacks.
@@ -80,8 +86,8 @@ pub struct WebflowAuthBuilder {
     keyring: Option<Keyring>,
     endpoints: Endpoints,
     store: Option<Arc<dyn ErasedStore>>,
-    /// Whether the store forgets everything with the process.
-    forgetful: bool,
+    /// Whether the store is lost with the process.
+    volatile: bool,
     http: Option<reqwest::Client>,
     subjects: SubjectSource,
     login_path: Option<String>,
@@ -90,6 +96,7 @@ pub struct WebflowAuthBuilder {
     session_lifetime: Duration,
     timeout: Duration,
     store_timeout: Duration,
+    max_callbacks: usize,
     introspect: bool,
     cache: CacheConfig,
     insecure_in_frames: bool,
@@ -104,6 +111,26 @@ pub struct WebflowAuthBuilder {
     problems: Vec<ConfigProblem>,
 }
 
+impl WebflowAuthLayer {
+    /// Returns a builder with the default settings.
+    pub fn builder() -> WebflowAuthBuilder {
+        WebflowAuthBuilder::new()
+    }
+
+    /// Returns a builder filled from environment variables: `WEBFLOW_CLIENT_ID`, `WEBFLOW_CLIENT_SECRET`,
+    /// `WEBFLOW_REDIRECT_URI`, `WEBFLOW_SCOPES` (separated by spaces or commas),
+    /// `WEBFLOW_AUTH_KEY`, and `WEBFLOW_BASE_URL` for a fake Webflow.
+    ///
+    /// The builder that comes back can be changed before [`build`](WebflowAuthBuilder::build),
+    /// which names every variable that is missing or malformed.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when a variable is not Unicode.
+    pub fn from_env() -> Result<WebflowAuthBuilder, ConfigError> {
+        WebflowAuthBuilder::from_env()
+    }
+}
+
 impl WebflowAuthBuilder {
     pub(crate) fn new() -> Self {
         Self {
@@ -114,7 +141,7 @@ impl WebflowAuthBuilder {
             keyring: None,
             endpoints: Endpoints::webflow(),
             store: None,
-            forgetful: true,
+            volatile: true,
             http: None,
             subjects: SubjectSource::Session,
             login_path: Some("/auth/webflow/login".to_owned()),
@@ -123,6 +150,7 @@ impl WebflowAuthBuilder {
             session_lifetime: SESSION_LIFETIME,
             timeout: TIMEOUT,
             store_timeout: STORE_TIMEOUT,
+            max_callbacks: MAX_CALLBACKS,
             introspect: true,
             cache: CacheConfig::new(),
             insecure_in_frames: false,
@@ -172,7 +200,7 @@ impl WebflowAuthBuilder {
     /// Where tokens are kept. The default is a [`MemoryStore`], which forgets them with the
     /// process; the log warns about that.
     pub fn store(mut self, store: impl TokenStore) -> Self {
-        self.forgetful = (&store as &dyn Any).is::<MemoryStore>();
+        self.volatile = (&store as &dyn Any).is::<MemoryStore>();
         self.store = Some(Arc::new(store));
         self
     }
@@ -244,6 +272,15 @@ impl WebflowAuthBuilder {
     /// The time for one operation of the store, after which the answer is 503; default 5 seconds.
     pub const fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
+        self
+    }
+
+    /// How many callbacks may be worked on at the same time; default 256.
+    ///
+    /// Beyond it the answer is 503 with `Retry-After`, before the code is used, and the browser
+    /// can complete the login later. This bounds what unauthenticated clients can cause.
+    pub const fn max_callbacks(mut self, callbacks: usize) -> Self {
+        self.max_callbacks = callbacks;
         self
     }
 
@@ -428,6 +465,7 @@ impl WebflowAuthBuilder {
         let Required { keyring, client_id, client_secret, redirect_uri, http } = required;
         let store = self.store.unwrap_or_else(|| {
             tracing::warn!(
+                target: log::CONFIG,
                 "tokens are kept in memory only: they are lost with the process; \
                  set a store with WebflowAuthBuilder::store"
             );
@@ -438,10 +476,12 @@ impl WebflowAuthBuilder {
             let others = self.webhook_secrets.into_iter().map(|(_, secret)| secret).collect();
             Webhooks::new(Secrets::new(client_secret.clone(), others))
         };
-        let api = ApiClient::new(http.clone(), self.endpoints.clone(), self.timeout);
+        let (http_api, clock) = (http.clone(), self.clock.clone());
+        let api = ApiClient::new(http_api, self.endpoints.clone(), self.timeout, clock);
         let tasks = Tasks::default();
-        Ok(WebflowAuthLayer::new(Shared {
-            vault: Vault {
+        let cookies = CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames);
+        Ok(WebflowAuthLayer::new(Context {
+            vault: Arc::new(Vault {
                 store,
                 keyring: keyring.clone(),
                 clock: self.clock.clone(),
@@ -451,10 +491,12 @@ impl WebflowAuthBuilder {
                 watcher: Watcher::default(),
                 grants: self.grants,
                 last_version: AtomicI64::new(0),
-                turns: Turns::default(),
+                locks: WriteLocks::default(),
+                states: TokenStates::new(self.cache.capacity.max(MIN_TOKEN_STATES)),
+                introspect: self.introspect,
                 tasks: tasks.clone(),
-            },
-            tasks,
+            }),
+            session_binding: format!("{}\0{client_id}\0", cookies.session_name()),
             webflow: Arc::new(WebflowClient {
                 http,
                 endpoints: self.endpoints,
@@ -463,9 +505,11 @@ impl WebflowAuthBuilder {
                 redirect_uri: redirect_uri.text,
                 budget: self.timeout,
             }),
+            pending: PendingFlows::new(tasks.clone(), self.max_callbacks),
+            tasks,
             keyring,
             clock: self.clock,
-            cookies: CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames),
+            cookies,
             paths: Paths {
                 callback: redirect_uri.path,
                 login: self.login_path,
@@ -476,11 +520,7 @@ impl WebflowAuthBuilder {
             subjects: self.subjects,
             flow_lifetime: self.flow_lifetime,
             session_lifetime: self.session_lifetime,
-            introspect: self.introspect,
-            in_flight: InFlight::default(),
-            look_ups: Pauses::default(),
-            hot: HotSessions::new(self.cache.capacity),
-            forgetful: self.forgetful,
+            volatile: self.volatile,
             selection: self.selection,
             hooks: self.hooks,
             #[cfg(feature = "webhooks")]
@@ -653,8 +693,7 @@ fn missing(setting: &'static str, remedy: &'static str) -> ConfigProblem {
     ConfigProblem::Missing { setting, remedy }
 }
 
-/// The client for Webflow: follows no redirect, since the client secret would go along, and uses
-/// https unless the endpoints are on loopback.
+/// The client for Webflow: uses https unless the endpoints are on loopback.
 fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
     let https = endpoints.token().scheme() == "https";
     if https && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
@@ -663,8 +702,7 @@ fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
             remedy: "without the features rustls and native-tls, give a client that speaks https",
         });
     }
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
+    crate::webflow::client_builder(endpoints.token())
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
         .https_only(https)

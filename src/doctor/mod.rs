@@ -1,4 +1,4 @@
-//! The doctor: what would keep a login from working, found before a user does.
+//! Diagnoses what would keep a login from working, before a user finds out.
 
 mod own;
 mod probe;
@@ -6,17 +6,36 @@ mod report;
 mod settings;
 mod webflow;
 
-use crate::context::Shared;
+use crate::context::Context;
+use crate::middleware::WebflowAuthLayer;
 
 pub use report::{Check, CheckStatus, Checkup};
 
-/// Every check; those that wait do so side by side.
-pub(crate) async fn check(shared: &Shared) -> Checkup {
-    let (store, webflow, own) =
-        tokio::join!(settings::store(shared), webflow::check(shared), own::check(shared));
-    let mut checks = settings::check(shared);
-    checks.push(store);
-    checks.extend(webflow);
-    checks.extend(own);
-    Checkup::new(checks)
+impl WebflowAuthLayer {
+    /// Checks for what would keep a login from working: in the settings, at Webflow, in the store,
+    /// and between the redirect URI and this layer.
+    ///
+    /// It sends no secret and changes nothing, and takes about 5 seconds at most. It also requests
+    /// the application's own paths, so the application must be running, in this process or
+    /// another: at start-up, call it in a background task. It cannot tell whether the client
+    /// secret is right, which takes a login.
+    ///
+    /// ```
+    /// # async fn run(auth: tower_webflow_auth::WebflowAuthLayer) {
+    /// let checkup = auth.check().await;
+    /// if !checkup.is_ok() {
+    ///     eprintln!("{checkup}");
+    /// }
+    /// # }
+    /// ```
+    pub async fn check(&self) -> Checkup {
+        let context: &Context = self.context();
+        let (store, webflow, own) =
+            tokio::join!(settings::store(context), webflow::check(context), own::check(context));
+        let mut checks = settings::check(context);
+        checks.push(store);
+        checks.extend(webflow);
+        checks.extend(own);
+        Checkup::new(checks)
+    }
 }

@@ -5,16 +5,18 @@
 //! Nothing is begun, kept or told by that, whoever asks.
 
 use http::header::ACCEPT;
+use url::Url;
 
 use super::probe;
 use super::probe::{Answer, Silence};
 use super::report::Check;
-use crate::context::Shared;
+use crate::context::Context;
+use crate::webflow::{client_builder, may_use_proxy};
 
 const CALLBACK: &str = "callback";
 
-pub(super) async fn check(shared: &Shared) -> Vec<Check> {
-    let client = match client(shared) {
+pub(super) async fn check(context: &Context) -> Vec<Check> {
+    let client = match client(context) {
         Ok(client) => client,
         Err(error) => {
             return vec![Check::warning(
@@ -24,13 +26,13 @@ pub(super) async fn check(shared: &Shared) -> Vec<Check> {
             )];
         }
     };
-    let paths = &shared.paths;
+    let paths = &context.paths;
     let ask = |path: &str| {
         let request = client
-            .get(format!("{}{path}", shared.origin))
+            .get(format!("{}{path}", context.origin))
             .header(ACCEPT, "application/json")
             .header("sec-purpose", "prefetch");
-        probe::ask(request, shared.webflow.budget)
+        probe::ask(request, context.webflow.budget)
     };
     let ask_for = async |path: Option<&str>| match path {
         Some(path) => Some((path.to_owned(), ask(path).await)),
@@ -42,7 +44,7 @@ pub(super) async fn check(shared: &Shared) -> Vec<Check> {
         ask_for(paths.logout.as_deref())
     );
     let callback = match callback {
-        Err(silence) => return vec![silent(&shared.origin, silence)],
+        Err(silence) => return vec![silent(&context.origin, silence)],
         Ok(answer) => judge(CALLBACK, &paths.callback, "prefetch", &answer),
     };
     let others = [("login path", login, "prefetch"), ("logout path", logout, "method-not-allowed")];
@@ -59,11 +61,16 @@ pub(super) async fn check(shared: &Shared) -> Vec<Check> {
 }
 
 /// Webflow's client may insist on https, which an application on loopback does not speak.
-fn client(shared: &Shared) -> reqwest::Result<reqwest::Client> {
-    if shared.origin.starts_with("https:") {
-        return Ok(shared.webflow.http.clone());
+fn client(context: &Context) -> reqwest::Result<reqwest::Client> {
+    let webflow = &context.webflow;
+    match Url::parse(&context.origin) {
+        Ok(origin) if origin.scheme() == "http" => client_builder(&origin).build(),
+        // Where proxies are used for one of the two only, the application's own client is no help.
+        Ok(origin) if may_use_proxy(&origin) != may_use_proxy(webflow.endpoints.token()) => {
+            client_builder(&origin).build()
+        }
+        _ => Ok(webflow.http.clone()),
     }
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build()
 }
 
 fn silent(origin: &str, silence: Silence) -> Check {

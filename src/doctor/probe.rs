@@ -9,6 +9,8 @@ use cookie::time::format_description::well_known::Rfc2822;
 use http::header::{DATE, LOCATION};
 use http::{HeaderMap, StatusCode};
 
+use crate::webflow::send_twice;
+
 /// How long one request may take.
 pub(super) const BUDGET: Duration = Duration::from_secs(5);
 
@@ -35,7 +37,7 @@ pub(super) async fn ask(
     budget: Duration,
 ) -> Result<Answer, Silence> {
     let answer = async {
-        let mut response = request.send().await?;
+        let mut response = send_twice(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         // A body that breaks off, or goes on for ever, takes nothing from what its head says.

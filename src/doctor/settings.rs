@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::report::Check;
-use crate::context::Shared;
+use crate::context::Context;
 use crate::crypto::keyring::Doubt;
 use crate::crypto::keyring::Keyring;
 use crate::crypto::random;
@@ -15,14 +15,14 @@ use crate::identity::subject::Subject;
 use crate::store::with_causes;
 use crate::webflow::Endpoints;
 
-pub(super) fn check(shared: &Shared) -> Vec<Check> {
-    let webflow = &shared.webflow;
+pub(super) fn check(context: &Context) -> Vec<Check> {
+    let webflow = &context.webflow;
     vec![
         client(&webflow.client_id, webflow.client_secret.expose_secret()),
-        redirect_uri(&webflow.redirect_uri, shared.cookies.is_cross_site()),
-        scopes(&shared.scopes),
+        redirect_uri(&webflow.redirect_uri, context.cookies.is_cross_site()),
+        scopes(&context.scopes),
         endpoints(&webflow.endpoints),
-        keyring(&shared.keyring),
+        keyring(&context.keyring),
     ]
 }
 
@@ -127,13 +127,13 @@ fn keyring(keyring: &Keyring) -> Check {
     }
 }
 
-pub(super) async fn store(shared: &Shared) -> Check {
+pub(super) async fn store(context: &Context) -> Check {
     let name = "store";
     let read = async {
-        shared.vault.healthy().await?;
+        context.vault.healthy().await?;
         // A store may say that it is well without a look; nobody has this subject.
-        shared.vault.load(&Subject::session(&random::token_256())).await?;
-        shared.vault.warnings().await
+        context.vault.load(&Subject::session(&random::token_256())).await?;
+        context.vault.warnings().await
     };
     match read.await {
         Err(error) => Check::failed(
@@ -146,7 +146,7 @@ pub(super) async fn store(shared: &Shared) -> Check {
             warnings.join("; "),
             "grant the store's account the rights that docs/guide/persistence.md lists",
         ),
-        Ok(_) if shared.forgetful => Check::warning(
+        Ok(_) if context.volatile => Check::warning(
             name,
             "tokens are kept in memory: they are lost with the process, and not shared",
             "set one with WebflowAuthBuilder::store, for example SqliteStore",

@@ -8,24 +8,24 @@ use url::Url;
 use super::probe;
 use super::probe::{Answer, Silence};
 use super::report::Check;
-use crate::context::Shared;
+use crate::context::Context;
 use crate::crypto::random;
 use crate::flow::authorize::authorize_url;
 
 /// What instances and Webflow may differ by, in seconds; states from further ahead are refused.
 const MAX_SKEW_SECS: i64 = 60;
 
-pub(super) async fn check(shared: &Shared) -> [Check; 3] {
-    let webflow = &shared.webflow;
+pub(super) async fn check(context: &Context) -> [Check; 3] {
+    let webflow = &context.webflow;
     // The very link that browsers are sent to; nothing in it is a secret.
-    let link = authorize_url(shared, &shared.scopes.to_string(), &random::token_256());
+    let link = authorize_url(context, &context.scopes.to_string(), &random::token_256());
     let authorize = webflow.http.get(link).header(ACCEPT, "text/html");
     // A HEAD to the token endpoint carries no credentials and asks for nothing.
     let token = webflow.http.head(webflow.endpoints.token().clone());
     let (authorize, token) =
         tokio::join!(probe::ask(authorize, webflow.budget), probe::ask(token, webflow.budget));
     let theirs = [&token, &authorize].into_iter().flatten().find_map(|answer| answer.unix_secs);
-    let clock = clock(theirs, shared);
+    let clock = clock(theirs, context);
     let host = |url: &Url| url.origin().ascii_serialization();
     [
         authorize_check(authorize, &host(webflow.endpoints.authorize()), &webflow.redirect_uri),
@@ -84,9 +84,9 @@ fn token_check(answer: Result<Answer, Silence>, host: &str) -> Check {
     }
 }
 
-fn clock(theirs: Option<i64>, shared: &Shared) -> Check {
+fn clock(theirs: Option<i64>, context: &Context) -> Check {
     let name = "clock";
-    let ours = shared.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let ours = context.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let Some(theirs) = theirs else {
         return Check::warning(
             name,

@@ -1,37 +1,40 @@
 //! What handlers may return as it is: errors of calls, and the wish to ask for a new token.
 
+use std::sync::Arc;
+
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
-use http::StatusCode;
 
 use crate::api::ApiError;
 use crate::grant::token::Reauthorize;
-use crate::problem::Problem;
+use crate::problem::{HasPage, Problem, catalog};
+use crate::util::log;
 
 impl IntoResponse for Reauthorize {
     fn into_response(self) -> Response {
-        let problem = Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "token-refused",
-            "Webflow does not accept the token any more",
-            "Connect Webflow again.",
-        );
-        let mut response = problem.respond(false).map(Body::from);
+        let mut response = catalog::token_refused().json().map(Body::from);
         response.extensions_mut().insert(self);
         response
     }
 }
 
+/// The problem as JSON, which the layer turns into a page where a browser shows the answer.
+fn respond_with_page(problem: Problem) -> Response {
+    let mut response = problem.json().map(Body::from);
+    response.extensions_mut().insert(HasPage(Arc::new(problem)));
+    response
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        tracing::warn!(error = &self as &dyn std::error::Error, "a call to Webflow failed");
-        let mut problem =
-            Problem::new(self.status(), self.slug(), "A call to Webflow failed", self.to_string());
+        tracing::warn!(target: log::API, error = &self as &dyn std::error::Error, "a call to Webflow failed");
+        let mut problem = catalog::call_failed(self.kind(), self.status(), self.to_string());
         match self {
             Self::Unauthorized { token, .. } => return token.reauthorize().into_response(),
             Self::RateLimited { retry_after, .. } => problem.retry_after = retry_after,
+            Self::NoAccess { .. } => return respond_with_page(problem),
             _ => {}
         }
-        problem.respond(false).map(Body::from)
+        problem.json().map(Body::from)
     }
 }

@@ -3,6 +3,8 @@
 mod into_response;
 pub(crate) mod rejection;
 
+use std::sync::Arc;
+
 use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::Method;
 use http::request::Parts;
@@ -10,13 +12,12 @@ use http::request::Parts;
 use crate::extract::rejection::WebflowTokenRejection;
 use crate::gate::guard::Guard;
 use crate::grant::token::{WebflowGrants, WebflowToken};
-use crate::util::sharded_arc::Replica;
 
 impl<S: Sync> FromRequestParts<S> for WebflowToken {
     type Rejection = WebflowTokenRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        extract(parts)?.ok_or_else(|| match parts.extensions.get::<Replica<Guard>>() {
+        extract(parts)?.ok_or_else(|| match parts.extensions.get::<Arc<Guard>>() {
             Some(guard) => WebflowTokenRejection::not_connected(guard, parts),
             None => WebflowTokenRejection::preflight(),
         })
@@ -52,7 +53,7 @@ fn extract(parts: &Parts) -> Result<Option<WebflowToken>, WebflowTokenRejection>
     if let Some(token) = parts.extensions.get::<WebflowToken>() {
         return Ok(Some(token.clone()));
     }
-    if parts.extensions.get::<Replica<Guard>>().is_some() || parts.method == Method::OPTIONS {
+    if parts.extensions.get::<Arc<Guard>>().is_some() || parts.method == Method::OPTIONS {
         return Ok(None);
     }
     let rejection = WebflowTokenRejection::layer_missing();

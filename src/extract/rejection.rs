@@ -7,11 +7,9 @@ use axum_core::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::context::original_uri;
-use crate::gate::challenge;
+use crate::gate::challenge::{login_required, return_to};
 use crate::gate::guard::Guard;
-use crate::problem::{Answer, Problem};
-use crate::util::sharded_arc::Replica;
+use crate::problem::{Answer, catalog};
 
 /// Why [`WebflowToken`](crate::WebflowToken) could not be extracted.
 ///
@@ -36,35 +34,22 @@ pub enum WebflowTokenRejectionReason {
 
 impl WebflowTokenRejection {
     pub(crate) fn layer_missing() -> Self {
-        let problem = Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "layer-missing",
-            "WebflowAuthLayer is missing on this route",
-            LAYER_MISSING,
-        );
-        Self {
-            reason: WebflowTokenRejectionReason::LayerMissing,
-            answer: Box::new(problem.respond(false)),
-        }
+        let answer = Box::new(catalog::layer_missing(LAYER_MISSING).json());
+        Self { reason: WebflowTokenRejectionReason::LayerMissing, answer }
     }
 
-    pub(crate) fn not_connected(guard: &Replica<Guard>, parts: &Parts) -> Self {
-        let shared = &guard.shared;
-        let path = original_uri(parts).path_and_query().map_or("/", |path| path.as_str());
-        let return_to = if crate::wire::caller::is_safe(&parts.method) { path } else { "/" };
-        let answer = challenge::script(shared, parts, &shared.return_to(return_to), None);
-        Self { reason: WebflowTokenRejectionReason::NotConnected, answer: Box::new(answer) }
+    pub(crate) fn not_connected(guard: &Guard, parts: &Parts) -> Self {
+        let context = &guard.context;
+        let head = context.head(parts);
+        let problem = login_required(context, &return_to(context, &head), None);
+        let mut answer = Box::new(problem.json());
+        problem.complete(&mut answer, &head);
+        Self { reason: WebflowTokenRejectionReason::NotConnected, answer }
     }
 
     /// An `OPTIONS` request, which never carries a token.
     pub(crate) fn preflight() -> Self {
-        let problem = Problem::new(
-            StatusCode::UNAUTHORIZED,
-            "login-required",
-            "OPTIONS carries no token",
-            "a handler for OPTIONS does without a token: take Option<WebflowToken>",
-        );
-        let answer = Box::new(problem.respond(false));
+        let answer = Box::new(catalog::options_without_token().json());
         Self { reason: WebflowTokenRejectionReason::NotConnected, answer }
     }
 

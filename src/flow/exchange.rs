@@ -10,16 +10,17 @@ use std::time::{Duration, UNIX_EPOCH};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::sleep;
 
-use super::cookie::{Flow, FlowKind};
 use super::persist::{Known, keep};
-use crate::context::Shared;
+use crate::context::Context;
+use crate::context::flow_cookie::{Flow, FlowKind};
 use crate::grant::scope::Scopes;
 use crate::grant::token::WebflowToken;
 use crate::grant::token::{Coverage, GrantDetails};
 use crate::identity::subject::Subject;
-use crate::problem::failure::Failure;
+use crate::problem::{Problem, catalog};
+use crate::store::StoreError;
 use crate::util::deadline::Deadline;
-use crate::util::metrics;
+use crate::util::{log, metrics};
 use crate::vault::cache::Tokens;
 use crate::webflow::{CallError, ExchangeError, Introspection, Issued};
 
@@ -53,7 +54,13 @@ pub(super) struct Arrival {
     pub(super) previous: Option<Subject>,
 }
 
-pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<(), Failure> {
+/// Exchanges the code and stores the grant. `first_attempt` is false when Webflow has refused a
+/// code of this flow before.
+pub(super) async fn complete(
+    context: Arc<Context>,
+    arrival: Arrival,
+    first_attempt: bool,
+) -> Result<(), Problem> {
     let id = arrival.flow.id();
     let deadline = Deadline::after(CALLBACK_BUDGET);
     let before_exchange = deadline.leaving(AFTER_EXCHANGE);
@@ -62,60 +69,85 @@ pub(super) async fn complete(shared: Arc<Shared>, arrival: Arrival) -> Result<()
     // one.
     let former = async {
         match &arrival.previous {
-            Some(previous) => load(&shared, previous).await,
+            Some(previous) => load(&context, previous).await,
             None => Ok(Tokens::default()),
         }
     };
-    let loads = async { tokio::try_join!(load(&shared, &arrival.subject), former) };
+    let loads = async { tokio::try_join!(load(&context, &arrival.subject), former) };
     let loaded = before_exchange.limit(loads).await;
-    let (present, previous) = loaded.unwrap_or(Err(Failure::Store))?;
+    let (present, previous) = loaded.unwrap_or_else(|| Err(catalog::store_unavailable()))?;
     if has_flow(&present, &id) {
-        tracing::info!(flow = id, "callback repeated: the grant is there");
+        tracing::info!(target: log::FLOW, flow = id, "callback repeated: the grant is there");
         return Ok(());
     }
     let timer = metrics::Timer::start();
-    let exchanged = before_exchange.limit(exchange(&shared, &arrival)).await;
+    let exchanged = before_exchange.limit(exchange(&context, &arrival)).await;
     let exchanged = exchanged.unwrap_or_else(|| Err(CallError::Timeout.into()));
     timer.exchange();
     let issued = match exchanged {
         Ok(issued) => issued,
+        // Another instance may be storing the grant of this code at this moment.
         Err(ExchangeError::InvalidGrant)
-            if deadline.limit(appears(&shared, &arrival.subject, &id)).await == Some(true) =>
+            if first_attempt
+                && deadline.limit(appears(&context, &arrival.subject, &id)).await == Some(true) =>
         {
-            tracing::info!(flow = id, "another instance has completed the flow");
+            tracing::info!(target: log::FLOW, flow = id, "another instance has completed the flow");
             return Ok(());
         }
         Err(error) => {
             report(&id, &error);
-            return Err(Failure::from(&error));
+            return Err(problem(&error));
         }
     };
-    tracing::info!(flow = id, "code exchanged");
-    let look_ups = introspect(&shared, &issued);
+    tracing::info!(target: log::FLOW, flow = id, "code exchanged");
+    let look_ups = introspect(&context, &issued);
     let looked_up = deadline.leaving(AFTER_LOOK_UPS).limit(look_ups).await.flatten();
     let details =
-        details(&shared, &arrival.flow, issued, looked_up, present.iter().chain(previous.iter()));
+        details(&context, &arrival.flow, issued, looked_up, present.iter().chain(previous.iter()));
     let first = present.is_empty() && previous.is_empty();
     let known = Known { present, previous };
-    let kept = keep(&shared, &arrival, &known, details, deadline).await;
-    let token = kept.map_err(|error| Failure::from(&error))?;
+    let kept = keep(&context, &arrival, &known, details, deadline).await;
+    let token = kept.map_err(|error| of_failed_write(&error))?;
     tracing::info!(
-        flow = id,
+        target: log::FLOW, flow = id,
         subject = ?token.subject(),
         scopes = token.scopes().to_string(),
         sites = token.sites().len(),
         "grant stored"
     );
     metrics::flow_completed();
-    shared.hooks.authorized(&token, first);
+    context.hooks.authorized(&token, first);
     Ok(())
 }
 
-async fn load(shared: &Shared, subject: &Subject) -> Result<Tokens, Failure> {
-    shared.vault.load_anew(subject).await.map_err(|error| {
-        tracing::error!(error = &error as &dyn Error, "store unavailable: no code was exchanged");
-        Failure::from(&error)
+async fn load(context: &Arc<Context>, subject: &Subject) -> Result<Tokens, Problem> {
+    context.vault.load_anew(subject).await.map_err(|error| {
+        let cause = &error as &dyn Error;
+        tracing::error!(target: log::FLOW, error = cause, "store unavailable: no code was exchanged");
+        of_failed_write(&error)
     })
+}
+
+/// The problem of a store that failed, which was logged already.
+fn of_failed_write(error: &StoreError) -> Problem {
+    if matches!(error, StoreError::Panicked) {
+        catalog::internal()
+    } else {
+        catalog::store_unavailable()
+    }
+}
+
+fn problem(error: &ExchangeError) -> Problem {
+    match error {
+        ExchangeError::InvalidGrant => catalog::invalid_grant(),
+        ExchangeError::RateLimited { retry_after } => catalog::webflow_busy(*retry_after),
+        ExchangeError::Call(CallError::Timeout) => catalog::webflow_timeout(),
+        ExchangeError::Call(CallError::Unreachable(_)) => catalog::webflow_unreachable(),
+        ExchangeError::InvalidClient
+        | ExchangeError::Status { .. }
+        | ExchangeError::Malformed
+        | ExchangeError::Call(CallError::TooLong) => catalog::webflow_refused(),
+    }
 }
 
 fn has_flow(tokens: &[WebflowToken], id: &String) -> bool {
@@ -123,10 +155,10 @@ fn has_flow(tokens: &[WebflowToken], id: &String) -> bool {
 }
 
 /// Whether the flow's grant is there, or comes to be there in a moment.
-async fn appears(shared: &Shared, subject: &Subject, id: &String) -> bool {
+async fn appears(context: &Arc<Context>, subject: &Subject, id: &String) -> bool {
     for pause in OTHER_INSTANCE_POLLS {
         sleep(pause).await;
-        if shared.vault.load_anew(subject).await.is_ok_and(|tokens| has_flow(&tokens, id)) {
+        if context.vault.load_anew(subject).await.is_ok_and(|tokens| has_flow(&tokens, id)) {
             return true;
         }
     }
@@ -134,12 +166,12 @@ async fn appears(shared: &Shared, subject: &Subject, id: &String) -> bool {
 }
 
 /// The exchange, with one retry when Webflow asks to wait for a moment.
-async fn exchange(shared: &Shared, arrival: &Arrival) -> Result<Issued, ExchangeError> {
+async fn exchange(context: &Arc<Context>, arrival: &Arrival) -> Result<Issued, ExchangeError> {
     let code = arrival.code.expose_secret();
-    match shared.webflow.exchange(code).await {
+    match context.webflow.exchange(code).await {
         Err(ExchangeError::RateLimited { retry_after: Some(wait) }) if wait <= LONGEST_WAIT => {
             sleep(wait).await;
-            shared.webflow.exchange(code).await
+            context.webflow.exchange(code).await
         }
         outcome => outcome,
     }
@@ -149,7 +181,7 @@ fn report(flow: &str, error: &ExchangeError) {
     let error: &dyn Error = match error {
         ExchangeError::InvalidGrant => {
             tracing::warn!(
-                flow,
+                target: log::FLOW, flow,
                 "Webflow refused the code (invalid_grant): it is used or stale, or redirect_uri \
                  (WEBFLOW_REDIRECT_URI) is not the one registered for the app"
             );
@@ -157,7 +189,7 @@ fn report(flow: &str, error: &ExchangeError) {
         }
         ExchangeError::InvalidClient => {
             tracing::error!(
-                flow,
+                target: log::FLOW, flow,
                 "Webflow refused the client (invalid_client): check client_id \
                  (WEBFLOW_CLIENT_ID) and client_secret (WEBFLOW_CLIENT_SECRET)"
             );
@@ -165,18 +197,18 @@ fn report(flow: &str, error: &ExchangeError) {
         }
         other => other,
     };
-    tracing::error!(flow, error, "the exchange failed");
+    tracing::error!(target: log::FLOW, flow, error, "the exchange failed");
 }
 
-async fn introspect(shared: &Shared, issued: &Issued) -> Option<Introspection> {
-    if !shared.introspect {
+async fn introspect(context: &Arc<Context>, issued: &Issued) -> Option<Introspection> {
+    if !context.vault.introspect {
         return None;
     }
-    match shared.webflow.introspect(&issued.access_token).await {
+    match context.webflow.introspect(&issued.access_token).await {
         Ok(found) => Some(found),
         Err(error) => {
             tracing::warn!(
-                error = &error as &dyn Error,
+                target: log::FLOW, error = &error as &dyn Error,
                 "the grant's sites are not known yet: introspection failed"
             );
             None
@@ -185,7 +217,7 @@ async fn introspect(shared: &Shared, issued: &Issued) -> Option<Introspection> {
 }
 
 fn details<'a>(
-    shared: &Shared,
+    context: &Arc<Context>,
     flow: &Flow,
     issued: Issued,
     looked_up: Option<Introspection>,
@@ -197,7 +229,7 @@ fn details<'a>(
         .unwrap_or_else(|| Scopes::parse_lenient(&flow.scopes));
     let lacking = granted.missing(&Scopes::parse_lenient(&flow.scopes));
     if !lacking.is_empty() {
-        tracing::warn!(flow = flow.id(), %lacking, "the grant is narrower than asked");
+        tracing::warn!(target: log::FLOW, flow = flow.id(), %lacking, "the grant is narrower than asked");
     }
     let mut flows: Vec<String> =
         before.flat_map(|token| token.grant().details.flows.iter().cloned()).collect();
@@ -205,7 +237,7 @@ fn details<'a>(
     GrantDetails {
         access_token: issued.access_token,
         scopes: granted,
-        obtained_at: UNIX_EPOCH + Duration::from_secs(shared.clock.unix_secs()),
+        obtained_at: UNIX_EPOCH + Duration::from_secs(context.clock.unix_secs()),
         coverage: looked_up.map(|found| Coverage {
             authorization_id: found.authorization_id,
             sites: found.sites,

@@ -1,63 +1,49 @@
-//! The login path: a flow begun by a link.
+//! The login path: a flow that a link begins.
 
 use http::request::Parts;
-use http::{Method, StatusCode};
 
 use super::authorize::{Start, begin};
-use super::cookie::FlowKind;
-use super::{method_not_allowed, no_prefetch};
-use crate::context::{Shared, Who, original_uri};
-use crate::gate::challenge;
+use crate::context::Context;
+use crate::context::flow_cookie::FlowKind;
+use crate::gate::challenge::login_required;
 use crate::grant::scope::{Scope, Scopes};
-use crate::problem::failure;
-use crate::problem::{Answer, Problem, answer};
-use crate::wire::caller;
+use crate::identity::Who;
+use crate::problem::{Answer, Problem, catalog};
 use crate::wire::query::single;
+use crate::wire::request_head::RequestHead;
 
 /// The longest list of scopes that one login may ask for, in bytes: it is in the flow's cookie.
 /// All that Webflow documents take some 400.
 const MAX_SCOPES_LEN: usize = 1024;
 
-pub(crate) async fn serve(shared: &Shared, parts: &Parts) -> Answer {
-    let html = caller::accepts_html(&parts.headers);
-    match parts.method {
-        Method::GET => {}
-        Method::HEAD => return answer(StatusCode::OK, ""),
-        _ => return method_not_allowed(parts, "GET, HEAD"),
+pub(super) async fn serve(
+    context: &Context,
+    parts: &Parts,
+    head: &RequestHead<'_>,
+) -> Result<Answer, Problem> {
+    let query = head.query();
+    let malformed = |_| catalog::malformed_login();
+    let return_to = single(query, "return_to").map_err(malformed)?;
+    let scope = single(query, "scope").map_err(malformed)?;
+    let scopes = scopes(context, scope.as_deref()).ok_or_else(catalog::malformed_login)?;
+    let return_to = context.return_to(return_to.as_deref().unwrap_or("/"));
+    let who = context.who(parts).await?;
+    if who == Who::Stranger {
+        return Err(catalog::not_signed_in());
     }
-    if caller::is_prefetch(&parts.headers) {
-        return no_prefetch(parts);
+    if !head.may_navigate() {
+        return Err(login_required(context, &return_to, None));
     }
-    let query = original_uri(parts).query().unwrap_or_default();
-    let (Ok(return_to), Ok(scope)) = (single(query, "return_to"), single(query, "scope")) else {
-        return shared.fail(&malformed(), html);
-    };
-    let Some(scopes) = scopes(shared, scope.as_deref()) else {
-        return shared.fail(&malformed(), html);
-    };
-    let return_to = shared.return_to(return_to.as_deref().unwrap_or("/"));
-    let subject = match shared.who(parts).await {
-        Who::Known(subject) => Some(subject),
-        Who::Nobody => None,
-        Who::Stranger => return challenge::not_signed_in(shared, parts),
-        Who::Unknown(why) => return shared.fail(&failure::of_subject(why), html),
-    };
-    if caller::is_surely_no_navigation(&parts.headers) {
-        return challenge::script(shared, parts, &return_to, None);
-    }
-    let stepping_up = scopes.len() > shared.scopes.len();
+    let stepping_up = scopes.len() > context.scopes.len();
     let kind = if stepping_up { FlowKind::StepUp } else { FlowKind::Login };
-    begin(
-        shared,
-        &parts.headers,
-        Start { kind, scopes: &scopes, return_to, subject: subject.as_ref() },
-    )
+    begin(context, head, Start { kind, scopes: &scopes, return_to, subject: who.subject() })
 }
 
 /// The application's own scopes and those asked for; `None` when one of them is malformed.
-fn scopes(shared: &Shared, asked: Option<&str>) -> Option<Scopes> {
+fn scopes(context: &Context, asked: Option<&str>) -> Option<Scopes> {
     let asked = asked.unwrap_or_default();
-    // Before the list is read: what a set of scopes costs grows with the square of their number.
+    // Checked before the list is read: the cost of a set of scopes grows with the square of their
+    // number.
     if asked.len() > MAX_SCOPES_LEN {
         return None;
     }
@@ -66,15 +52,6 @@ fn scopes(shared: &Shared, asked: Option<&str>) -> Option<Scopes> {
         .filter(|scope| !scope.is_empty())
         .map(|scope| Scope::new(scope).ok())
         .collect::<Option<Scopes>>()?;
-    let scopes = shared.scopes.union(&asked);
+    let scopes = context.scopes.union(&asked);
     (asked.is_empty() || scopes.to_string().len() <= MAX_SCOPES_LEN).then_some(scopes)
-}
-
-fn malformed() -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "malformed-login",
-        "This sign-in link is malformed",
-        "It takes return_to, a path, and scope, a list such as sites:read cms:read; each once.",
-    )
 }

@@ -1,61 +1,53 @@
-//! The logout path: the session ends, and the authorization too when that is asked for.
+//! The logout path: ends the session, and the authorization at Webflow too when that is asked for.
 
 use std::sync::Arc;
 
 use http::header::ORIGIN;
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 
-use super::cookie::{Flow, FlowCookies};
-use super::{method_not_allowed, see_other, set_cookies};
-use crate::context::{Shared, Who, original_uri};
-use crate::grant::revoke::{RevokeError, end_all};
+use super::{see_other, set_cookies};
+use crate::context::Context;
+use crate::context::flow_cookie::{Flow, MAX_FLOWS};
 use crate::identity::subject::Subject;
-use crate::problem::failure;
-use crate::problem::{Answer, Problem, answer};
+use crate::lifecycle::revoke::{RevokeError, end_all};
+use crate::problem::{Answer, Problem, answer, catalog};
 use crate::store::StoreError;
-use crate::wire::caller;
 use crate::wire::query::single;
+use crate::wire::request_head::RequestHead;
 
-pub(crate) async fn serve(shared: &Arc<Shared>, parts: &Parts) -> Answer {
-    let page = caller::wants_page(&parts.headers);
-    if parts.method != Method::POST {
-        return method_not_allowed(parts, "POST");
+pub(super) async fn serve(
+    context: &Arc<Context>,
+    parts: &Parts,
+    head: &RequestHead<'_>,
+) -> Result<Answer, Problem> {
+    if !is_same_origin(&parts.headers, &context.origin) {
+        return Err(catalog::cross_origin(&context.origin));
     }
-    if !is_same_origin(&parts.headers, &shared.origin) {
-        return shared.fail(&cross_origin(&shared.origin), page);
-    }
-    let query = original_uri(parts).query().unwrap_or_default();
-    // Given twice it might be meant either way.
-    let Ok(revoke) = single(query, "revoke") else {
-        return shared.fail(&malformed(), page);
-    };
+    // Given twice it could mean either.
+    let revoke = single(head.query(), "revoke").map_err(|_| catalog::malformed_logout())?;
     let revoke = revoke.as_deref() == Some("true");
-    let return_to = single(query, "return_to").ok().flatten();
-    // The page's own address takes no GET, so trying again begins at the application's pages.
-    let failed = |problem: Problem| shared.fail(&problem.retry_here(false), page);
-    let subject = match shared.who(parts).await {
-        Who::Known(subject) => Some(subject),
-        Who::Nobody | Who::Stranger => None,
-        Who::Unknown(why) => return failed(failure::of_subject(why)),
-    };
-    let flows = FlowCookies::read(&parts.headers, shared.cookies, &shared.keyring);
-    let leaving = Leaving { subject, flows: flows.all().cloned().collect(), revoke };
-    let mut answer = match leaving.leave(shared).await {
-        Err(RevokeError::Store(error)) => {
-            return failed(failure::of_store(&error));
+    let return_to = single(head.query(), "return_to").ok().flatten();
+    // This path takes no GET, so the page's link leads to the application's own pages.
+    let elsewhere = |problem: Problem| problem.retry_here(false);
+    let subject = context.who(parts).await.map_err(elsewhere)?.subject().cloned();
+    let flows = context.flows().read(&parts.headers);
+    let logout = Logout { subject, flows: flows.distinct(MAX_FLOWS), revoke };
+    let mut answer = match logout.run(context).await {
+        Err(RevokeError::Store(error)) => return Err(elsewhere(catalog::of_store(&error))),
+        Err(RevokeError::Webflow) => context.fail(&catalog::webflow_not_told(), head),
+        Ok(()) if head.wants_page() => {
+            see_other(&context.return_to(return_to.as_deref().unwrap_or("/")))
         }
-        Err(RevokeError::Webflow) => shared.fail(&webflow_not_told(), page),
-        Ok(()) if page => see_other(&shared.return_to(return_to.as_deref().unwrap_or("/"))),
         Ok(()) => answer(StatusCode::NO_CONTENT, ""),
     };
-    set_cookies(&mut answer, flows.remove_all(shared.cookies));
-    set_cookies(&mut answer, shared.cookies.remove(shared.cookies.session_name()));
-    answer
+    set_cookies(&mut answer, flows.remove_all());
+    set_cookies(&mut answer, context.cookies.remove(context.cookies.session_name()));
+    Ok(answer)
 }
 
 /// A browser that logs out.
-struct Leaving {
+struct Logout {
     subject: Option<Subject>,
     /// The flows that it has begun: a callback of theirs may be under way, may still come, or may
     /// have made a session of which the browser never heard.
@@ -63,34 +55,35 @@ struct Leaving {
     revoke: bool,
 }
 
-impl Leaving {
-    /// Ends all of it, in a task of its own: a browser that hangs up leaves no half of it.
-    async fn leave(self, shared: &Arc<Shared>) -> Result<(), RevokeError> {
-        let own = Arc::clone(shared);
+impl Logout {
+    /// Ends all of it, in its own task: a browser that hangs up leaves no half of it.
+    async fn run(self, context: &Arc<Context>) -> Result<(), RevokeError> {
+        let own = Arc::clone(context);
         let work = async move { self.end(&own).await };
-        shared
-            .tasks
-            .run(work)
-            .await
-            .unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
+        let outcome = context.tasks.run(work).await;
+        outcome.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
     }
 
-    async fn end(&self, shared: &Arc<Shared>) -> Result<(), RevokeError> {
-        let now = shared.clock.unix_secs();
-        let lifetime = shared.flow_lifetime.as_secs();
-        let flows: Vec<_> = self
-            .flows
-            .iter()
-            .map(|flow| (flow.id(), flow.began_unix_secs.saturating_add(lifetime)))
-            .collect();
+    async fn end(&self, context: &Arc<Context>) -> Result<(), RevokeError> {
+        let expires = |flow: &Flow| flow.expires_unix_secs(context.flow_lifetime);
+        let flows: Vec<_> = self.flows.iter().map(|flow| (flow.id(), expires(flow))).collect();
         // First, since a callback that is under way may be moving grants from one session to
         // another.
-        shared.in_flight.end(&flows, now).await;
+        context.pending.end(&flows).await;
+        let ended = self.end_subjects(context).await;
+        if matches!(ended, Err(RevokeError::Store(_))) {
+            // A logout that failed has changed nothing: its flows can still be completed.
+            context.pending.reopen(&flows);
+        }
+        ended
+    }
+
+    async fn end_subjects(&self, context: &Arc<Context>) -> Result<(), RevokeError> {
         let mut outcome = Ok(());
         let sessions = self.flows.iter().filter(|flow| flow.user.is_none());
         let sessions = sessions.map(|flow| Subject::session(&flow.session));
         for subject in self.subject.iter().cloned().chain(sessions) {
-            match end_all(shared, &subject, self.revoke).await {
+            match end_all(context, &subject, self.revoke).await {
                 Err(RevokeError::Webflow) => outcome = Err(RevokeError::Webflow),
                 ended => ended.map(drop)?,
             }
@@ -109,40 +102,6 @@ fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
         .filter(|origin| site.is_none() || *origin != "null")
         .map(|origin| origin.as_bytes() == own.as_bytes());
     site.or(origin).is_some() && site.unwrap_or(true) && origin.unwrap_or(true)
-}
-
-fn cross_origin(own: &str) -> Problem {
-    Problem::new(
-        StatusCode::FORBIDDEN,
-        "cross-origin",
-        "This request did not come from the application's own pages",
-        format!("Signing out takes a POST from a page of {own}."),
-    )
-    .login_url("/")
-    .way_on("Back to the application")
-}
-
-fn malformed() -> Problem {
-    Problem::new(
-        StatusCode::BAD_REQUEST,
-        "malformed-logout",
-        "This sign-out link is malformed",
-        "Its parameter revoke is there twice. Nothing has changed: you are still signed in.",
-    )
-    .login_url("/")
-    .way_on("Back to the application")
-}
-
-fn webflow_not_told() -> Problem {
-    Problem::new(
-        StatusCode::BAD_GATEWAY,
-        "webflow-not-told",
-        "You are signed out, but Webflow was not told",
-        "Webflow could not be asked to end the authorization. It will be asked again; \
-         you can also remove the app in your Webflow settings.",
-    )
-    .login_url("/")
-    .way_on("Back to the application")
 }
 
 #[cfg(test)]

@@ -1,54 +1,50 @@
-//! Flows: the trips to Webflow's consent screen and back.
+//! The authorization code flow (RFC 6749 section 4.1): the redirect to Webflow, the callback, the
+//! exchange, and the end of a session.
+//!
+//! It may use everything but the middleware. Problems are returned with `?` and rendered here.
 
 pub(crate) mod authorize;
-pub(crate) mod callback;
-pub(crate) mod cookie;
+mod callback;
 mod exchange;
-pub(crate) mod login;
-pub(crate) mod logout;
-pub(crate) mod pending;
+mod login;
+mod logout;
 mod persist;
 
 use std::sync::Arc;
 
-use http::header::{ALLOW, LOCATION, SET_COOKIE};
+use http::header::{LOCATION, SET_COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 
-use crate::context::{Endpoint, Shared};
-use crate::flow::cookie::FlowCookies;
-use crate::problem::{Answer, Problem, answer};
-use crate::wire::caller;
+use crate::context::Context;
+use crate::problem::{Answer, Problem, answer, catalog};
+use crate::wire::paths::Endpoint;
+use crate::wire::request_head::{RequestHead, RequestKind};
+
+#[cfg(feature = "_fuzzing")]
+pub(crate) use callback::{is_well_formed, known_error};
 
 /// Answers a request for one of the crate's own paths.
-pub(crate) async fn serve(shared: Arc<Shared>, endpoint: Endpoint, parts: Parts) -> Answer {
-    match endpoint {
-        Endpoint::Callback => callback::serve(&shared, &parts).await,
-        Endpoint::Login => login::serve(&shared, &parts).await,
-        Endpoint::Logout => logout::serve(&shared, &parts).await,
-    }
-}
-
-fn method_not_allowed(parts: &Parts, allow: &'static str) -> Answer {
-    let problem = Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-not-allowed",
-        "This address does not take that method",
-        format!("Use {allow}."),
-    );
-    let mut answer = problem.respond(caller::accepts_html(&parts.headers));
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
-    answer
-}
-
-fn no_prefetch(parts: &Parts) -> Answer {
-    Problem::new(
-        StatusCode::FORBIDDEN,
-        "prefetch",
-        "Nothing is done ahead",
-        "A sign-in is not prefetched: open the link itself.",
-    )
-    .respond(caller::accepts_html(&parts.headers))
+pub(crate) async fn serve(context: Arc<Context>, endpoint: Endpoint, parts: Parts) -> Answer {
+    let head = context.head(&parts);
+    // No user sees these, so the application is not asked.
+    let plain = |problem: Problem| Ok(problem.respond(&head));
+    let served = match (endpoint, &parts.method) {
+        (Endpoint::Callback | Endpoint::Login, &Method::HEAD) => Ok(answer(StatusCode::OK, "")),
+        (Endpoint::Callback | Endpoint::Login, &Method::GET)
+            if head.kind() == RequestKind::Prefetch =>
+        {
+            plain(catalog::prefetch())
+        }
+        (Endpoint::Callback, &Method::GET) => callback::serve(&context, &parts, &head).await,
+        (Endpoint::Login, &Method::GET) => login::serve(&context, &parts, &head).await,
+        (Endpoint::Logout, &Method::POST) => logout::serve(&context, &parts, &head).await,
+        (Endpoint::Callback | Endpoint::Login, _) => {
+            plain(catalog::method_not_allowed("GET, HEAD"))
+        }
+        (Endpoint::Logout, _) => plain(catalog::method_not_allowed("POST")),
+    };
+    served.unwrap_or_else(|problem| context.fail(&problem, &head))
 }
 
 /// A 303, which browsers follow by GET.
@@ -59,11 +55,14 @@ pub(crate) fn see_other(location: &str) -> Answer {
     answer
 }
 
-/// Drops the browser's flow cookies that are too many, before one of `new_len` bytes is added if there
-/// is one.
-fn make_room(shared: &Shared, headers: &HeaderMap, new_len: Option<usize>) -> Vec<HeaderValue> {
-    let flows = FlowCookies::read(headers, shared.cookies, &shared.keyring);
-    flows.make_room(shared.cookies, new_len, shared.flow_lifetime, shared.clock.unix_secs())
+/// Drops surplus flow cookies of the browser, before one of `new_len` bytes is added if there is
+/// one.
+fn make_room(
+    context: &Context,
+    head: &RequestHead<'_>,
+    new_len: Option<usize>,
+) -> Vec<HeaderValue> {
+    context.flows().read(head.headers()).make_room(new_len)
 }
 
 fn set_cookies(answer: &mut Answer, cookies: impl IntoIterator<Item = HeaderValue>) {

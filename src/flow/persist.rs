@@ -7,13 +7,14 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::exchange::Arrival;
-use crate::context::Shared;
+use crate::context::Context;
 use crate::grant::policy::GrantPolicy;
-use crate::grant::revoke::remove_later;
 use crate::grant::token::GrantDetails;
 use crate::grant::token::WebflowToken;
+use crate::lifecycle::revoke::remove_later;
 use crate::store::{GrantId, StoreError, TokenKey, TokenVersion};
 use crate::util::deadline::Deadline;
+use crate::util::log;
 use crate::vault::Draft;
 use crate::vault::cache::Tokens;
 use crate::webflow::revocation;
@@ -45,49 +46,49 @@ struct Written {
 /// Stores the grant, and removes the grants it replaces. If it cannot be stored, it is revoked at
 /// Webflow and nothing has changed.
 pub(super) async fn keep(
-    shared: &Arc<Shared>,
+    context: &Arc<Context>,
     arrival: &Arrival,
     known: &Known,
     details: GrantDetails,
     deadline: Deadline,
 ) -> Result<WebflowToken, StoreError> {
     let mut written = Vec::new();
-    let writes = store(shared, arrival, &known.previous, &details, &mut written);
+    let writes = store(context, arrival, &known.previous, &details, &mut written);
     let stored = deadline.leaving(CLEAN_UP).limit(writes).await;
     let token = match stored.unwrap_or(Err(StoreError::Timeout)) {
         Ok(token) => token,
         Err(error) => {
             tracing::error!(
-                flow = arrival.flow.id(),
+                target: log::FLOW, flow = arrival.flow.id(),
                 error = &error as &dyn Error,
                 "could not store the grant; revoking it"
             );
-            undo(shared, details, written, deadline).await;
+            undo(context, details, written, deadline).await;
             return Err(error);
         }
     };
     // A session that ends here is reachable by nobody once its cookie is replaced; and a grant
     // that the new one covers would only be in the way.
-    let several = shared.vault.grants == GrantPolicy::PerWorkspace;
+    let several = context.vault.grants == GrantPolicy::PerWorkspace;
     let covered = known.present.iter().filter(|old| several && old.grant_id() != token.grant_id());
     let covered = covered.filter(|old| covers(&token.grant().details, &old.grant().details));
     for old in known.previous.iter().chain(covered) {
-        let removed = deadline.limit(shared.vault.remove(old)).await;
+        let removed = deadline.limit(context.vault.remove(old)).await;
         match removed.unwrap_or(Err(StoreError::Timeout)) {
             Ok(true) => {}
             Ok(false) => {
                 // The user signed out or revoked it while it was being moved: it must not stay.
                 let version = Some(old.grant().version);
                 for moved in written.iter().filter(|moved| moved.moved_from == version) {
-                    take_back(shared, &moved.draft).await;
+                    take_back(context, &moved.draft).await;
                 }
             }
             Err(error) => {
                 tracing::warn!(
-                    error = &error as &dyn Error,
+                    target: log::FLOW, error = &error as &dyn Error,
                     "a replaced grant could not be removed; retrying in the background"
                 );
-                remove_later(shared, old);
+                remove_later(context, old);
             }
         }
     }
@@ -97,27 +98,27 @@ pub(super) async fn keep(
 /// Writes the grant, after those of the former session that it does not cover: the new one stays
 /// the newest.
 async fn store(
-    shared: &Arc<Shared>,
+    context: &Arc<Context>,
     arrival: &Arrival,
     previous: &Tokens,
     details: &GrantDetails,
     written: &mut Vec<Written>,
 ) -> Result<WebflowToken, StoreError> {
-    let grant = if shared.vault.grants == GrantPolicy::Single {
+    let grant = if context.vault.grants == GrantPolicy::Single {
         GrantId::default()
     } else {
         for old in previous.iter().rev().filter(|old| !covers(details, &old.grant().details)) {
             let key = TokenKey::new(arrival.subject.clone(), old.grant_id().clone());
-            let draft = shared.vault.draft(key, old.grant().details.clone())?;
+            let draft = context.vault.draft(key, old.grant().details.clone())?;
             written.push(Written { moved_from: Some(old.grant().version), draft: draft.clone() });
-            save(shared, &draft).await?;
+            save(context, &draft).await?;
         }
         grant_id(details, &arrival.flow.id())
     };
     let key = TokenKey::new(arrival.subject.clone(), grant);
-    let draft = shared.vault.draft(key, details.clone())?;
+    let draft = context.vault.draft(key, details.clone())?;
     written.push(Written { moved_from: None, draft: draft.clone() });
-    save(shared, &draft).await?;
+    save(context, &draft).await?;
     Ok(draft.token().clone())
 }
 
@@ -138,13 +139,13 @@ fn covers(new: &GrantDetails, old: &GrantDetails) -> bool {
 }
 
 /// Every attempt writes the same row: one whose acknowledgement was lost is not written twice.
-async fn save(shared: &Shared, draft: &Draft) -> Result<(), StoreError> {
+async fn save(context: &Arc<Context>, draft: &Draft) -> Result<(), StoreError> {
     let mut pause = FIRST_PAUSE;
     let mut attempt = 1;
     loop {
-        match shared.vault.save(draft).await {
+        match context.vault.save(draft).await {
             Err(error) if attempt < WRITE_ATTEMPTS => {
-                tracing::warn!(attempt, error = &error as &dyn Error, "the write is tried again");
+                tracing::warn!(target: log::FLOW, attempt, error = &error as &dyn Error, "the write is tried again");
                 sleep(pause).await;
                 pause *= 2;
                 attempt += 1;
@@ -157,12 +158,12 @@ async fn save(shared: &Shared, draft: &Draft) -> Result<(), StoreError> {
 /// Revokes a token that could not be stored, and removes what was written. What the deadline cuts
 /// off goes on in the background.
 async fn undo(
-    shared: &Arc<Shared>,
+    context: &Arc<Context>,
     details: GrantDetails,
     written: Vec<Written>,
     deadline: Deadline,
 ) {
-    let own = Arc::clone(shared);
+    let own = Arc::clone(context);
     let work = async move {
         let removals = async {
             for row in &written {
@@ -171,26 +172,26 @@ async fn undo(
         };
         tokio::join!(revoke(&own, &details), removals);
     };
-    deadline.limit(shared.tasks.run(work)).await;
+    deadline.limit(context.tasks.run(work)).await;
 }
 
 /// Removes a row of a failed write: the write may have succeeded although its answer was lost.
-async fn take_back(shared: &Arc<Shared>, draft: &Draft) {
-    if shared.vault.remove(draft.token()).await.is_err() {
-        remove_later(shared, draft.token());
+async fn take_back(context: &Arc<Context>, draft: &Draft) {
+    if context.vault.remove(draft.token()).await.is_err() {
+        remove_later(context, draft.token());
     }
 }
 
-async fn revoke(shared: &Shared, details: &GrantDetails) {
-    if let Err(error) = shared.webflow.revoke(&details.access_token).await {
+async fn revoke(context: &Arc<Context>, details: &GrantDetails) {
+    if let Err(error) = context.webflow.revoke(&details.access_token).await {
         let coverage = details.coverage.as_ref();
         tracing::error!(
-            authorization = coverage.and_then(|coverage| coverage.authorization_id.as_deref()),
+            target: log::FLOW, authorization = coverage.and_then(|coverage| coverage.authorization_id.as_deref()),
             error = &error as &dyn Error,
             "could not revoke a token that could not be stored; retrying the revocation"
         );
-        let webflow = Arc::clone(&shared.webflow);
-        revocation::retry_later(&shared.tasks, webflow, details.access_token.clone());
+        let webflow = Arc::clone(&context.webflow);
+        revocation::retry_later(&context.tasks, webflow, details.access_token.clone());
     }
 }
 

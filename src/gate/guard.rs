@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::context::Shared;
+use crate::context::Context;
 use crate::grant::scope::Scopes;
 
-/// A layer's share of the whole, and what it demands.
+/// The shared state, plus what this layer requires of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) context: Arc<Context>,
     pub(crate) mode: Mode,
 }
 
-/// What a layer demands of a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Mode {
     /// A token, with at least these scopes.
@@ -22,11 +21,19 @@ pub(crate) enum Mode {
 }
 
 impl Guard {
-    /// The scopes that are demanded beyond the configured ones; mostly none.
+    /// The scopes that this layer requires beyond the configured ones; mostly none.
     pub(crate) fn scopes(&self) -> Option<&Scopes> {
         match &self.mode {
             Mode::Required { scopes } => Some(scopes).filter(|scopes| !scopes.is_empty()),
             Mode::Optional => None,
+        }
+    }
+
+    /// The scopes to ask for when this layer challenges.
+    pub(crate) fn wanted(&self) -> Scopes {
+        match self.scopes() {
+            Some(scopes) => self.context.scopes.union(scopes),
+            None => self.context.scopes.clone(),
         }
     }
 }

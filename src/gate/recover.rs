@@ -1,110 +1,84 @@
-//! What is kept of a request, so that its user can be sent to Webflow after all when the handler
-//! finds the token dead.
+//! Recovery: the handler has found its token dead, so the user is sent to Webflow after all.
 
-use http::header::{ACCEPT, CONTENT_TYPE, COOKIE};
-use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use std::sync::Arc;
 
-use super::decide::Admitted;
-use crate::context::original_uri;
-use crate::gate::guard::Guard;
-use crate::grant::token::Reauthorize;
-use crate::grant::token::WebflowToken;
-use crate::store::TokenVersion;
-use crate::util::sharded_arc::Replica;
-use crate::wire::caller::Caller;
-use crate::wire::request_head::Glance;
+use super::challenge::challenge;
+use super::decide::{Admitted, is_new};
+use super::guard::Guard;
+use crate::context::flow_cookie::FlowKind;
+use crate::flow::see_other;
+use crate::grant::token::{Reauthorize, WebflowToken};
+use crate::lifecycle::revoke::remove_dead;
+use crate::problem::{Answer, Problem, catalog};
+use crate::wire::request_head::{RequestHead, RequestKind, SavedHead};
+use crate::wire::return_to;
 
-const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
-const HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
-
-/// The head of a request, as far as a challenge may need it. Made for every request that has a
-/// token, and used for nearly none: what can be told by less than a copy is not copied.
+/// What is kept of an admitted request in case its token turns out to be dead.
 pub(crate) struct Recovery {
-    /// The mark of the request's subject, within its layer.
-    whose: u64,
-    /// The version of the token with which the request was let in.
-    admitted: TokenVersion,
-    /// The guard, where it demands scopes of its own. Else the way back is by the token: a guard is
-    /// shared by all requests, and counting the references to it makes threads wait for each other.
-    guard: Option<Replica<Guard>>,
-    method: Method,
-    path: Option<PathAndQuery>,
-    caller: Caller,
-    page: bool,
-    grpc: bool,
-    /// The cookies of flows that are open in this browser, and the page that HTMX is on.
-    kept: Option<Box<HeaderMap>>,
+    guard: Arc<Guard>,
+    /// The token with which the request was admitted.
+    token: WebflowToken,
+    head: SavedHead,
 }
 
 impl Recovery {
-    pub(crate) fn of(
-        guard: &Replica<Guard>,
-        token: &WebflowToken,
-        (method, uri, headers): (&Method, &Uri, &HeaderMap),
-        glance: Glance<'_>,
-    ) -> Self {
-        let kept = (glance.cookies.flows || glance.marks.htmx).then(|| Box::new(keep(headers)));
-        Self {
-            whose: token.grant().whose,
-            admitted: token.grant().version,
-            guard: guard.scopes().map(|_| Replica::clone(guard)),
-            method: method.clone(),
-            path: uri.path_and_query().cloned(),
-            caller: glance.marks.caller(headers),
-            page: glance.marks.page(headers),
-            grpc: glance.marks.grpc,
-            kept,
-        }
+    pub(crate) fn new(guard: &Arc<Guard>, token: &WebflowToken, head: &RequestHead<'_>) -> Self {
+        Self { guard: Arc::clone(guard), token: token.clone(), head: head.save() }
     }
 
-    /// `None` when no token goes along: nothing can be found dead then.
-    pub(crate) fn for_parts(
-        guard: &Replica<Guard>,
-        parts: &Parts,
+    /// `None` when the request carries no token: nothing can be found dead then.
+    pub(crate) fn of_admitted(
+        guard: &Arc<Guard>,
         admitted: &Admitted,
+        head: &RequestHead<'_>,
     ) -> Option<Self> {
-        let token = admitted.token.as_ref()?;
-        let (method, headers) = (&parts.method, &parts.headers);
-        let glance = Glance::at(method, headers, guard.shared.cookies);
-        Some(Self::of(guard, token, (method, original_uri(parts), headers), glance))
+        admitted.token.as_ref().map(|token| Self::new(guard, token, head))
     }
 
-    /// Whether the wish is about a token of this layer and of the request's own subject. One of
-    /// another layer, or of somebody whom the handler worked for, says nothing about who asks.
-    pub(crate) fn concerns(&self, wish: &Reauthorize) -> bool {
-        wish.0.grant().whose == self.whose
+    /// Whether a browser shows the answer as a page.
+    pub(crate) const fn wants_page(&self) -> bool {
+        self.head.wants_page()
     }
 
-    /// The head of a request that is answered as the one that was kept would be.
-    pub(crate) fn into_parts(self) -> (Option<Replica<Guard>>, TokenVersion, Parts) {
-        let (mut parts, ()) = Request::new(()).into_parts();
-        parts.method = self.method;
-        parts.uri = self.path.map(Uri::from).unwrap_or_default();
-        parts.headers = self.kept.map(|kept| *kept).unwrap_or_default();
-        let mut mark = |name: HeaderName, value| {
-            parts.headers.insert(name, HeaderValue::from_static(value));
-        };
-        if self.page {
-            mark(HeaderName::from_static("sec-fetch-mode"), "navigate");
-            mark(ACCEPT, "text/html");
+    /// Whether the token belongs to this request's subject in this layer. A handler may report
+    /// somebody else's token; that must not affect the current user.
+    pub(crate) fn concerns(&self, reauthorize: &Reauthorize) -> bool {
+        let token = &reauthorize.0;
+        token.is_of(self.token.client()) && token.subject() == self.token.subject()
+    }
+
+    /// The answer that replaces the handler's: exactly the dead version is removed, and the user
+    /// is asked for a new grant.
+    pub(crate) async fn recover(self, reauthorize: Reauthorize) -> Answer {
+        let head = self.head.head();
+        let answer = self.answer(&head, &reauthorize.0).await;
+        answer.unwrap_or_else(|problem| self.guard.context.fail(&problem, &head))
+    }
+
+    async fn answer(&self, head: &RequestHead<'_>, dead: &WebflowToken) -> Result<Answer, Problem> {
+        let context = &self.guard.context;
+        let was_there =
+            remove_dead(context, dead).await.map_err(|error| catalog::of_store(&error))?;
+        let tokens = context.vault.load_anew(dead.subject()).await;
+        let tokens = tokens.map_err(|error| catalog::of_store(&error))?;
+        if tokens.iter().any(|token| !token.is_dead()) {
+            // A token that is not this request's and was already removed would only be met again.
+            let same = dead.grant().version == self.token.grant().version;
+            return try_again(head, was_there || same);
         }
-        if self.grpc {
-            mark(CONTENT_TYPE, "application/grpc");
+        if dead.grant().details.renewed && is_new(context, dead) {
+            return Err(catalog::renewed_token_refused(context.login_url("/", None)));
         }
-        match self.caller {
-            Caller::Navigation => {}
-            Caller::Prefetch => mark(HeaderName::from_static("sec-purpose"), "prefetch"),
-            Caller::Script => mark(HeaderName::from_static("x-requested-with"), "script"),
-        }
-        (self.guard, self.admitted, parts)
+        let kind = FlowKind::Reauthorize;
+        challenge(context, head, Some(dead.subject()), kind, &self.guard.wanted())
     }
 }
 
-fn keep(headers: &HeaderMap) -> HeaderMap {
-    [COOKIE, HX_REQUEST, HX_CURRENT_URL]
-        .iter()
-        .flat_map(|name| headers.get_all(name).iter().map(|value| (name.clone(), value.clone())))
-        .collect()
+/// The answer when a newer token, or another grant, is there already: the same request works now,
+/// and a browser that `may_go` makes it by itself.
+fn try_again(head: &RequestHead<'_>, may_go: bool) -> Result<Answer, Problem> {
+    if may_go && head.kind() == RequestKind::Navigation {
+        return Ok(see_other(&return_to::own_path(head.path())));
+    }
+    Err(catalog::token_replaced())
 }

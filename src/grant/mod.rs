@@ -1,7 +1,6 @@
 //! What a user has allowed: the token, its scopes, and how a grant ends.
 
-pub(crate) mod coverage;
 pub(crate) mod policy;
-pub(crate) mod revoke;
 pub(crate) mod scope;
+pub(crate) mod state;
 pub(crate) mod token;

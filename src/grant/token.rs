@@ -1,18 +1,16 @@
 //! The token that handlers get.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use secrecy::SecretString;
 
 use super::scope::Scopes;
+use super::state::TokenState;
 use crate::api::{ApiClient, WebflowApi};
-use crate::context::Shared;
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey, TokenVersion};
-use crate::vault::cache::Reading;
 
 /// An access token for Webflow's Data API, with what is known of its grant.
 ///
@@ -38,14 +36,8 @@ pub(crate) struct Grant {
     pub(crate) key: TokenKey,
     pub(crate) version: TokenVersion,
     pub(crate) details: GrantDetails,
-    /// The subject's mark within the layer: tells subjects apart without holding one.
-    pub(crate) whose: u64,
-    /// Set when Webflow answered 401: from then on nobody is given this token.
-    pub(crate) dead: AtomicBool,
-    /// Set when what is known of the grant may be out of date; see `vault::refresh`.
-    pub(crate) outdated: AtomicBool,
-    /// When the cache has read it; not set for what went past the cache.
-    pub(crate) reading: OnceLock<Arc<Reading>>,
+    /// What is known of this version, shared with everybody who has read it.
+    pub(crate) state: Arc<TokenState>,
     pub(crate) client: Arc<ApiClient>,
 }
 
@@ -130,8 +122,12 @@ impl WebflowToken {
     /// Returned from a handler, or put into the extensions of its response, it makes the layer
     /// forget exactly this token and ask the user for a new one. Returning
     /// [`ApiError::Unauthorized`](crate::api::ApiError::Unauthorized) does the same.
+    ///
+    /// A 401 that a client of your own meets is no proof: Webflow answers 401 as well where a token
+    /// has no access. Only when [`introspect`](crate::api::WebflowApi::introspect) ends in
+    /// `Unauthorized` too, the token is dead.
     pub fn reauthorize(&self) -> Reauthorize {
-        self.mark_dead();
+        self.state().mark_dead();
         Reauthorize(self.clone())
     }
 
@@ -148,41 +144,17 @@ impl WebflowToken {
         &self.0.client
     }
 
-    pub(crate) fn reading(&self) -> Option<&Reading> {
-        self.0.reading.get().map(Arc::as_ref)
-    }
-
-    /// Notes when the cache has read it, which happens once.
-    pub(crate) fn was_read(&self, reading: &Arc<Reading>) {
-        self.0.reading.get_or_init(|| Arc::clone(reading));
-    }
-
     /// Whether it was issued by way of the layer that has this client.
     pub(crate) fn is_of(&self, client: &Arc<ApiClient>) -> bool {
         Arc::ptr_eq(&self.0.client, client)
     }
 
-    pub(crate) fn mark_dead(&self) {
-        self.0.dead.store(true, Ordering::Relaxed);
-    }
-
-    /// Lets the next request ask Webflow again what the grant covers.
-    pub(crate) fn mark_outdated(&self) {
-        self.0.outdated.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether Webflow should be asked; true to one caller only.
-    pub(crate) fn take_outdated(&self) -> bool {
-        self.0.outdated.load(Ordering::Relaxed) && self.0.outdated.swap(false, Ordering::Relaxed)
-    }
-
-    /// Whether it has died, or should be looked up.
-    pub(crate) fn needs_attention(&self) -> bool {
-        self.is_dead() || self.0.outdated.load(Ordering::Relaxed)
+    pub(crate) fn state(&self) -> &TokenState {
+        &self.0.state
     }
 
     pub(crate) fn is_dead(&self) -> bool {
-        self.0.dead.load(Ordering::Relaxed)
+        self.0.state.is_dead()
     }
 }
 
@@ -213,13 +185,6 @@ impl fmt::Debug for WebflowToken {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Reauthorize(pub(crate) WebflowToken);
-
-impl Reauthorize {
-    /// The layer that the token is of.
-    pub(crate) fn home(&self) -> Option<Arc<Shared>> {
-        self.0.client().home()
-    }
-}
 
 /// Every grant of the request's subject, newest first.
 ///

@@ -3,3 +3,85 @@
 pub(crate) mod resolver;
 pub(crate) mod session_cookie;
 pub(crate) mod subject;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use http::request::Parts;
+
+use crate::problem::{Problem, catalog};
+use crate::util::log;
+use resolver::{ErasedResolver, Unresolved};
+use subject::Subject;
+
+type SubjectOf = dyn Fn(&Parts) -> Option<Subject> + Send + Sync;
+
+/// Who decides whose token a request gets.
+#[derive(Clone)]
+pub(crate) enum SubjectSource {
+    /// The crate's own session cookie.
+    Session,
+    /// The application's closure.
+    Application(Arc<SubjectOf>),
+    /// The application's lookup.
+    Resolver(Arc<dyn ErasedResolver>),
+}
+
+/// Whose request it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Who {
+    Known(Subject),
+    /// A browser without a session.
+    Nobody,
+    /// The application has not authenticated anybody.
+    Stranger,
+}
+
+impl Who {
+    /// The subject, where there is one.
+    pub(crate) fn subject(&self) -> Option<&Subject> {
+        match self {
+            Self::Known(subject) => Some(subject),
+            Self::Nobody | Self::Stranger => None,
+        }
+    }
+
+    /// Whom the application has named.
+    pub(crate) fn named(subject: Option<Subject>) -> Self {
+        match subject {
+            None => Self::Stranger,
+            Some(subject) if subject.validate().is_ok() => Self::Known(subject),
+            Some(_) => {
+                tracing::error!(
+                    target: log::APPLICATION,
+                    "the application named a subject that is empty or longer than 1 KiB; \
+                     treating the request as signed out"
+                );
+                Self::Stranger
+            }
+        }
+    }
+}
+
+/// Calls the application's closure; a panic in it is a problem of that request alone.
+pub(crate) fn ask(subject_of: &SubjectOf, parts: &Parts) -> Result<Who, Problem> {
+    std::panic::catch_unwind(AssertUnwindSafe(|| subject_of(parts)))
+        .map(Who::named)
+        .map_err(|_| catalog::internal())
+}
+
+/// Awaits the application's lookup.
+pub(crate) async fn resolve(
+    resolver: &Arc<dyn ErasedResolver>,
+    parts: &Parts,
+) -> Result<Who, Problem> {
+    match resolver.resolve(parts).await {
+        Ok(subject) => Ok(Who::named(subject)),
+        Err(Unresolved::Panicked) => Err(catalog::internal()),
+        Err(Unresolved::Failed(error)) => {
+            let error = &*error as &dyn std::error::Error;
+            tracing::error!(target: log::APPLICATION, error, "the application's subject lookup failed");
+            Err(catalog::subject_unavailable())
+        }
+    }
+}

@@ -1,55 +1,78 @@
 //! The session cookie: the signed name of a browser-session subject, never the token.
 //!
-//! The value is base64url of `format (1) | expiry, Unix seconds (8) | session id (32) | MAC (32)`.
-//! The MAC covers the cookie's name too, so that a value of the cookie without the `__Host-`
-//! prefix is worth nothing under the name with it.
+//! The value is `<session id>.<base64url of format (1) | beginning (8) | expiry (8) | MAC (32)>`,
+//! times in Unix seconds. The id stands in front, undecoded, so that a cached session is found
+//! before anything is decoded. The MAC covers the cookie's name and the client id too: a value is
+//! worth nothing under another name or for another app.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::crypto::keyring::{Keyring, MAC_LEN};
 
-const FORMAT: u8 = 1;
-const ID_LEN: usize = 32;
-const CONTENT_LEN: usize = 1 + 8 + ID_LEN;
+const FORMAT: u8 = 2;
+/// 32 bytes in base64url.
+const ID_LEN: usize = 43;
+const TIMES_LEN: usize = 1 + 8 + 8;
 
 /// A session cookie's content, once its signature was found good.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Session {
     /// The session's id: 256 random bits in base64url.
     pub(crate) id: String,
+    /// When the session began, by the server's clock.
+    pub(crate) began_unix_secs: u64,
     /// When the session ends, by the server's clock.
     pub(crate) expires_unix_secs: u64,
 }
 
 impl Session {
     /// The cookie's value; `None` if the id is not 32 bytes of base64url.
-    pub(crate) fn sign(&self, name: &str, keyring: &Keyring) -> Option<String> {
-        let id = URL_SAFE_NO_PAD.decode(&self.id).ok().filter(|id| id.len() == ID_LEN)?;
-        let content =
-            [&[FORMAT][..], &self.expires_unix_secs.to_be_bytes(), id.as_slice()].concat();
-        let tag = keyring.sign_session(&[name.as_bytes(), &content].concat());
-        Some(URL_SAFE_NO_PAD.encode([content.as_slice(), &tag].concat()))
+    pub(crate) fn sign(&self, binding: &str, keyring: &Keyring) -> Option<String> {
+        session_id(&self.id).filter(|id| *id == self.id)?;
+        let mut content = Vec::with_capacity(TIMES_LEN + MAC_LEN);
+        content.push(FORMAT);
+        content.extend_from_slice(&self.began_unix_secs.to_be_bytes());
+        content.extend_from_slice(&self.expires_unix_secs.to_be_bytes());
+        let tag = keyring.sign_session(&message(binding, &self.id, &content));
+        content.extend_from_slice(&tag);
+        Some(format!("{}.{}", self.id, URL_SAFE_NO_PAD.encode(content)))
     }
 
-    /// The session of a cookie's value; `None` if it is not signed by the ring, or over.
-    pub(crate) fn verify(name: &str, value: &str, keyring: &Keyring, now: u64) -> Option<Self> {
-        if value.len() > (CONTENT_LEN + MAC_LEN) * 2 {
+    /// The session of a cookie's value; `None` unless a key of the ring signed it and it has not
+    /// expired.
+    pub(crate) fn verify(binding: &str, value: &str, keyring: &Keyring, now: u64) -> Option<Self> {
+        let id = session_id(value)?;
+        let rest = value.get(ID_LEN..)?.strip_prefix('.')?;
+        if rest.len() > (TIMES_LEN + MAC_LEN) * 2 {
             return None;
         }
-        let bytes = URL_SAFE_NO_PAD.decode(value).ok()?;
-        let (content, tag) = bytes.split_at_checked(CONTENT_LEN)?;
-        if tag.len() != MAC_LEN
-            || !keyring.verify_session(&[name.as_bytes(), content].concat(), tag)
-        {
+        let content = URL_SAFE_NO_PAD.decode(rest).ok()?;
+        let (times, tag) = content.split_at_checked(TIMES_LEN)?;
+        if tag.len() != MAC_LEN || !keyring.verify_session(&message(binding, id, times), tag) {
             return None;
         }
-        let (&format, rest) = content.split_first()?;
-        let (expiry, id) = rest.split_first_chunk::<8>()?;
-        let expires_unix_secs = u64::from_be_bytes(*expiry);
-        (format == FORMAT && now < expires_unix_secs)
-            .then(|| Self { id: URL_SAFE_NO_PAD.encode(id), expires_unix_secs })
+        let (&format, times) = times.split_first()?;
+        let (began, expires) = times.split_first_chunk::<8>()?;
+        let expires_unix_secs = u64::from_be_bytes(*expires.first_chunk::<8>()?);
+        (format == FORMAT && now < expires_unix_secs).then(|| Self {
+            id: id.to_owned(),
+            began_unix_secs: u64::from_be_bytes(*began),
+            expires_unix_secs,
+        })
     }
+}
+
+/// The id in front of a cookie's value, unverified.
+pub(crate) fn session_id(value: &str) -> Option<&str> {
+    let id = value.get(..ID_LEN)?;
+    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    plain.then_some(id)
+}
+
+fn message(binding: &str, id: &str, times: &[u8]) -> Vec<u8> {
+    // The id and the times have a fixed length, so nothing can move between the parts.
+    [binding.as_bytes(), id.as_bytes(), times].concat()
 }
 
 #[cfg(test)]
@@ -59,7 +82,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn session() -> Session {
-        Session { id: random::token_256(), expires_unix_secs: 1000 }
+        Session { id: random::token_256(), began_unix_secs: 500, expires_unix_secs: 1000 }
     }
 
     #[test]
@@ -73,11 +96,11 @@ mod tests {
     /// Made by another implementation of HKDF and HMAC (Python's).
     #[test]
     fn k1_what_an_earlier_version_signed_is_still_good() {
-        const VALUE: &str = "AQAAAAAAAAPoAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8k1Iewvg_zy0su\
-                             Y1J6x7cefo1ldabGfvtRq05IKofDGA";
+        const VALUE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8.AgAAAAAAAAH0AAAAAAAAA-geT_\
+                             PpNVTHvcPNZx1Px9xc-M0zI8PatfIxId1Ec1n47w";
         let ring = Keyring::from_bytes(&[9; 32]).unwrap();
         let session = Session::verify("__Host-webflow-session", VALUE, &ring, 999).unwrap();
-        assert_eq!(session.expires_unix_secs, 1000);
+        assert_eq!((session.began_unix_secs, session.expires_unix_secs), (500, 1000));
         assert_eq!(session.id, "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
         assert_eq!(session.sign("__Host-webflow-session", &ring).as_deref(), Some(VALUE));
     }
@@ -98,7 +121,7 @@ mod tests {
     fn s17_an_id_that_is_not_256_bits_is_not_signed() {
         let ring = Keyring::generate();
         for id in ["", "AAAA", "no base64!", &"A".repeat(44), &random::token_256()[..42]] {
-            let session = Session { id: id.to_owned(), expires_unix_secs: 1000 };
+            let session = Session { id: id.to_owned(), ..session() };
             assert_eq!(session.sign("n", &ring), None, "{id}");
         }
     }
@@ -106,10 +129,11 @@ mod tests {
     #[test]
     fn s7_a_cookie_of_another_format_is_none_though_its_signature_is_good() {
         let ring = Keyring::generate();
+        let id = random::token_256();
         let mut content = vec![FORMAT + 1];
-        content.extend([0xff; 8 + ID_LEN]);
-        let tag = ring.sign_session(&[b"n", &content[..]].concat());
-        let value = URL_SAFE_NO_PAD.encode([&content[..], &tag].concat());
+        content.extend([0xff; 16]);
+        let tag = ring.sign_session(&message("n", &id, &content));
+        let value = format!("{id}.{}", URL_SAFE_NO_PAD.encode([&content[..], &tag].concat()));
         assert!(Session::verify("n", &value, &ring, 0).is_none());
     }
 

@@ -1,5 +1,6 @@
 //! Subjects: whose token it is.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -31,9 +32,10 @@ pub struct Subject(Arc<str>);
 pub struct InvalidSubject;
 
 const USER: &str = "user:";
-const SESSION: &str = "session:";
 
 impl Subject {
+    pub(crate) const SESSION: &str = "session:";
+
     /// The longest id, in bytes of UTF-8.
     pub const MAX_ID_LEN: usize = 1024;
 
@@ -46,7 +48,7 @@ impl Subject {
     }
 
     pub(crate) fn session(id: &str) -> Self {
-        Self(format!("{SESSION}{id}").into())
+        Self(format!("{}{id}", Self::SESSION).into())
     }
 
     /// The key of this subject: `user:` or `session:` and the id.
@@ -61,7 +63,7 @@ impl Subject {
 
     /// Whether this is a browser session rather than a user of the application's.
     pub fn is_session(&self) -> bool {
-        self.0.starts_with(SESSION)
+        self.0.starts_with(Self::SESSION)
     }
 
     /// An error unless the id has 1 to [`MAX_ID_LEN`](Self::MAX_ID_LEN) bytes.
@@ -78,11 +80,18 @@ impl Subject {
     }
 }
 
+/// Hashes and compares like the key, so that a map can be asked by the key alone.
+impl Borrow<str> for Subject {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for Subject {
     type Err = InvalidSubject;
 
     fn from_str(key: &str) -> Result<Self, InvalidSubject> {
-        if !key.starts_with(USER) && !key.starts_with(SESSION) {
+        if !key.starts_with(USER) && !key.starts_with(Self::SESSION) {
             return Err(InvalidSubject);
         }
         let subject = Self(key.into());

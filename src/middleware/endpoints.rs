@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body_util::Full;
 use tower_service::Service;
 
-use crate::context::{Shared, original_uri};
+use crate::context::Context as AuthContext;
 use crate::flow;
-use crate::problem::Problem;
+use crate::problem::catalog;
+use crate::wire::paths::original_uri;
 
 /// Answers the callback, login and logout paths, for routers where no layer sees them.
 ///
@@ -37,12 +38,12 @@ use crate::problem::Problem;
 /// ```
 #[derive(Debug, Clone)]
 pub struct EndpointsService {
-    shared: Arc<Shared>,
+    context: Arc<AuthContext>,
 }
 
 impl EndpointsService {
-    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) const fn new(context: Arc<AuthContext>) -> Self {
+        Self { context }
     }
 }
 
@@ -57,29 +58,16 @@ impl<B> Service<Request<B>> for EndpointsService {
 
     fn call(&mut self, request: Request<B>) -> EndpointsFuture {
         let (parts, _) = request.into_parts();
-        let endpoint = self.shared.paths.endpoint(original_uri(&parts).path());
-        let shared = Arc::clone(&self.shared);
+        let endpoint = self.context.paths.endpoint(original_uri(&parts).path());
+        let context = Arc::clone(&self.context);
         EndpointsFuture(Box::pin(async move {
             let answer = match endpoint {
-                Some(endpoint) => flow::serve(shared, endpoint, parts).await,
-                None => misplaced(&shared).respond(false),
+                Some(endpoint) => flow::serve(context, endpoint, parts).await,
+                None => catalog::misplaced_endpoints(&context.paths.callback).json(),
             };
             Ok(answer.map(Full::new))
         }))
     }
-}
-
-fn misplaced(shared: &Shared) -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "misplaced-endpoints",
-        "Nothing is here",
-        format!(
-            "The endpoints service is mounted at a path that is none of its own; the callback, \
-             for example, is at {}.",
-            shared.paths.callback
-        ),
-    )
 }
 
 type Output = Result<Response<Full<Bytes>>, Infallible>;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -12,13 +13,11 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::gate::decide;
-use crate::gate::decide::Verdict;
+use crate::gate::decide::{self, Decision};
 use crate::gate::guard::Guard;
 use crate::gate::recover::Recovery;
 use crate::grant::token::Reauthorize;
-use crate::problem::Answer;
-use crate::util::sharded_arc::Replica;
+use crate::problem::{Answer, HasPage};
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -44,8 +43,8 @@ pin_project! {
         Answered { answer: Option<Answer> },
         /// The subject's grants are being looked up; the inner service waits, ready.
         Deciding {
-            verdict: Boxed<(Parts, Verdict)>,
-            waiting: Option<(S, ReqBody, Replica<Guard>)>,
+            decision: Boxed<(Parts, Decision)>,
+            waiting: Option<(S, ReqBody, Arc<Guard>)>,
         },
     }
 }
@@ -67,12 +66,12 @@ where
     }
 
     pub(crate) fn deciding(
-        verdict: Boxed<(Parts, Verdict)>,
+        decision: Boxed<(Parts, Decision)>,
         service: S,
         body: ReqBody,
-        guard: Replica<Guard>,
+        guard: Arc<Guard>,
     ) -> Self {
-        Self { state: State::Deciding { verdict, waiting: Some((service, body, guard)) } }
+        Self { state: State::Deciding { decision, waiting: Some((service, body, guard)) } }
     }
 }
 
@@ -89,34 +88,33 @@ where
             let next = match state.as_mut().project() {
                 StateProjection::Forwarding { future, recovery } => {
                     let mut response = ready!(future.poll(cx))?;
-                    let wish = response.extensions_mut().remove::<Reauthorize>();
-                    let recovery = recovery.take();
-                    let home =
-                        recovery.filter(|own| wish.as_ref().is_some_and(|it| own.concerns(it)));
-                    let home = home.and_then(|recovery| Some((wish.as_ref()?.home()?, recovery)));
-                    match (wish, home) {
-                        (Some(wish), Some((shared, recovery))) => {
-                            let (guard, admitted, head) = recovery.into_parts();
-                            // What the application set meanwhile (its own session, say) holds.
-                            let set = response.headers().get_all(SET_COOKIE);
-                            let set: Vec<_> = set.iter().cloned().collect();
-                            let answer = Box::pin(async move {
-                                let by = (guard.as_deref(), admitted);
-                                let mut answer = decide::recover(&shared, by, head, wish).await;
-                                for cookie in set {
-                                    answer.headers_mut().append(SET_COOKIE, cookie);
-                                }
-                                answer
-                            });
-                            State::Answering { answer }
-                        }
-                        (Some(wish), None) => {
-                            // A layer further out may know what to do with it.
-                            response.extensions_mut().insert(wish);
-                            return Poll::Ready(Ok(response));
-                        }
-                        (None, _) => return Poll::Ready(Ok(response)),
+                    if recovery.as_ref().is_some_and(Recovery::wants_page)
+                        && let Some(problem) = response.extensions().get::<HasPage>()
+                        && let Some(page) = problem.page_for(&response)
+                    {
+                        return Poll::Ready(Ok(page_with_cookies(page, &response)));
                     }
+                    let Some(reauthorize) = response.extensions_mut().remove::<Reauthorize>()
+                    else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    let recovery = recovery.take().filter(|own| own.concerns(&reauthorize));
+                    let Some(recovery) = recovery else {
+                        // A layer further out may know what to do with it.
+                        response.extensions_mut().insert(reauthorize);
+                        return Poll::Ready(Ok(response));
+                    };
+                    // Cookies that the application set meanwhile (its own session, say) hold.
+                    let set: Vec<_> =
+                        response.headers().get_all(SET_COOKIE).iter().cloned().collect();
+                    let answer = Box::pin(async move {
+                        let mut answer = recovery.recover(reauthorize).await;
+                        for cookie in set {
+                            answer.headers_mut().append(SET_COOKIE, cookie);
+                        }
+                        answer
+                    });
+                    State::Answering { answer }
                 }
                 StateProjection::Answering { answer } => {
                     return Poll::Ready(Ok(ready!(answer.as_mut().poll(cx)).map(ResBody::from)));
@@ -126,23 +124,33 @@ where
                         Poll::Ready(Ok(answer.map(ResBody::from)))
                     });
                 }
-                StateProjection::Deciding { verdict, waiting } => {
-                    let (parts, verdict) = ready!(verdict.as_mut().poll(cx));
-                    match (verdict, waiting.take()) {
-                        (Verdict::Answer(answer), _) => State::Answered { answer: Some(answer) },
-                        (Verdict::Forward(admitted), Some((mut service, body, guard))) => {
-                            let recovery = Recovery::for_parts(&guard, &parts, &admitted);
+                StateProjection::Deciding { decision, waiting } => {
+                    let (parts, decision) = ready!(decision.as_mut().poll(cx));
+                    match (decision, waiting.take()) {
+                        (Decision::Answer(answer), _) => State::Answered { answer: Some(answer) },
+                        (Decision::Forward(admitted), Some((mut service, body, guard))) => {
+                            let head = guard.context.head(&parts);
+                            let recovery = Recovery::of_admitted(&guard, &admitted, &head);
                             let request = decide::forward(&guard, parts, admitted, body);
                             State::Forwarding { future: service.call(request), recovery }
                         }
-                        // Polled after it was ready, which no future has to bear.
-                        (Verdict::Forward(_), None) => return Poll::Pending,
+                        // Polled after completion; the contract allows anything, so stay pending.
+                        (Decision::Forward(_), None) => return Poll::Pending,
                     }
                 }
             };
             state.set(next);
         }
     }
+}
+
+/// The page with the cookies that the application set.
+fn page_with_cookies<B: From<Bytes>>(page: Answer, response: &Response<B>) -> Response<B> {
+    let mut page = page.map(B::from);
+    for cookie in response.headers().get_all(SET_COOKIE) {
+        page.headers_mut().append(SET_COOKIE, cookie.clone());
+    }
+    page
 }
 
 impl<S, ReqBody> fmt::Debug for ResponseFuture<S, ReqBody>

@@ -1,4 +1,4 @@
-//! The layer: what wraps services.
+//! The layer: wraps services, and holds what all of them share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +7,9 @@ use tower_layer::Layer;
 
 use super::endpoints::EndpointsService;
 use super::service::WebflowAuth;
-use crate::config::ConfigError;
-use crate::config::WebflowAuthBuilder;
-use crate::context::Shared;
-use crate::doctor;
-use crate::doctor::Checkup;
+use crate::context::Context;
 use crate::gate::guard::{Guard, Mode};
 use crate::grant::scope::{Scope, Scopes};
-use crate::handle::WebflowAuthHandle;
-use crate::util::sharded_arc::Replicas;
 
 /// The time that [`WebflowAuthLayer::shutdown`] waits.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
@@ -48,78 +42,52 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WebflowAuthLayer {
-    guard: Replicas<Guard>,
-}
-
-impl Clone for WebflowAuthLayer {
-    fn clone(&self) -> Self {
-        Self { guard: self.guard.another() }
-    }
+    guard: Arc<Guard>,
 }
 
 impl WebflowAuthLayer {
-    /// The settings, one by one.
-    pub fn builder() -> WebflowAuthBuilder {
-        WebflowAuthBuilder::new()
+    pub(crate) fn new(context: Context) -> Self {
+        Self::with_mode(Arc::new(context), Mode::Required { scopes: Scopes::default() })
     }
 
-    /// The settings out of the environment: `WEBFLOW_CLIENT_ID`, `WEBFLOW_CLIENT_SECRET`,
-    /// `WEBFLOW_REDIRECT_URI`, `WEBFLOW_SCOPES` (separated by spaces or commas),
-    /// `WEBFLOW_AUTH_KEY`, and `WEBFLOW_BASE_URL` for a stand-in.
-    ///
-    /// The builder that comes back can be changed before [`build`](WebflowAuthBuilder::build),
-    /// which names every variable that is missing or malformed.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when a variable is not Unicode.
-    pub fn from_env() -> Result<WebflowAuthBuilder, ConfigError> {
-        WebflowAuthBuilder::from_env()
-    }
-
-    pub(crate) fn new(shared: Shared) -> Self {
-        let shared = Arc::new(shared);
-        shared.vault.client.belongs_to(&shared);
-        Self::with_mode(shared, Mode::Required { scopes: Scopes::default() })
-    }
-
-    fn with_mode(shared: Arc<Shared>, mode: Mode) -> Self {
-        Self { guard: Replicas::new(&Guard { shared, mode }) }
+    fn with_mode(context: Arc<Context>, mode: Mode) -> Self {
+        Self { guard: Arc::new(Guard { context, mode }) }
     }
 
     /// This layer for routes that work without a token too: handlers take
     /// `Option<WebflowToken>`.
     #[must_use]
     pub fn optional(&self) -> Self {
-        Self::with_mode(Arc::clone(&self.guard.shared), Mode::Optional)
+        Self::with_mode(Arc::clone(&self.guard.context), Mode::Optional)
     }
 
     /// This layer for routes that need more scopes than the others.
     #[must_use]
     pub fn require_scopes(&self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         let scopes = scopes.into_iter().collect();
-        Self::with_mode(Arc::clone(&self.guard.shared), Mode::Required { scopes })
+        Self::with_mode(Arc::clone(&self.guard.context), Mode::Required { scopes })
     }
 
     /// The path of the redirect URI, where Webflow sends browsers back to.
     pub fn callback_path(&self) -> &str {
-        &self.guard.shared.paths.callback
+        &self.guard.context.paths.callback
     }
 
     /// The path that begins a login; `None` when it is switched off.
     pub fn login_path(&self) -> Option<&str> {
-        self.guard.shared.paths.login.as_deref()
+        self.guard.context.paths.login.as_deref()
     }
 
     /// The path that ends a session; `None` when it is switched off.
     pub fn logout_path(&self) -> Option<&str> {
-        self.guard.shared.paths.logout.as_deref()
+        self.guard.context.paths.logout.as_deref()
     }
 
     /// A service that answers the crate's own paths, for routers where no layer sees them.
     pub fn endpoints_service(&self) -> EndpointsService {
-        EndpointsService::new(Arc::clone(&self.guard.shared))
+        EndpointsService::new(Arc::clone(&self.guard.context))
     }
 
     /// Waits for the work that outlives its request: code exchanges, store writes and revocations.
@@ -142,32 +110,11 @@ impl WebflowAuthLayer {
     /// # }
     /// ```
     pub async fn shutdown(&self) -> bool {
-        self.guard.shared.tasks.shutdown(SHUTDOWN_LIMIT).await
+        self.guard.context.tasks.shutdown(SHUTDOWN_LIMIT).await
     }
 
-    /// Looks for what would keep a login from working: in the settings, at Webflow, in the store,
-    /// and between the redirect URI and this layer.
-    ///
-    /// Sends no secret and changes nothing; takes as long as the slowest part, some 5 seconds at
-    /// most. The application has to be running, in this process or another, for its paths to be
-    /// looked at: at start-up, call it in a task beside the server. What it cannot see: whether
-    /// the client secret is right, which takes a login.
-    ///
-    /// ```
-    /// # async fn run(auth: tower_webflow_auth::WebflowAuthLayer) {
-    /// let checkup = auth.check().await;
-    /// if !checkup.is_ok() {
-    ///     eprintln!("{checkup}");
-    /// }
-    /// # }
-    /// ```
-    pub async fn check(&self) -> Checkup {
-        doctor::check(&self.guard.shared).await
-    }
-
-    /// Tokens outside a request: for jobs and webhooks.
-    pub fn handle(&self) -> WebflowAuthHandle {
-        WebflowAuthHandle::new(Arc::clone(&self.guard.shared))
+    pub(crate) fn context(&self) -> &Arc<Context> {
+        &self.guard.context
     }
 }
 
@@ -175,6 +122,6 @@ impl<S> Layer<S> for WebflowAuthLayer {
     type Service = WebflowAuth<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        WebflowAuth::new(inner, self.guard.another())
+        WebflowAuth::new(inner, Arc::clone(&self.guard))
     }
 }

@@ -1,4 +1,4 @@
-//! The middleware: which of the paths is this request?
+//! The service: serves the crate's own paths and forwards what the gate admits.
 
 use std::mem;
 use std::sync::Arc;
@@ -9,14 +9,12 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
-use crate::context::original;
 use crate::flow;
-use crate::gate::decide;
-use crate::gate::decide::{AtOnce, First, Verdict};
+use crate::gate::decide::{self, Decision, Fast, Now};
 use crate::gate::guard::Guard;
 use crate::gate::recover::Recovery;
-use crate::util::sharded_arc::{Replica, Replicas};
-use crate::wire::request_head::Glance;
+use crate::wire::paths::original;
+use crate::wire::request_head::RequestHead;
 
 /// The service that [`WebflowAuthLayer`](crate::WebflowAuthLayer) makes of another.
 ///
@@ -25,11 +23,11 @@ use crate::wire::request_head::Glance;
 #[derive(Debug, Clone)]
 pub struct WebflowAuth<S> {
     inner: S,
-    guard: Replicas<Guard>,
+    guard: Arc<Guard>,
 }
 
 impl<S> WebflowAuth<S> {
-    pub(crate) const fn new(inner: S, guard: Replicas<Guard>) -> Self {
+    pub(crate) const fn new(inner: S, guard: Arc<Guard>) -> Self {
         Self { inner, guard }
     }
 
@@ -49,8 +47,8 @@ impl<S> WebflowAuth<S> {
     }
 }
 
-/// Gives back what the inner service has reserved to be ready (a permit, a place in a queue) when it
-/// will not be called. Tower has no other way than to drop it.
+/// Releases what the inner service has reserved to be ready (a permit, a place in a queue) when it
+/// will not be called. In tower, dropping the service is the only way.
 fn release<S: Clone>(inner: &mut S) {
     *inner = inner.clone();
 }
@@ -68,57 +66,51 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let mut request = request;
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let Self { inner, guard } = self;
-        // Which replica it is, is found out once.
-        let guard: &Replica<Guard> = guard;
-        let shared = &guard.shared;
+        let context = &guard.context;
         let uri = original(request.extensions(), request.uri());
-        if let Some(endpoint) = shared.paths.endpoint(uri.path()) {
+        if let Some(endpoint) = context.paths.endpoint(uri.path()) {
             let (parts, _) = request.into_parts();
-            let answer = Box::pin(flow::serve(Arc::clone(shared), endpoint, parts));
+            let answer = Box::pin(flow::serve(Arc::clone(context), endpoint, parts));
             release(inner);
             return ResponseFuture::answering(answer);
         }
-        let (method, headers) = (request.method(), request.headers());
-        let glance = Glance::at(method, headers, shared.cookies);
-        match decide::at_once(guard, &request, &glance) {
-            AtOnce::Admit(token) => {
-                let recovery = Recovery::of(guard, &token, (method, uri, headers), glance);
+        let head = RequestHead::read(request.method(), uri, request.headers(), context.cookies);
+        match decide::fast_path(guard, &request, &head) {
+            Some(Fast::Admit(token)) => {
+                let recovery = Recovery::new(guard, &token, &head);
                 request.extensions_mut().insert(token);
                 return ResponseFuture::forwarding(inner.call(request), Some(recovery));
             }
-            AtOnce::Pass => {
-                request.extensions_mut().insert(Replica::clone(guard));
+            Some(Fast::Pass) => {
+                request.extensions_mut().insert(Arc::clone(guard));
                 return ResponseFuture::forwarding(inner.call(request), None);
             }
-            AtOnce::Undecided => {}
+            None => {}
         }
         let (parts, body) = request.into_parts();
-        match decide::first(guard, &parts) {
-            First::Decided(Verdict::Answer(answer)) => {
+        let head = context.head(&parts);
+        match decide::decide_now(guard, &parts, &head) {
+            Now::Decided(Decision::Answer(answer)) => {
                 release(inner);
                 ResponseFuture::answered(answer)
             }
-            First::Decided(Verdict::Forward(admitted)) => {
-                let recovery = Recovery::for_parts(guard, &parts, &admitted);
+            Now::Decided(Decision::Forward(admitted)) => {
+                let recovery = Recovery::of_admitted(guard, &admitted, &head);
                 let request = decide::forward(guard, parts, admitted, body);
                 ResponseFuture::forwarding(inner.call(request), recovery)
             }
-            waiting => {
-                let asking = Replica::clone(guard);
-                let verdict = async move {
-                    let verdict = match waiting {
-                        First::LookUp(subject) => decide::look_up(&asking, &parts, &subject).await,
-                        _ => decide::ask(&asking, &parts).await,
-                    };
-                    (parts, verdict)
+            Now::Later(lookup) => {
+                let own = Arc::clone(guard);
+                let decision = async move {
+                    let decision = decide::decide(&own, &parts, lookup).await;
+                    (parts, decision)
                 };
                 // The service that was ready is the one to be called; its clone stays behind.
                 let clone = inner.clone();
                 let ready = mem::replace(inner, clone);
-                ResponseFuture::deciding(Box::pin(verdict), ready, body, Replica::clone(guard))
+                ResponseFuture::deciding(Box::pin(decision), ready, body, Arc::clone(guard))
             }
         }
     }

@@ -13,7 +13,7 @@ use super::Problem;
 const STYLE: &str = include_str!("page.css");
 
 pub(crate) fn problem(problem: &Problem) -> Markup {
-    let (way_on, words) = way_on(problem);
+    let (href, text) = link(problem);
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -38,8 +38,8 @@ pub(crate) fn problem(problem: &Problem) -> Markup {
                             }
                         }
                     }
-                    a href=(way_on) { (words) }
-                    p.reference { "Status " (problem.status.as_u16()) ", " code { (problem.slug) } }
+                    a href=(href) { (text) }
+                    p.reference { "Status " (problem.status.as_u16()) ", " code { (problem.kind.as_str()) } }
                 }
             }
         }
@@ -47,9 +47,9 @@ pub(crate) fn problem(problem: &Problem) -> Markup {
 }
 
 /// The page's one link. An empty reference leads to the page's own address.
-fn way_on(problem: &Problem) -> (&str, &str) {
+fn link(problem: &Problem) -> (&str, &str) {
     match &problem.login_url {
-        Some(url) => (url, problem.way_on),
+        Some(url) => (url, problem.link_text),
         None if problem.retry_here => ("", "Try again"),
         None => ("/", "Back to the application"),
     }
@@ -91,8 +91,11 @@ pub(crate) fn policy() -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::problem::FailureKind;
 
-    fn link(problem: &Problem) -> String {
+    const KIND: FailureKind = FailureKind::Internal;
+
+    fn the_link(problem: &Problem) -> String {
         let page = super::problem(problem).into_string();
         let links: Vec<_> = page.split("<a href=\"").skip(1).collect();
         assert_eq!(links.len(), 1, "one way on: {page}");
@@ -101,21 +104,21 @@ mod tests {
 
     #[test]
     fn every_page_has_one_way_on() {
-        let problem = || Problem::new(StatusCode::BAD_GATEWAY, "slug", "Title", "Detail.");
-        assert_eq!(link(&problem()), "/ Back to the application");
-        assert_eq!(link(&problem().retry_here(true)), " Try again");
-        let elsewhere = problem().retry_here(true).login_url("/login?a=1&b=2").way_on("Start");
-        assert_eq!(link(&elsewhere), "/login?a=1&amp;b=2 Start");
+        let problem = || Problem::new(KIND, StatusCode::BAD_GATEWAY, "Title", "Detail.");
+        assert_eq!(the_link(&problem()), "/ Back to the application");
+        assert_eq!(the_link(&problem().retry_here(true)), " Try again");
+        let elsewhere = problem().retry_here(true).login_url("/login?a=1&b=2").link_text("Start");
+        assert_eq!(the_link(&elsewhere), "/login?a=1&amp;b=2 Start");
     }
 
     #[test]
     fn causes_take_the_place_of_the_detail_on_the_page_only() {
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "slug", "Title", "The detail.")
+        let problem = Problem::new(KIND, StatusCode::BAD_REQUEST, "Title", "The detail.")
             .causes(&[("Cookies & co.", "Allow them.")]);
         let page = super::problem(&problem).into_string();
         assert!(page.contains("<dt>Cookies &amp; co.</dt><dd>Allow them.</dd>"), "{page}");
         assert!(!page.contains("The detail."), "{page}");
-        let json = problem.respond(false);
+        let json = problem.json();
         assert!(String::from_utf8_lossy(json.body()).contains("The detail."));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 use cookie::Cookie;
 use http::header::{ACCEPT, CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
@@ -9,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use super::html;
+use crate::webflow::{client_builder, direct_client_builder, may_use_proxy};
 
 /// How many redirects are followed; browsers stop at 20.
 const MAX_REDIRECTS: usize = 20;
@@ -32,6 +34,8 @@ const MAX_REDIRECTS: usize = 20;
 #[derive(Clone)]
 pub struct TestBrowser {
     http: reqwest::Client,
+    /// For https beyond this machine, which may need the environment's proxy.
+    outside: OnceLock<reqwest::Client>,
     cookies: BTreeMap<(String, String), String>,
 }
 
@@ -85,11 +89,8 @@ pub enum BrowserError {
 impl TestBrowser {
     /// A browser without cookies.
     pub fn new() -> Self {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap_or_default();
-        Self { http, cookies: BTreeMap::new() }
+        let http = direct_client_builder().build().unwrap_or_default();
+        Self { http, outside: OnceLock::new(), cookies: BTreeMap::new() }
     }
 
     /// Navigates to `url` and follows redirects.
@@ -178,7 +179,12 @@ impl TestBrowser {
     ) -> Result<Page, BrowserError> {
         let url: Url = url.parse().map_err(|_| BrowserError::Address(url.to_owned()))?;
         let host = url.host_str().unwrap_or_default().to_owned();
-        let mut request = self.http.request(method, url.clone()).headers(headers.clone());
+        let http = if may_use_proxy(&url) {
+            self.outside.get_or_init(|| client_builder(&url).build().unwrap_or_default())
+        } else {
+            &self.http
+        };
+        let mut request = http.request(method, url.clone()).headers(headers.clone());
         if let Some(cookies) = self.cookie_header(&host) {
             request = request.header(COOKIE, cookies);
         }

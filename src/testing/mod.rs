@@ -9,8 +9,8 @@ mod token;
 
 pub use browser::{BrowserError, Page, TestBrowser};
 pub use fake_webflow::{
-    Access, Endpoint, ErrorShape, FakeWebflow, FakeWebflowBuilder, Fault, RecordedRequest, Refused,
-    ScopeShape, Site, Workspace,
+    Access, Endpoint, ErrorShape, FakeWebflow, FakeWebflowBuilder, Fault, ListShape,
+    RecordedRequest, Refused, ScopeShape, Site, Workspace,
 };
 #[cfg(feature = "webhooks")]
 pub use fake_webflow::{Delivered, Delivery, FakeEvent, FakeWebhook};

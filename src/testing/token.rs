@@ -1,8 +1,7 @@
 //! Tokens for unit tests of handlers, without a flow.
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
@@ -14,7 +13,8 @@ use crate::grant::token::WebflowToken;
 use crate::grant::token::{Coverage, Grant, GrantDetails};
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey, TokenVersion};
-use crate::webflow::Endpoints;
+use crate::util::clock::Clock;
+use crate::webflow::{Endpoints, client_builder};
 
 /// The time for one call; tests that wait for longer are wrong.
 const BUDGET: Duration = Duration::from_secs(5);
@@ -118,16 +118,12 @@ impl TestToken {
 
     /// The token.
     pub fn build(self) -> WebflowToken {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap_or_default();
         let endpoints = self.endpoints.unwrap_or_else(nowhere);
+        let http = client_builder(endpoints.token()).build().unwrap_or_default();
         let obtained_at_secs =
             self.obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET));
+        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET, Clock::system()));
         WebflowToken::new(Grant {
-            whose: client.mark(&self.subject),
             key: TokenKey::new(self.subject, GrantId::default()),
             version: TokenVersion::at(obtained_at_secs.saturating_mul(1000), 0),
             details: GrantDetails {
@@ -139,9 +135,7 @@ impl TestToken {
                 asked: self.scopes,
                 renewed: false,
             },
-            dead: AtomicBool::new(false),
-            outdated: AtomicBool::new(false),
-            reading: OnceLock::new(),
+            state: Arc::default(),
             client,
         })
     }

@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use super::log;
+
 /// How many operations may wait to be retried. Beyond it something has been down for long, and
 /// memory matters more.
 const MAX_RETRIES_WAITING: usize = 1024;
@@ -62,7 +64,7 @@ impl Tasks {
         F: Future<Output = bool> + Send,
     {
         let Ok(permit) = Arc::clone(&self.retries).try_acquire_owned() else {
-            tracing::error!(what, "too many background retries are waiting: giving up");
+            tracing::error!(target: log::BACKGROUND, what, "too many background retries are waiting: giving up");
             return;
         };
         let closing = self.closing.clone();
@@ -72,14 +74,14 @@ impl Tasks {
                 let pause = tokio::time::sleep(Duration::from_secs(pause));
                 let last = closing.run_until_cancelled(pause).await.is_none();
                 if attempt().await {
-                    tracing::info!(what, "background retry succeeded");
+                    tracing::info!(target: log::BACKGROUND, what, "background retry succeeded");
                     return;
                 }
                 if last {
                     break;
                 }
             }
-            tracing::error!(what, "background retries failed: giving up");
+            tracing::error!(target: log::BACKGROUND, what, "background retries failed: giving up");
         });
     }
 
@@ -164,8 +166,7 @@ mod tests {
         let tasks = Tasks::default();
         let waiting: Vec<_> = (0..MAX_RETRIES_WAITING).map(|_| retry(&tasks, 1)).collect();
         let refused = retry(&tasks, 1);
-        sleep(Duration::from_secs(2)).await;
-        tokio::task::yield_now().await;
+        sleep(Duration::from_secs(3)).await;
         assert!(waiting.iter().all(|attempts| attempts.load(Ordering::SeqCst) == 1));
         assert_eq!(refused.load(Ordering::SeqCst), 0);
     }

@@ -3,5 +3,5 @@
 pub(crate) mod background;
 pub(crate) mod clock;
 pub(crate) mod deadline;
+pub(crate) mod log;
 pub(crate) mod metrics;
-pub(crate) mod sharded_arc;

@@ -1,75 +1,77 @@
 //! The read cache in front of a store: bounded, short-lived, one read per cold subject.
 //!
-//! A removal always wins over a fill: forgetting a subject also takes away the place that a read
-//! under way would fill.
+//! An entry is shared by everybody, so no request owns it: reads run in tasks of their own, and a
+//! request that goes away takes nothing with it. Invalidation always wins over a read that is under
+//! way. An entry also remembers the session cookie that led to it, so that most requests need no
+//! signature check.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync};
+use quick_cache::sync;
+use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 
 use crate::config::CacheConfig;
 use crate::grant::token::WebflowToken;
+use crate::identity::session_cookie::session_id;
 use crate::identity::subject::Subject;
 use crate::store::StoreError;
+use crate::util::background::Tasks;
+use crate::util::log;
 
 /// A subject's grants, newest first.
 pub(crate) type Tokens = Arc<[WebflowToken]>;
 
-/// That a subject has no grant is believed for so long at most.
-const NEGATIVE_TTL: Duration = Duration::from_secs(1);
+/// TTL of a negative entry (a subject without grants).
+const NEGATIVE_TTL: u64 = 1000;
 
-/// A failed read is the answer to those who waited for it, not to later requests.
-const FAILURE_TTL: Duration = Duration::from_millis(50);
+/// After a failed read the outcome is repeated for so long: the failure, or the stale entry.
+const FAILURE_TTL: u64 = 50;
 
 pub(crate) struct Cache {
-    entries: Option<Entries>,
+    entries: Option<sync::Cache<Subject, Arc<Slot>>>,
+    /// Reads under way.
+    reads: Arc<Mutex<HashMap<Subject, Read>>>,
+    /// Failed reads of a moment ago.
+    failures: sync::Cache<Subject, Failure>,
     ttl: u64,
     stale_for: u64,
-    /// What was read in an earlier epoch is over.
+    /// Bumped by `forget_all`; entries read in an earlier epoch are stale.
     epoch: AtomicU64,
-}
-
-type Entries = sync::Cache<Subject, Entry, UnitWeighter, DefaultHashBuilder, MarkGone>;
-
-#[derive(Clone)]
-enum Entry {
-    Known(Arc<Slot>),
-    Failed { error: Arc<StoreError>, at: u64 },
 }
 
 /// What was read of a subject.
 pub(crate) struct Slot {
     pub(crate) tokens: Tokens,
-    reading: Arc<Reading>,
-}
-
-/// When something was read. Tokens are held outside of the cache as well: `gone` tells when it no
-/// longer stands for them.
-pub(crate) struct Reading {
     read_at: u64,
     lifetime: u64,
     epoch: u64,
-    gone: AtomicBool,
+    /// When a failed read last extended the entry's life.
+    extended_at: AtomicU64,
+    /// The session cookie that led here, once its signature was found good.
+    verified: OnceLock<Verified>,
 }
 
-impl Slot {
-    fn mark_gone(&self) {
-        self.reading.gone.store(true, Ordering::Release);
-    }
+struct Verified {
+    cookie: Box<str>,
+    expires_unix_secs: u64,
 }
 
-/// Marks what is evicted to make room: nobody could be told of it afterwards.
+/// A read under way. Dropping it from the map makes its outcome void for the cache.
+struct Read {
+    id: u64,
+    outcome: watch::Receiver<Option<Outcome>>,
+}
+
+type Outcome = Result<Arc<Slot>, Arc<StoreError>>;
+
 #[derive(Clone)]
-struct MarkGone;
-
-impl Lifecycle<Subject, Entry> for MarkGone {
-    type RequestState = ();
-
-    fn on_evict(&self, (): &mut (), _: Subject, entry: Entry) {
-        entry.mark_gone();
-    }
+struct Failure {
+    error: Arc<StoreError>,
+    at: u64,
 }
 
 /// An error that several requests are told.
@@ -84,180 +86,234 @@ fn share(error: Arc<StoreError>) -> StoreError {
     }
 }
 
-impl Entry {
-    fn answer(self) -> Result<Arc<Slot>, StoreError> {
-        match self {
-            Self::Known(slot) => Ok(slot),
-            Self::Failed { error, .. } => Err(share(error)),
-        }
-    }
-
-    fn mark_gone(&self) {
-        if let Self::Known(slot) = self {
-            slot.mark_gone();
-        }
-    }
-}
-
 impl Cache {
     pub(crate) fn new(config: &CacheConfig) -> Self {
-        let capacity = config.capacity;
-        let entries = || {
-            let hasher = DefaultHashBuilder::default();
-            Entries::with(capacity, capacity as u64, UnitWeighter, hasher, MarkGone)
-        };
         Self {
-            entries: (capacity > 0).then(entries),
+            entries: (config.capacity > 0).then(|| sync::Cache::new(config.capacity)),
+            reads: Arc::default(),
+            failures: sync::Cache::new(config.capacity.clamp(16, 1024)),
             ttl: millis(config.ttl),
             stale_for: millis(config.stale_for),
             epoch: AtomicU64::new(0),
         }
     }
 
-    /// The subject's grants if they are known and fresh, `now` in Unix milliseconds.
+    /// The subject's grants if they are cached and fresh, `now` in Unix milliseconds.
     pub(crate) fn fresh(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
-        match self.entries.as_ref()?.get(subject)? {
-            Entry::Known(slot) if self.is_fresh(&slot.reading, now) => Some(slot),
-            _ => None,
-        }
+        self.entries.as_ref()?.get(subject).filter(|slot| self.is_fresh(slot, now))
     }
 
-    /// Whether what was read is still to be believed.
-    pub(crate) fn is_fresh(&self, reading: &Reading, now: u64) -> bool {
-        !reading.gone.load(Ordering::Acquire)
-            && reading.epoch == self.epoch.load(Ordering::Acquire)
-            && is_within(reading.lifetime, reading.read_at, now)
+    /// The newest grant of the session whose verified cookie has exactly this value.
+    pub(crate) fn session(&self, cookie: &[u8], now: u64) -> Option<WebflowToken> {
+        let cookie = std::str::from_utf8(cookie).ok()?;
+        let key = SessionKey::new(session_id(cookie)?);
+        let slot = self.entries.as_ref()?.get(key.as_str())?;
+        let verified = slot.verified.get()?;
+        let good = now / 1000 < verified.expires_unix_secs
+            && self.is_fresh(&slot, now)
+            && bool::from(verified.cookie.as_bytes().ct_eq(cookie.as_bytes()));
+        if good { slot.tokens.first().cloned() } else { None }
     }
 
-    /// The subject's grants: known, or read now. Of many that ask at once one reads.
-    pub(crate) async fn get_or_load<F>(
-        &self,
+    fn is_fresh(&self, slot: &Slot, now: u64) -> bool {
+        slot.epoch == self.epoch.load(Ordering::Acquire)
+            && (is_within(slot.lifetime, slot.read_at, now)
+                || is_within(FAILURE_TTL, slot.extended_at.load(Ordering::Relaxed), now)
+                    && self.is_usable(slot, now))
+    }
+
+    /// Whether a stale entry may be served while the store is down. Negative entries never are.
+    fn is_usable(&self, slot: &Slot, now: u64) -> bool {
+        let limit = slot.lifetime.saturating_add(self.stale_for);
+        self.stale_for > 0 && !slot.tokens.is_empty() && is_within(limit, slot.read_at, now)
+    }
+
+    /// The subject's grants: cached, or read now. Of many that ask at the same time one reads, in
+    /// a task of its own.
+    pub(crate) async fn get_or_read<F>(
+        self: &Arc<Self>,
+        tasks: &Tasks,
         subject: &Subject,
         now: u64,
-        load: impl FnOnce() -> F,
+        read: impl FnOnce() -> F,
     ) -> Result<Arc<Slot>, StoreError>
     where
-        F: Future<Output = Result<Tokens, StoreError>>,
+        F: Future<Output = Result<Tokens, StoreError>> + Send + 'static,
     {
-        let Some(entries) = &self.entries else { return Ok(self.uncached(load().await?)) };
-        let mut stale = None;
-        match entries.get(subject) {
-            Some(Entry::Known(slot)) if self.is_fresh(&slot.reading, now) => return Ok(slot),
-            Some(Entry::Known(slot)) => {
-                let same =
-                    |it: &Entry| matches!(it, Entry::Known(other) if Arc::ptr_eq(other, &slot));
-                entries.remove_if(subject, same);
-                slot.mark_gone();
-                stale = Some(slot);
-            }
-            Some(Entry::Failed { error, at }) if is_within(millis(FAILURE_TTL), at, now) => {
-                return Err(share(error));
-            }
-            Some(Entry::Failed { at, .. }) => {
-                let same =
-                    |it: &Entry| matches!(it, Entry::Failed { at: other, .. } if *other == at);
-                entries.remove_if(subject, same);
-            }
-            None => {}
+        if let Some(slot) = self.fresh(subject, now) {
+            return Ok(slot);
         }
-        let guard = match entries.get_value_or_guard_async(subject).await {
-            Ok(entry) => return entry.answer(),
-            Err(guard) => guard,
-        };
-        let epoch = self.epoch.load(Ordering::Acquire);
-        match load().await {
-            Ok(tokens) => {
-                let slot = Arc::new(self.slot(tokens, now, epoch));
-                // The place is gone if the subject was forgotten meanwhile; then so is the slot.
-                if guard.insert(Entry::Known(Arc::clone(&slot))).is_err() {
-                    slot.mark_gone();
-                }
-                Ok(slot)
-            }
-            Err(error) => {
-                if let Some(slot) = stale.filter(|slot| self.is_usable(slot, now)) {
-                    tracing::warn!(
-                        ?subject,
-                        error = &error as &dyn std::error::Error,
-                        "the store is down: a grant that was read earlier is used"
-                    );
-                    guard.insert(Entry::Known(Arc::clone(&slot))).ok();
-                    return Ok(slot);
-                }
-                let error = Arc::new(error);
-                guard.insert(Entry::Failed { error: Arc::clone(&error), at: now }).ok();
-                Err(share(error))
-            }
+        let failed = self.failures.get(subject).filter(|it| is_within(FAILURE_TTL, it.at, now));
+        if let Some(failure) = failed {
+            return Err(share(failure.error));
+        }
+        let mut outcome = self.join_or_start(tasks, subject, now, read);
+        match outcome.wait_for(Option::is_some).await.map(|outcome| outcome.clone()) {
+            Ok(Some(Ok(slot))) => Ok(slot),
+            Ok(Some(Err(error))) => Err(share(error)),
+            // The task panicked, or the runtime is shutting down.
+            Ok(None) | Err(_) => Err(StoreError::Panicked),
         }
     }
 
-    /// Runs a write of the subject's grants; whoever asks for them meanwhile waits for it, and
-    /// what it made of them is known afterwards.
-    pub(crate) async fn write_through<F>(
-        &self,
+    fn join_or_start<F>(
+        self: &Arc<Self>,
+        tasks: &Tasks,
         subject: &Subject,
         now: u64,
-        write: F,
-    ) -> Result<WebflowToken, StoreError>
+        read: impl FnOnce() -> F,
+    ) -> watch::Receiver<Option<Outcome>>
     where
-        F: Future<Output = Result<WebflowToken, StoreError>>,
+        F: Future<Output = Result<Tokens, StoreError>> + Send + 'static,
     {
-        let Some(entries) = &self.entries else { return write.await };
-        self.forget(subject);
-        let place = entries.get_value_or_guard_async(subject).await;
-        let epoch = self.epoch.load(Ordering::Acquire);
-        let written = write.await;
-        match (place, &written) {
-            (Err(guard), Ok(token)) => {
-                let slot = Arc::new(self.slot(Tokens::from([token.clone()]), now, epoch));
-                if guard.insert(Entry::Known(Arc::clone(&slot))).is_err() {
-                    // What another read has put there meanwhile may be older than the write.
-                    slot.mark_gone();
-                    self.forget(subject);
-                }
+        let (id, sender, outcome) = {
+            let mut reads = self.reads();
+            if let Some(read) = reads.get(subject) {
+                return read.outcome.clone();
             }
-            // Another read was quicker, or it is not known what was written: read again.
-            _ => self.forget(subject),
+            let (sender, outcome) = watch::channel(None);
+            let id = next_id();
+            reads.insert(subject.clone(), Read { id, outcome: outcome.clone() });
+            (id, sender, outcome)
+        };
+        let under_way = UnderWay { reads: Arc::clone(&self.reads), subject: subject.clone(), id };
+        let (cache, read) = (Arc::clone(self), read());
+        let epoch = self.epoch.load(Ordering::Acquire);
+        tasks.spawn(async move {
+            let outcome = match read.await {
+                Ok(tokens) => {
+                    let slot = Arc::new(cache.slot(tokens, now, epoch));
+                    under_way.finish(|subject| cache.insert(subject, &slot));
+                    Ok(slot)
+                }
+                Err(error) => cache.failed(&under_way, error, now),
+            };
+            sender.send_replace(Some(outcome));
+        });
+        outcome
+    }
+
+    /// The outcome of a read that failed: the entry that was there before, while it may be used.
+    fn failed(&self, under_way: &UnderWay, error: StoreError, now: u64) -> Outcome {
+        let subject = &under_way.subject;
+        let stale = self.entries.as_ref().and_then(|entries| entries.get(subject));
+        if let Some(slot) = stale.filter(|slot| self.is_usable(slot, now)) {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                target: log::STORE,
+                ?subject,
+                error,
+                "the store is down; using a grant that was read earlier"
+            );
+            slot.extended_at.store(now, Ordering::Relaxed);
+            return Ok(slot);
         }
-        written
+        let error = Arc::new(error);
+        let failure = Failure { error: Arc::clone(&error), at: now };
+        under_way.finish(|subject| self.failures.insert(subject.clone(), failure));
+        Err(error)
     }
 
     fn slot(&self, tokens: Tokens, now: u64, epoch: u64) -> Slot {
-        let negative = tokens.is_empty();
-        let lifetime = if negative { self.ttl.min(millis(NEGATIVE_TTL)) } else { self.ttl };
-        let reading = Reading { read_at: now, lifetime, epoch, gone: AtomicBool::new(false) };
-        let reading = Arc::new(reading);
-        for token in tokens.iter() {
-            token.was_read(&reading);
+        let lifetime = if tokens.is_empty() { self.ttl.min(NEGATIVE_TTL) } else { self.ttl };
+        Slot {
+            tokens,
+            read_at: now,
+            lifetime,
+            epoch,
+            extended_at: AtomicU64::new(0),
+            verified: OnceLock::new(),
         }
-        Slot { tokens, reading }
     }
 
-    /// What is used once.
-    fn uncached(&self, tokens: Tokens) -> Arc<Slot> {
-        let slot = self.slot(tokens, 0, 0);
-        slot.mark_gone();
-        Arc::new(slot)
+    fn insert(&self, subject: &Subject, slot: &Arc<Slot>) {
+        if let Some(entries) = &self.entries {
+            entries.insert(subject.clone(), Arc::clone(slot));
+        }
     }
 
+    /// Takes over what was just written. Called by the writer before the next write of the subject
+    /// may begin.
+    pub(crate) fn written(&self, subject: &Subject, token: &WebflowToken, now: u64) {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        self.forget(subject);
+        self.insert(subject, &Arc::new(self.slot(Tokens::from([token.clone()]), now, epoch)));
+    }
+
+    /// Drops what is known of the subject, and makes the reads that are under way void.
     pub(crate) fn forget(&self, subject: &Subject) {
-        if let Some(entries) = &self.entries
-            && let Some((_, entry)) = entries.remove(subject)
-        {
-            entry.mark_gone();
+        self.reads().remove(subject);
+        self.failures.remove(subject);
+        if let Some(entries) = &self.entries {
+            entries.remove(subject);
         }
     }
 
     pub(crate) fn forget_all(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.reads().clear();
+        self.failures.clear();
     }
 
-    fn is_usable(&self, slot: &Slot, now: u64) -> bool {
-        let Reading { read_at, lifetime, .. } = *slot.reading;
-        let limit = lifetime.saturating_add(self.stale_for);
-        // That there is no grant is not worth believing when it cannot be looked up.
-        let worth = self.stale_for > 0 && !slot.tokens.is_empty();
-        worth && is_within(limit, read_at, now)
+    fn reads(&self) -> MutexGuard<'_, HashMap<Subject, Read>> {
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// Remembers the cookie by which its session was found, after its signature was verified.
+    pub(crate) fn remember(&self, cookie: &str, expires_unix_secs: u64) {
+        self.verified.get_or_init(|| Verified { cookie: cookie.into(), expires_unix_secs });
+    }
+}
+
+/// Takes a read out of the map when its task ends, also by a panic.
+struct UnderWay {
+    reads: Arc<Mutex<HashMap<Subject, Read>>>,
+    subject: Subject,
+    id: u64,
+}
+
+impl UnderWay {
+    /// Ends the read. Does `fill` only if the subject was not invalidated meanwhile: an
+    /// invalidation cannot come in between.
+    fn finish(&self, fill: impl FnOnce(&Subject)) {
+        let mut reads = self.reads.lock().unwrap_or_else(PoisonError::into_inner);
+        if reads.get(&self.subject).is_some_and(|read| read.id == self.id) {
+            fill(&self.subject);
+            reads.remove(&self.subject);
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.finish(|_| ());
+    }
+}
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The key of a session's subject, without an allocation.
+struct SessionKey {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl SessionKey {
+    fn new(id: &str) -> Self {
+        let mut bytes = [0; 64];
+        let key = Subject::SESSION.bytes().chain(id.bytes());
+        let len = bytes.iter_mut().zip(key).map(|(to, from)| *to = from).count();
+        Self { bytes, len }
+    }
+
+    fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..self.len).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
     }
 }
 
@@ -275,6 +331,16 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(feature = "testing")]
 mod tests {
     use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    struct Fixture {
+        cache: Arc<Cache>,
+        tasks: Tasks,
+    }
+
+    fn fixture(config: &CacheConfig) -> Fixture {
+        Fixture { cache: Arc::new(Cache::new(config)), tasks: Tasks::default() }
+    }
 
     fn subject() -> Subject {
         Subject::user("ada")
@@ -284,41 +350,139 @@ mod tests {
         StoreError::unavailable("down, as the test wants")
     }
 
-    async fn read(cache: &Cache, now: u64, answer: Result<Tokens, StoreError>) -> Option<usize> {
-        let slot = cache.get_or_load(&subject(), now, || async { answer }).await;
-        slot.ok().map(|slot| slot.tokens.len())
+    fn grant() -> Tokens {
+        Tokens::from([WebflowToken::for_test([]).build()])
+    }
+
+    impl Fixture {
+        async fn read(&self, now: u64, answer: Result<Tokens, StoreError>) -> Option<usize> {
+            let read = || async { answer };
+            let slot = self.cache.get_or_read(&self.tasks, &subject(), now, read).await;
+            slot.ok().map(|slot| slot.tokens.len())
+        }
     }
 
     #[tokio::test]
-    async fn a_write_is_seen_though_a_read_of_the_same_moment_found_nothing_yet() {
-        let cache = Cache::new(&CacheConfig::new());
-        let write = async {
-            // Another request has the subject forgotten, and reads before the row is there.
-            cache.forget(&subject());
-            assert_eq!(read(&cache, 0, Ok(Tokens::default())).await, Some(0));
-            Ok(WebflowToken::for_test([]).build())
+    async fn an_invalidation_voids_the_read_that_is_under_way() {
+        let Fixture { cache, tasks } = fixture(&CacheConfig::new());
+        let (open, gate) = tokio::sync::oneshot::channel::<()>();
+        let (subject, never) = (subject(), down());
+        let read = cache.get_or_read(&tasks, &subject, 0, || async {
+            gate.await.ok();
+            Ok(Tokens::default())
+        });
+        let written = async {
+            tokio::task::yield_now().await;
+            let token = WebflowToken::for_test([]).build();
+            cache.written(&subject, &token, 0);
+            open.send(()).ok();
         };
-        cache.write_through(&subject(), 0, write).await.unwrap();
-        let written = Tokens::from([WebflowToken::for_test([]).build()]);
-        assert_eq!(read(&cache, 0, Ok(written)).await, Some(1));
+        let (read, ()) = tokio::join!(read, written);
+        assert!(read.unwrap().tokens.is_empty(), "its asker gets what was read");
+        let cached = cache.get_or_read(&tasks, &subject, 0, || async { Err(never) }).await;
+        assert_eq!(cached.unwrap().tokens.len(), 1, "the cache keeps what was written");
     }
 
     #[tokio::test]
-    async fn a_failure_is_believed_for_a_moment_also_when_the_clock_is_set_back() {
-        let cache = Cache::new(&CacheConfig::new());
+    async fn n10_one_of_many_reads_and_a_dropped_request_takes_nothing_away() {
+        let Fixture { cache, tasks } = fixture(&CacheConfig::new());
+        let grant = grant();
+        let reads = Arc::new(AtomicUsize::new(0));
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        let subject = subject();
+        let ask = || {
+            let (reads, gate) = (Arc::clone(&reads), Arc::clone(&gate));
+            let grant = grant.clone();
+            cache.get_or_read(&tasks, &subject, 0, move || async move {
+                reads.fetch_add(1, Ordering::SeqCst);
+                gate.acquire().await.ok();
+                Ok(grant)
+            })
+        };
+        let gone = futures_util::FutureExt::now_or_never(ask());
+        assert!(gone.is_none(), "dropped while it waits");
+        let others = futures_util::future::join_all((0..100).map(|_| ask()));
+        let open = async { gate.add_permits(1) };
+        let (others, ()) = tokio::join!(others, open);
+        assert!(others.iter().all(Result::is_ok));
+        assert_eq!(reads.load(Ordering::SeqCst), 1);
+        assert!(cache.reads().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_repeated_briefly_even_if_the_clock_goes_back() {
+        let fixture = fixture(&CacheConfig::new());
         let tomorrow = 24 * 60 * 60 * 1000;
-        assert_eq!(read(&cache, tomorrow, Err(down())).await, None);
-        assert_eq!(read(&cache, tomorrow + 49, Ok(Tokens::default())).await, None);
-        assert_eq!(read(&cache, 0, Ok(Tokens::default())).await, Some(0));
+        assert_eq!(fixture.read(tomorrow, Err(down())).await, None);
+        assert_eq!(fixture.read(tomorrow + 49, Ok(Tokens::default())).await, None);
+        assert_eq!(fixture.read(0, Ok(Tokens::default())).await, Some(0));
+    }
+
+    mod c6_stale_entries {
+        use super::*;
+
+        #[tokio::test]
+        async fn a_negative_entry_is_never_served_while_the_store_is_down() {
+            let fixture = fixture(&CacheConfig::new().stale_for(Duration::from_secs(100)));
+            assert_eq!(fixture.read(0, Ok(Tokens::default())).await, Some(0));
+            assert_eq!(fixture.read(10_000, Err(down())).await, None);
+            assert_eq!(fixture.read(20_000, Ok(grant())).await, Some(1));
+            assert_eq!(fixture.read(30_000, Err(down())).await, Some(1));
+        }
+
+        #[tokio::test]
+        async fn a_request_that_leaves_does_not_take_the_entry_with_it() {
+            let Fixture { cache, tasks } = fixture(&CacheConfig::new().stale_for(HOUR));
+            let subject = subject();
+            let fill = cache.get_or_read(&tasks, &subject, 0, || async { Ok(grant()) });
+            assert!(fill.await.is_ok());
+            let hang = cache.get_or_read(&tasks, &subject, 10_000, std::future::pending);
+            assert!(futures_util::FutureExt::now_or_never(hang).is_none());
+            cache.reads().clear();
+            let fails = cache.get_or_read(&tasks, &subject, 20_000, || async { Err(down()) });
+            assert_eq!(fails.await.unwrap().tokens.len(), 1);
+            // For a moment nobody waits for the store.
+            assert!(cache.fresh(&subject, 20_049).is_some());
+            assert!(cache.fresh(&subject, 20_050).is_none());
+        }
+
+        const HOUR: Duration = Duration::from_secs(3600);
     }
 
     #[tokio::test]
-    async fn n12_that_there_was_no_grant_is_not_used_while_the_store_is_down() {
-        let cache = Cache::new(&CacheConfig::new().stale_for(Duration::from_secs(100)));
-        assert_eq!(read(&cache, 0, Ok(Tokens::default())).await, Some(0));
-        assert_eq!(read(&cache, 10_000, Err(down())).await, None);
-        let token = Tokens::from([WebflowToken::for_test([]).build()]);
-        assert_eq!(read(&cache, 20_000, Ok(token)).await, Some(1));
-        assert_eq!(read(&cache, 30_000, Err(down())).await, Some(1));
+    async fn c13_more_subjects_than_fit_are_bounded() {
+        let Fixture { cache, tasks } = fixture(&CacheConfig::new().capacity(100));
+        let grant = grant();
+        for user in 0..1000 {
+            let (subject, grant) = (Subject::user(user), grant.clone());
+            let read = cache.get_or_read(&tasks, &subject, 0, || async { Ok(grant) });
+            assert!(read.await.is_ok());
+        }
+        assert!(cache.entries.as_ref().is_some_and(|entries| entries.len() <= 101));
+        for user in 0..5000 {
+            let subject = Subject::user(user);
+            let read = cache.get_or_read(&tasks, &subject, 9000, || async { Err(down()) });
+            assert!(read.await.is_err());
+        }
+        assert!(cache.failures.len() <= 1025);
+        assert!(cache.reads().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_verified_session_is_found_by_exactly_its_cookie_until_it_expires() {
+        let Fixture { cache, tasks } = fixture(&CacheConfig::new());
+        let id = "A".repeat(43);
+        let (cookie, subject) = (format!("{id}.signature"), Subject::session(&id));
+        let read = cache.get_or_read(&tasks, &subject, 0, || async { Ok(grant()) });
+        let slot = read.await.unwrap();
+        let found = |cookie: &str, now| cache.session(cookie.as_bytes(), now).is_some();
+        assert!(!found(&cookie, 0), "not verified yet");
+        slot.remember(&cookie, 3);
+        assert!(found(&cookie, 0) && found(&cookie, 2999));
+        assert!(!found(&cookie, 3000), "the session has ended");
+        assert!(!found(&format!("{id}.signaturf"), 0), "another value");
+        assert!(!found(&id, 0) && !found("", 0));
+        cache.forget(&subject);
+        assert!(!found(&cookie, 0), "logged out");
     }
 }

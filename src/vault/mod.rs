@@ -5,13 +5,12 @@
 //! logged by a digest of its subject.
 
 pub(crate) mod cache;
-pub(crate) mod known_sessions;
 mod sealed_form;
 mod writes;
 
 use std::future::pending;
-use std::sync::atomic::{AtomicBool, AtomicI64};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
@@ -20,19 +19,20 @@ use tokio::time::timeout;
 use crate::api::ApiClient;
 use crate::crypto::keyring::Keyring;
 use crate::grant::policy::GrantPolicy;
+use crate::grant::state::TokenStates;
 use crate::grant::token::WebflowToken;
 use crate::grant::token::{Grant, GrantDetails};
 use crate::identity::subject::Subject;
 use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::background::Tasks;
 use crate::util::clock::Clock;
-use crate::util::metrics;
+use crate::util::{log, metrics};
 use crate::vault::cache::{Cache, Slot, Tokens};
 
 #[cfg(feature = "_fuzzing")]
 pub(crate) use sealed_form::context;
 pub(crate) use sealed_form::unseal;
-pub(crate) use writes::{Draft, Turns};
+pub(crate) use writes::{Draft, WriteLocks};
 
 pub(crate) struct Vault {
     pub(crate) store: Arc<dyn ErasedStore>,
@@ -44,7 +44,11 @@ pub(crate) struct Vault {
     pub(crate) cache: Arc<Cache>,
     pub(crate) grants: GrantPolicy,
     pub(crate) last_version: AtomicI64,
-    pub(crate) turns: Turns,
+    pub(crate) locks: WriteLocks,
+    /// What is known of tokens, whoever has read them.
+    pub(crate) states: TokenStates,
+    /// Whether grants are looked up at Webflow at all.
+    pub(crate) introspect: bool,
     pub(crate) tasks: Tasks,
     /// The task that hears of other instances' changes; it ends with the vault.
     pub(crate) watcher: Watcher,
@@ -81,26 +85,34 @@ impl Drop for Watcher {
 
 impl Vault {
     /// The subject's grants, newest first.
-    pub(crate) async fn load(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+    pub(crate) async fn load(self: &Arc<Self>, subject: &Subject) -> Result<Tokens, StoreError> {
         Ok(Arc::clone(&self.load_slot(subject).await?.tokens))
     }
 
-    async fn load_slot(&self, subject: &Subject) -> Result<Arc<Slot>, StoreError> {
+    /// Like [`load`](Self::load), with the cache's entry.
+    pub(crate) async fn load_slot(
+        self: &Arc<Self>,
+        subject: &Subject,
+    ) -> Result<Arc<Slot>, StoreError> {
         self.watcher.watch(&self.store, &self.cache);
         let now = self.clock.unix_millis();
-        let read = self.cache.get_or_load(subject, now, || self.read(subject));
-        self.within(read).await
+        let (vault, reads) = (Arc::clone(self), subject.clone());
+        let read = || async move { vault.read(&reads).await };
+        self.cache.get_or_read(&self.tasks, subject, now, read).await
     }
 
-    /// The same without waiting, when it is known; `now` in Unix milliseconds.
-    pub(crate) fn known(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
-        let known = self.cache.fresh(subject, now);
-        metrics::cache(known.is_some());
-        known
+    /// The cached entry, without waiting; `now` in Unix milliseconds.
+    pub(crate) fn cached(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
+        let slot = self.cache.fresh(subject, now);
+        metrics::cache(slot.is_some());
+        slot
     }
 
-    /// The same past the cache, for what must not be a moment old.
-    pub(crate) async fn load_anew(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+    /// Reads past the cache, for decisions that a stale entry must not make.
+    pub(crate) async fn load_anew(
+        self: &Arc<Self>,
+        subject: &Subject,
+    ) -> Result<Tokens, StoreError> {
         self.cache.forget(subject);
         self.load(subject).await
     }
@@ -160,7 +172,7 @@ impl Vault {
                 let token = if belongs(row) { self.open(row) } else { None };
                 if token.is_none() {
                     tracing::warn!(
-                        subject = ?row.key().subject(),
+                        target: log::STORE, subject = ?row.key().subject(),
                         "a stored grant does not open with any key of the ring: it counts as none"
                     );
                 }
@@ -177,16 +189,8 @@ impl Vault {
     }
 
     fn token(&self, key: TokenKey, version: TokenVersion, details: GrantDetails) -> WebflowToken {
-        let outdated = AtomicBool::new(details.coverage.is_none());
-        WebflowToken::new(Grant {
-            whose: self.client.mark(key.subject()),
-            outdated,
-            key,
-            version,
-            details,
-            dead: AtomicBool::new(false),
-            reading: OnceLock::new(),
-            client: Arc::clone(&self.client),
-        })
+        let outdated = self.introspect && details.coverage.is_none();
+        let state = self.states.of(version, outdated);
+        WebflowToken::new(Grant { key, version, details, state, client: Arc::clone(&self.client) })
     }
 }

@@ -1,14 +1,15 @@
-//! Writes: each in a task of its own, and those of one subject one after another.
+//! Writes: each in its own task, and those of one subject one after another.
 //!
-//! A write that was begun comes to its end, also when the request that wanted it is dropped or the
-//! time for it is over. So that a late one never overtakes what came after it, the writes of a
-//! subject take turns.
+//! A write that has begun runs to its end, also when the request that wanted it is dropped or stops
+//! waiting. So that a late write never overtakes a newer one, the writes of a subject take turns.
+//! The cache is brought up to date before the next write may begin.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
 use tokio::time::timeout;
 
 use super::Vault;
@@ -16,8 +17,7 @@ use super::sealed_form::{Plain, context};
 use crate::crypto::keyring::Purpose;
 use crate::crypto::random;
 use crate::grant::policy::GrantPolicy;
-use crate::grant::token::GrantDetails;
-use crate::grant::token::WebflowToken;
+use crate::grant::token::{GrantDetails, WebflowToken};
 use crate::identity::subject::Subject;
 use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::metrics;
@@ -26,23 +26,23 @@ use crate::util::metrics;
 /// more memory.
 const LONGEST_WRITE: Duration = Duration::from_secs(60);
 
-/// How many subjects can be written at the same time at least, unless chance has it otherwise.
-const TURNS: u8 = 64;
+/// One lock per subject that is being written.
+#[derive(Default)]
+pub(crate) struct WriteLocks(Mutex<HashMap<Subject, Weak<AsyncMutex<()>>>>);
 
-/// Whose turn it is to write: subjects share few locks rather than have one each, which would
-/// have to be kept count of.
-pub(crate) struct Turns(Vec<Arc<Mutex<()>>>);
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self((0..TURNS).map(|_| Arc::default()).collect())
-    }
-}
-
-impl Turns {
-    fn of(&self, subject: &Subject) -> Arc<Mutex<()>> {
-        let [first, ..] = subject.digest();
-        self.0.get(usize::from(first % TURNS)).map_or_else(Arc::default, Arc::clone)
+impl WriteLocks {
+    fn of(&self, subject: &Subject) -> Arc<AsyncMutex<()>> {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = locks.get(subject).and_then(Weak::upgrade) {
+            return lock;
+        }
+        // Before the map grows, locks that nobody holds any more make room.
+        if locks.len() == locks.capacity() {
+            locks.retain(|_, lock| lock.strong_count() > 0);
+        }
+        let lock = Arc::default();
+        locks.insert(subject.clone(), Arc::downgrade(&lock));
+        lock
     }
 }
 
@@ -70,22 +70,22 @@ impl Vault {
     }
 
     /// Writes a draft.
-    pub(crate) async fn save(&self, draft: &Draft) -> Result<(), StoreError> {
-        let subject = draft.row.key().subject();
-        let (store, row) = (Arc::clone(&self.store), draft.row.clone());
-        let write = async {
-            let timer = metrics::Timer::start();
-            let saved = self.write(subject, async move { store.save(&row).await }).await;
-            timer.store("save");
-            saved.map(|()| draft.token.clone())
-        };
-        if self.grants == GrantPolicy::Single {
-            let now = self.clock.unix_millis();
-            return self.cache.write_through(subject, now, write).await.map(drop);
-        }
-        let written = write.await;
-        self.cache.forget(subject);
-        written.map(drop)
+    pub(crate) async fn save(self: &Arc<Self>, draft: &Draft) -> Result<(), StoreError> {
+        let (vault, draft) = (Arc::clone(self), draft.clone());
+        let timer = metrics::Timer::start();
+        let saved = self.write(draft.row.key().subject().clone(), async move {
+            let saved = vault.store.save(&draft.row).await;
+            if saved.is_ok() && vault.grants == GrantPolicy::Single {
+                let (token, now) = (&draft.token, vault.clock.unix_millis());
+                vault.cache.written(token.subject(), token, now);
+            } else {
+                vault.cache.forget(draft.token.subject());
+            }
+            saved
+        });
+        let saved = saved.await;
+        timer.store("save");
+        saved
     }
 
     /// A version greater than any that this process has given, also within a millisecond and when
@@ -103,21 +103,20 @@ impl Vault {
     /// Writes what has been learned of a grant, unless it was removed or replaced meanwhile. The
     /// version stays: a removal that names it still finds it.
     pub(crate) async fn update(
-        &self,
+        self: &Arc<Self>,
         token: &WebflowToken,
         details: &GrantDetails,
     ) -> Result<bool, StoreError> {
         let grant = token.grant();
         let row = self.seal(&grant.key, grant.version, details)?;
-        let (store, cache, token) =
-            (Arc::clone(&self.store), Arc::clone(&self.cache), token.clone());
+        let (vault, token) = (Arc::clone(self), token.clone());
         let timer = metrics::Timer::start();
-        let updated = self.write(grant.key.subject(), async move {
+        let updated = self.write(grant.key.subject().clone(), async move {
             if token.is_dead() {
                 return Ok(false);
             }
-            let updated = store.update(&row).await;
-            cache.forget(token.subject());
+            let updated = vault.store.update(&row).await;
+            vault.cache.forget(token.subject());
             updated
         });
         let updated = updated.await;
@@ -126,47 +125,43 @@ impl Vault {
     }
 
     /// Removes exactly this version of the grant. True if it was there.
-    pub(crate) async fn remove(&self, token: &WebflowToken) -> Result<bool, StoreError> {
-        token.mark_dead();
-        let subject = token.subject();
-        let (store, cache, token) =
-            (Arc::clone(&self.store), Arc::clone(&self.cache), token.clone());
+    pub(crate) async fn remove(self: &Arc<Self>, token: &WebflowToken) -> Result<bool, StoreError> {
+        let (vault, token) = (Arc::clone(self), token.clone());
         let timer = metrics::Timer::start();
-        let removed = self.write(subject, async move {
+        let removed = self.write(token.subject().clone(), async move {
             let grant = token.grant();
-            let removed = store.remove(&grant.key, grant.version).await;
+            let removed = vault.store.remove(&grant.key, grant.version).await;
             // Also when the store fails: better to read once more than to serve what should be
             // gone.
-            cache.forget(token.subject());
+            vault.cache.forget(token.subject());
             removed
         });
         let removed = removed.await;
         timer.store("remove");
-        self.cache.forget(subject);
         removed
     }
 
-    /// Runs a write when it is its turn, in a task of its own, and waits for it within the budget.
+    /// Runs a write when it is its turn, in its own task, and waits for it within the store's
+    /// budget.
     async fn write<T: Send + 'static>(
-        &self,
-        subject: &Subject,
+        self: &Arc<Self>,
+        subject: Subject,
         write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (turn, cache, subject) =
-            (self.turns.of(subject), Arc::clone(&self.cache), subject.clone());
+        let (vault, turn) = (Arc::clone(self), self.locks.of(&subject));
         let (answer, outcome) = oneshot::channel();
-        let task = async move {
+        self.tasks.spawn(async move {
             let in_turn = async {
                 let _turn = turn.lock().await;
                 write.await
             };
-            let written = timeout(LONGEST_WRITE, in_turn).await;
-            if answer.send(written.unwrap_or(Err(StoreError::Timeout))).is_err() {
-                // Nobody has waited that long, and what was read meanwhile is older than this.
-                cache.forget(&subject);
-            }
-        };
-        self.tasks.spawn(task);
+            let written = timeout(LONGEST_WRITE, in_turn).await.unwrap_or_else(|_| {
+                // The engine may have done it all the same.
+                vault.cache.forget(&subject);
+                Err(StoreError::Timeout)
+            });
+            answer.send(written).ok();
+        });
         let outcome =
             async { outcome.await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone))) };
         self.within(outcome).await

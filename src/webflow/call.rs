@@ -11,6 +11,8 @@ use serde_json::Value;
 use url::Url;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::send_twice;
+
 /// The longest answer that is read; real ones have some hundred bytes.
 const MAX_BODY_LEN: usize = 64 * 1024;
 
@@ -69,7 +71,8 @@ pub(super) async fn call(
 }
 
 async fn read(request: reqwest::RequestBuilder) -> Result<Reply, CallError> {
-    let mut response = request.send().await.map_err(CallError::from_transport)?;
+    // A code works once, introspection changes nothing, and what is revoked stays revoked.
+    let mut response = send_twice(request).await.map_err(CallError::from_transport)?;
     // Room for all of it from the start: see above.
     let expected = response.content_length().and_then(|len| usize::try_from(len).ok());
     let room = expected.unwrap_or(USUAL_BODY_LEN).min(MAX_BODY_LEN);

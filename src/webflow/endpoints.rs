@@ -95,6 +95,11 @@ impl Endpoints {
         &self.revoke
     }
 
+    /// Where a token is looked up.
+    pub(crate) fn introspect(&self) -> Url {
+        self.api_path("/v2/token/introspect")
+    }
+
     /// The address of a path of the Data API, such as `/v2/sites`.
     pub(crate) fn api_path(&self, path: &str) -> Url {
         join(&self.api, path)
@@ -125,7 +130,7 @@ pub(crate) fn is_https_or_loopback(url: &Url) -> bool {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),

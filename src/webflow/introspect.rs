@@ -1,12 +1,14 @@
 //! Token introspection: what a token is good for.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::call;
 use super::call::Reply;
 use super::exchange::scopes_of;
-use super::{CallError, INTROSPECTION_BUDGET, WebflowClient};
+use super::{CallError, Endpoints, INTROSPECTION_BUDGET, WebflowClient, is_usable_id};
 use crate::grant::scope::Scopes;
 
 /// What Webflow says of a token. Every field of the answer may be missing.
@@ -32,19 +34,25 @@ pub(crate) enum IntrospectError {
 }
 
 impl WebflowClient {
-    /// Asks what a token covers (Webflow Data API, Token, *Get Authorization Info*; unlike RFC
-    /// 7662 it is a GET with the token itself as the bearer).
+    /// Asks what a token covers, while a user waits.
     pub(crate) async fn introspect(
         &self,
         token: &SecretString,
     ) -> Result<Introspection, IntrospectError> {
-        let request = self
-            .http
-            .get(self.endpoints.api_path("/v2/token/introspect"))
-            .bearer_auth(token.expose_secret());
-        let budget = self.budget.min(INTROSPECTION_BUDGET);
-        Introspection::from_reply(&call::call(request, budget).await?)
+        introspect(&self.http, &self.endpoints, token, self.budget.min(INTROSPECTION_BUDGET)).await
     }
+}
+
+/// Asks what a token covers (Webflow Data API, Token, *Get Authorization Info*; unlike RFC 7662 it
+/// is a GET with the token itself as the bearer).
+pub(crate) async fn introspect(
+    http: &reqwest::Client,
+    endpoints: &Endpoints,
+    token: &SecretString,
+    budget: Duration,
+) -> Result<Introspection, IntrospectError> {
+    let request = http.get(endpoints.introspect()).bearer_auth(token.expose_secret());
+    Introspection::from_reply(&call::call(request, budget).await?)
 }
 
 impl Introspection {
@@ -57,15 +65,16 @@ impl Introspection {
 
     pub(crate) fn from_answer(body: &Value) -> Self {
         let authorization = body.get("authorization").unwrap_or(&Value::Null);
-        let text = |name| authorization.get(name).and_then(Value::as_str).map(str::to_owned);
+        let id = authorization.get("id").and_then(Value::as_str);
         let ids = |name| {
             let list = authorization.pointer(&format!("/authorizedTo/{name}"));
             let list = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            let ids = list.iter().filter_map(Value::as_str).filter(|id| is_usable_id(id));
+            ids.map(str::to_owned).collect()
         };
         let rate_limit = authorization.get("rateLimit").and_then(Value::as_u64);
         Self {
-            authorization_id: text("id"),
+            authorization_id: id.filter(|id| is_usable_id(id)).map(str::to_owned),
             scopes: authorization.get("scope").and_then(scopes_of),
             sites: ids("siteIds"),
             workspaces: ids("workspaceIds"),

@@ -1,8 +1,10 @@
 //! Calls to Webflow's authorization server.
 
 mod call;
+mod client;
 mod endpoints;
 mod exchange;
+mod id;
 mod introspect;
 pub(crate) mod revocation;
 mod revoke;
@@ -13,10 +15,14 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub(crate) use call::{CallError, retry_after};
+#[cfg(feature = "testing")]
+pub(crate) use client::direct_client_builder;
+pub(crate) use client::{client_builder, closed_unanswered, may_use_proxy, send_twice};
 pub use endpoints::Endpoints;
 pub(crate) use endpoints::is_https_or_loopback;
 pub(crate) use exchange::{ExchangeError, Issued};
-pub(crate) use introspect::Introspection;
+pub(crate) use id::{is_id, is_usable_id};
+pub(crate) use introspect::{IntrospectError, Introspection, introspect};
 
 /// What each call makes of an answer, whatever it is: the token issued, and whether the answer was
 /// good for an introspection and for a revocation; with all that may reach a log.
@@ -41,7 +47,7 @@ pub(crate) fn read_answer(
 }
 
 /// How long an introspection may take while a user waits for the callback.
-const INTROSPECTION_BUDGET: Duration = Duration::from_secs(5);
+pub(crate) const INTROSPECTION_BUDGET: Duration = Duration::from_secs(5);
 
 /// The application as Webflow knows it, and the way there.
 pub(crate) struct WebflowClient {

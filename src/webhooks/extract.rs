@@ -5,11 +5,11 @@ use std::fmt;
 use axum_core::body::Body;
 use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::request::Parts;
 
 use super::WebflowEvent;
-use crate::problem::Problem;
+use crate::problem::catalog;
+use crate::util::log;
 
 /// Why [`WebflowEvent`] could not be extracted: no [`WebhookLayer`](super::WebhookLayer) is on the
 /// route. As a response it is 500 with a hint.
@@ -26,7 +26,7 @@ impl<S: Sync> FromRequestParts<S> for WebflowEvent {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let event = parts.extensions.get::<Self>();
         event.cloned().ok_or_else(|| {
-            tracing::error!(path = parts.uri.path(), "{HINT}");
+            tracing::error!(target: log::WEBHOOKS, path = parts.uri.path(), "{HINT}");
             WebflowEventRejection
         })
     }
@@ -42,12 +42,6 @@ impl std::error::Error for WebflowEventRejection {}
 
 impl IntoResponse for WebflowEventRejection {
     fn into_response(self) -> Response {
-        let problem = Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "layer-missing",
-            "WebhookLayer is missing on this route",
-            HINT,
-        );
-        problem.respond(false).map(Body::from)
+        catalog::webhook::layer_missing(HINT).json().map(Body::from)
     }
 }

@@ -74,7 +74,7 @@ impl WebflowAuthLayer {
 
 impl WebhookLayer {
     fn new(handle: WebflowAuthHandle) -> Self {
-        let shared = &handle.shared;
+        let shared = &handle.context;
         Self {
             clock: shared.clock.clone(),
             deliveries: Arc::clone(&shared.webhooks.deliveries),

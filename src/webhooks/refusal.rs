@@ -1,11 +1,7 @@
 //! Why a delivery does not reach the handler, and what it is answered.
 
-use std::time::Duration;
-
-use http::header::ALLOW;
-use http::{HeaderValue, StatusCode};
-
-use crate::problem::{Answer, Problem};
+use crate::problem::{Answer, Problem, catalog};
+use crate::util::log;
 
 /// Why a delivery is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +30,15 @@ impl Refusal {
         let reason = match self {
             Self::Method => return,
             Self::Busy => {
-                tracing::warn!("too many webhook deliveries at the same time: one was turned away");
+                tracing::warn!(
+                    target: log::WEBHOOKS,
+                    "too many webhook deliveries at the same time: one was turned away"
+                );
                 return;
             }
             Self::Forged => {
                 tracing::warn!(
+                    target: log::WEBHOOKS,
                     reason = "forged",
                     "webhook refused: no configured secret made its signature; if the delivery is \
                      Webflow's, the secret is another one, or a proxy, tunnel or middleware in \
@@ -54,73 +54,24 @@ impl Refusal {
             Self::Timeout => "timeout",
             Self::NotJson => "not_json",
         };
-        tracing::warn!(reason, "webhook refused");
+        tracing::warn!(target: log::WEBHOOKS, reason, "webhook refused");
     }
 
     pub(super) fn answer(self) -> Answer {
-        let mut answer = self.problem().respond(false);
-        if self == Self::Method {
-            answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-        }
-        answer
+        self.problem().json()
     }
 
     fn problem(self) -> Problem {
         match self {
-            Self::Method => Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "This address does not take that method",
-                "Use POST.",
-            ),
-            Self::Unsigned | Self::Malformed | Self::Stale | Self::Forged => Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "webhook-refused",
-                "The webhook is refused",
-                "It is not signed by Webflow for this application, or not just now.",
-            ),
-            Self::MediaType => Problem::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "webhook-media-type",
-                "The webhook has another media type",
-                "Send application/json without a content encoding.",
-            ),
-            Self::TooLarge => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "webhook-too-large",
-                "The webhook is too large",
-                "Its body is longer than this application takes.",
-            ),
-            Self::Timeout => Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                "webhook-timeout",
-                "The webhook took too long",
-                "Its body did not arrive in time.",
-            ),
-            Self::Incomplete | Self::NotJson => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "webhook-malformed",
-                "The webhook is malformed",
-                "Its body is not a JSON object with a triggerType.",
-            ),
-            Self::Busy => Problem::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "webhook-busy",
-                "Too many webhooks at the same time",
-                "Send it again later.",
-            )
-            .retry_after(Duration::from_secs(1)),
+            Self::Method => catalog::method_not_allowed("POST"),
+            Self::Unsigned | Self::Malformed | Self::Stale | Self::Forged => {
+                catalog::webhook::refused()
+            }
+            Self::MediaType => catalog::webhook::media_type(),
+            Self::TooLarge => catalog::webhook::too_large(),
+            Self::Timeout => catalog::webhook::timeout(),
+            Self::Incomplete | Self::NotJson => catalog::webhook::malformed(),
+            Self::Busy => catalog::webhook::busy(),
         }
     }
-}
-
-/// The answer to a delivery whose handler panicked.
-pub(super) fn panicked() -> Answer {
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal",
-        "Something went wrong",
-        "The application failed to handle the webhook.",
-    )
-    .respond(false)
 }

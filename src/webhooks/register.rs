@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::Trigger;
-use super::envelope::is_id;
 use crate::api::ApiError;
 use crate::grant::token::WebflowToken;
 use crate::handle::WebflowAuthHandle;
@@ -218,7 +216,8 @@ impl SiteWebhooks {
     }
 
     async fn list(&self, site_id: &str) -> Result<Vec<Listed>, ApiError> {
-        let list: List = self.token.api().get(&path(site_id)?).send().await?.json().await?;
+        let list: List =
+            self.token.api().get(["sites", site_id, "webhooks"]).send().await?.json().await?;
         let mut listed = list.webhooks.unwrap_or_default();
         listed.sort_by(|one, other| one.age().cmp(&other.age()));
         Ok(listed)
@@ -240,8 +239,7 @@ impl SiteWebhooks {
                 kept.insert(subscription, hook.id.clone());
                 continue;
             }
-            let id = utf8_percent_encode(&hook.id, NON_ALPHANUMERIC);
-            match self.token.api().delete(&format!("/v2/webhooks/{id}")).send().await {
+            match self.token.api().delete(["webhooks", &hook.id]).send().await {
                 Ok(_) => done.removed += 1,
                 // Another instance was faster.
                 Err(ApiError::Status { status: StatusCode::NOT_FOUND, .. }) => {}
@@ -260,16 +258,8 @@ impl SiteWebhooks {
     ) -> Result<(), ApiError> {
         let filter = form.map(|name| Filter { name: Some(name.to_owned()) });
         let body = Create { trigger_type: trigger, url, filter };
-        self.token.api().post(&path(site_id)?).json(&body).send().await?;
+        self.token.api().post(["sites", site_id, "webhooks"]).json(&body).send().await?;
         Ok(())
-    }
-}
-
-fn path(site_id: &str) -> Result<String, ApiError> {
-    if is_id(site_id) {
-        Ok(format!("/v2/sites/{site_id}/webhooks"))
-    } else {
-        Err(ApiError::InvalidRequest("the site's id has another form than Webflow's".into()))
     }
 }
 

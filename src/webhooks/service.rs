@@ -15,10 +15,11 @@ use tower_service::Service;
 
 use super::envelope::Envelope;
 use super::head::Head;
-use super::refusal::{self, Refusal};
+use super::refusal::Refusal;
 use super::{WebflowEvent, WebhookLayer, body};
 use crate::delivery::handled::Turn;
-use crate::problem::{self, Answer};
+use crate::problem::{self, Answer, catalog};
+use crate::util::log;
 
 /// The service that [`WebhookLayer`] makes of another.
 ///
@@ -116,7 +117,7 @@ where
     let running = match layer.deliveries.turn(head.signature, head.timestamp.millis()).await {
         Turn::Run(running) => running,
         Turn::Repeated => {
-            tracing::debug!(trigger = envelope.trigger, "a webhook was delivered again");
+            tracing::debug!(target: log::WEBHOOKS, trigger = envelope.trigger, "a webhook was delivered again");
             return Ok(problem::answer(StatusCode::OK, "").map(ResBody::from));
         }
     };
@@ -126,8 +127,8 @@ where
     // A panic of `call` itself is caught as well as one of its future.
     let handled = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind().await;
     let Ok(handled) = handled else {
-        tracing::error!("the handler of a webhook panicked");
-        return Ok(refusal::panicked().map(ResBody::from));
+        tracing::error!(target: log::WEBHOOKS, "the handler of a webhook panicked");
+        return Ok(catalog::internal().json().map(ResBody::from));
     };
     let mut response = handled?;
     if response.status().is_success() {

@@ -103,7 +103,7 @@ pub(crate) struct Found<'h> {
     pub(crate) session: Option<&'h [u8]>,
     /// Whether a cookie begins with the session's name and goes on oddly (a blank before its `=`,
     /// say), which is left to [`named`].
-    pub(crate) odd: bool,
+    pub(crate) needs_parsing: bool,
     /// Whether a cookie may be a flow's.
     pub(crate) flows: bool,
 }
@@ -114,7 +114,7 @@ impl<'h> Found<'h> {
             if let Some(rest) = pair.strip_prefix(policy.session_name().as_bytes()) {
                 match rest.strip_prefix(b"=") {
                     Some(value) => self.session = self.session.or(Some(value)),
-                    None => self.odd = true,
+                    None => self.needs_parsing = true,
                 }
             } else {
                 self.flows |= pair.starts_with(policy.flow_prefix().as_bytes());
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn c2_one_pass_finds_the_first_session_and_what_it_leaves_to_the_parser() {
-        for (sent, session, odd, flows) in [
+        for (sent, session, needs_parsing, flows) in [
             (&b"a=1; webflow-session=v; webflow-session=w"[..], Some(&b"v"[..]), false, false),
             (b"webflow-session = v; webflow-session=w", Some(b"w"), true, false),
             (b"webflow-session-of-others=1", None, true, false),
@@ -183,8 +183,8 @@ mod tests {
             let mut found = Found::default();
             found.note(&header, CookiePolicy::new(false));
             assert_eq!(
-                (found.session, found.odd, found.flows),
-                (session, odd, flows),
+                (found.session, found.needs_parsing, found.flows),
+                (session, needs_parsing, flows),
                 "{header:?}"
             );
         }

@@ -1,28 +1,329 @@
-//! One pass over a request's headers, for all that the layer wants to know of them.
+//! One pass over a request's head, for everything that the crate wants to know of it.
+//!
+//! A request is a *navigation* when a browser will show the answer as a page. Fetch Metadata
+//! (`Sec-Fetch-Mode`) decides where the browser sends it. Without it a request that accepts HTML
+//! counts, unless it says that a script made it (`X-Requested-With: XMLHttpRequest`, `Upgrade`).
+//! Android WebViews send `X-Requested-With` with navigations, so other values do not count.
 
-use http::header::COOKIE;
-use http::{HeaderMap, Method};
+use http::header::ACCEPT;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
-use super::caller::Marks;
 use super::cookies::{CookiePolicy, Found};
 
-/// What a request's headers say, taken in at once: this is done for every request.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Glance<'h> {
-    pub(crate) marks: Marks,
-    pub(crate) cookies: Found<'h>,
+const HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
+
+/// What kind of request it is; decides between a redirect and a 401.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    /// A browser shows the answer to its user as a page.
+    Navigation,
+    /// A browser fetches ahead; the user may never go there.
+    Prefetch,
+    /// Everything else: scripts, API clients, submitted forms, sockets.
+    Script,
 }
 
-impl<'h> Glance<'h> {
-    pub(crate) fn at(method: &Method, headers: &'h HeaderMap, policy: CookiePolicy) -> Self {
-        let mut glance = Self { marks: Marks::of(method), cookies: Found::default() };
+/// A request's method, path and headers, read once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestHead<'r> {
+    method: &'r Method,
+    path: Option<&'r PathAndQuery>,
+    headers: &'r HeaderMap,
+    marks: Marks,
+    /// Whether the answer should be a page, where that is known already.
+    page: Option<bool>,
+    cookies: Found<'r>,
+}
+
+#[expect(clippy::struct_excessive_bools, reason = "independent marks, each of one header")]
+#[derive(Debug, Default, Clone, Copy)]
+struct Marks {
+    prefetch: bool,
+    fetch_metadata: bool,
+    navigates: bool,
+    scripted: bool,
+    accepts: bool,
+    htmx: bool,
+    grpc: bool,
+}
+
+impl Marks {
+    fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
+        match name.as_str() {
+            "accept" => self.accepts = true,
+            "content-type" => self.grpc |= value.as_bytes().starts_with(b"application/grpc"),
+            "upgrade" => self.scripted = true,
+            "x-requested-with" => self.scripted |= equals(value, "XMLHttpRequest"),
+            "hx-request" => self.htmx |= equals(value, "true"),
+            // `Sec-Purpose` is the standard's; browsers sent the others before.
+            "sec-purpose" | "purpose" | "x-purpose" | "x-moz" => {
+                self.prefetch |= is_prefetch(value);
+            }
+            "sec-fetch-mode" => {
+                self.fetch_metadata = true;
+                self.navigates |= equals(value, "navigate");
+            }
+            other => self.fetch_metadata |= other.starts_with("sec-fetch-"),
+        }
+    }
+}
+
+impl<'r> RequestHead<'r> {
+    pub(crate) fn read(
+        method: &'r Method,
+        uri: &'r Uri,
+        headers: &'r HeaderMap,
+        policy: CookiePolicy,
+    ) -> Self {
+        let mut marks = Marks::default();
+        let mut cookies = Found::default();
         for (name, value) in headers {
-            if *name == COOKIE {
-                glance.cookies.note(value, policy);
+            if *name == http::header::COOKIE {
+                cookies.note(value, policy);
             } else {
-                glance.marks.note(name, value);
+                marks.note(name, value);
             }
         }
-        glance
+        Self { method, path: uri.path_and_query(), headers, marks, page: None, cookies }
+    }
+
+    pub(crate) fn kind(&self) -> RequestKind {
+        if self.marks.prefetch {
+            RequestKind::Prefetch
+        } else if self.is_safe() && self.wants_page() {
+            RequestKind::Navigation
+        } else {
+            RequestKind::Script
+        }
+    }
+
+    /// Whether a browser shows the answer as a page, whatever the method: a submitted form
+    /// navigates too.
+    pub(crate) fn wants_page(&self) -> bool {
+        self.page.unwrap_or_else(|| {
+            let Marks { prefetch, fetch_metadata, navigates, scripted, accepts, htmx, .. } =
+                self.marks;
+            let by_accept =
+                || !fetch_metadata && !scripted && accepts && accepts_html(self.headers);
+            !htmx && !prefetch && (navigates || by_accept())
+        })
+    }
+
+    /// Whether the request may be a navigation: only one that says otherwise is not.
+    pub(crate) fn may_navigate(&self) -> bool {
+        !self.marks.htmx && (self.marks.navigates || !self.headers.contains_key("sec-fetch-mode"))
+    }
+
+    /// GET and HEAD: methods that a redirect may repeat.
+    pub(crate) fn is_safe(&self) -> bool {
+        is_safe(self.method)
+    }
+
+    pub(crate) const fn is_htmx(&self) -> bool {
+        self.marks.htmx
+    }
+
+    /// Whether a gRPC client made it, which looks for a status of its own.
+    pub(crate) const fn is_grpc(&self) -> bool {
+        self.marks.grpc
+    }
+
+    pub(crate) const fn headers(&self) -> &'r HeaderMap {
+        self.headers
+    }
+
+    pub(crate) const fn cookies(&self) -> &Found<'r> {
+        &self.cookies
+    }
+
+    /// The path with its query.
+    pub(crate) fn path(&self) -> &'r str {
+        self.path.map_or("/", PathAndQuery::as_str)
+    }
+
+    /// The query; empty if there is none.
+    pub(crate) fn query(&self) -> &'r str {
+        self.path.and_then(PathAndQuery::query).unwrap_or_default()
+    }
+
+    /// The path of the page that an HTMX request comes from, if that page is of this origin.
+    pub(crate) fn htmx_page(&self, origin: &str) -> Option<String> {
+        if !self.marks.htmx {
+            return None;
+        }
+        let page: Uri = self.headers.get(HX_CURRENT_URL)?.to_str().ok()?.parse().ok()?;
+        let its_origin = format!("{}://{}", page.scheme_str()?, page.authority()?);
+        let path = page.path_and_query().map_or("/", PathAndQuery::as_str);
+        (its_origin == origin).then(|| path.to_owned())
+    }
+
+    /// Keeps what a later answer to the same request may need.
+    pub(crate) fn save(&self) -> SavedHead {
+        let headers = (self.cookies.flows || self.marks.htmx).then(|| {
+            let kept = [http::header::COOKIE, HX_CURRENT_URL];
+            let of = |name: HeaderName| {
+                let values = self.headers.get_all(&name).iter().cloned();
+                values.map(move |value| (name.clone(), value)).collect::<Vec<_>>()
+            };
+            Box::new(kept.into_iter().flat_map(of).collect::<HeaderMap>())
+        });
+        SavedHead {
+            method: self.method.clone(),
+            path: self.path.cloned(),
+            marks: self.marks,
+            page: self.wants_page(),
+            headers,
+        }
+    }
+}
+
+/// A request's head after the request is gone. Saved for every authenticated request and almost
+/// never used, so headers are kept only where an answer may depend on them.
+pub(crate) struct SavedHead {
+    method: Method,
+    path: Option<PathAndQuery>,
+    marks: Marks,
+    page: bool,
+    headers: Option<Box<HeaderMap>>,
+}
+
+impl SavedHead {
+    /// Like [`RequestHead::wants_page`].
+    pub(crate) const fn wants_page(&self) -> bool {
+        self.page
+    }
+
+    pub(crate) fn head(&self) -> RequestHead<'_> {
+        static NONE: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
+        RequestHead {
+            method: &self.method,
+            path: self.path.as_ref(),
+            headers: self.headers.as_deref().unwrap_or(&NONE),
+            marks: self.marks,
+            page: Some(self.page),
+            cookies: Found::default(),
+        }
+    }
+}
+
+/// GET and HEAD: methods that a redirect may repeat.
+pub(crate) fn is_safe(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
+/// Whether `Accept` names `text/html` with a weight above zero.
+fn accepts_html(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let html = parts.next().is_some_and(|it| it.eq_ignore_ascii_case("text/html"));
+            let refused =
+                parts.filter_map(|parameter| parameter.split_once('=')).any(|(name, weight)| {
+                    name.trim().eq_ignore_ascii_case("q")
+                        && weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0)
+                });
+            html && !refused
+        })
+}
+
+fn is_prefetch(purpose: &HeaderValue) -> bool {
+    let purpose = String::from_utf8_lossy(purpose.as_bytes()).to_ascii_lowercase();
+    ["prefetch", "prerender", "preview"].iter().any(|ahead| purpose.contains(ahead))
+}
+
+fn equals(found: &HeaderValue, value: &str) -> bool {
+    found.as_bytes().trim_ascii().eq_ignore_ascii_case(value.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: CookiePolicy = CookiePolicy::new(true);
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|&(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+            .collect()
+    }
+
+    fn kind(method: &Method, pairs: &[(&'static str, &'static str)]) -> RequestKind {
+        let (uri, headers) = (Uri::from_static("/a?b"), headers(pairs));
+        let head = RequestHead::read(method, &uri, &headers, POLICY);
+        let saved = head.save();
+        let again = saved.head();
+        let summary = |head: &RequestHead<'_>| (head.kind(), head.wants_page(), head.is_htmx());
+        assert_eq!(summary(&head), summary(&again), "a saved head answers alike");
+        assert_eq!((again.path(), again.query()), ("/a?b", "b"));
+        head.kind()
+    }
+
+    const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
+    const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
+
+    #[test]
+    fn navigations_are_told_from_everything_else() {
+        for (pairs, expected) in [
+            (vec![NAVIGATE], RequestKind::Navigation),
+            (vec![HTML], RequestKind::Navigation),
+            (vec![("accept", "TEXT/HTML; q=0.5")], RequestKind::Navigation),
+            (vec![], RequestKind::Script),
+            (vec![("accept", "*/*")], RequestKind::Script),
+            (vec![("accept", "application/json")], RequestKind::Script),
+            (vec![("accept", "text/html;q=0")], RequestKind::Script),
+            (vec![HTML, ("sec-fetch-mode", "cors")], RequestKind::Script),
+            (vec![HTML, ("sec-fetch-site", "same-origin")], RequestKind::Script),
+            (vec![NAVIGATE, ("hx-request", "true")], RequestKind::Script),
+            (vec![HTML, ("upgrade", "websocket")], RequestKind::Script),
+            (vec![HTML, ("sec-fetch-mode", "websocket")], RequestKind::Script),
+            (vec![NAVIGATE, ("sec-purpose", "prefetch;prerender")], RequestKind::Prefetch),
+            (vec![HTML, ("purpose", "prefetch")], RequestKind::Prefetch),
+        ] {
+            assert_eq!(kind(&Method::GET, &pairs), expected, "{pairs:?}");
+        }
+        assert_eq!(kind(&Method::HEAD, &[NAVIGATE]), RequestKind::Navigation);
+        assert_eq!(kind(&Method::POST, &[NAVIGATE, HTML]), RequestKind::Script);
+    }
+
+    #[test]
+    fn c14_only_xml_http_request_without_fetch_metadata_is_a_script() {
+        let webview = ("x-requested-with", "com.facebook.katana");
+        let xhr = ("x-requested-with", "xmlhttprequest");
+        for (pairs, expected) in [
+            (vec![HTML, NAVIGATE, webview], RequestKind::Navigation),
+            (vec![HTML, webview], RequestKind::Navigation),
+            (vec![HTML, xhr], RequestKind::Script),
+            (vec![HTML, NAVIGATE, xhr], RequestKind::Navigation),
+            (vec![webview], RequestKind::Script),
+        ] {
+            assert_eq!(kind(&Method::GET, &pairs), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_submitted_form_wants_a_page() {
+        let (uri, form, fetch) = (Uri::from_static("/"), headers(&[NAVIGATE]), headers(&[]));
+        let wants_page =
+            |headers| RequestHead::read(&Method::POST, &uri, headers, POLICY).wants_page();
+        assert!(wants_page(&form));
+        assert!(!wants_page(&fetch));
+    }
+
+    #[test]
+    fn the_page_of_htmx_counts_on_this_origin_only() {
+        let uri = Uri::from_static("/part");
+        let page = |url: &'static str, origin: &str| {
+            let headers = headers(&[("hx-request", "true"), ("hx-current-url", url)]);
+            RequestHead::read(&Method::GET, &uri, &headers, POLICY).htmx_page(origin)
+        };
+        let url = "https://app.example.com/page?a=1#top";
+        assert_eq!(page(url, "https://app.example.com").as_deref(), Some("/page?a=1"));
+        assert_eq!(page(url, "https://other.example.com"), None);
     }
 }

@@ -9,7 +9,7 @@ use crate::support::webdriver::Browser;
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn the_whole_tour_works_with_scripts_switched_off() {
+async fn tour_works_without_javascript() {
     let (fake, demo) = Demo::with_webflow(|builder| builder).await;
     let off = json!({ "profile.default_content_setting_values.javascript": 2 });
     let browser = Browser::with(&[], &off).await;
@@ -40,7 +40,7 @@ async fn the_whole_tour_works_with_scripts_switched_off() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn one_scope_more_is_asked_for_beside_the_others_and_its_outcome_is_told() {
+async fn step_up_requests_one_more_scope_and_reports_the_result() {
     let (fake, demo) = Demo::with_webflow(|builder| builder).await;
     let browser = Browser::start().await;
     browser.goto(&demo.url("/access")).await;
@@ -83,7 +83,7 @@ async fn one_scope_more_is_asked_for_beside_the_others_and_its_outcome_is_told()
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn signing_out_keeps_the_authorization_disconnecting_ends_it_and_each_says_so() {
+async fn sign_out_keeps_the_authorization_and_disconnect_revokes_it() {
     let (fake, demo) = Demo::with_webflow(|builder| builder).await;
     let browser = Browser::start().await;
     browser.goto(&demo.url("/disconnect")).await;
@@ -112,7 +112,7 @@ async fn signing_out_keeps_the_authorization_disconnecting_ends_it_and_each_says
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn the_skip_link_is_the_first_stop_and_leads_past_the_navigation() {
+async fn skip_link_is_focused_first_and_skips_the_navigation() {
     let (_fake, demo) = Demo::with_webflow(|builder| builder).await;
     let browser = Browser::start().await;
     browser.goto(&demo.url("/sites")).await;

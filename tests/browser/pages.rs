@@ -44,7 +44,7 @@ async fn inspect(browser: &Browser, name: &str, heading: &str) {
 
 #[tokio::test]
 #[ignore = "needs chromium, chromedriver and axe-core: run scripts/test"]
-async fn every_page_of_the_demo_is_sound_in_light_and_dark_narrow_and_wide() {
+async fn demo_pages_pass_every_check_in_every_look() {
     let (fake, demo) = Demo::with_webflow(|builder| {
         builder
             .workspace("Acme", ["Shop", "Blog", "Help Centre", "Careers"])
@@ -110,7 +110,7 @@ async fn every_page_of_the_demo_is_sound_in_light_and_dark_narrow_and_wide() {
 
 #[tokio::test]
 #[ignore = "needs chromium, chromedriver and axe-core: run scripts/test"]
-async fn long_names_many_sites_and_none_keep_the_list_in_shape() {
+async fn site_list_fits_long_names_many_sites_and_none() {
     let long = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft";
     let spoken = "The quarterly newsletter of the Society for the Preservation of Very Long Names, \
                   archive and registration";
@@ -144,7 +144,7 @@ async fn long_names_many_sites_and_none_keep_the_list_in_shape() {
 
 #[tokio::test]
 #[ignore = "needs chromium, chromedriver and axe-core: run scripts/test"]
-async fn the_consent_screen_is_sound_as_it_comes_filled_in_refused_and_with_every_scope() {
+async fn consent_screen_passes_every_check_in_every_state() {
     let app = App::start().await;
     let browser = Browser::start().await;
     browser.goto(&app.url("/sites")).await;
@@ -165,7 +165,7 @@ async fn the_consent_screen_is_sound_as_it_comes_filled_in_refused_and_with_ever
 
 #[tokio::test]
 #[ignore = "needs chromium, chromedriver and axe-core: run scripts/test"]
-async fn every_refusal_and_failure_of_the_layer_is_a_sound_page_with_one_way_on() {
+async fn error_pages_pass_every_check_and_have_one_link() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("tokens.db")).await.unwrap();
     let app = App::with(|builder| {
@@ -243,7 +243,7 @@ async fn every_refusal_and_failure_of_the_layer_is_a_sound_page_with_one_way_on(
 
 #[tokio::test]
 #[ignore = "needs chromium, chromedriver and axe-core: run scripts/test"]
-async fn the_checks_of_the_pages_notice_what_they_are_there_for() {
+async fn page_checks_fail_on_a_broken_page() {
     let (_fake, demo) = Demo::with_webflow(|builder| builder).await;
     let browser = Browser::start().await;
     browser.goto(&demo.url("/")).await;

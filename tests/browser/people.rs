@@ -12,7 +12,7 @@ use crate::support::webdriver::Browser;
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn a_real_browser_connects_in_two_tabs_goes_back_and_signs_out() {
+async fn connects_in_two_tabs_goes_back_and_signs_out() {
     let app = App::start().await;
     let browser = Browser::start().await;
     let client = &browser.client;
@@ -52,7 +52,7 @@ async fn a_real_browser_connects_in_two_tabs_goes_back_and_signs_out() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn cancelling_says_so_and_its_way_on_works_also_after_a_reload() {
+async fn cancelled_page_link_works_after_a_reload() {
     let app = App::start().await;
     let browser = Browser::start().await;
     browser.goto(&app.url("/sites")).await;
@@ -73,60 +73,68 @@ async fn cancelling_says_so_and_its_way_on_works_also_after_a_reload() {
     browser.stop().await;
 }
 
-#[tokio::test]
-#[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn s8_a_callback_that_is_opened_again_ends_in_the_same_session() {
-    let app = App::start().await;
-    let browser = Browser::start().await;
-    browser.goto(&app.url("/whoami")).await;
-    let authorize = browser.client.current_url().await.unwrap();
-    let callback = app.fake.approve(authorize.as_str()).unwrap();
-    browser.goto(callback.as_str()).await;
-    browser.arrives_at("/whoami").await;
-    let session = browser.text().await;
-    browser.goto(callback.as_str()).await;
-    browser.arrives_at("/").await;
-    assert_eq!(browser.text().await, "connected");
-    // The address of the callback is in no history: back leads to the page before it.
-    browser.client.back().await.unwrap();
-    browser.arrives_at("/whoami").await;
-    assert_eq!(browser.text().await, session);
-    browser.client.refresh().await.unwrap();
-    assert_eq!((browser.text().await, app.fake.issued_tokens()), (session, 1));
-    browser.stop().await;
+mod s8 {
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs chromium and chromedriver: run scripts/test"]
+    async fn reopened_callback_ends_in_the_same_session() {
+        let app = App::start().await;
+        let browser = Browser::start().await;
+        browser.goto(&app.url("/whoami")).await;
+        let authorize = browser.client.current_url().await.unwrap();
+        let callback = app.fake.approve(authorize.as_str()).unwrap();
+        browser.goto(callback.as_str()).await;
+        browser.arrives_at("/whoami").await;
+        let session = browser.text().await;
+        browser.goto(callback.as_str()).await;
+        browser.arrives_at("/").await;
+        assert_eq!(browser.text().await, "connected");
+        // The address of the callback is in no history: back leads to the page before it.
+        browser.client.back().await.unwrap();
+        browser.arrives_at("/whoami").await;
+        assert_eq!(browser.text().await, session);
+        browser.client.refresh().await.unwrap();
+        assert_eq!((browser.text().await, app.fake.issued_tokens()), (session, 1));
+        browser.stop().await;
+    }
+}
+
+mod s9 {
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs chromium and chromedriver: run scripts/test"]
+    async fn double_click_on_authorize_connects_once() {
+        let app = App::start().await;
+        let browser = Browser::start().await;
+        browser.goto(&app.url("/whoami")).await;
+        let button = "//button[normalize-space()='Authorize']";
+        let button = browser.client.find(Locator::XPath(button)).await.unwrap();
+        let press = PointerAction::Down { button: MOUSE_BUTTON_LEFT };
+        let release = PointerAction::Up { button: MOUSE_BUTTON_LEFT };
+        let to_button =
+            PointerAction::MoveToElement { element: button, duration: None, x: 0.0, y: 0.0 };
+        let double_click = MouseActions::new("mouse".to_owned())
+            .then(to_button)
+            .then(press.clone())
+            .then(release.clone())
+            .then(press)
+            .then(release);
+        browser.client.perform_actions(double_click).await.unwrap();
+        browser.arrives_at("/whoami").await;
+        browser.says("sites:read").await;
+        browser.goto(&app.url("/")).await;
+        assert_eq!(browser.text().await, "connected");
+        let asked = app.fake.requests_to("/oauth/access_token").len();
+        assert!((1..=2).contains(&asked), "{asked} exchanges");
+        browser.stop().await;
+    }
 }
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn s9_a_double_click_on_authorize_connects_once_and_for_all() {
-    let app = App::start().await;
-    let browser = Browser::start().await;
-    browser.goto(&app.url("/whoami")).await;
-    let button = "//button[normalize-space()='Authorize']";
-    let button = browser.client.find(Locator::XPath(button)).await.unwrap();
-    let press = PointerAction::Down { button: MOUSE_BUTTON_LEFT };
-    let release = PointerAction::Up { button: MOUSE_BUTTON_LEFT };
-    let to_button =
-        PointerAction::MoveToElement { element: button, duration: None, x: 0.0, y: 0.0 };
-    let double_click = MouseActions::new("mouse".to_owned())
-        .then(to_button)
-        .then(press.clone())
-        .then(release.clone())
-        .then(press)
-        .then(release);
-    browser.client.perform_actions(double_click).await.unwrap();
-    browser.arrives_at("/whoami").await;
-    browser.says("sites:read").await;
-    browser.goto(&app.url("/")).await;
-    assert_eq!(browser.text().await, "connected");
-    let asked = app.fake.requests_to("/oauth/access_token").len();
-    assert!((1..=2).contains(&asked), "{asked} exchanges");
-    browser.stop().await;
-}
-
-#[tokio::test]
-#[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn the_consent_screen_works_by_keyboard_alone_and_shows_where_one_is() {
+async fn consent_screen_works_by_keyboard_with_visible_focus() {
     let app = App::start().await;
     let browser = Browser::start().await;
     let client = &browser.client;
@@ -178,7 +186,7 @@ async fn the_consent_screen_works_by_keyboard_alone_and_shows_where_one_is() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn return_to_keeps_its_query_and_nothing_of_a_fragment() {
+async fn return_to_keeps_its_query_and_drops_the_fragment() {
     let app = App::start().await;
     let browser = Browser::start().await;
     browser.goto(&app.url("/whoami?tab=1&q=a%20b%26c#part")).await;
@@ -194,22 +202,26 @@ async fn return_to_keeps_its_query_and_nothing_of_a_fragment() {
     browser.stop().await;
 }
 
-#[tokio::test]
-#[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn r1_a_real_browser_stays_on_the_origin_for_every_hostile_return_to() {
-    let app = App::start().await;
-    let browser = Browser::start().await;
-    browser.goto(&app.url("/auth/webflow/login")).await;
-    browser.press("Authorize").await;
-    browser.arrives_at("/").await;
-    for hostile in
-        ["//evil.invalid/", "/%5Cevil.invalid/", "/%09/evil.invalid", "https:evil.invalid"]
-    {
-        browser.goto(&app.url(&format!("/auth/webflow/login?return_to={hostile}"))).await;
+mod r1 {
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs chromium and chromedriver: run scripts/test"]
+    async fn browser_stays_on_the_origin_for_hostile_return_to() {
+        let app = App::start().await;
+        let browser = Browser::start().await;
+        browser.goto(&app.url("/auth/webflow/login")).await;
         browser.press("Authorize").await;
         browser.arrives_at("/").await;
-        let host = browser.client.current_url().await.unwrap().host_str().map(str::to_owned);
-        assert_eq!(host.as_deref(), Some("127.0.0.1"), "{hostile}");
+        for hostile in
+            ["//evil.invalid/", "/%5Cevil.invalid/", "/%09/evil.invalid", "https:evil.invalid"]
+        {
+            browser.goto(&app.url(&format!("/auth/webflow/login?return_to={hostile}"))).await;
+            browser.press("Authorize").await;
+            browser.arrives_at("/").await;
+            let host = browser.client.current_url().await.unwrap().host_str().map(str::to_owned);
+            assert_eq!(host.as_deref(), Some("127.0.0.1"), "{hostile}");
+        }
+        browser.stop().await;
     }
-    browser.stop().await;
 }

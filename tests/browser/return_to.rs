@@ -129,55 +129,59 @@ async fn location_of(app: &App, browser: &mut TestBrowser, return_to: &str) -> H
     done.headers[LOCATION].clone()
 }
 
-#[tokio::test]
-#[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn r1_chromium_stays_on_the_origin_for_hundreds_of_hostile_values() {
-    let hostile = hostile();
-    assert!(hostile.len() > 400);
-    let app = App::start().await;
-    let mut user = TestBrowser::new();
-    let mut ours = BTreeSet::new();
-    for return_to in &hostile {
-        ours.insert(location_of(&app, &mut user, return_to).await.to_str().unwrap().to_owned());
-    }
-    assert!(ours.contains("/") && ours.len() > 10, "some of them are paths: {ours:?}");
+mod r1 {
+    use super::*;
 
-    let locations = Arc::new(Mutex::new(Vec::new()));
-    let address = redirector(Arc::clone(&locations)).await;
-    let base = Url::parse(&format!("http://{address}/go/0")).unwrap();
-    // Every host leads to the test's own server, so that a browser that is led away arrives.
-    let rules = format!("--host-resolver-rules=MAP * {address}");
-    let browser = Browser::with(&[&rules], &json!({})).await;
-    let follow = async |location: HeaderValue| {
-        let n = {
-            let mut all = locations.lock().unwrap();
-            all.push(location);
-            all.len() - 1
+    #[tokio::test]
+    #[ignore = "needs chromium and chromedriver: run scripts/test"]
+    async fn chromium_stays_on_the_origin_for_hundreds_of_hostile_values() {
+        let hostile = hostile();
+        assert!(hostile.len() > 400);
+        let app = App::start().await;
+        let mut user = TestBrowser::new();
+        let mut ours = BTreeSet::new();
+        for return_to in &hostile {
+            ours.insert(location_of(&app, &mut user, return_to).await.to_str().unwrap().to_owned());
+        }
+        assert!(ours.contains("/") && ours.len() > 10, "some of them are paths: {ours:?}");
+
+        let locations = Arc::new(Mutex::new(Vec::new()));
+        let address = redirector(Arc::clone(&locations)).await;
+        let base = Url::parse(&format!("http://{address}/go/0")).unwrap();
+        // Every host leads to the test's own server, so that a browser that is led away arrives.
+        let rules = format!("--host-resolver-rules=MAP * {address}");
+        let browser = Browser::with(&[&rules], &json!({})).await;
+        let follow = async |location: HeaderValue| {
+            let n = {
+                let mut all = locations.lock().unwrap();
+                all.push(location);
+                all.len() - 1
+            };
+            let went = browser.client.goto(&format!("http://{address}/go/{n}")).await;
+            let at = browser.client.current_url().await.unwrap();
+            went.is_ok().then_some(at)
         };
-        let went = browser.client.goto(&format!("http://{address}/go/{n}")).await;
-        let at = browser.client.current_url().await.unwrap();
-        went.is_ok().then_some(at)
-    };
 
-    for own in &ours {
-        let at = follow(HeaderValue::from_str(own).unwrap()).await;
-        let at = at.unwrap_or_else(|| panic!("{own:?} leads nowhere"));
-        assert_eq!(at.origin(), base.origin(), "{own:?} leads to {at}");
-        assert_eq!(at, base.join(own).unwrap(), "the standard and the browser agree");
-    }
+        for own in &ours {
+            let at = follow(HeaderValue::from_str(own).unwrap()).await;
+            let at = at.unwrap_or_else(|| panic!("{own:?} leads nowhere"));
+            assert_eq!(at.origin(), base.origin(), "{own:?} leads to {at}");
+            assert_eq!(at, base.join(own).unwrap(), "the standard and the browser agree");
+        }
 
-    // Every third of them as it is: with seven hosts, each host and each lead is among them.
-    let raw = hostile.iter().step_by(3);
-    let mut led_away = 0;
-    for raw in raw.filter_map(|raw| HeaderValue::from_bytes(raw.as_bytes()).ok()) {
-        let away = follow(raw).await.is_none_or(|at| at.origin() != base.origin());
-        led_away += usize::from(away);
+        // Every third of them as it is: with seven hosts, each host and each lead is among them.
+        let raw = hostile.iter().step_by(3);
+        let mut led_away = 0;
+        for raw in raw.filter_map(|raw| HeaderValue::from_bytes(raw.as_bytes()).ok()) {
+            let away = follow(raw).await.is_none_or(|at| at.origin() != base.origin());
+            led_away += usize::from(away);
+        }
+        println!(
+            "{} values, {} locations of ours; as they are, {led_away} lead away",
+            hostile.len(),
+            ours.len()
+        );
+        assert!(led_away >= 40, "the list is hostile: {led_away}");
+        browser.stop().await;
     }
-    println!(
-        "{} values, {} locations of ours; as they are, {led_away} lead away",
-        hostile.len(),
-        ours.len()
-    );
-    assert!(led_away >= 40, "the list is hostile: {led_away}");
-    browser.stop().await;
 }

@@ -11,7 +11,7 @@ use crate::support::webdriver::Browser;
 
 #[tokio::test]
 #[ignore = "needs chromium, chromedriver and axe-core: run scripts/test"]
-async fn a_script_turns_the_401_into_a_login_and_comes_back_to_its_page() {
+async fn script_turns_a_401_into_a_login_and_returns_to_its_page() {
     let example = Demo::start_example("fetch").await;
     let browser = Browser::start().await;
     browser.goto(&example.url("/")).await;
@@ -27,7 +27,7 @@ async fn a_script_turns_the_401_into_a_login_and_comes_back_to_its_page() {
 
 #[tokio::test]
 #[ignore = "needs chromium and chromedriver: run scripts/test"]
-async fn a_pop_up_connects_closes_and_leaves_the_page_where_it_was() {
+async fn popup_connects_and_closes_without_leaving_the_page() {
     let example = Demo::start_example("fetch").await;
     let browser = Browser::start().await;
     browser.goto(&example.url("/")).await;

@@ -89,7 +89,7 @@ impl Cluster {
     }
 }
 
-async fn a_flow_may_touch_every_instance(store: String) {
+async fn flow_touches_every_instance(store: String) {
     let key = Keyring::generate_base64();
     let cluster = Cluster::start(store, &[&key; 3]).await;
     let mut browser = TestBrowser::new();
@@ -117,7 +117,7 @@ async fn a_flow_may_touch_every_instance(store: String) {
     cluster.within_a_second(&mut stolen, StatusCode::UNAUTHORIZED).await;
 }
 
-async fn the_same_callback_at_two_instances_at_once_is_one_exchange(store: String) {
+async fn parallel_callbacks_at_two_instances_make_one_exchange(store: String) {
     let key = Keyring::generate_base64();
     let cluster = Cluster::start(store, &[&key; 3]).await;
     let mut browser = TestBrowser::new();
@@ -134,7 +134,7 @@ async fn the_same_callback_at_two_instances_at_once_is_one_exchange(store: Strin
     assert_eq!(cluster.fake.issued_tokens(), 1);
 }
 
-async fn keys_are_rolled_one_instance_after_another_and_nobody_is_logged_out(store: String) {
+async fn rolling_key_rotation_logs_nobody_out(store: String) {
     let (old, new) = (Keyring::generate_base64(), Keyring::generate_base64());
     let mut cluster = Cluster::start(store, &[&old; 3]).await;
     let mut browser = TestBrowser::new();
@@ -157,7 +157,7 @@ async fn keys_are_rolled_one_instance_after_another_and_nobody_is_logged_out(sto
     }
 }
 
-async fn n7_an_instance_that_is_killed_leaves_a_clean_way_on(store: String) {
+async fn killed_instance_leaves_a_login_that_can_be_repeated(store: String) {
     let key = Keyring::generate_base64();
     let mut cluster = Cluster::start(store, &[&key; 3]).await;
 
@@ -188,33 +188,65 @@ async fn n7_an_instance_that_is_killed_leaves_a_clean_way_on(store: String) {
     assert_eq!(cluster.status(&mut browser, 0).await, StatusCode::OK);
 }
 
-macro_rules! on_both_engines {
-    ($($name:ident)+) => {
-        mod postgres {
-            $(
-                #[tokio::test]
-                #[ignore = "needs Postgres: run scripts/test"]
-                async fn $name() {
-                    super::$name(super::engine("TEST_POSTGRES_URL")).await;
-                }
-            )+
-        }
+mod postgres {
+    use super::engine;
 
-        mod redis {
-            $(
-                #[tokio::test]
-                #[ignore = "needs Redis: run scripts/test"]
-                async fn $name() {
-                    super::$name(super::engine("TEST_REDIS_URL")).await;
-                }
-            )+
-        }
-    };
+    #[tokio::test]
+    #[ignore = "needs Postgres: run scripts/test"]
+    async fn flow_touches_every_instance() {
+        super::flow_touches_every_instance(engine("TEST_POSTGRES_URL")).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "needs Postgres: run scripts/test"]
+    async fn parallel_callbacks_at_two_instances_make_one_exchange() {
+        super::parallel_callbacks_at_two_instances_make_one_exchange(engine("TEST_POSTGRES_URL"))
+            .await;
+    }
+
+    #[tokio::test]
+    #[ignore = "needs Postgres: run scripts/test"]
+    async fn rolling_key_rotation_logs_nobody_out() {
+        super::rolling_key_rotation_logs_nobody_out(engine("TEST_POSTGRES_URL")).await;
+    }
 }
 
-on_both_engines! {
-    a_flow_may_touch_every_instance
-    the_same_callback_at_two_instances_at_once_is_one_exchange
-    keys_are_rolled_one_instance_after_another_and_nobody_is_logged_out
-    n7_an_instance_that_is_killed_leaves_a_clean_way_on
+mod redis {
+    use super::engine;
+
+    #[tokio::test]
+    #[ignore = "needs Redis: run scripts/test"]
+    async fn flow_touches_every_instance() {
+        super::flow_touches_every_instance(engine("TEST_REDIS_URL")).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "needs Redis: run scripts/test"]
+    async fn parallel_callbacks_at_two_instances_make_one_exchange() {
+        super::parallel_callbacks_at_two_instances_make_one_exchange(engine("TEST_REDIS_URL"))
+            .await;
+    }
+
+    #[tokio::test]
+    #[ignore = "needs Redis: run scripts/test"]
+    async fn rolling_key_rotation_logs_nobody_out() {
+        super::rolling_key_rotation_logs_nobody_out(engine("TEST_REDIS_URL")).await;
+    }
+}
+
+mod n7 {
+    use super::engine;
+
+    #[tokio::test]
+    #[ignore = "needs Postgres: run scripts/test"]
+    async fn killed_instance_leaves_a_login_that_can_be_repeated_with_postgres() {
+        super::killed_instance_leaves_a_login_that_can_be_repeated(engine("TEST_POSTGRES_URL"))
+            .await;
+    }
+
+    #[tokio::test]
+    #[ignore = "needs Redis: run scripts/test"]
+    async fn killed_instance_leaves_a_login_that_can_be_repeated_with_redis() {
+        super::killed_instance_leaves_a_login_that_can_be_repeated(engine("TEST_REDIS_URL")).await;
+    }
 }

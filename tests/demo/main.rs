@@ -2,6 +2,7 @@
 //! not. Postgres and Redis are needed by the ignored tests only.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::wildcard_imports, reason = "case modules use their file")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -30,7 +30,7 @@ async fn connect(browser: &mut TestBrowser, demo: &Demo) -> String {
 }
 
 #[tokio::test]
-async fn without_configuration_it_runs_beside_a_stand_in_and_stops_when_asked() {
+async fn runs_against_a_fake_without_configuration_and_stops_on_sigterm() {
     let mut demo = Demo::start(&[("DEMO_STORE", "memory"), ("RUST_LOG", "info")]).await;
     let sites = connect(&mut TestBrowser::new(), &demo).await;
     assert!(sites.contains("Shop"), "{sites}");
@@ -43,7 +43,7 @@ async fn without_configuration_it_runs_beside_a_stand_in_and_stops_when_asked() 
 }
 
 #[tokio::test]
-async fn a_session_outlives_a_restart_and_a_rolled_key_and_nothing_secret_is_left_behind() {
+async fn session_survives_restart_and_key_rotation_without_leaking_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("demo.db").display());
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -95,7 +95,7 @@ async fn a_session_outlives_a_restart_and_a_rolled_key_and_nothing_secret_is_lef
 }
 
 #[tokio::test]
-async fn its_pages_forbid_scripts_and_are_without_any_and_its_files_may_be_kept() {
+async fn pages_forbid_scripts_and_assets_are_cacheable() {
     let (_fake, demo) = Demo::with_webflow(|builder| builder).await;
     let mut browser = TestBrowser::new();
     let mut pages = vec![browser.visit(&demo.url("/")).await.unwrap()];
@@ -122,7 +122,7 @@ async fn its_pages_forbid_scripts_and_are_without_any_and_its_files_may_be_kept(
 }
 
 #[tokio::test]
-async fn each_way_to_leave_is_a_form_and_says_what_became_of_it() {
+async fn each_way_to_leave_is_a_form_that_reports_its_result() {
     let (fake, demo) = Demo::with_webflow(|builder| builder).await;
     for (button, path, live) in
         [("Sign out", "/signed-out", 1), ("Disconnect from Webflow", "/disconnected", 1)]
@@ -140,7 +140,7 @@ async fn each_way_to_leave_is_a_form_and_says_what_became_of_it() {
 }
 
 #[tokio::test]
-async fn the_list_of_sites_is_a_page_for_browsers_and_webflows_own_json_for_scripts() {
+async fn site_list_is_html_for_browsers_and_json_for_scripts() {
     let (fake, demo) = Demo::with_webflow(|builder| builder).await;
     let mut browser = TestBrowser::new();
     let page = connect(&mut browser, &demo).await;
@@ -152,7 +152,7 @@ async fn the_list_of_sites_is_a_page_for_browsers_and_webflows_own_json_for_scri
 }
 
 #[tokio::test]
-async fn pictures_come_from_webflows_own_place_or_are_drawn_and_odd_sites_break_nothing() {
+async fn previews_come_from_webflow_or_a_placeholder() {
     let (fake, demo) = Demo::with_webflow(|builder| builder).await;
     let mut browser = TestBrowser::new();
     connect(&mut browser, &demo).await;
@@ -186,7 +186,7 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 }
 
 #[test]
-fn mistakes_in_the_settings_are_all_named_with_their_remedy() {
+fn every_wrong_setting_is_reported_with_a_fix() {
     let message = fails_with(&[("WEBFLOW_CLIENT_ID", "id"), ("WEBFLOW_SCOPES", "sites read")]);
     for expected in ["client_secret", "redirect_uri", "\"read\" is not a scope", "openssl rand"] {
         assert!(message.contains(expected), "{expected:?} in {message}");
@@ -201,7 +201,7 @@ fn mistakes_in_the_settings_are_all_named_with_their_remedy() {
 }
 
 #[tokio::test]
-async fn a_wrong_client_secret_is_a_502_whose_log_names_the_setting() {
+async fn wrong_client_secret_is_a_502_and_logs_the_setting() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let address = address.to_string();
     let redirect_uri = format!("http://{address}/auth/webflow/callback");

@@ -1,5 +1,9 @@
 //! `FakeWebflow` itself: its rules, its faults, and whether Webflow's own SDKs get along with it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 mod sdks;
+mod truth;
 mod webflow;

@@ -184,30 +184,30 @@ async fn the_sdk_reports_a_refusal(sdk: Sdk) {
 
 #[tokio::test]
 #[ignore = "needs node and `npm ci` in tests/official_sdks; run by scripts/test"]
-async fn the_javascript_sdk_gets_a_token_and_reads_with_it() {
+async fn javascript_sdk_gets_a_token_and_reads_with_it() {
     the_sdk_gets_a_token(JAVASCRIPT).await;
 }
 
 #[tokio::test]
 #[ignore = "needs node and `npm ci` in tests/official_sdks; run by scripts/test"]
-async fn the_javascript_sdk_reports_a_refused_exchange() {
+async fn javascript_sdk_reports_a_refused_exchange() {
     the_sdk_reports_a_refusal(JAVASCRIPT).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a virtual environment in tests/official_sdks; run by scripts/test"]
-async fn the_python_sdk_gets_a_token_and_reads_with_it() {
+async fn python_sdk_gets_a_token_and_reads_with_it() {
     the_sdk_gets_a_token(PYTHON).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a virtual environment in tests/official_sdks; run by scripts/test"]
-async fn the_python_sdk_reports_a_refused_exchange() {
+async fn python_sdk_reports_a_refused_exchange() {
     the_sdk_reports_a_refusal(PYTHON).await;
 }
 
 #[tokio::test]
-async fn the_crates_own_layer_sends_what_the_sdks_send() {
+async fn layer_sends_what_the_sdks_send() {
     let webflow = stage().await;
     let auth = WebflowAuthLayer::builder()
         .client_id(webflow.client_id())

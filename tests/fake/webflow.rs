@@ -106,7 +106,7 @@ fn hidden_fields(page: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_user_who_presses_authorize_is_sent_back_with_a_code_that_gets_a_token() {
+async fn authorize_redirects_with_a_code_that_gets_a_token() {
     let stage = Stage::new().await;
     let url = stage.authorize_url("sites:read authorized_user:read");
     let page = stage.http.get(url).send().await.unwrap();
@@ -143,7 +143,7 @@ async fn a_user_who_presses_authorize_is_sent_back_with_a_code_that_gets_a_token
 }
 
 #[tokio::test]
-async fn the_consent_page_allows_its_own_style_and_no_script() {
+async fn consent_page_allows_its_style_and_no_script() {
     let stage = Stage::new().await;
     let page = stage.http.get(stage.authorize_url("sites:read"));
     let page = page.send().await.unwrap();
@@ -155,7 +155,7 @@ async fn the_consent_page_allows_its_own_style_and_no_script() {
 }
 
 #[tokio::test]
-async fn a_user_who_presses_cancel_is_sent_back_with_access_denied() {
+async fn cancel_redirects_with_access_denied() {
     let stage = Stage::new().await;
     let denied = stage.webflow.deny(stage.authorize_url("sites:read")).unwrap();
     assert_eq!(param(&denied, "error").unwrap(), "access_denied");
@@ -164,7 +164,7 @@ async fn a_user_who_presses_cancel_is_sent_back_with_access_denied() {
 }
 
 #[tokio::test]
-async fn a_bad_link_gets_a_400_page_and_the_app_hears_nothing() {
+async fn bad_authorize_link_is_a_400_page_without_redirect() {
     let stage = Stage::new().await;
     let good = stage.authorize_url("sites:read").to_string();
     for bad in [
@@ -183,7 +183,7 @@ async fn a_bad_link_gets_a_400_page_and_the_app_hears_nothing() {
 }
 
 #[tokio::test]
-async fn a_forged_consent_form_is_held_to_the_links_rules() {
+async fn forged_consent_form_is_validated_like_the_link() {
     let stage = Stage::new().await;
     let send = async |query: &str, choices: &str| {
         let body = format!("{query}&{choices}");
@@ -209,7 +209,7 @@ async fn a_forged_consent_form_is_held_to_the_links_rules() {
 }
 
 #[tokio::test]
-async fn a_rejected_consent_form_comes_back_as_it_was_filled_in() {
+async fn rejected_consent_form_keeps_its_input() {
     let stage = Stage::new().await;
     let url = stage.authorize_url("sites:read");
     let workspaces = stage.webflow.workspaces();
@@ -231,7 +231,7 @@ async fn a_rejected_consent_form_comes_back_as_it_was_filled_in() {
 }
 
 #[tokio::test]
-async fn an_install_link_comes_back_without_state() {
+async fn install_link_redirects_without_state() {
     let stage = Stage::new().await;
     let callback = stage.webflow.approve(stage.webflow.install_url()).unwrap();
     assert_eq!(param(&callback, "state"), None);
@@ -242,7 +242,7 @@ async fn an_install_link_comes_back_without_state() {
 }
 
 #[tokio::test]
-async fn a_code_works_once_and_for_15_minutes() {
+async fn code_works_once_for_15_minutes() {
     let stage = Stage::new().await;
     let body = stage.exchange_body(&stage.code());
     assert_eq!(stage.exchange(&body).await.status(), StatusCode::OK);
@@ -257,7 +257,7 @@ async fn a_code_works_once_and_for_15_minutes() {
 }
 
 #[tokio::test]
-async fn each_wrong_field_of_the_exchange_has_its_error() {
+async fn each_wrong_exchange_field_has_its_error() {
     let stage = Stage::new().await;
     let code = stage.code();
     for (field, value, status, error) in [
@@ -286,7 +286,7 @@ async fn each_wrong_field_of_the_exchange_has_its_error() {
 }
 
 #[tokio::test]
-async fn the_shapes_that_webflow_leaves_open_can_be_chosen() {
+async fn undocumented_response_shapes_can_be_chosen() {
     let stage = Stage::new().await;
     stage.webflow.set_scope_shape(ScopeShape::List);
     let answer = stage.exchange(&stage.exchange_body(&stage.code())).await;
@@ -304,7 +304,7 @@ async fn the_shapes_that_webflow_leaves_open_can_be_chosen() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_dead_and_cannot_be_revoked_again() {
+async fn revoked_token_is_rejected_and_cannot_be_revoked_again() {
     let stage = Stage::new().await;
     let token = stage.webflow.issue_token([Scope::SITES_READ]);
     assert_eq!(stage.get("/v2/sites", &token).await.status(), StatusCode::OK);
@@ -325,7 +325,7 @@ async fn a_revoked_token_is_dead_and_cannot_be_revoked_again() {
 }
 
 #[tokio::test]
-async fn an_uninstall_ends_every_token_and_code() {
+async fn uninstall_ends_every_token_and_code() {
     let stage = Stage::new().await;
     let (token, code) = (stage.webflow.issue_token([]), stage.code());
     stage.webflow.revoke_everything();
@@ -336,7 +336,7 @@ async fn an_uninstall_ends_every_token_and_code() {
 }
 
 #[tokio::test]
-async fn introspection_tells_scopes_and_access() {
+async fn introspection_returns_scopes_and_access() {
     let stage = Stage::new().await;
     let workspace = &stage.webflow.workspaces()[1];
     let access = Access::Workspace(workspace.id().to_owned());
@@ -358,7 +358,7 @@ async fn introspection_tells_scopes_and_access() {
 }
 
 #[tokio::test]
-async fn each_endpoint_of_the_data_api_asks_for_its_scope() {
+async fn data_api_endpoints_require_their_scopes() {
     let stage = Stage::new().await;
     let token = stage.webflow.issue_token([Scope::WORKSPACE_READ]);
     let site = stage.webflow.workspaces()[0].sites()[0].id();
@@ -380,7 +380,7 @@ async fn each_endpoint_of_the_data_api_asks_for_its_scope() {
 }
 
 #[tokio::test]
-async fn items_can_be_written_and_listed_in_pages() {
+async fn items_are_created_and_listed_in_pages() {
     let stage = Stage::new().await;
     let token = stage.webflow.issue_token([Scope::CMS_READ, Scope::CMS_WRITE]);
     let site = stage.webflow.workspaces()[0].sites()[0].id();
@@ -408,11 +408,13 @@ async fn items_can_be_written_and_listed_in_pages() {
 
     let other = stage.webflow.workspaces()[1].sites()[0].id();
     let other = stage.get(&format!("/v2/sites/{other}/collections"), &token).await;
-    assert_eq!(refusal(other).await, (404, "resource_not_found".into()));
+    assert_eq!(refusal(other).await, (401, "not_authorized".into()));
+    let nowhere = stage.get("/v2/sites/0/collections", &token).await;
+    assert_eq!(refusal(nowhere).await, (404, "resource_not_found".into()));
 }
 
 #[tokio::test]
-async fn the_rate_limit_holds_for_a_minute() {
+async fn rate_limit_lasts_a_minute() {
     let stage = Stage::new().await;
     stage.webflow.set_rate_limit(1);
     let token = stage.webflow.issue_token([Scope::SITES_READ]);
@@ -430,9 +432,9 @@ async fn the_rate_limit_holds_for_a_minute() {
 }
 
 #[tokio::test]
-async fn an_id_token_resolves_to_its_user_for_15_minutes() {
+async fn id_token_resolves_for_15_minutes() {
     let stage = Stage::new().await;
-    let token = stage.webflow.issue_token([]);
+    let token = stage.webflow.issue_token([Scope::AUTHORIZED_USER_READ]);
     let resolve = async |id_token: &str| {
         let post = stage.http.post(stage.url("/beta/token/resolve"));
         let body = json!({"idToken": id_token});
@@ -441,6 +443,7 @@ async fn an_id_token_resolves_to_its_user_for_15_minutes() {
     let id_token = stage.webflow.id_token(stage.webflow.workspaces()[0].sites()[0].id());
     let user: Value = resolve(&id_token).await.json().await.unwrap();
     assert_eq!(user["email"], "ada@example.com");
+    assert_eq!(user["siteId"], stage.webflow.workspaces()[0].sites()[0].id());
 
     let elsewhere = stage.webflow.id_token(stage.webflow.workspaces()[1].sites()[0].id());
     assert_eq!(resolve(&elsewhere).await.status(), StatusCode::FORBIDDEN);
@@ -450,7 +453,7 @@ async fn an_id_token_resolves_to_its_user_for_15_minutes() {
 }
 
 #[tokio::test]
-async fn a_fault_strikes_before_the_code_is_used_unless_told_otherwise() {
+async fn fault_strikes_before_the_effect_by_default() {
     let stage = Stage::new().await;
     let body = stage.exchange_body(&stage.code());
     stage.webflow.fail_next(Endpoint::Token, Fault::Status(502));
@@ -466,7 +469,7 @@ async fn a_fault_strikes_before_the_code_is_used_unless_told_otherwise() {
 }
 
 #[tokio::test]
-async fn faults_that_answer_say_what_they_were_told() {
+async fn response_faults_send_the_given_response() {
     let stage = Stage::new().await;
     let next = async |fault: Fault| {
         stage.webflow.fail_next(Endpoint::Sites, fault);
@@ -495,7 +498,7 @@ async fn faults_that_answer_say_what_they_were_told() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_ends_before_its_length() {
+async fn truncated_response_ends_before_its_length() {
     let stage = Stage::new().await;
     stage.webflow.fail_next(Endpoint::Sites, Fault::Truncated);
     let mut stream = raw_get(&stage.webflow, "/v2/sites").await;
@@ -507,7 +510,7 @@ async fn a_truncated_answer_ends_before_its_length() {
 }
 
 #[tokio::test]
-async fn a_reset_is_a_reset_and_the_next_connection_works() {
+async fn reset_closes_one_connection() {
     let stage = Stage::new().await;
     stage.webflow.fail_next(Endpoint::Sites, Fault::Reset);
     let mut stream = raw_get(&stage.webflow, "/v2/sites").await;
@@ -518,7 +521,7 @@ async fn a_reset_is_a_reset_and_the_next_connection_works() {
 }
 
 #[tokio::test]
-async fn a_hanging_request_is_logged_and_ends_with_the_server() {
+async fn hanging_request_is_logged_and_ends_with_the_server() {
     let stage = Stage::new().await;
     stage.webflow.fail_always(Endpoint::Sites, Fault::Hang);
     let mut stream = raw_get(&stage.webflow, "/v2/sites").await;
@@ -530,7 +533,7 @@ async fn a_hanging_request_is_logged_and_ends_with_the_server() {
 }
 
 #[tokio::test]
-async fn a_delay_is_only_a_delay_and_healing_takes_it_back() {
+async fn delay_keeps_the_response_and_heal_removes_it() {
     let stage = Stage::new().await;
     let token = stage.webflow.issue_token([Scope::SITES_READ]);
     let delay = Duration::from_millis(20);
@@ -544,7 +547,7 @@ async fn a_delay_is_only_a_delay_and_healing_takes_it_back() {
 }
 
 #[tokio::test]
-async fn the_log_has_what_was_asked_and_debug_shows_no_secret() {
+async fn log_has_every_request_and_debug_hides_secrets() {
     let stage = Stage::new().await;
     let code = stage.code();
     stage.exchange(&stage.exchange_body(&code)).await;
@@ -563,7 +566,7 @@ async fn the_log_has_what_was_asked_and_debug_shows_no_secret() {
 }
 
 #[tokio::test]
-async fn it_listens_on_loopback_only() {
+async fn listens_on_loopback_only() {
     let anywhere = FakeWebflow::builder().addr(([0, 0, 0, 0], 0).into());
     let refused = anywhere.start().await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::InvalidInput);

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use tower_webflow_auth::api::ApiError;
-use tower_webflow_auth::testing::{Endpoint, Fault, TestBrowser};
+use tower_webflow_auth::testing::{Endpoint, Fault, RecordedRequest, TestBrowser};
 use tower_webflow_auth::{Scope, Subject, WebflowToken};
 
 use crate::support::App;
@@ -32,7 +32,7 @@ fn wait(secs: u64) -> Fault {
 }
 
 #[tokio::test]
-async fn answers_are_typed_and_tell_the_rate_limit() {
+async fn responses_are_typed_and_carry_the_rate_limit() {
     let (app, token) = connected().await;
     let response = token.api().get("/v2/sites").send().await.unwrap();
     let limit = response.rate_limit().unwrap();
@@ -48,7 +48,7 @@ async fn answers_are_typed_and_tell_the_rate_limit() {
 }
 
 #[tokio::test]
-async fn every_method_sends_its_body_and_its_query() {
+async fn methods_send_their_body_and_query() {
     let (app, token) = connected().await;
     let api = token.api();
     let body = json!({"fieldData": {"name": "x"}});
@@ -73,13 +73,13 @@ async fn every_method_sends_its_body_and_its_query() {
 
 async fn collection(token: &WebflowToken, app: &App) -> String {
     let site = app.fake.workspaces()[0].sites()[0].id().to_owned();
-    let list = token.api().list::<Value>(&format!("/v2/sites/{site}/collections"), "collections");
-    let collections: Vec<_> = list.try_collect().await.unwrap();
+    let collections: Vec<Value> =
+        token.api().list(["sites", &site, "collections"]).all().await.unwrap();
     collections[0]["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn lists_are_fetched_page_by_page_to_their_end() {
+async fn lists_are_fetched_page_by_page() {
     let (app, token) = connected().await;
     let site = app.fake.workspaces()[0].sites()[0].id().to_owned();
     let path = format!("/v2/sites/{site}/collections");
@@ -91,24 +91,27 @@ async fn lists_are_fetched_page_by_page_to_their_end() {
     for fault in [page(0..100, 0), page(100..200, 100), page(200..250, 200)] {
         app.fake.fail_next(Endpoint::Collections, fault);
     }
-    let items: Vec<Value> = token.api().list(&path, "collections").try_collect().await.unwrap();
+    let list = || token.api().list::<Value>(&path).field("collections").stream();
+    let items: Vec<Value> = list().try_collect().await.unwrap();
     assert_eq!(items.len(), 250);
     assert_eq!(items[249]["id"], 249);
     let asked = app.fake.requests_to(&path);
-    let offsets: Vec<_> = asked.iter().map(|request| request.query()[0].1.as_str()).collect();
-    assert_eq!(offsets, ["0", "100", "200"]);
+    let pair = |request: &RecordedRequest| request.query().last().cloned().unwrap();
+    let pairs = asked.iter().map(pair).collect::<Vec<_>>();
+    let expected = [("limit", "100"), ("offset", "100"), ("offset", "200")];
+    assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 
     app.fake.fail_next(Endpoint::Collections, page(0..100, 0));
     app.fake.fail_next(Endpoint::Collections, Fault::Status(500));
-    let broken: Result<Vec<Value>, _> = token.api().list(&path, "collections").try_collect().await;
+    let broken: Result<Vec<Value>, _> = list().try_collect().await;
     assert!(matches!(broken, Err(ApiError::Status { .. })), "{broken:?}");
     app.fake.fail_next(Endpoint::Collections, page(0..0, 0));
-    let empty: Vec<Value> = token.api().list(&path, "collections").try_collect().await.unwrap();
+    let empty: Vec<Value> = list().try_collect().await.unwrap();
     assert!(empty.is_empty(), "a total without items does not ask for ever");
 }
 
 #[tokio::test]
-async fn a_short_wait_is_waited_for_and_a_long_one_is_told() {
+async fn short_retry_after_is_waited_for_and_a_long_one_is_an_error() {
     let (app, token) = connected().await;
     app.fake.fail_next(Endpoint::Sites, wait(1));
     let started = Instant::now();
@@ -128,7 +131,7 @@ async fn a_short_wait_is_waited_for_and_a_long_one_is_told() {
 }
 
 #[tokio::test]
-async fn a_wait_or_a_time_beyond_all_clocks_is_no_panic() {
+async fn huge_retry_after_does_not_panic() {
     let (app, token) = connected().await;
     app.fake.fail_next(Endpoint::Sites, wait(u64::MAX));
     let refused = token.api().sites().await;
@@ -138,7 +141,7 @@ async fn a_wait_or_a_time_beyond_all_clocks_is_no_panic() {
 }
 
 #[tokio::test]
-async fn a_call_that_changes_something_is_made_once() {
+async fn unsafe_calls_are_not_retried() {
     let (app, token) = connected().await;
     app.fake.fail_always(Endpoint::Items, wait(0));
     let path = "/v2/collections/c/items";
@@ -151,7 +154,7 @@ async fn a_call_that_changes_something_is_made_once() {
 }
 
 #[tokio::test]
-async fn what_is_slow_or_huge_or_off_the_host_is_a_typed_error() {
+async fn slow_huge_or_redirected_responses_are_typed_errors() {
     let (app, token) = connected().await;
     app.fake.fail_next(Endpoint::Sites, Fault::Hang);
     let slow = token.api().get("/v2/sites").timeout(Duration::from_millis(200)).send().await;

@@ -1,10 +1,12 @@
 //! The read cache in front of a store, seen from outside.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use tokio::sync::Notify;
 use tower_webflow_auth::store::{
     ChangeSink, MemoryStore, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion,
 };
@@ -12,8 +14,9 @@ use tower_webflow_auth::testing::TestBrowser;
 use tower_webflow_auth::{CacheConfig, Subject};
 
 use crate::support::App;
+use crate::support::hostile::{OnSave, TestStore, call_from, settle, waits};
 
-/// A store that counts its reads, and is down, slow or panics when told to.
+/// A store that counts its reads, and is down, hangs or panics when told to.
 #[derive(Clone, Default)]
 struct Probe(Arc<Inner>);
 
@@ -23,7 +26,9 @@ struct Inner {
     loads: AtomicUsize,
     down: AtomicBool,
     panics: AtomicBool,
-    slow_millis: AtomicU64,
+    /// Reads wait until they are released.
+    held: AtomicBool,
+    released: Notify,
     sink: std::sync::Mutex<Option<ChangeSink>>,
 }
 
@@ -48,8 +53,9 @@ impl Probe {
 impl TokenStore for Probe {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
         self.0.loads.fetch_add(1, Ordering::SeqCst);
-        let slow = Duration::from_millis(self.0.slow_millis.load(Ordering::SeqCst));
-        tokio::time::sleep(slow).await;
+        if self.0.held.load(Ordering::SeqCst) {
+            self.0.released.notified().await;
+        }
         self.check()?;
         self.0.rows.load(subject).await
     }
@@ -80,24 +86,28 @@ async fn app(cache: CacheConfig) -> (App, Probe) {
     (app, probe)
 }
 
-#[tokio::test]
-async fn n10_a_thousand_requests_for_one_cold_subject_read_the_store_once() {
-    let (app, probe) = app(CacheConfig::new()).await;
-    let browser = app.connected().await;
-    app.clock.advance(Duration::from_secs(60));
-    probe.loads();
-    probe.0.slow_millis.store(50, Ordering::SeqCst);
-    let requests = (0..1000).map(|_| {
-        let (mut browser, url) = (browser.clone(), app.url("/whoami"));
-        async move { browser.fetch(Method::GET, &url).await.unwrap().status }
-    });
-    let statuses = futures::future::join_all(requests).await;
-    assert!(statuses.iter().all(|status| *status == StatusCode::OK));
-    assert_eq!(probe.loads(), 1);
+mod n10 {
+    use super::*;
+
+    #[tokio::test]
+    async fn thousand_cold_requests_read_the_store_once() {
+        let (probe, patient) = (Probe::default(), Duration::from_secs(60));
+        let app = App::with(|builder| builder.store(probe.clone()).store_timeout(patient)).await;
+        let browser = app.connected().await;
+        app.clock.advance(Duration::from_secs(60));
+        probe.loads();
+        probe.0.held.store(true, Ordering::SeqCst);
+        let requests = (0..1000).map(|_| call_from(&browser, &app, "GET", "/whoami"));
+        let mut answers = pin!(futures::future::join_all(requests));
+        assert!(waits(answers.as_mut()).await, "for the store");
+        probe.0.released.notify_waiters();
+        assert!(answers.await.iter().all(|answer| answer.status == StatusCode::OK));
+        assert_eq!(probe.loads(), 1);
+    }
 }
 
 #[tokio::test]
-async fn a_read_is_believed_for_its_time_and_no_longer() {
+async fn entry_expires_after_its_ttl() {
     let (app, probe) = app(CacheConfig::new().ttl(Duration::from_secs(10))).await;
     let mut browser = app.connected().await;
     probe.loads();
@@ -111,7 +121,7 @@ async fn a_read_is_believed_for_its_time_and_no_longer() {
 }
 
 #[tokio::test]
-async fn without_a_cache_every_request_reads() {
+async fn disabled_cache_reads_on_every_request() {
     let (app, probe) = app(CacheConfig::off()).await;
     let mut browser = app.connected().await;
     probe.loads();
@@ -122,7 +132,7 @@ async fn without_a_cache_every_request_reads() {
 }
 
 #[tokio::test]
-async fn a_token_is_not_served_after_this_instance_removed_it() {
+async fn removed_token_is_not_served() {
     let (app, _probe) = app(CacheConfig::new().ttl(Duration::from_secs(3600))).await;
     let mut browser = app.connected().await;
     let mut other_tab = browser.clone();
@@ -132,7 +142,7 @@ async fn a_token_is_not_served_after_this_instance_removed_it() {
 }
 
 #[tokio::test]
-async fn what_another_instance_changed_is_read_again_once_it_is_told() {
+async fn change_by_another_instance_invalidates_the_entry() {
     let (app, probe) = app(CacheConfig::new().ttl(Duration::from_secs(3600))).await;
     let mut browser = app.connected().await;
     let whoami = browser.visit(&app.url("/whoami")).await.unwrap().json();
@@ -150,11 +160,14 @@ async fn what_another_instance_changed_is_read_again_once_it_is_told() {
 }
 
 #[test]
-fn changes_are_heard_of_though_the_runtime_that_read_first_has_ended() {
+fn watch_restarts_when_its_runtime_has_ended() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (serving, at_start) = (runtime(), runtime());
     let (app, probe) = serving.block_on(app(CacheConfig::new().ttl(Duration::from_secs(3600))));
-    at_start.block_on(app.auth.handle().token(&Subject::user("ada"))).unwrap();
+    at_start.block_on(async {
+        app.auth.handle().token(&Subject::user("ada")).await.unwrap();
+        settle().await;
+    });
     drop(at_start);
     serving.block_on(async {
         let before = probe.0.sink.lock().unwrap().take();
@@ -168,28 +181,32 @@ fn changes_are_heard_of_though_the_runtime_that_read_first_has_ended() {
     });
 }
 
-#[tokio::test]
-async fn n12_a_store_that_is_down_is_503_with_retry_after_and_never_a_challenge() {
-    let (app, probe) = app(CacheConfig::new()).await;
-    let mut browser = app.connected().await;
-    app.clock.advance(Duration::from_secs(60));
-    probe.down(true);
-    for path in ["/sites", "/whoami", "/"] {
-        let page = browser.step(&app.url(path)).await.unwrap();
-        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
-        assert!(page.headers.contains_key("retry-after"));
-        assert!(page.set_cookies().is_empty());
-        let fetched = browser.fetch(Method::GET, &app.url(path)).await.unwrap();
-        assert_eq!(fetched.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(fetched.headers["content-type"], "application/problem+json");
+mod n12 {
+    use super::*;
+
+    #[tokio::test]
+    async fn unavailable_store_is_503_with_retry_after() {
+        let (app, probe) = app(CacheConfig::new()).await;
+        let mut browser = app.connected().await;
+        app.clock.advance(Duration::from_secs(60));
+        probe.down(true);
+        for path in ["/sites", "/whoami", "/"] {
+            let page = browser.step(&app.url(path)).await.unwrap();
+            assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{path}");
+            assert!(page.headers.contains_key("retry-after"));
+            assert!(page.set_cookies().is_empty());
+            let fetched = browser.fetch(Method::GET, &app.url(path)).await.unwrap();
+            assert_eq!(fetched.status, StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(fetched.headers["content-type"], "application/problem+json");
+        }
+        probe.down(false);
+        app.clock.advance(Duration::from_secs(1));
+        assert_eq!(browser.visit(&app.url("/whoami")).await.unwrap().status, StatusCode::OK);
     }
-    probe.down(false);
-    app.clock.advance(Duration::from_secs(1));
-    assert_eq!(browser.visit(&app.url("/whoami")).await.unwrap().status, StatusCode::OK);
 }
 
 #[tokio::test]
-async fn while_the_store_is_down_old_reads_are_used_only_when_asked_for_and_for_a_time() {
+async fn stale_entries_are_served_within_stale_for() {
     let cache = CacheConfig::new().stale_for(Duration::from_secs(100));
     let (app, probe) = app(cache).await;
     let mut browser = app.connected().await;
@@ -201,46 +218,52 @@ async fn while_the_store_is_down_old_reads_are_used_only_when_asked_for_and_for_
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
-#[tokio::test]
-async fn n11_a_slow_store_is_503_within_its_time() {
-    let (app, probe) = app(CacheConfig::new()).await;
-    let mut browser = app.connected().await;
-    app.clock.advance(Duration::from_secs(60));
-    probe.0.slow_millis.store(60_000, Ordering::SeqCst);
-    let page = browser.visit(&app.url("/whoami")).await.unwrap();
-    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+mod n11 {
+    use super::*;
+
+    #[tokio::test]
+    async fn hanging_store_is_503_after_its_timeout() {
+        let (app, probe) = app(CacheConfig::new()).await;
+        let mut browser = app.connected().await;
+        app.clock.advance(Duration::from_secs(60));
+        probe.0.held.store(true, Ordering::SeqCst);
+        let page = browser.visit(&app.url("/whoami")).await.unwrap();
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    }
 }
 
-#[tokio::test]
-async fn n14_a_panicking_store_fails_one_request_and_the_service_goes_on() {
-    let (app, probe) = app(CacheConfig::new()).await;
-    let mut browser = app.connected().await;
-    app.clock.advance(Duration::from_secs(60));
-    probe.0.panics.store(true, Ordering::SeqCst);
-    let page = browser.visit(&app.url("/whoami")).await.unwrap();
-    assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR);
-    probe.0.panics.store(false, Ordering::SeqCst);
-    app.clock.advance(Duration::from_secs(60));
-    assert_eq!(browser.visit(&app.url("/whoami")).await.unwrap().status, StatusCode::OK);
+mod n14 {
+    use super::*;
+
+    #[tokio::test]
+    async fn panicking_store_fails_one_request() {
+        let (app, probe) = app(CacheConfig::new()).await;
+        let mut browser = app.connected().await;
+        app.clock.advance(Duration::from_secs(60));
+        probe.0.panics.store(true, Ordering::SeqCst);
+        let page = browser.visit(&app.url("/whoami")).await.unwrap();
+        assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR);
+        probe.0.panics.store(false, Ordering::SeqCst);
+        app.clock.advance(Duration::from_secs(60));
+        assert_eq!(browser.visit(&app.url("/whoami")).await.unwrap().status, StatusCode::OK);
+    }
 }
 
-#[tokio::test]
-async fn n5_a_token_that_cannot_be_stored_is_revoked_again_and_the_answer_is_503() {
-    let (app, probe) = app(CacheConfig::new()).await;
-    let mut browser = TestBrowser::new();
-    let callback = app.callback(&mut browser, "/sites").await;
-    // Down between the read that comes first and the write: after the exchange.
-    app.fake.fail_next(
-        tower_webflow_auth::testing::Endpoint::Token,
-        tower_webflow_auth::testing::Fault::Delay(Duration::from_millis(200)),
-    );
-    let down = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        probe.down(true);
-    };
-    let (page, ()) = tokio::join!(browser.step(&callback), down);
-    assert_eq!(page.unwrap().status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!((app.fake.issued_tokens(), app.fake.live_tokens()), (1, 0));
-    probe.down(false);
-    assert_eq!(app.connect(&mut browser, "/sites").await.status, StatusCode::OK);
+mod n5 {
+    use super::*;
+
+    #[tokio::test]
+    async fn token_that_cannot_be_stored_is_revoked_and_503() {
+        let store = TestStore::default();
+        let app = App::with(|builder| builder.store(store.clone())).await;
+        let mut browser = TestBrowser::new();
+        let callback = app.callback(&mut browser, "/sites").await;
+        // It is still read: it fails after the exchange.
+        store.on_save(OnSave::Refuse);
+        let page = browser.step(&callback).await.unwrap();
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!((app.fake.issued_tokens(), app.fake.live_tokens()), (1, 0));
+        store.on_save(OnSave::Keep);
+        assert_eq!(app.connect(&mut browser, "/sites").await.status, StatusCode::OK);
+    }
 }

@@ -40,12 +40,12 @@ async fn works(path: &str, router: impl FnOnce(&WebflowAuthLayer) -> Router) -> 
 }
 
 #[tokio::test]
-async fn a_layer_on_the_router_sees_the_callback_though_no_route_has_its_path() {
+async fn router_layer_sees_the_callback_without_a_route() {
     works("/x", |auth| Router::new().route("/x", get(scopes)).layer(auth.clone())).await;
 }
 
 #[tokio::test]
-async fn a_route_layer_needs_the_endpoints_mounted() {
+async fn route_layer_needs_the_endpoints_mounted() {
     works("/x", |auth| {
         Router::new()
             .route("/x", get(scopes))
@@ -56,7 +56,7 @@ async fn a_route_layer_needs_the_endpoints_mounted() {
 }
 
 #[tokio::test]
-async fn the_pitfall_of_a_callback_that_reaches_no_layer_is_the_routers_404() {
+async fn callback_that_reaches_no_layer_is_a_404() {
     let app = App::with_router(
         |builder| builder,
         |auth| Router::new().route("/x", get(scopes)).route_layer(auth.clone()),
@@ -70,7 +70,7 @@ async fn the_pitfall_of_a_callback_that_reaches_no_layer_is_the_routers_404() {
 }
 
 #[tokio::test]
-async fn a_layer_on_a_single_route_needs_the_endpoints_mounted() {
+async fn single_route_layer_needs_the_endpoints_mounted() {
     works("/x", |auth| {
         Router::new()
             .route("/x", get(scopes).layer(auth.clone()))
@@ -113,7 +113,7 @@ async fn nested_twice_with_the_layer_inside() {
 }
 
 #[tokio::test]
-async fn nested_where_the_callback_is_below_the_prefix_too() {
+async fn nested_with_the_callback_below_the_prefix() {
     let app = App::with_router(
         |builder| builder,
         |auth| {
@@ -138,7 +138,7 @@ async fn nested_as_a_service() {
 }
 
 #[tokio::test]
-async fn the_endpoints_nested_below_their_prefix() {
+async fn endpoints_nested_below_their_prefix() {
     works("/x", |auth| {
         Router::new()
             .route("/x", get(scopes))
@@ -191,7 +191,7 @@ async fn optional_outside_and_scopes_inside() {
 }
 
 #[tokio::test]
-async fn among_state_extensions_and_middleware_of_ones_own() {
+async fn among_state_extensions_and_custom_middleware() {
     async fn middleware(request: Request, next: Next) -> Response {
         let seen = request.extensions().get::<WebflowToken>().is_some();
         let mut response = next.run(request).await;
@@ -239,7 +239,7 @@ async fn with_tower_https_layers_around_it() {
 }
 
 #[tokio::test]
-async fn with_a_layer_inside_that_changes_the_body() {
+async fn with_an_inner_layer_that_changes_the_body() {
     works("/x", |auth| {
         Router::new().route("/x", get(scopes)).layer(
             ServiceBuilder::new()
@@ -269,38 +269,42 @@ async fn with_towers_limits_around_it() {
     .await;
 }
 
-#[tokio::test]
-async fn o4_with_cors_outside_a_preflight_is_answered_by_it_and_with_cors_inside_too() {
-    for outside in [true, false] {
-        let app = App::with_router(
-            |builder| builder,
-            |auth| {
-                let cors = CorsLayer::new()
-                    .allow_origin(["https://other.example".parse().unwrap()])
-                    .allow_methods([Method::POST]);
-                let app = Router::new().route("/x", post(scopes));
-                if outside {
-                    app.layer(auth.clone()).layer(cors)
-                } else {
-                    app.layer(cors).layer(auth.clone())
-                }
-            },
-        )
-        .await;
-        let mut headers = HeaderMap::new();
-        headers.insert("origin", "https://other.example".parse().unwrap());
-        headers.insert("access-control-request-method", "POST".parse().unwrap());
-        let mut browser = TestBrowser::new();
-        let page = browser.send(Method::OPTIONS, &app.url("/x"), &headers, None).await.unwrap();
-        assert_eq!(page.status, StatusCode::OK, "outside: {outside}");
-        assert_eq!(page.headers["access-control-allow-origin"], "https://other.example");
-        let page = browser.send(Method::POST, &app.url("/x"), &headers, None).await.unwrap();
-        assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+mod o4 {
+    use super::*;
+
+    #[tokio::test]
+    async fn cors_layer_answers_preflights_outside_and_inside() {
+        for outside in [true, false] {
+            let app = App::with_router(
+                |builder| builder,
+                |auth| {
+                    let cors = CorsLayer::new()
+                        .allow_origin(["https://other.example".parse().unwrap()])
+                        .allow_methods([Method::POST]);
+                    let app = Router::new().route("/x", post(scopes));
+                    if outside {
+                        app.layer(auth.clone()).layer(cors)
+                    } else {
+                        app.layer(cors).layer(auth.clone())
+                    }
+                },
+            )
+            .await;
+            let mut headers = HeaderMap::new();
+            headers.insert("origin", "https://other.example".parse().unwrap());
+            headers.insert("access-control-request-method", "POST".parse().unwrap());
+            let mut browser = TestBrowser::new();
+            let page = browser.send(Method::OPTIONS, &app.url("/x"), &headers, None).await.unwrap();
+            assert_eq!(page.status, StatusCode::OK, "outside: {outside}");
+            assert_eq!(page.headers["access-control-allow-origin"], "https://other.example");
+            let page = browser.send(Method::POST, &app.url("/x"), &headers, None).await.unwrap();
+            assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+        }
     }
 }
 
 #[tokio::test]
-async fn two_layers_of_two_apps_do_not_take_each_others_tokens() {
+async fn two_apps_do_not_share_tokens() {
     let other = App::start().await;
     let foreign = other.auth.clone();
     let (app, mut browser) = works("/x", |auth| {
@@ -316,7 +320,7 @@ async fn two_layers_of_two_apps_do_not_take_each_others_tokens() {
 }
 
 #[tokio::test]
-async fn an_inner_optional_layer_does_not_hand_on_the_token_of_another_app() {
+async fn inner_optional_layer_hides_another_apps_token() {
     async fn seen(token: Option<WebflowToken>, grants: WebflowGrants) -> String {
         format!("{} {}", token.is_some(), grants.len())
     }
@@ -335,7 +339,7 @@ async fn an_inner_optional_layer_does_not_hand_on_the_token_of_another_app() {
 }
 
 #[tokio::test]
-async fn a_grpc_server_reads_the_challenge_as_unauthenticated_and_a_session_as_metadata() {
+async fn grpc_maps_a_challenge_to_unauthenticated() {
     use tonic::Code;
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::health_client::HealthClient;

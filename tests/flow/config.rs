@@ -15,7 +15,7 @@ fn good() -> WebflowAuthBuilder {
 }
 
 #[test]
-fn a_whole_configuration_is_accepted_and_says_where_its_paths_are() {
+fn complete_configuration_builds_and_exposes_its_paths() {
     let auth = good().build().unwrap();
     assert_eq!(auth.callback_path(), "/auth/webflow/callback");
     assert_eq!(auth.login_path(), Some("/auth/webflow/login"));
@@ -25,7 +25,7 @@ fn a_whole_configuration_is_accepted_and_says_where_its_paths_are() {
 }
 
 #[test]
-fn everything_that_is_missing_is_named_in_one_go() {
+fn every_missing_setting_is_reported() {
     let error = WebflowAuthLayer::builder().build().unwrap_err();
     assert_eq!(error.problems().len(), 5, "{error}");
     for name in [
@@ -41,7 +41,7 @@ fn everything_that_is_missing_is_named_in_one_go() {
 }
 
 #[test]
-fn each_malformed_setting_is_named() {
+fn every_malformed_setting_is_reported() {
     for (builder, expected) in [
         (good().client_id(" "), "client_id"),
         (good().client_secret(""), "client_secret"),
@@ -125,7 +125,7 @@ mod s_settings_that_cannot_work {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
         let app = App::with(|builder| builder.session_lifetime(2 * YEAR)).await;
         let mut browser = app.connected().await;
-        app.clock.advance(YEAR - Duration::from_secs(60));
+        app.clock.advance(YEAR.saturating_sub(Duration::from_secs(60)));
         assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected");
         app.clock.advance(Duration::from_secs(120));
         assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");
@@ -133,7 +133,7 @@ mod s_settings_that_cannot_work {
 }
 
 #[test]
-fn no_error_repeats_a_secret() {
+fn errors_never_contain_a_secret() {
     let error = WebflowAuthLayer::builder().client_secret("hunter2").build().unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"));
     let error = Keyring::from_base64("aHVudGVyMg").unwrap_err();

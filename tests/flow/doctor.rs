@@ -39,7 +39,7 @@ async fn app(change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder) -> A
 }
 
 #[tokio::test]
-async fn a_good_application_is_ok_in_every_line_that_does_not_tell_it_is_a_test() {
+async fn good_application_passes() {
     let key = Keyring::from_base64(&Keyring::generate_base64()).unwrap();
     let app = app(|builder| builder.keyring(key).store(Counting::default())).await;
     let checkup = app.auth.check().await;
@@ -64,35 +64,41 @@ async fn a_good_application_is_ok_in_every_line_that_does_not_tell_it_is_a_test(
     assert!(checkup.to_string().ends_with("10 ok, 2 warning, 0 failed"), "{checkup}");
 }
 
-#[tokio::test]
-async fn o5_a_check_sends_no_secret_shows_none_and_begins_nothing() {
-    let errors = Arc::new(AtomicUsize::new(0));
-    let seen = Arc::clone(&errors);
-    let app = app(|builder| {
-        builder.on_error(move |_| {
-            seen.fetch_add(1, Ordering::SeqCst);
-            None
+mod o5 {
+    use super::*;
+
+    #[tokio::test]
+    async fn check_sends_no_secret_and_starts_no_flow() {
+        let errors = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&errors);
+        let app = app(|builder| {
+            builder.on_error(move |_| {
+                seen.fetch_add(1, Ordering::SeqCst);
+                None
+            })
         })
-    })
-    .await;
-    let checkup = app.auth.check().await;
-    let secret = app.fake.client_secret();
-    for text in [checkup.to_string(), format!("{checkup:?}")] {
-        assert!(!text.contains(secret) && !text.contains(KEY), "{text}");
+        .await;
+        let checkup = app.auth.check().await;
+        let secret = app.fake.client_secret();
+        for text in [checkup.to_string(), format!("{checkup:?}")] {
+            assert!(!text.contains(secret) && !text.contains(KEY), "{text}");
+        }
+        let log = app.fake.log();
+        assert_eq!(log.len(), 2, "one request to each endpoint");
+        for request in log {
+            let body = String::from_utf8_lossy(request.body()).into_owned();
+            let all = format!("{:?} {:?} {body}", request.query(), request.headers());
+            assert!(!all.contains(secret), "{all}");
+            assert!(
+                request.header("authorization").is_none() && request.header("cookie").is_none()
+            );
+        }
+        assert_eq!((errors.load(Ordering::SeqCst), app.fake.issued_tokens()), (0, 0));
     }
-    let log = app.fake.log();
-    assert_eq!(log.len(), 2, "one request to each endpoint");
-    for request in log {
-        let body = String::from_utf8_lossy(request.body()).into_owned();
-        let all = format!("{:?} {:?} {body}", request.query(), request.headers());
-        assert!(!all.contains(secret), "{all}");
-        assert!(request.header("authorization").is_none() && request.header("cookie").is_none());
-    }
-    assert_eq!((errors.load(Ordering::SeqCst), app.fake.issued_tokens()), (0, 0));
 }
 
 #[tokio::test]
-async fn an_authorize_link_that_webflow_refuses_is_seen() {
+async fn finds_an_authorize_link_that_webflow_refuses() {
     let app1 = app(|builder| builder.client_id("another")).await;
     let checkup = app1.auth.check().await;
     assert_line(&checkup, "authorize page", CheckStatus::Failed, "compare WEBFLOW_CLIENT_ID");
@@ -115,7 +121,7 @@ async fn an_authorize_link_that_webflow_refuses_is_seen() {
 }
 
 #[tokio::test]
-async fn an_authorize_page_that_asks_to_sign_in_is_well_and_one_that_filters_is_doubtful() {
+async fn accepts_a_sign_in_page_and_warns_of_a_filter() {
     let app = app(|builder| builder).await;
     let sign_in = Fault::Redirect("https://webflow.com/dashboard/login".to_owned());
     app.fake.fail_next(Endpoint::Authorize, sign_in);
@@ -126,29 +132,34 @@ async fn an_authorize_page_that_asks_to_sign_in_is_well_and_one_that_filters_is_
     assert_line(&checkup, "authorize page", CheckStatus::Warning, "answers 403");
 }
 
-#[tokio::test]
-async fn n1_endpoints_that_are_down_hang_or_reset_are_seen_in_bounded_time() {
-    let app = app(|builder| builder.timeout(Duration::from_secs(2))).await;
-    for (fault, words) in [
-        (Fault::Status(503), "answers 503"),
-        (Fault::Hang, "no answer in time"),
-        (Fault::Reset, "cannot be reached"),
-    ] {
-        for (endpoint, name) in
-            [(Endpoint::Authorize, "authorize page"), (Endpoint::Token, "token endpoint")]
-        {
-            app.fake.fail_next(endpoint, fault.clone());
-            let checkup = app.auth.check().await;
-            assert_line(&checkup, name, CheckStatus::Failed, words);
+mod n1 {
+    use super::*;
+
+    #[tokio::test]
+    async fn finds_endpoints_that_are_down_hang_or_reset() {
+        let app = app(|builder| builder.timeout(Duration::from_secs(2))).await;
+        for (fault, words) in [
+            (Fault::Status(503), "answers 503"),
+            (Fault::Hang, "no answer in time"),
+            (Fault::Reset, "cannot be reached"),
+        ] {
+            for (endpoint, name) in
+                [(Endpoint::Authorize, "authorize page"), (Endpoint::Token, "token endpoint")]
+            {
+                app.fake.fail_always(endpoint, fault.clone());
+                let checkup = app.auth.check().await;
+                app.fake.heal();
+                assert_line(&checkup, name, CheckStatus::Failed, words);
+            }
         }
+        // A body without end does not hold it up either.
+        app.fake.fail_next(Endpoint::Authorize, Fault::Huge(1 << 40));
+        assert_line(&app.auth.check().await, "authorize page", CheckStatus::Ok, "");
     }
-    // A body without end does not hold it up either.
-    app.fake.fail_next(Endpoint::Authorize, Fault::Huge(1 << 40));
-    assert_line(&app.auth.check().await, "authorize page", CheckStatus::Ok, "");
 }
 
 #[tokio::test]
-async fn a_webflow_that_is_not_there_leaves_the_clock_unknown() {
+async fn clock_is_unknown_without_webflow() {
     let gone = FakeWebflow::start().await;
     let endpoints = gone.endpoints();
     gone.stop().await;
@@ -159,28 +170,36 @@ async fn a_webflow_that_is_not_there_leaves_the_clock_unknown() {
     assert_line(&checkup, "clock", CheckStatus::Warning, "could not be compared");
 }
 
-#[tokio::test]
-async fn s5_a_clock_that_is_a_minute_off_is_seen() {
-    let app = app(|builder| builder).await;
-    app.clock.advance(Duration::from_secs(30));
-    assert_line(&app.auth.check().await, "clock", CheckStatus::Ok, "within 60 s");
-    app.clock.advance(Duration::from_secs(60));
-    assert_line(&app.auth.check().await, "clock", CheckStatus::Failed, "s ahead of Webflow's");
+mod s5 {
+    use super::*;
+
+    #[tokio::test]
+    async fn finds_a_clock_that_is_a_minute_off() {
+        let app = app(|builder| builder).await;
+        app.clock.advance(Duration::from_secs(30));
+        assert_line(&app.auth.check().await, "clock", CheckStatus::Ok, "within 60 s");
+        app.clock.advance(Duration::from_secs(60));
+        assert_line(&app.auth.check().await, "clock", CheckStatus::Failed, "s ahead of Webflow's");
+    }
+}
+
+mod k4 {
+    use super::*;
+
+    #[tokio::test]
+    async fn finds_weak_keys() {
+        let with = async |keyring: Keyring| app(|builder| builder.keyring(keyring)).await;
+        let checkup = with(Keyring::from_bytes(&[7; 40]).unwrap()).await.auth.check().await;
+        assert_line(&checkup, "keyring", CheckStatus::Failed, "key number 1 repeats a few bytes");
+        let checkup = with(Keyring::from_base64(KEY).unwrap()).await.auth.check().await;
+        assert_line(&checkup, "keyring", CheckStatus::Warning, "looks like text");
+        let checkup = with(Keyring::generate()).await.auth.check().await;
+        assert_line(&checkup, "keyring", CheckStatus::Warning, "made by this process");
+    }
 }
 
 #[tokio::test]
-async fn k4_weak_keys_are_seen() {
-    let with = async |keyring: Keyring| app(|builder| builder.keyring(keyring)).await;
-    let checkup = with(Keyring::from_bytes(&[7; 40]).unwrap()).await.auth.check().await;
-    assert_line(&checkup, "keyring", CheckStatus::Failed, "key number 1 repeats a few bytes");
-    let checkup = with(Keyring::from_base64(KEY).unwrap()).await.auth.check().await;
-    assert_line(&checkup, "keyring", CheckStatus::Warning, "looks like text");
-    let checkup = with(Keyring::generate()).await.auth.check().await;
-    assert_line(&checkup, "keyring", CheckStatus::Warning, "made by this process");
-}
-
-#[tokio::test]
-async fn credentials_that_were_copied_with_their_quotes_are_seen() {
+async fn finds_credentials_with_quotes() {
     let app = app(|builder| builder.client_secret("\"s3cret\"")).await;
     let checkup = app.auth.check().await;
     assert_line(&checkup, "client", CheckStatus::Failed, "client_secret has blanks, quotes");
@@ -188,7 +207,7 @@ async fn credentials_that_were_copied_with_their_quotes_are_seen() {
 }
 
 #[tokio::test]
-async fn tunnels_and_frames_are_warned_of() {
+async fn warns_of_tunnels_and_frames() {
     let tunnel = "https://1a2b-3c.ngrok-free.invalid.ngrok-free.app/cb";
     let builder = || {
         WebflowAuthLayer::builder()
@@ -228,12 +247,14 @@ impl TokenStore for Counting {
 }
 
 /// Says that it is well, as the trait's default does, and is not.
-struct Broken(Option<Duration>);
+struct Broken {
+    hangs: bool,
+}
 
 impl TokenStore for Broken {
     async fn load(&self, _: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        if let Some(pause) = self.0 {
-            tokio::time::sleep(pause).await;
+        if self.hangs {
+            std::future::pending::<()>().await;
         }
         Err(StoreError::unavailable("the disk is gone"))
     }
@@ -245,22 +266,32 @@ impl TokenStore for Broken {
     }
 }
 
-#[tokio::test]
-async fn n12_a_store_that_cannot_be_read_is_seen_whatever_it_says_of_itself() {
-    let app1 = app(|builder| builder.store(Broken(None))).await;
-    let checkup = app1.auth.check().await;
-    assert_line(&checkup, "store", CheckStatus::Failed, "not available: the disk is gone");
+mod n12 {
+    use super::*;
 
-    let slow = Broken(Some(Duration::from_secs(60)));
-    let app2 = app(|builder| builder.store(slow).store_timeout(Duration::from_millis(50))).await;
-    assert_line(&app2.auth.check().await, "store", CheckStatus::Failed, "did not answer in time");
+    #[tokio::test]
+    async fn finds_an_unreadable_store_that_claims_to_be_healthy() {
+        let app1 = app(|builder| builder.store(Broken { hangs: false })).await;
+        let checkup = app1.auth.check().await;
+        assert_line(&checkup, "store", CheckStatus::Failed, "not available: the disk is gone");
 
-    let app3 = app(|builder| builder).await;
-    assert_line(&app3.auth.check().await, "store", CheckStatus::Warning, "kept in memory");
+        let slow = Broken { hangs: true };
+        let app2 =
+            app(|builder| builder.store(slow).store_timeout(Duration::from_millis(50))).await;
+        assert_line(
+            &app2.auth.check().await,
+            "store",
+            CheckStatus::Failed,
+            "did not answer in time",
+        );
+
+        let app3 = app(|builder| builder).await;
+        assert_line(&app3.auth.check().await, "store", CheckStatus::Warning, "kept in memory");
+    }
 }
 
 #[tokio::test]
-async fn an_application_that_does_not_run_is_named_plainly() {
+async fn finds_an_application_that_does_not_run() {
     let app = app(|builder| builder).await;
     let auth = app.auth.clone();
     let (fake, origin) = (app.fake.endpoints(), app.url(""));
@@ -285,7 +316,7 @@ async fn with_router(router: impl FnOnce(&WebflowAuthLayer) -> Router) -> Checku
 }
 
 #[tokio::test]
-async fn paths_that_reach_no_layer_are_seen() {
+async fn finds_paths_that_reach_no_layer() {
     let page = || get(|token: WebflowToken| async move { token.scopes().to_string() });
     let checkup =
         with_router(|auth| Router::new().route("/sites", page()).route_layer(auth.clone())).await;
@@ -310,7 +341,7 @@ async fn paths_that_reach_no_layer_are_seen() {
 }
 
 #[tokio::test]
-async fn a_path_that_something_changes_on_the_way_is_seen() {
+async fn finds_a_rewritten_path() {
     // A proxy that takes a prefix off, which only the outside knows of.
     async fn strip(mut request: Request, next: axum::middleware::Next) -> axum::response::Response {
         let path = request.uri().path().replacen("/auth", "", 1);
@@ -329,7 +360,7 @@ async fn a_path_that_something_changes_on_the_way_is_seen() {
 }
 
 #[tokio::test]
-async fn an_endpoints_service_that_is_mounted_elsewhere_is_seen() {
+async fn finds_an_endpoints_service_mounted_elsewhere() {
     let checkup = with_router(|auth| {
         let endpoints = auth.endpoints_service();
         let moved = tower::ServiceBuilder::new()
@@ -346,7 +377,7 @@ async fn an_endpoints_service_that_is_mounted_elsewhere_is_seen() {
 }
 
 #[tokio::test]
-async fn whatever_answers_instead_of_the_layer_is_seen() {
+async fn finds_another_responder_on_the_callback() {
     let checkup = with_router(|_| Router::new().fallback(|| async { "all is one page" })).await;
     assert_line(&checkup, "callback", CheckStatus::Failed, "answered 200 by something else");
 
@@ -360,7 +391,7 @@ async fn whatever_answers_instead_of_the_layer_is_seen() {
 }
 
 #[tokio::test]
-async fn a_port_where_something_listens_and_says_nothing_is_seen() {
+async fn finds_a_silent_port() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let fake = FakeWebflow::builder().redirect_uri(format!("{origin}/cb")).start().await.unwrap();
@@ -386,7 +417,7 @@ async fn a_port_where_something_listens_and_says_nothing_is_seen() {
 }
 
 #[test]
-fn a_configuration_that_does_not_build_has_its_problems_as_lines() {
+fn reports_a_configuration_that_does_not_build() {
     let error = WebflowAuthLayer::builder().redirect_uri("http://app.example.com/cb").build();
     let checkup = Checkup::from(&error.unwrap_err());
     assert_line(&checkup, "keyring (WEBFLOW_AUTH_KEY)", CheckStatus::Failed, "is missing");

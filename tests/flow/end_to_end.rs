@@ -7,7 +7,7 @@ use tower_webflow_auth::testing::{Access, Endpoint, Fault, TestBrowser};
 use crate::support::App;
 
 #[tokio::test]
-async fn a_browser_meets_a_protected_route_and_comes_back_with_its_sites() {
+async fn protected_route_logs_in_and_shows_the_sites() {
     let app = App::start().await;
     let mut browser = TestBrowser::new();
     let page = app.connect(&mut browser, "/sites?page=2").await;
@@ -22,7 +22,7 @@ async fn a_browser_meets_a_protected_route_and_comes_back_with_its_sites() {
 }
 
 #[tokio::test]
-async fn a_grant_for_single_sites_knows_them() {
+async fn grant_for_single_sites_lists_them() {
     let app = App::start().await;
     let mut browser = TestBrowser::new();
     let authorize = browser.step(&app.url("/whoami")).await.unwrap().location().unwrap();
@@ -37,7 +37,7 @@ async fn a_grant_for_single_sites_knows_them() {
 }
 
 #[tokio::test]
-async fn the_authorize_link_has_the_five_parameters_in_webflows_encoding() {
+async fn authorize_link_has_five_parameters_in_webflows_encoding() {
     let app = App::start().await;
     let challenge = TestBrowser::new().step(&app.url("/sites")).await.unwrap();
     assert_eq!(challenge.status, StatusCode::SEE_OTHER);
@@ -54,7 +54,7 @@ async fn the_authorize_link_has_the_five_parameters_in_webflows_encoding() {
 }
 
 #[tokio::test]
-async fn the_exchange_has_the_fields_of_the_official_sdks_and_the_very_redirect_uri() {
+async fn exchange_has_the_sdk_fields_and_the_exact_redirect_uri() {
     let app = App::start().await;
     app.connected().await;
     let [exchange] = app.fake.requests_to("/oauth/access_token").try_into().unwrap();
@@ -66,92 +66,108 @@ async fn the_exchange_has_the_fields_of_the_official_sdks_and_the_very_redirect_
     assert_eq!(exchange.headers()["content-type"], "application/json");
 }
 
-#[tokio::test]
-async fn s11_two_tabs_each_complete_their_own_flow() {
-    let app = App::start().await;
-    let mut browser = TestBrowser::new();
-    let first = app.callback(&mut browser, "/sites").await;
-    let second = app.callback(&mut browser, "/whoami").await;
-    let page = browser.visit(&second).await.unwrap();
-    assert_eq!((page.path(), page.status), ("/whoami", StatusCode::OK));
-    let page = browser.visit(&first).await.unwrap();
-    assert_eq!((page.path(), page.status), ("/sites", StatusCode::OK));
-    assert_eq!(app.fake.issued_tokens(), 2);
-}
+mod s11 {
+    use super::*;
 
-#[tokio::test]
-async fn s11_of_twenty_tabs_the_newest_eight_complete() {
-    let app = App::start().await;
-    let mut browser = TestBrowser::new();
-    let mut callbacks = Vec::new();
-    for _ in 0..20 {
-        callbacks.push(app.callback(&mut browser, "/sites").await);
-        app.clock.advance(Duration::from_secs(1));
-        let cookies = browser.cookies("127.0.0.1");
-        assert!(cookies.len() <= 8, "{} cookies", cookies.len());
+    #[tokio::test]
+    async fn two_tabs_complete_their_own_flows() {
+        let app = App::start().await;
+        let mut browser = TestBrowser::new();
+        let first = app.callback(&mut browser, "/sites").await;
+        let second = app.callback(&mut browser, "/whoami").await;
+        let page = browser.visit(&second).await.unwrap();
+        assert_eq!((page.path(), page.status), ("/whoami", StatusCode::OK));
+        let page = browser.visit(&first).await.unwrap();
+        assert_eq!((page.path(), page.status), ("/sites", StatusCode::OK));
+        assert_eq!(app.fake.issued_tokens(), 2);
     }
-    for callback in &callbacks[12..] {
-        assert_eq!(browser.visit(callback).await.unwrap().path(), "/sites");
+
+    #[tokio::test]
+    async fn newest_eight_of_twenty_tabs_complete() {
+        let app = App::start().await;
+        let mut browser = TestBrowser::new();
+        let mut callbacks = Vec::new();
+        for _ in 0..20 {
+            callbacks.push(app.callback(&mut browser, "/sites").await);
+            app.clock.advance(Duration::from_secs(1));
+            let cookies = browser.cookies("127.0.0.1");
+            assert!(cookies.len() <= 8, "{} cookies", cookies.len());
+        }
+        for callback in &callbacks[12..] {
+            assert_eq!(browser.visit(callback).await.unwrap().path(), "/sites");
+        }
+        assert_eq!(browser.visit(&callbacks[11]).await.unwrap().status, StatusCode::BAD_REQUEST);
     }
-    assert_eq!(browser.visit(&callbacks[11]).await.unwrap().status, StatusCode::BAD_REQUEST);
+}
+
+mod s8 {
+    use super::*;
+
+    #[tokio::test]
+    async fn repeated_callback_reuses_the_session_without_an_exchange() {
+        let app = App::start().await;
+        let mut browser = TestBrowser::new();
+        let callback = app.callback(&mut browser, "/sites").await;
+        let before = browser.clone();
+        browser.step(&callback).await.unwrap();
+        let subject = |page: tower_webflow_auth::testing::Page| page.json()["subject"].clone();
+        let first = subject(browser.visit(&app.url("/whoami")).await.unwrap());
+
+        // The answer was lost: the browser still has its flow cookie, and asks again.
+        let mut lost = before;
+        let again = lost.step(&callback).await.unwrap();
+        assert_eq!(again.location().unwrap().path(), "/sites");
+        assert_eq!(subject(lost.visit(&app.url("/whoami")).await.unwrap()), first);
+
+        // The page was reloaded: the flow cookie is gone.
+        let again = browser.step(&callback).await.unwrap();
+        assert_eq!((again.status, again.location().unwrap().path()), (StatusCode::SEE_OTHER, "/"));
+        assert_eq!(app.fake.requests_to("/oauth/access_token").len(), 1);
+    }
+}
+
+mod s9 {
+    use super::*;
+
+    #[tokio::test]
+    async fn double_click_makes_one_exchange_and_logs_both_in() {
+        let app = App::start().await;
+        app.fake.fail_next(Endpoint::Token, Fault::Delay(Duration::from_millis(50)));
+        let mut first = TestBrowser::new();
+        let callback = app.callback(&mut first, "/sites").await;
+        let mut second = first.clone();
+        let (a, b) = tokio::join!(first.visit(&callback), second.visit(&callback));
+        assert_eq!((a.unwrap().status, b.unwrap().status), (StatusCode::OK, StatusCode::OK));
+        assert_eq!(app.fake.requests_to("/oauth/access_token").len(), 1);
+        assert_eq!(first.cookies("127.0.0.1").len(), 1);
+    }
+}
+
+mod s1 {
+    use super::*;
+
+    #[tokio::test]
+    async fn code_without_state_starts_one_flow() {
+        let app = App::start().await;
+        let mut browser = TestBrowser::new();
+        let callback = app.fake.approve(app.fake.install_url()).unwrap();
+        assert!(callback.query_pairs().all(|(name, _)| name != "state"));
+        let consent = browser.visit(callback.as_str()).await.unwrap();
+        assert_eq!(consent.path(), "/oauth/authorize", "the browser is sent to Webflow again");
+        assert!(app.fake.requests_to("/oauth/access_token").is_empty(), "the code is not used");
+
+        let again = browser.visit(callback.as_str()).await.unwrap();
+        assert_eq!(again.status, StatusCode::BAD_REQUEST, "once only while that flow is open");
+
+        let page = browser.press("Authorize", &consent).await.unwrap();
+        assert_eq!((page.path(), page.text.as_str()), ("/", "connected"));
+        let later = browser.visit(callback.as_str()).await.unwrap();
+        assert_eq!(later.path(), "/oauth/authorize", "after it has ended, another may begin");
+    }
 }
 
 #[tokio::test]
-async fn s8_a_repeated_callback_ends_in_the_same_session_without_a_second_exchange() {
-    let app = App::start().await;
-    let mut browser = TestBrowser::new();
-    let callback = app.callback(&mut browser, "/sites").await;
-    let before = browser.clone();
-    browser.step(&callback).await.unwrap();
-    let subject = |page: tower_webflow_auth::testing::Page| page.json()["subject"].clone();
-    let first = subject(browser.visit(&app.url("/whoami")).await.unwrap());
-
-    // The answer was lost: the browser still has its flow cookie, and asks again.
-    let mut lost = before;
-    let again = lost.step(&callback).await.unwrap();
-    assert_eq!(again.location().unwrap().path(), "/sites");
-    assert_eq!(subject(lost.visit(&app.url("/whoami")).await.unwrap()), first);
-
-    // The page was reloaded: the flow cookie is gone.
-    let again = browser.step(&callback).await.unwrap();
-    assert_eq!((again.status, again.location().unwrap().path()), (StatusCode::SEE_OTHER, "/"));
-    assert_eq!(app.fake.requests_to("/oauth/access_token").len(), 1);
-}
-
-#[tokio::test]
-async fn s9_a_double_click_makes_one_exchange_and_both_end_logged_in() {
-    let app = App::start().await;
-    app.fake.fail_next(Endpoint::Token, Fault::Delay(Duration::from_millis(50)));
-    let mut first = TestBrowser::new();
-    let callback = app.callback(&mut first, "/sites").await;
-    let mut second = first.clone();
-    let (a, b) = tokio::join!(first.visit(&callback), second.visit(&callback));
-    assert_eq!((a.unwrap().status, b.unwrap().status), (StatusCode::OK, StatusCode::OK));
-    assert_eq!(app.fake.requests_to("/oauth/access_token").len(), 1);
-    assert_eq!(first.cookies("127.0.0.1").len(), 1);
-}
-
-#[tokio::test]
-async fn s1_a_code_without_state_begins_a_flow_of_our_own_once() {
-    let app = App::start().await;
-    let mut browser = TestBrowser::new();
-    let callback = app.fake.approve(app.fake.install_url()).unwrap();
-    assert!(callback.query_pairs().all(|(name, _)| name != "state"));
-    let consent = browser.visit(callback.as_str()).await.unwrap();
-    assert_eq!(consent.path(), "/oauth/authorize", "the browser is sent to Webflow again");
-    assert!(app.fake.requests_to("/oauth/access_token").is_empty(), "the code is not used");
-
-    let again = browser.visit(callback.as_str()).await.unwrap();
-    assert_eq!(again.status, StatusCode::BAD_REQUEST, "once only while that flow is open");
-
-    let page = browser.press("Authorize", &consent).await.unwrap();
-    assert_eq!((page.path(), page.text.as_str()), ("/", "connected"));
-    let later = browser.visit(callback.as_str()).await.unwrap();
-    assert_eq!(later.path(), "/oauth/authorize", "after it has ended, another may begin");
-}
-
-#[tokio::test]
-async fn cancelling_shows_a_page_and_leaves_no_flow() {
+async fn cancelled_consent_shows_a_page_and_leaves_no_flow() {
     let app = App::start().await;
     let mut browser = TestBrowser::new();
     let consent = browser.visit(&app.url("/sites")).await.unwrap();
@@ -179,17 +195,21 @@ async fn logout_ends_the_session_and_revoke_ends_the_authorization() {
     assert_eq!(fetched.status, StatusCode::NO_CONTENT, "logging out twice is no error");
 }
 
-#[tokio::test]
-async fn o2_a_session_cookie_is_worth_nothing_after_logout() {
-    let app = App::start().await;
-    let mut browser = app.connected().await;
-    let mut stolen = browser.clone();
-    browser.submit(&app.url("/auth/webflow/logout")).await.unwrap();
-    assert_eq!(stolen.visit(&app.url("/")).await.unwrap().text, "not connected");
+mod o2 {
+    use super::*;
+
+    #[tokio::test]
+    async fn session_cookie_is_useless_after_logout() {
+        let app = App::start().await;
+        let mut browser = app.connected().await;
+        let mut stolen = browser.clone();
+        browser.submit(&app.url("/auth/webflow/logout")).await.unwrap();
+        assert_eq!(stolen.visit(&app.url("/")).await.unwrap().text, "not connected");
+    }
 }
 
 #[tokio::test]
-async fn a_dead_token_leads_to_one_new_consent() {
+async fn rejected_token_leads_to_one_new_consent() {
     let app = App::start().await;
     let mut browser = app.connected().await;
     app.fake.revoke_everything();
@@ -199,11 +219,16 @@ async fn a_dead_token_leads_to_one_new_consent() {
     assert_eq!(app.fake.issued_tokens(), 2);
 }
 
-#[tokio::test]
-async fn n8_a_webflow_that_refuses_what_it_issues_does_not_send_the_browser_in_circles() {
-    let app = App::start().await;
-    let mut browser = app.connected().await;
-    app.fake.fail_always(Endpoint::Sites, Fault::Status(401));
-    let page = app.connect(&mut browser, "/sites").await;
-    assert_eq!(page.status, StatusCode::BAD_GATEWAY, "{}", page.text);
+mod n8 {
+    use super::*;
+
+    #[tokio::test]
+    async fn rejected_fresh_token_does_not_cause_a_redirect_loop() {
+        let app = App::start().await;
+        let mut browser = app.connected().await;
+        app.fake.fail_always(Endpoint::Sites, Fault::Status(401));
+        app.fake.fail_always(Endpoint::Introspect, Fault::Status(401));
+        let page = app.connect(&mut browser, "/sites").await;
+        assert_eq!(page.status, StatusCode::BAD_GATEWAY, "{}", page.text);
+    }
 }

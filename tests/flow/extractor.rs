@@ -16,7 +16,7 @@ async fn scopes(token: WebflowToken) -> String {
 }
 
 #[tokio::test]
-async fn a_missing_layer_is_500_with_a_hint_for_both_extractors() {
+async fn missing_layer_is_500_with_a_hint_for_both_extractors() {
     let app = App::with_router(
         |builder| builder,
         |_| {
@@ -35,7 +35,7 @@ async fn a_missing_layer_is_500_with_a_hint_for_both_extractors() {
 }
 
 #[tokio::test]
-async fn the_required_extractor_behind_an_optional_layer_is_the_challenges_401() {
+async fn required_extractor_behind_an_optional_layer_is_401() {
     let app = App::with_router(
         |builder| builder,
         |auth| Router::new().route("/x", get(scopes)).layer(auth.optional()),
@@ -49,7 +49,7 @@ async fn the_required_extractor_behind_an_optional_layer_is_the_challenges_401()
 }
 
 #[tokio::test]
-async fn a_rejection_can_be_told_apart_by_its_reason() {
+async fn rejection_exposes_its_reason() {
     let app = App::with_router(
         |builder| builder,
         |auth| {
@@ -68,7 +68,7 @@ async fn a_rejection_can_be_told_apart_by_its_reason() {
 }
 
 #[tokio::test]
-async fn nested_routers_are_matched_by_the_address_that_the_client_asked_for() {
+async fn nested_routers_match_the_original_uri() {
     let app = App::with_router(
         |builder| builder,
         |auth| {
@@ -84,7 +84,7 @@ async fn nested_routers_are_matched_by_the_address_that_the_client_asked_for() {
 }
 
 #[tokio::test]
-async fn a_layer_inside_another_uses_the_token_that_is_there() {
+async fn inner_layer_reuses_the_token() {
     let app = App::with_router(
         |builder| builder,
         |auth| Router::new().route("/x", get(scopes).layer(auth.optional())).layer(auth.clone()),
@@ -95,7 +95,7 @@ async fn a_layer_inside_another_uses_the_token_that_is_there() {
 }
 
 #[tokio::test]
-async fn debug_and_display_show_no_secret() {
+async fn debug_and_display_hide_secrets() {
     let app = App::with_router(
         |builder| builder,
         |auth| {
@@ -114,7 +114,7 @@ async fn debug_and_display_show_no_secret() {
 }
 
 #[tokio::test]
-async fn errors_of_calls_become_answers() {
+async fn api_errors_become_responses() {
     let app = App::start().await;
     let mut browser = app.connected().await;
     for (fault, status) in [
@@ -126,7 +126,7 @@ async fn errors_of_calls_become_answers() {
         (Fault::body("text/html", "<html>"), StatusCode::BAD_GATEWAY),
         (Fault::Redirect("http://127.0.0.1:1/".into()), StatusCode::BAD_GATEWAY),
     ] {
-        app.fake.fail_next(Endpoint::Sites, fault.clone());
+        app.fake.fail_always(Endpoint::Sites, fault.clone());
         let page = browser.fetch(Method::GET, &app.url("/sites")).await.unwrap();
         assert_eq!(page.status, status, "{fault:?}: {}", page.text);
         assert_eq!(page.headers["content-type"], "application/problem+json");
@@ -136,7 +136,7 @@ async fn errors_of_calls_become_answers() {
 }
 
 #[tokio::test]
-async fn htmx_is_told_where_to_redirect() {
+async fn htmx_gets_a_redirect_header() {
     let app = App::start().await;
     let mut headers = HeaderMap::new();
     headers.insert("hx-request", "true".parse().unwrap());
@@ -152,58 +152,65 @@ async fn htmx_is_told_where_to_redirect() {
     assert_eq!(page.headers["hx-redirect"], "/auth/webflow/login?return_to=%2F");
 }
 
-#[tokio::test]
-async fn o6_an_own_user_is_the_subject_and_a_stranger_is_never_given_a_session() {
-    #[derive(Clone)]
-    struct User(&'static str);
+mod o6 {
+    use super::*;
 
-    async fn sign_in(
-        headers: HeaderMap,
-        mut request: axum::extract::Request,
-        next: axum::middleware::Next,
-    ) -> axum::response::Response {
-        if headers.get("x-user").is_some_and(|user| user == "ada") {
-            request.extensions_mut().insert(User("ada"));
+    #[tokio::test]
+    async fn application_user_is_the_subject_and_strangers_get_no_session() {
+        #[derive(Clone)]
+        struct User(&'static str);
+
+        async fn sign_in(
+            headers: HeaderMap,
+            mut request: axum::extract::Request,
+            next: axum::middleware::Next,
+        ) -> axum::response::Response {
+            if headers.get("x-user").is_some_and(|user| user == "ada") {
+                request.extensions_mut().insert(User("ada"));
+            }
+            next.run(request).await
         }
-        next.run(request).await
+
+        let app = App::with_router(
+            |builder| {
+                builder.subject(|parts| {
+                    parts
+                        .extensions
+                        .get::<User>()
+                        .map(|user| tower_webflow_auth::Subject::user(user.0))
+                })
+            },
+            |auth| {
+                Router::new()
+                    .route(
+                        "/who",
+                        get(|user: Extension<User>, token: WebflowToken| async move {
+                            format!("{} {}", user.0.0, token.subject().as_str())
+                        }),
+                    )
+                    .layer(auth.clone())
+                    .layer(axum::middleware::from_fn(sign_in))
+            },
+        )
+        .await;
+        let mut stranger = TestBrowser::new();
+        let page = stranger.visit(&app.url("/who")).await.unwrap();
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED);
+        assert!(page.text.contains("Please sign in first"), "{}", page.text);
+        assert!(stranger.cookies("127.0.0.1").is_empty());
+
+        let mut ada = HeaderMap::new();
+        ada.insert("x-user", "ada".parse().unwrap());
+        ada.insert("accept", "text/html".parse().unwrap());
+        let mut browser = TestBrowser::new();
+        let challenge = browser.send(Method::GET, &app.url("/who"), &ada, None).await.unwrap();
+        let callback = app.fake.approve(challenge.location().unwrap().as_str()).unwrap();
+        let back = browser.send(Method::GET, callback.as_str(), &ada, None).await.unwrap();
+        assert_eq!(back.location().unwrap().path(), "/who");
+        assert!(browser.cookies("127.0.0.1").is_empty(), "no session of our own: {browser:?}");
+        let page = browser.send(Method::GET, &app.url("/who"), &ada, None).await.unwrap();
+        assert_eq!(page.text, "ada user:ada");
     }
-
-    let app = App::with_router(
-        |builder| {
-            builder.subject(|parts| {
-                parts.extensions.get::<User>().map(|user| tower_webflow_auth::Subject::user(user.0))
-            })
-        },
-        |auth| {
-            Router::new()
-                .route(
-                    "/who",
-                    get(|user: Extension<User>, token: WebflowToken| async move {
-                        format!("{} {}", user.0.0, token.subject().as_str())
-                    }),
-                )
-                .layer(auth.clone())
-                .layer(axum::middleware::from_fn(sign_in))
-        },
-    )
-    .await;
-    let mut stranger = TestBrowser::new();
-    let page = stranger.visit(&app.url("/who")).await.unwrap();
-    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
-    assert!(page.text.contains("Please sign in first"), "{}", page.text);
-    assert!(stranger.cookies("127.0.0.1").is_empty());
-
-    let mut ada = HeaderMap::new();
-    ada.insert("x-user", "ada".parse().unwrap());
-    ada.insert("accept", "text/html".parse().unwrap());
-    let mut browser = TestBrowser::new();
-    let challenge = browser.send(Method::GET, &app.url("/who"), &ada, None).await.unwrap();
-    let callback = app.fake.approve(challenge.location().unwrap().as_str()).unwrap();
-    let back = browser.send(Method::GET, callback.as_str(), &ada, None).await.unwrap();
-    assert_eq!(back.location().unwrap().path(), "/who");
-    assert!(browser.cookies("127.0.0.1").is_empty(), "no session of our own: {browser:?}");
-    let page = browser.send(Method::GET, &app.url("/who"), &ada, None).await.unwrap();
-    assert_eq!(page.text, "ada user:ada");
 }
 
 fn rate_limited() -> Fault {

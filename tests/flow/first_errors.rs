@@ -12,7 +12,7 @@ fn printed_by_main(error: impl Into<Box<dyn std::error::Error>>) -> String {
 }
 
 #[test]
-fn a_main_that_returns_the_configuration_error_prints_a_list_with_remedies() {
+fn configuration_error_from_main_lists_every_fix() {
     let printed = printed_by_main(WebflowAuthLayer::builder().build().unwrap_err());
     assert!(printed.starts_with("Error: the Webflow configuration has 5 problems:\n"), "{printed}");
     let named: Vec<_> = printed.lines().skip(1).filter_map(|line| line.split(' ').nth(3)).collect();
@@ -26,14 +26,14 @@ fn a_main_that_returns_the_configuration_error_prints_a_list_with_remedies() {
 }
 
 #[test]
-fn a_store_error_prints_its_causes() {
+fn store_error_prints_its_causes() {
     let error = StoreError::unavailable(std::io::Error::other("disk full"));
     assert_eq!(printed_by_main(error), "Error: the token store is not available: disk full");
 }
 
 #[cfg(feature = "postgres")]
 #[tokio::test]
-async fn a_postgres_that_is_not_there_is_said_to_refuse() {
+async fn missing_postgres_is_reported_as_refused() {
     let url = "postgres://127.0.0.1:1/none";
     let error = tower_webflow_auth::store::PostgresStore::connect(url).await.unwrap_err();
     assert!(format!("{error:?}").contains("refused"), "{error:?}");
@@ -41,14 +41,14 @@ async fn a_postgres_that_is_not_there_is_said_to_refuse() {
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_named() {
+async fn missing_folder_is_named() {
     let path = "/no/such/folder/tokens.db";
     let error = tower_webflow_auth::store::SqliteStore::open(path).await.unwrap_err();
     assert!(format!("{error:?}").contains("its folder must exist and be writable"), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_handler_without_a_layer_says_where_the_layer_goes() {
+async fn handler_without_a_layer_explains_where_it_goes() {
     let handler = |token: WebflowToken| async move { token.scopes().to_string() };
     let app = App::with_router(
         |builder| builder,

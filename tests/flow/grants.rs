@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::get;
 use tower_webflow_auth::testing::{Access, TestBrowser};
-use tower_webflow_auth::{GrantPolicy, ResolveError, Subject, WebflowGrants, WebflowToken};
+use tower_webflow_auth::{GrantPolicy, ResolveError, Scope, Subject, WebflowGrants, WebflowToken};
 
 use crate::support::App;
 
@@ -95,12 +95,12 @@ async fn several(users: bool) {
 }
 
 #[tokio::test]
-async fn a_browser_session_may_hold_a_grant_for_each_workspace() {
+async fn session_holds_a_grant_per_workspace() {
     several(false).await;
 }
 
 #[tokio::test]
-async fn a_user_of_the_application_may_hold_a_grant_for_each_workspace() {
+async fn user_holds_a_grant_per_workspace() {
     several(true).await;
 }
 
@@ -120,17 +120,17 @@ async fn sites_beside_a_workspace(users: bool) {
 }
 
 #[tokio::test]
-async fn a_sessions_grant_of_single_sites_stays_beside_that_of_another_workspace() {
+async fn session_keeps_a_site_grant_besides_another_workspace() {
     sites_beside_a_workspace(false).await;
 }
 
 #[tokio::test]
-async fn a_users_grant_of_single_sites_stays_beside_that_of_another_workspace() {
+async fn user_keeps_a_site_grant_besides_another_workspace() {
     sites_beside_a_workspace(true).await;
 }
 
 #[tokio::test]
-async fn by_default_a_new_grant_replaces_the_old_and_the_list_has_one() {
+async fn new_grant_replaces_the_old_by_default() {
     let app = App::with_router(
         |builder| builder,
         |auth| Router::new().route("/all", get(workspaces)).layer(auth.clone()),
@@ -144,7 +144,7 @@ async fn by_default_a_new_grant_replaces_the_old_and_the_list_has_one() {
 }
 
 #[tokio::test]
-async fn hooks_hear_of_grants_refusals_and_ends_and_may_panic() {
+async fn hooks_report_grants_denials_and_revocations_and_may_panic() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let log = |line: &'static str| {
         let heard = Arc::clone(&heard);
@@ -158,9 +158,10 @@ async fn hooks_hear_of_grants_refusals_and_ends_and_may_panic() {
                 panic!("as the test wants");
             })
             .on_error(move |error| {
-                failed(error.kind().to_owned());
+                failed(error.kind().to_string());
                 let teapot = axum::http::Response::builder().status(418);
-                (error.kind() == "malformed-callback").then(|| teapot.body("own".into()).unwrap())
+                (error.kind().as_str() == "malformed-callback")
+                    .then(|| teapot.body("own".into()).unwrap())
             })
             .on_revoked(move |_| revoked(String::new()))
     })
@@ -186,8 +187,8 @@ async fn hooks_hear_of_grants_refusals_and_ends_and_may_panic() {
 }
 
 #[tokio::test]
-async fn an_id_token_of_the_designer_is_resolved_by_the_sites_grant() {
-    let app = App::start().await;
+async fn designer_id_token_is_resolved_by_the_sites_grant() {
+    let app = App::with(|builder| builder.scopes([Scope::AUTHORIZED_USER_READ])).await;
     let mut browser = TestBrowser::new();
     let authorize = browser.step(&app.url("/whoami")).await.unwrap().location().unwrap();
     let site = app.fake.workspaces()[0].sites()[0].id().to_owned();
@@ -203,5 +204,5 @@ async fn an_id_token_of_the_designer_is_resolved_by_the_sites_grant() {
     assert!(matches!(unknown, ResolveError::NoGrant));
     app.clock.advance(std::time::Duration::from_secs(15 * 60));
     let late = handle.resolve_id_token(&site, &id_token).await.unwrap_err();
-    assert!(matches!(late, ResolveError::Api(_)), "{late}");
+    assert!(matches!(late, ResolveError::Refused), "{late}");
 }

@@ -2,6 +2,7 @@
 //! doctor in an application on a real socket, against `FakeWebflow`. Needs no server.
 #![allow(clippy::duplicate_mod, reason = "each example has its own `support`")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::wildcard_imports, reason = "case modules use their file")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -61,7 +61,7 @@ async fn with_tower_sessions() {
 }
 
 #[tokio::test]
-async fn with_a_jwt_layer_of_ones_own() {
+async fn with_a_custom_jwt_layer() {
     drive(jwt_example::with_subject, jwt_example::app).await;
 }
 
@@ -84,7 +84,7 @@ impl SubjectResolver for LookUp {
 }
 
 #[tokio::test]
-async fn with_a_resolver_that_looks_users_up() {
+async fn with_an_async_resolver() {
     let app = App::with(|builder| builder.subject_resolver(LookUp)).await;
     let mut browser = TestBrowser::new();
     for (user, status) in [("", 401), ("down", 503), ("panic", 500)] {

@@ -73,7 +73,7 @@ async fn session_cookie(app: &App) -> String {
 }
 
 #[tokio::test]
-async fn the_service_that_was_ready_is_the_one_that_is_called() {
+async fn ready_service_is_the_one_that_is_called() {
     let app = App::start().await;
     let cookie = session_cookie(&app).await;
     let called = Arc::new(AtomicBool::new(false));
@@ -88,7 +88,7 @@ async fn the_service_that_was_ready_is_the_one_that_is_called() {
 }
 
 #[tokio::test]
-async fn an_unready_inner_service_holds_requests_back() {
+async fn unready_inner_service_holds_requests_back() {
     let app = App::start().await;
     let (inner, mut handle) = mock::pair::<Req, Res>();
     let mut service = mock::Spawn::new(app.auth.optional().layer(inner));
@@ -99,7 +99,7 @@ async fn an_unready_inner_service_holds_requests_back() {
 }
 
 #[tokio::test]
-async fn the_callers_own_readiness_errors_pass_through() {
+async fn readiness_errors_pass_through() {
     let app = App::start().await;
     let (inner, mut handle) = mock::pair::<Req, Res>();
     let mut service = mock::Spawn::new(app.auth.layer(inner));
@@ -111,7 +111,7 @@ async fn the_callers_own_readiness_errors_pass_through() {
 }
 
 #[tokio::test]
-async fn an_inner_error_passes_unchanged() {
+async fn inner_errors_pass_unchanged() {
     let app = App::start().await;
     let (inner, mut handle) = mock::pair::<Req, Res>();
     let mut service = app.auth.optional().layer(inner);
@@ -123,7 +123,7 @@ async fn an_inner_error_passes_unchanged() {
 }
 
 #[tokio::test]
-async fn the_crates_own_paths_do_not_touch_the_inner_service() {
+async fn endpoint_paths_never_reach_the_inner_service() {
     let app = App::start().await;
     let (inner, mut handle) = mock::pair::<Req, Res>();
     let mut service = app.auth.optional().layer(inner);
@@ -142,7 +142,7 @@ async fn the_crates_own_paths_do_not_touch_the_inner_service() {
 }
 
 #[tokio::test]
-async fn without_a_token_the_inner_service_is_not_called_in_required_mode() {
+async fn required_mode_without_a_token_never_calls_the_inner_service() {
     let app = App::start().await;
     let (inner, mut handle) = mock::pair::<Req, Res>();
     let mut service = app.auth.layer(inner);
@@ -157,7 +157,7 @@ async fn without_a_token_the_inner_service_is_not_called_in_required_mode() {
 }
 
 #[tokio::test]
-async fn a_request_in_optional_mode_arrives_as_it_was() {
+async fn optional_mode_passes_the_request_unchanged() {
     let app = App::start().await;
     let (inner, mut handle) = mock::pair::<Req, Res>();
     let mut service = app.auth.optional().layer(inner);
@@ -175,7 +175,7 @@ async fn a_request_in_optional_mode_arrives_as_it_was() {
 }
 
 #[tokio::test]
-async fn it_composes_with_towers_own_middleware_around_and_inside() {
+async fn composes_with_tower_middleware_around_and_inside() {
     let app = App::start().await;
     let cookie = session_cookie(&app).await;
     let service = ServiceBuilder::new()
@@ -192,20 +192,25 @@ async fn it_composes_with_towers_own_middleware_around_and_inside() {
     assert_eq!(response.status(), StatusCode::OK);
 }
 
-#[tokio::test]
-async fn o4_a_preflight_goes_to_the_inner_service_and_never_carries_a_token() {
-    let app = App::start().await;
-    let cookie = session_cookie(&app).await;
-    let service = app.auth.layer(tower::service_fn(|request: Req| async move {
-        assert!(request.extensions().get::<WebflowToken>().is_none());
-        Ok::<_, Infallible>(Res::new(Full::from("preflight")))
-    }));
-    let response = service.oneshot(request(Method::OPTIONS, "/x", Some(&cookie))).await.unwrap();
-    assert_eq!(response.status(), StatusCode::OK);
+mod o4 {
+    use super::*;
+
+    #[tokio::test]
+    async fn preflight_reaches_the_inner_service_without_a_token() {
+        let app = App::start().await;
+        let cookie = session_cookie(&app).await;
+        let service = app.auth.layer(tower::service_fn(|request: Req| async move {
+            assert!(request.extensions().get::<WebflowToken>().is_none());
+            Ok::<_, Infallible>(Res::new(Full::from("preflight")))
+        }));
+        let response =
+            service.oneshot(request(Method::OPTIONS, "/x", Some(&cookie))).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+    }
 }
 
 #[tokio::test]
-async fn what_the_inner_service_reserved_is_given_back_when_it_is_not_called() {
+async fn reserved_capacity_is_released_when_the_inner_service_is_not_called() {
     let app = App::start().await;
     let limited = tower::limit::GlobalConcurrencyLimitLayer::new(1).layer(tower::service_fn(
         |_: Req| async { Ok::<_, Infallible>(Res::new(Full::from("inner"))) },

@@ -6,10 +6,10 @@ use tower_webflow_auth::Clock;
 use tower_webflow_auth::testing::{Endpoint, Fault};
 
 use crate::support::App;
-use crate::support::hostile::{TestStore, second_instance};
+use crate::support::hostile::{TestStore, eventually_by, second_instance};
 
 #[tokio::test]
-async fn a_route_that_needs_more_asks_for_the_union_and_comes_back_to_the_same_path() {
+async fn step_up_requests_the_union_and_returns_to_the_same_path() {
     let app = App::start().await;
     let mut browser = app.connected().await;
     let challenge = browser.step(&app.url("/cms?draft=1")).await.unwrap();
@@ -24,7 +24,7 @@ async fn a_route_that_needs_more_asks_for_the_union_and_comes_back_to_the_same_p
 }
 
 #[tokio::test]
-async fn refusing_keeps_the_old_grant_and_is_answered_403() {
+async fn declined_step_up_keeps_the_grant_and_is_403() {
     let app = App::start().await;
     let mut browser = app.connected().await;
     let before = browser.visit(&app.url("/whoami")).await.unwrap().json();
@@ -42,7 +42,7 @@ async fn refusing_keeps_the_old_grant_and_is_answered_403() {
 }
 
 #[tokio::test]
-async fn scripts_are_told_the_scope_to_ask_for() {
+async fn scripts_get_the_missing_scopes() {
     let app = App::start().await;
     let mut browser = app.connected().await;
     let page = browser.fetch(Method::POST, &app.url("/cms")).await.unwrap();
@@ -58,7 +58,7 @@ async fn scripts_are_told_the_scope_to_ask_for() {
 }
 
 #[tokio::test]
-async fn what_webflow_does_not_grant_is_not_asked_for_again_at_once() {
+async fn declined_scope_is_not_requested_again_immediately() {
     let app = App::start().await;
     let mut browser = app.connected().await;
     let answer = serde_json::json!({"access_token": "t", "scope": "sites:read cms:read"});
@@ -72,7 +72,7 @@ async fn what_webflow_does_not_grant_is_not_asked_for_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_grant_from_a_clock_that_was_a_day_ahead_can_be_stepped_up_all_the_same() {
+async fn grant_from_a_fast_clock_can_be_stepped_up() {
     let store = TestStore::default();
     let ahead = App::with(|builder| builder.store(store.clone())).await;
     let today = Clock::manual(ahead.clock.now() - Duration::from_secs(24 * 60 * 60));
@@ -87,7 +87,7 @@ async fn a_grant_from_a_clock_that_was_a_day_ahead_can_be_stepped_up_all_the_sam
 }
 
 #[tokio::test]
-async fn a_first_login_at_such_a_route_asks_for_everything_at_once() {
+async fn first_login_requests_the_route_scopes_too() {
     let app = App::start().await;
     let mut browser = tower_webflow_auth::testing::TestBrowser::new();
     let page = app.connect(&mut browser, "/cms").await;
@@ -96,7 +96,7 @@ async fn a_first_login_at_such_a_route_asks_for_everything_at_once() {
 }
 
 #[tokio::test]
-async fn a_scope_that_webflow_took_away_is_noticed_by_the_next_introspection() {
+async fn introspection_notices_a_lost_scope() {
     let app = App::start().await;
     let mut browser = app.connected().await;
     let shrunk = serde_json::json!({"authorization": {"id": "a", "scope": "cms:read"}});
@@ -105,35 +105,32 @@ async fn a_scope_that_webflow_took_away_is_noticed_by_the_next_introspection() {
     app.fake.fail_next(Endpoint::Sites, Fault::json(403, &forbidden));
     let page = browser.fetch(Method::GET, &app.url("/sites")).await.unwrap();
     assert_eq!(page.status, StatusCode::FORBIDDEN);
-    for _ in 0..100 {
-        let whoami = browser.visit(&app.url("/whoami")).await.unwrap().json();
-        if whoami["scopes"] == "cms:read" {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("the grant still has its old scopes");
+    eventually_by("the new scopes", async || {
+        browser.visit(&app.url("/whoami")).await.unwrap().json()["scopes"] == "cms:read"
+    })
+    .await;
 }
 
-#[tokio::test]
-async fn n9_sites_that_were_not_known_at_the_callback_are_looked_up_later() {
-    let app = App::start().await;
-    app.fake.fail_next(Endpoint::Introspect, Fault::Status(500));
-    let mut browser = tower_webflow_auth::testing::TestBrowser::new();
-    let authorize = browser.step(&app.url("/whoami")).await.unwrap().location().unwrap();
-    let site = app.fake.workspaces()[0].sites()[0].id().to_owned();
-    let access = tower_webflow_auth::testing::Access::Sites(vec![site.clone()]);
-    let callback = app.fake.approve_with(&authorize, access).unwrap();
-    let page = browser.visit(callback.as_str()).await.unwrap();
-    assert_eq!(page.status, StatusCode::OK, "the flow completes");
-    for _ in 0..100 {
-        let whoami = browser.visit(&app.url("/whoami")).await.unwrap().json();
-        if whoami["sites"] == serde_json::json!([site]) {
-            let found = app.auth.handle().tokens_for_site(&site).await.unwrap();
-            assert_eq!(found.len(), 1, "and it is in the store's index");
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+mod n9 {
+    use super::*;
+
+    #[tokio::test]
+    async fn unknown_sites_are_looked_up_later() {
+        let app = App::start().await;
+        app.fake.fail_next(Endpoint::Introspect, Fault::Status(500));
+        let mut browser = tower_webflow_auth::testing::TestBrowser::new();
+        let authorize = browser.step(&app.url("/whoami")).await.unwrap().location().unwrap();
+        let site = app.fake.workspaces()[0].sites()[0].id().to_owned();
+        let access = tower_webflow_auth::testing::Access::Sites(vec![site.clone()]);
+        let callback = app.fake.approve_with(&authorize, access).unwrap();
+        let page = browser.visit(callback.as_str()).await.unwrap();
+        assert_eq!(page.status, StatusCode::OK, "the flow completes");
+        eventually_by("the sites", async || {
+            let whoami = browser.visit(&app.url("/whoami")).await.unwrap().json();
+            whoami["sites"] == serde_json::json!([site])
+        })
+        .await;
+        let found = app.auth.handle().tokens_for_site(&site).await.unwrap();
+        assert_eq!(found.len(), 1, "and it is in the store's index");
     }
-    panic!("the sites are still not known");
 }

@@ -21,8 +21,8 @@ use tower_webflow_auth::{
 };
 
 use crate::support::hostile::{
-    CALLBACK, LOGIN, LOGOUT, ORIGIN, OnLoad, OnRemove, OnSave, TestStore, cookies_set, headers,
-    parameter,
+    CALLBACK, LOGIN, LOGOUT, ORIGIN, OnLoad, OnRemove, OnSave, TestStore, cookies_set, eventually,
+    headers, parameter, settle,
 };
 use crate::{BROWSERS, INSTANCES, Of, Outage, Setup, State, Step};
 
@@ -188,8 +188,11 @@ impl Inner {
         for workspace in 0..OWNERS * 2 {
             fake = fake.workspace(&format!("w{workspace}"), [format!("s{workspace}")]);
         }
-        let http =
-            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
         let mut world = Self {
             setup,
             fake: fake.start().await.unwrap(),
@@ -712,11 +715,9 @@ impl Inner {
         let leaves = async {
             // Until the grant is about to be written, or the callback has come to nothing.
             let waits = || self.store.saves.load(Ordering::SeqCst) > writes;
-            while !waits() && !answered.get() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            eventually("a write or an answer", || waits() || answered.get()).await;
             let opens = async {
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                settle().await;
                 self.store.on_save(OnSave::Keep);
                 if waits() {
                     self.store.open_gate();

@@ -71,68 +71,121 @@ async fn log_out(app: &Https, cookies: &str) -> Answer {
     app.ask("POST", &format!("{LOGOUT}?revoke=true"), &own).await
 }
 
-/// Waits until nothing has happened for a while, neither in the store nor at Webflow.
-async fn quiet(app: &Https, store: &TestStore) {
-    let seen = || {
-        let count = |counter: &std::sync::atomic::AtomicUsize| counter.load(Ordering::SeqCst);
-        (app.fake.log().len(), count(&store.saves), count(&store.removals), store.rows().len())
-    };
-    let mut before = seen();
-    let mut same = 0;
-    while same < 12 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        let now = seen();
-        same = if now == before { same + 1 } else { 0 };
-        before = now;
-    }
-}
+mod n6 {
+    use super::*;
 
-#[tokio::test]
-async fn n6_a_callback_that_is_dropped_at_any_point_leaves_its_token_stored() {
-    let (app, store) = app().await;
-    for n in 0.. {
-        let (target, cookies) = begun(&app, "/sites").await;
-        let issued = app.fake.issued_tokens();
-        let done = polled(n, app.visit(&target, &cookies)).await;
-        quiet(&app, &store).await;
-        let new = app.fake.issued_tokens() - issued;
-        assert_eq!(new, n.min(1), "dropped after {n} polls");
-        assert_eq!(store.rows().len(), app.fake.live_tokens(), "dropped after {n} polls");
-        // The browser repeats what it got no answer to, and is logged in without another token.
-        let again = app.visit(&target, &cookies).await;
-        assert_eq!(again.status, StatusCode::SEE_OTHER, "after {n} polls: {}", again.text);
-        assert_eq!(app.fake.issued_tokens(), issued + 1);
-        if let Some(done) = done {
-            assert_eq!(done.status, StatusCode::SEE_OTHER);
-            assert!(n > 1, "it has to wait for Webflow");
-            break;
-        }
-    }
-    assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0);
-}
-
-#[tokio::test]
-async fn n6_a_callback_that_is_dropped_while_the_store_fails_leaves_no_token_alive() {
-    let (app, store) = app().await;
-    for fails in [OnSave::Refuse, OnSave::KeepAndFail, OnSave::Panic] {
-        for n in 1.. {
+    #[tokio::test]
+    async fn dropped_callback_leaves_its_token_stored() {
+        let (app, store) = app().await;
+        for n in 0.. {
             let (target, cookies) = begun(&app, "/sites").await;
             let issued = app.fake.issued_tokens();
-            store.on_save(fails);
             let done = polled(n, app.visit(&target, &cookies)).await;
-            eventually("a token was issued", || app.fake.issued_tokens() == issued + 1).await;
-            eventually("it is revoked again", || app.fake.live_tokens() == 0).await;
-            eventually("its row is gone", || store.rows().is_empty()).await;
-            store.on_save(OnSave::Keep);
+            let new = || app.fake.issued_tokens() - issued;
+            eventually("the exchange", || new() == n.min(1)).await;
+            eventually("the write", || store.rows().len() == app.fake.live_tokens()).await;
+            // The browser repeats what it got no answer to, and is logged in without another token.
+            let again = app.visit(&target, &cookies).await;
+            assert_eq!(again.status, StatusCode::SEE_OTHER, "after {n} polls: {}", again.text);
+            assert_eq!(app.fake.issued_tokens(), issued + 1);
             if let Some(done) = done {
-                let panics = fails == OnSave::Panic;
-                assert_eq!(done.status.as_u16(), if panics { 500 } else { 503 }, "{fails:?}");
+                assert_eq!(done.status, StatusCode::SEE_OTHER);
+                assert!(n > 1, "it has to wait for Webflow");
+                break;
+            }
+        }
+        assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn dropped_callback_with_a_failing_store_leaves_no_live_token() {
+        let (app, store) = app().await;
+        for fails in [OnSave::Refuse, OnSave::KeepAndFail, OnSave::Panic] {
+            for n in 1.. {
+                let (target, cookies) = begun(&app, "/sites").await;
+                let issued = app.fake.issued_tokens();
+                store.on_save(fails);
+                let done = polled(n, app.visit(&target, &cookies)).await;
+                eventually("a token was issued", || app.fake.issued_tokens() == issued + 1).await;
+                eventually("it is revoked again", || app.fake.live_tokens() == 0).await;
+                eventually("its row is gone", || store.rows().is_empty()).await;
+                store.on_save(OnSave::Keep);
+                if let Some(done) = done {
+                    let panics = fails == OnSave::Panic;
+                    assert_eq!(done.status.as_u16(), if panics { 500 } else { 503 }, "{fails:?}");
+                    break;
+                }
+            }
+        }
+        let (target, cookies) = begun(&app, "/sites").await;
+        assert_eq!(app.visit(&target, &cookies).await.status, StatusCode::SEE_OTHER, "it goes on");
+    }
+
+    #[tokio::test]
+    async fn dropped_logout_revokes_and_removes_or_does_neither() {
+        for n in 0.. {
+            let (app, store) = app().await;
+            let cookies = connected(&app).await;
+            let done = polled(n, log_out(&app, &cookies)).await;
+            assert!(app.auth.shutdown().await);
+            assert_whole(&app, &store, n);
+            assert_eq!(store.rows().is_empty(), n > 0, "what was begun comes to its end");
+            if let Some(done) = done {
+                assert!(done.status.is_success() || done.status.is_redirection(), "{}", done.text);
+                assert!(n > 1, "it has to wait for Webflow");
                 break;
             }
         }
     }
-    let (target, cookies) = begun(&app, "/sites").await;
-    assert_eq!(app.visit(&target, &cookies).await.status, StatusCode::SEE_OTHER, "it goes on");
+
+    #[tokio::test]
+    async fn dropped_job_revokes_and_removes_or_does_neither() {
+        for one in [false, true] {
+            for n in 0.. {
+                let (app, store) = app().await;
+                connected(&app).await;
+                let subject = store.rows()[0].key().subject().clone();
+                let handle = app.auth.handle();
+                let done = if one {
+                    let grant = handle.token(&subject).await.unwrap().unwrap();
+                    polled(n, handle.revoke_grant(&grant)).await.map(|done| done.map(|()| 1))
+                } else {
+                    polled(n, handle.revoke(&subject)).await
+                };
+                assert!(app.auth.shutdown().await);
+                assert_whole(&app, &store, n);
+                if let Some(done) = done {
+                    assert_eq!(done.unwrap(), 1);
+                    assert!(store.rows().is_empty());
+                    break;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn dropped_recovery_never_serves_a_rejected_token() {
+        let mut n = 0;
+        loop {
+            let (app, store) = app().await;
+            let cookies = connected(&app).await;
+            app.fake.revoke_everything();
+            let done = polled(n, app.visit("/sites", &cookies)).await;
+            assert!(app.auth.shutdown().await);
+            assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0, "dropped after {n} polls");
+            // Whether or not the handler got so far as to find the token dead, the next one sees to it.
+            let next = app.visit("/sites", &cookies).await;
+            assert_eq!(next.status, StatusCode::SEE_OTHER, "after {n} polls: {}", next.text);
+            assert!(next.location().contains("/oauth/authorize"), "after {n} polls");
+            assert!(store.rows().is_empty(), "after {n} polls");
+            if let Some(done) = done {
+                assert_eq!(done.status, StatusCode::SEE_OTHER);
+                assert!(n > 2, "it has to wait for Webflow and for the store");
+                break;
+            }
+            n += 1;
+        }
+    }
 }
 
 /// Nothing has happened, or all of it: never a grant that is revoked and still there, nor one that
@@ -143,107 +196,169 @@ fn assert_whole(app: &Https, store: &TestStore, n: usize) {
     assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0, "dropped after {n} polls");
 }
 
-#[tokio::test]
-async fn n6_a_logout_that_is_dropped_at_any_point_revokes_and_removes_or_does_neither() {
-    for n in 0.. {
+mod n14 {
+    use super::*;
+
+    #[tokio::test]
+    async fn panic_in_a_store_method_fails_one_request() {
         let (app, store) = app().await;
+        let goes_on = async |what: &str| {
+            let cookies = connected(&app).await;
+            let page = app.visit("/whoami", &cookies).await;
+            assert_eq!(page.status, StatusCode::OK, "after a panic in {what}: {}", page.text);
+            cookies
+        };
+
+        let cookies = goes_on("nothing").await;
+        app.clock.advance(Duration::from_secs(60));
+        store.on_load(OnLoad::Panic);
+        assert_eq!(app.visit("/whoami", &cookies).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(log_out(&app, &cookies).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+        let (target, flow) = begun(&app, "/whoami").await;
+        let refused = app.visit(&target, &flow).await;
+        assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
+        store.on_load(OnLoad::Answer);
+        goes_on("load").await;
+
+        let (target, flow) = begun(&app, "/whoami").await;
+        store.on_save(OnSave::Panic);
+        let refused = app.visit(&target, &flow).await;
+        assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
+        store.on_save(OnSave::Keep);
+        let cookies = goes_on("save").await;
+
+        store.on_remove(OnRemove::Panic);
+        assert_eq!(log_out(&app, &cookies).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+        app.fake.revoke_everything();
+        let refused = app.visit("/sites", &cookies).await;
+        assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", refused.text);
+        store.on_remove(OnRemove::Remove);
+        goes_on("remove").await;
+    }
+
+    #[tokio::test]
+    async fn panic_in_an_optional_store_method_is_an_error() {
+        let rows = TestStore::default();
+        let panics = Arc::new(AtomicBool::new(true));
+        let store = Panicky { rows: rows.clone(), panics: Arc::clone(&panics) };
+        let app = with(|builder| builder.store(store)).await;
+        app.fake.fail_next(Endpoint::Introspect, Fault::Status(500));
         let cookies = connected(&app).await;
-        let done = polled(n, log_out(&app, &cookies)).await;
-        quiet(&app, &store).await;
-        assert_whole(&app, &store, n);
-        assert_eq!(store.rows().is_empty(), n > 0, "what was begun comes to its end");
-        if let Some(done) = done {
-            assert!(done.status.is_success() || done.status.is_redirection(), "{}", done.text);
-            assert!(n > 1, "it has to wait for Webflow");
-            break;
+        let page = app.visit("/whoami", &cookies).await;
+        assert_eq!(page.status, StatusCode::OK, "the look-up is in the background");
+        eventually("an update that panics", || rows.saves.load(Ordering::SeqCst) == 2).await;
+        let handle = app.auth.handle();
+        for _ in 0..2 {
+            let panicked = panics.load(Ordering::SeqCst);
+            assert_eq!(handle.tokens_for_site("s").await.is_err(), panicked);
+            assert_eq!(handle.tokens_for_workspace("w").await.is_err(), panicked);
+            assert_eq!(handle.purge_older_than(Duration::ZERO).await.is_err(), panicked);
+            assert_eq!(handle.healthy().await.is_err(), panicked);
+            panics.store(false, Ordering::SeqCst);
+        }
+        assert_eq!(app.visit("/whoami", &cookies).await.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn panic_in_a_hook_changes_nothing() {
+        let switch = Switch::default();
+        switch.turn(true);
+        let app = with(|builder| {
+            let (authorized, revoked, error) = (switch.clone(), switch.clone(), switch.clone());
+            builder
+                .on_authorized(move |_| authorized.may_panic())
+                .on_revoked(move |_| revoked.may_panic())
+                .on_error(move |_| {
+                    error.may_panic();
+                    None
+                })
+        })
+        .await;
+        for on in [true, false] {
+            switch.turn(on);
+            let cookies = connected(&app).await;
+            assert_eq!(app.visit("/whoami", &cookies).await.status, StatusCode::OK, "{on}");
+            let refused = app.visit(&format!("{CALLBACK}?code=x&state=y"), &cookies).await;
+            assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{on}");
+            assert!(refused.text.contains("unknown-flow"), "{on}: the crate's own answer");
+            let left = log_out(&app, &cookies).await;
+            assert_eq!(left.status, StatusCode::NO_CONTENT, "{on}: {}", left.text);
+            assert_eq!(app.fake.live_tokens(), 0, "{on}");
         }
     }
-}
 
-#[tokio::test]
-async fn n6_a_revocation_by_a_job_that_is_dropped_at_any_point_is_whole_or_none() {
-    for one in [false, true] {
-        for n in 0.. {
-            let (app, store) = app().await;
-            connected(&app).await;
-            let subject = store.rows()[0].key().subject().clone();
-            let handle = app.auth.handle();
-            let done = if one {
-                let grant = handle.token(&subject).await.unwrap().unwrap();
-                polled(n, handle.revoke_grant(&grant)).await.map(|done| done.map(|()| 1))
-            } else {
-                polled(n, handle.revoke(&subject)).await
-            };
-            quiet(&app, &store).await;
-            assert_whole(&app, &store, n);
-            if let Some(done) = done {
-                assert_eq!(done.unwrap(), 1);
-                assert!(store.rows().is_empty());
-                break;
+    #[tokio::test]
+    async fn panic_in_a_closure_is_a_500_at_every_endpoint() {
+        let switch = Switch::default();
+        let subject = with(|builder| {
+            let switch = switch.clone();
+            builder.subject(move |_| {
+                switch.may_panic();
+                Some(Subject::user("ada"))
+            })
+        });
+        let resolver = with(|builder| builder.subject_resolver(Resolver(switch.clone())));
+        for app in [subject.await, resolver.await] {
+            switch.turn(false);
+            let (target, cookies) = begun(&app, "/whoami").await;
+            switch.turn(true);
+            for path in
+                ["/", "/whoami", "/auth/webflow/login", &target, &format!("{CALLBACK}?code=x")]
+            {
+                let page = app.visit(path, &cookies).await;
+                assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
+                assert!(page.set_cookies().is_empty(), "{path}");
+            }
+            assert_eq!(log_out(&app, &cookies).await.status, StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(app.fake.issued_tokens(), 0);
+            switch.turn(false);
+            assert_eq!(app.visit(&target, &cookies).await.status, StatusCode::SEE_OTHER);
+            assert_eq!(app.visit("/whoami", "").await.status, StatusCode::OK);
+        }
+    }
+
+    #[tokio::test]
+    async fn panic_in_the_grant_choice_is_a_500() {
+        let switch = Switch::default();
+        let app = with(|builder| {
+            let switch = switch.clone();
+            builder.select_grant(move |_, grants| {
+                switch.may_panic();
+                grants.first().cloned()
+            })
+        })
+        .await;
+        let cookies = connected(&app).await;
+        for (on, status) in [(true, 500), (false, 200), (true, 500), (false, 200)] {
+            switch.turn(on);
+            for path in ["/whoami", "/"] {
+                assert_eq!(app.visit(path, &cookies).await.status.as_u16(), status, "{path}");
             }
         }
     }
-}
 
-#[tokio::test]
-async fn n6_a_recovery_that_is_dropped_at_any_point_serves_no_dead_token_afterwards() {
-    let mut n = 0;
-    loop {
-        let (app, store) = app().await;
+    #[tokio::test]
+    async fn panic_in_a_handler_loses_nothing() {
+        let app = Https::start(
+            |builder| builder,
+            |auth| {
+                let panics =
+                    |_: WebflowToken| async { panic!("the handler panics, as the test wants") };
+                let panics = move |token: WebflowToken| async move {
+                    let _never: () = panics(token).await;
+                };
+                Router::new()
+                    .route("/panics", axum::routing::get(panics))
+                    .merge(support::router(auth))
+                    .layer(auth.clone())
+            },
+        )
+        .await;
         let cookies = connected(&app).await;
-        app.fake.revoke_everything();
-        let done = polled(n, app.visit("/sites", &cookies)).await;
-        quiet(&app, &store).await;
-        assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0, "dropped after {n} polls");
-        // Whether or not the handler got so far as to find the token dead, the next one sees to it.
-        let next = app.visit("/sites", &cookies).await;
-        assert_eq!(next.status, StatusCode::SEE_OTHER, "after {n} polls: {}", next.text);
-        assert!(next.location().contains("/oauth/authorize"), "after {n} polls");
-        assert!(store.rows().is_empty(), "after {n} polls");
-        if let Some(done) = done {
-            assert_eq!(done.status, StatusCode::SEE_OTHER);
-            assert!(n > 2, "it has to wait for Webflow and for the store");
-            break;
-        }
-        n += 1;
+        let request = std::panic::AssertUnwindSafe(app.visit("/panics", &cookies));
+        assert!(futures::FutureExt::catch_unwind(request).await.is_err());
+        assert_eq!(app.visit("/whoami", &cookies).await.status, StatusCode::OK);
     }
-}
-
-#[tokio::test]
-async fn n14_a_panic_in_each_method_of_the_store_fails_one_request_and_the_service_goes_on() {
-    let (app, store) = app().await;
-    let goes_on = async |what: &str| {
-        let cookies = connected(&app).await;
-        let page = app.visit("/whoami", &cookies).await;
-        assert_eq!(page.status, StatusCode::OK, "after a panic in {what}: {}", page.text);
-        cookies
-    };
-
-    let cookies = goes_on("nothing").await;
-    app.clock.advance(Duration::from_secs(60));
-    store.on_load(OnLoad::Panic);
-    assert_eq!(app.visit("/whoami", &cookies).await.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(log_out(&app, &cookies).await.status, StatusCode::INTERNAL_SERVER_ERROR);
-    let (target, flow) = begun(&app, "/whoami").await;
-    let refused = app.visit(&target, &flow).await;
-    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
-    store.on_load(OnLoad::Answer);
-    goes_on("load").await;
-
-    let (target, flow) = begun(&app, "/whoami").await;
-    store.on_save(OnSave::Panic);
-    let refused = app.visit(&target, &flow).await;
-    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR);
-    store.on_save(OnSave::Keep);
-    let cookies = goes_on("save").await;
-
-    store.on_remove(OnRemove::Panic);
-    assert_eq!(log_out(&app, &cookies).await.status, StatusCode::INTERNAL_SERVER_ERROR);
-    app.fake.revoke_everything();
-    let refused = app.visit("/sites", &cookies).await;
-    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", refused.text);
-    store.on_remove(OnRemove::Remove);
-    goes_on("remove").await;
 }
 
 /// A store that panics in everything that need not be there.
@@ -298,29 +413,6 @@ impl TokenStore for Panicky {
     }
 }
 
-#[tokio::test]
-async fn n14_a_panic_in_each_other_method_of_the_store_is_an_error_and_nothing_more() {
-    let rows = TestStore::default();
-    let panics = Arc::new(AtomicBool::new(true));
-    let store = Panicky { rows: rows.clone(), panics: Arc::clone(&panics) };
-    let app = with(|builder| builder.store(store)).await;
-    app.fake.fail_next(Endpoint::Introspect, Fault::Status(500));
-    let cookies = connected(&app).await;
-    let page = app.visit("/whoami", &cookies).await;
-    assert_eq!(page.status, StatusCode::OK, "the look-up is in the background");
-    eventually("an update that panics", || rows.saves.load(Ordering::SeqCst) == 2).await;
-    let handle = app.auth.handle();
-    for _ in 0..2 {
-        let panicked = panics.load(Ordering::SeqCst);
-        assert_eq!(handle.tokens_for_site("s").await.is_err(), panicked);
-        assert_eq!(handle.tokens_for_workspace("w").await.is_err(), panicked);
-        assert_eq!(handle.purge_older_than(Duration::ZERO).await.is_err(), panicked);
-        assert_eq!(handle.healthy().await.is_err(), panicked);
-        panics.store(false, Ordering::SeqCst);
-    }
-    assert_eq!(app.visit("/whoami", &cookies).await.status, StatusCode::OK);
-}
-
 /// A switch for closures that panic when it is on.
 #[derive(Clone, Default)]
 struct Switch(Arc<AtomicBool>);
@@ -335,34 +427,6 @@ impl Switch {
     }
 }
 
-#[tokio::test]
-async fn n14_a_panic_in_each_hook_changes_nothing() {
-    let switch = Switch::default();
-    switch.turn(true);
-    let app = with(|builder| {
-        let (authorized, revoked, error) = (switch.clone(), switch.clone(), switch.clone());
-        builder
-            .on_authorized(move |_| authorized.may_panic())
-            .on_revoked(move |_| revoked.may_panic())
-            .on_error(move |_| {
-                error.may_panic();
-                None
-            })
-    })
-    .await;
-    for on in [true, false] {
-        switch.turn(on);
-        let cookies = connected(&app).await;
-        assert_eq!(app.visit("/whoami", &cookies).await.status, StatusCode::OK, "{on}");
-        let refused = app.visit(&format!("{CALLBACK}?code=x&state=y"), &cookies).await;
-        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{on}");
-        assert!(refused.text.contains("unknown-flow"), "{on}: the crate's own answer");
-        let left = log_out(&app, &cookies).await;
-        assert_eq!(left.status, StatusCode::NO_CONTENT, "{on}: {}", left.text);
-        assert_eq!(app.fake.live_tokens(), 0, "{on}");
-    }
-}
-
 struct Resolver(Switch);
 
 impl SubjectResolver for Resolver {
@@ -374,76 +438,4 @@ impl SubjectResolver for Resolver {
         self.0.may_panic();
         Ok(Some(Subject::user("ada")))
     }
-}
-
-#[tokio::test]
-async fn n14_a_panic_in_each_closure_is_a_500_at_every_door_and_the_service_goes_on() {
-    let switch = Switch::default();
-    let subject = with(|builder| {
-        let switch = switch.clone();
-        builder.subject(move |_| {
-            switch.may_panic();
-            Some(Subject::user("ada"))
-        })
-    });
-    let resolver = with(|builder| builder.subject_resolver(Resolver(switch.clone())));
-    for app in [subject.await, resolver.await] {
-        switch.turn(false);
-        let (target, cookies) = begun(&app, "/whoami").await;
-        switch.turn(true);
-        for path in ["/", "/whoami", "/auth/webflow/login", &target, &format!("{CALLBACK}?code=x")]
-        {
-            let page = app.visit(path, &cookies).await;
-            assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR, "{path}");
-            assert!(page.set_cookies().is_empty(), "{path}");
-        }
-        assert_eq!(log_out(&app, &cookies).await.status, StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(app.fake.issued_tokens(), 0);
-        switch.turn(false);
-        assert_eq!(app.visit(&target, &cookies).await.status, StatusCode::SEE_OTHER);
-        assert_eq!(app.visit("/whoami", "").await.status, StatusCode::OK);
-    }
-}
-
-#[tokio::test]
-async fn n14_a_panic_in_the_choice_of_a_grant_is_a_500_and_the_service_goes_on() {
-    let switch = Switch::default();
-    let app = with(|builder| {
-        let switch = switch.clone();
-        builder.select_grant(move |_, grants| {
-            switch.may_panic();
-            grants.first().cloned()
-        })
-    })
-    .await;
-    let cookies = connected(&app).await;
-    for (on, status) in [(true, 500), (false, 200), (true, 500), (false, 200)] {
-        switch.turn(on);
-        for path in ["/whoami", "/"] {
-            assert_eq!(app.visit(path, &cookies).await.status.as_u16(), status, "{path}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn n14_a_handler_that_panics_takes_nothing_along() {
-    let app = Https::start(
-        |builder| builder,
-        |auth| {
-            let panics =
-                |_: WebflowToken| async { panic!("the handler panics, as the test wants") };
-            let panics = move |token: WebflowToken| async move {
-                let _never: () = panics(token).await;
-            };
-            Router::new()
-                .route("/panics", axum::routing::get(panics))
-                .merge(support::router(auth))
-                .layer(auth.clone())
-        },
-    )
-    .await;
-    let cookies = connected(&app).await;
-    let request = std::panic::AssertUnwindSafe(app.visit("/panics", &cookies));
-    assert!(futures::FutureExt::catch_unwind(request).await.is_err());
-    assert_eq!(app.visit("/whoami", &cookies).await.status, StatusCode::OK);
 }

@@ -1,6 +1,7 @@
 //! Nothing is lost and nothing comes back: grants that are written, looked up, logged out and
 //! revoked all at the same time, by browsers that hang up and stores that lose answers.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,12 +11,14 @@ use tower_webflow_auth::{GrantPolicy, Subject};
 
 use crate::support::App;
 use crate::support::hostile::{
-    CALLBACK, HOST, LOGIN, LOGOUT, OnRemove, OnSave, TestStore, eventually, parameter,
-    second_instance,
+    CALLBACK, HOST, LOGIN, LOGOUT, OnRemove, OnSave, TestStore, call_from, eventually, parameter,
+    second_instance, settle, waits,
 };
 
-/// Longer than whatever is done at once takes; shorter than whatever waits for a gate.
-const A_MOMENT: Duration = Duration::from_millis(200);
+const REVOKE: &str = "/oauth/revoke_authorization";
+
+/// Webflow takes so long that the client can hang up meanwhile.
+const UNDER_WAY: Fault = Fault::Delay(Duration::from_millis(500));
 
 async fn app() -> (App, TestStore) {
     let store = TestStore::default();
@@ -34,7 +37,7 @@ async fn is_connected(app: &App, browser: &TestBrowser) -> bool {
 }
 
 #[tokio::test]
-async fn a_look_up_in_the_background_brings_no_logged_out_grant_back() {
+async fn background_lookup_does_not_restore_a_logged_out_grant() {
     let (app, store) = app().await;
     app.fake.fail_next(Endpoint::Introspect, Fault::Status(500));
     let mut browser = TestBrowser::new();
@@ -44,21 +47,16 @@ async fn a_look_up_in_the_background_brings_no_logged_out_grant_back() {
     browser.visit(&app.url("/whoami")).await.unwrap();
     eventually("the look-up is about to be written", || store.saves.load(Ordering::SeqCst) == 2)
         .await;
-    let url = app.url(LOGOUT);
-    let logout = browser.fetch(Method::POST, &url);
-    let open = async {
-        tokio::time::sleep(A_MOMENT).await;
-        store.open_gate();
-    };
-    let (page, ()) = tokio::join!(logout, open);
-    assert_eq!(page.unwrap().status, StatusCode::NO_CONTENT);
+    let mut logout = pin!(call_from(&browser, &app, "POST", LOGOUT));
+    assert!(waits(logout.as_mut()).await, "for the write");
+    store.open_gate();
+    assert_eq!(logout.await.status, StatusCode::NO_CONTENT);
     eventually("the look-up is over", || store.saved.load(Ordering::SeqCst) == 2).await;
-    tokio::time::sleep(A_MOMENT).await;
     assert_eq!(store.rows(), [], "the grant was logged out");
 }
 
 #[tokio::test]
-async fn a_logout_waits_for_the_callback_that_is_under_way_and_ends_what_it_brings() {
+async fn logout_waits_for_a_running_callback_and_ends_its_grant() {
     for (query, live) in [("", 1), ("?revoke=true", 0)] {
         let (app, store) = app().await;
         let mut browser = TestBrowser::new();
@@ -68,13 +66,11 @@ async fn a_logout_waits_for_the_callback_that_is_under_way_and_ends_what_it_brin
         let coming = arriving.step(&callback);
         let leaves = async {
             eventually("a write", || store.saves.load(Ordering::SeqCst) == 1).await;
-            let url = app.url(&format!("{LOGOUT}{query}"));
-            let logout = browser.fetch(Method::POST, &url);
-            let open = async {
-                tokio::time::sleep(A_MOMENT).await;
-                store.open_gate();
-            };
-            tokio::join!(logout, open).0.unwrap()
+            let target = format!("{LOGOUT}{query}");
+            let mut logout = pin!(call_from(&browser, &app, "POST", &target));
+            assert!(waits(logout.as_mut()).await, "for the write");
+            store.open_gate();
+            logout.await
         };
         let (arrived, left) = tokio::join!(coming, leaves);
         assert_eq!(left.status, StatusCode::NO_CONTENT, "{}", left.text);
@@ -88,7 +84,7 @@ async fn a_logout_waits_for_the_callback_that_is_under_way_and_ends_what_it_brin
 }
 
 #[tokio::test]
-async fn a_logout_ends_the_session_whose_callbacks_answer_was_lost() {
+async fn logout_ends_the_session_of_a_lost_callback_response() {
     let (app, store) = app().await;
     let mut browser = TestBrowser::new();
     let callback = app.callback(&mut browser, "/sites").await;
@@ -106,7 +102,7 @@ async fn a_logout_ends_the_session_whose_callbacks_answer_was_lost() {
 }
 
 #[tokio::test]
-async fn a_logout_at_another_instance_ends_the_session_whose_callbacks_answer_was_lost() {
+async fn logout_at_another_instance_ends_the_session_of_a_lost_response() {
     let (first, store) = app().await;
     let kept = store.clone();
     let second = second_instance(&first, |builder| builder.store(kept)).await;
@@ -118,7 +114,7 @@ async fn a_logout_at_another_instance_ends_the_session_whose_callbacks_answer_wa
 }
 
 #[tokio::test]
-async fn a_flow_that_was_open_at_the_logout_logs_nobody_in_afterwards() {
+async fn flow_open_at_logout_cannot_log_in_later() {
     let (app, store) = app().await;
     let mut browser = app.connected().await;
     let callback = app.callback(&mut browser, LOGIN).await;
@@ -132,7 +128,7 @@ async fn a_flow_that_was_open_at_the_logout_logs_nobody_in_afterwards() {
 }
 
 #[tokio::test]
-async fn a_users_logout_waits_for_the_callback_that_is_under_way_too() {
+async fn logout_of_a_user_waits_for_a_running_callback() {
     let store = TestStore::default();
     let kept = store.clone();
     let app =
@@ -144,184 +140,211 @@ async fn a_users_logout_waits_for_the_callback_that_is_under_way_too() {
     let coming = arriving.step(&callback);
     let leaves = async {
         eventually("a write", || store.saves.load(Ordering::SeqCst) == 1).await;
-        let url = app.url(LOGOUT);
-        let logout = browser.fetch(Method::POST, &url);
-        let open = async {
-            tokio::time::sleep(A_MOMENT).await;
-            store.open_gate();
-        };
-        tokio::join!(logout, open).0.unwrap()
+        let mut logout = pin!(call_from(&browser, &app, "POST", LOGOUT));
+        assert!(waits(logout.as_mut()).await, "for the write");
+        store.open_gate();
+        logout.await
     };
     let (_, left) = tokio::join!(coming, leaves);
     assert_eq!((left.status, store.rows()), (StatusCode::NO_CONTENT, vec![]));
 }
 
-#[tokio::test]
-async fn n6_a_browser_that_hangs_up_in_mid_logout_leaves_no_half_of_it() {
-    let (app, store) = app().await;
-    let browser = app.connected().await;
-    app.fake.fail_next(Endpoint::Revoke, Fault::Delay(2 * A_MOMENT));
-    let url = app.url(&format!("{LOGOUT}?revoke=true"));
-    let mut impatient = tab(&browser);
-    let gone = tokio::time::timeout(A_MOMENT, impatient.fetch(Method::POST, &url)).await;
-    assert!(gone.is_err(), "it has hung up");
-    eventually("Webflow is told", || app.fake.live_tokens() == 0).await;
-    eventually("the grant is gone", || store.rows().is_empty()).await;
-    assert!(!is_connected(&app, &browser).await);
-}
+mod n6 {
+    use super::*;
 
-#[tokio::test]
-async fn n6_a_job_that_is_aborted_in_mid_revocation_leaves_no_half_of_it() {
-    let (app, store) = app().await;
-    app.connected().await;
-    let subject = store.rows()[0].key().subject().clone();
-    let handle = app.auth.handle();
-    app.fake.fail_next(Endpoint::Revoke, Fault::Delay(2 * A_MOMENT));
-    let gone = tokio::time::timeout(A_MOMENT, handle.revoke(&subject)).await;
-    assert!(gone.is_err(), "it was aborted");
-    eventually("Webflow is told", || app.fake.live_tokens() == 0).await;
-    eventually("the grant is gone", || store.rows().is_empty()).await;
-}
-
-#[tokio::test]
-async fn n6_a_browser_that_hangs_up_while_a_dead_token_is_forgotten_drops_no_write() {
-    let (app, store) = app().await;
-    let browser = app.connected().await;
-    app.fake.revoke_everything();
-    store.on_remove(OnRemove::Gate);
-    let url = app.url("/sites");
-    let mut impatient = tab(&browser);
-    let gone = tokio::time::timeout(A_MOMENT, impatient.fetch(Method::GET, &url)).await;
-    assert!(gone.is_err(), "it has hung up");
-    assert_eq!(store.removals.load(Ordering::SeqCst), 1);
-    tokio::time::sleep(A_MOMENT).await;
-    store.open_gate();
-    eventually("the grant is gone", || store.rows().is_empty()).await;
-    assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0);
-    assert!(!is_connected(&app, &browser).await);
-}
-
-#[tokio::test]
-async fn n5_a_grant_whose_acknowledgements_are_lost_is_taken_back_when_it_is_given_up() {
-    let (app, store) = app().await;
-    let mut browser = TestBrowser::new();
-    let callback = app.callback(&mut browser, "/sites").await;
-    store.on_save(OnSave::KeepAndFail);
-    let page = browser.step(&callback).await.unwrap();
-    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
-    assert_eq!(store.versions().len(), 1, "every attempt writes the same row");
-    assert_eq!(app.fake.live_tokens(), 0);
-    eventually("the row is gone", || store.rows().is_empty()).await;
-}
-
-#[tokio::test]
-async fn n5_a_write_that_is_kept_after_it_was_given_up_is_taken_back() {
-    let store = TestStore::default();
-    let kept = store.clone();
-    let app =
-        App::with(|builder| builder.store(kept).store_timeout(Duration::from_millis(50))).await;
-    let mut browser = TestBrowser::new();
-    let callback = app.callback(&mut browser, "/sites").await;
-    store.on_save(OnSave::Slow(3 * A_MOMENT));
-    let page = browser.step(&callback).await.unwrap();
-    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
-    assert_eq!(app.fake.live_tokens(), 0);
-    eventually("the writes are over", || store.saved.load(Ordering::SeqCst) == 3).await;
-    eventually("the row is gone", || store.rows().is_empty()).await;
-    assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0);
-    assert_eq!(store.versions().len(), 1, "every attempt writes the same row");
-}
-
-#[tokio::test]
-async fn n12_a_former_session_that_cannot_be_read_costs_no_grant_and_no_code() {
-    let store = TestStore::default();
-    let kept = store.clone();
-    let app = App::with(|builder| builder.store(kept).grants(GrantPolicy::PerWorkspace)).await;
-    let mut browser = TestBrowser::new();
-    let approve = |link: &str, workspace: usize| {
-        let access = Access::Workspace(app.fake.workspaces()[workspace].id().to_owned());
-        app.fake.approve_with(link, access).unwrap().to_string()
-    };
-    let login = browser.step(&app.url(LOGIN)).await.unwrap();
-    let first = approve(login.location().unwrap().as_str(), 0);
-    browser.step(&first).await.unwrap();
-    let former = store.rows()[0].key().subject().clone();
-
-    let login = browser.step(&app.url(LOGIN)).await.unwrap();
-    let second = approve(login.location().unwrap().as_str(), 1);
-    app.clock.advance(Duration::from_secs(60));
-    store.unreadable(Some(former));
-    let page = browser.step(&second).await.unwrap();
-    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
-    assert_eq!(app.fake.issued_tokens(), 1, "the code is still good");
-    store.unreadable(None);
-    let page = browser.step(&second).await.unwrap();
-    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
-    assert_eq!(store.rows().len(), 2, "both workspaces are connected");
-}
-
-#[tokio::test]
-async fn s17_a_former_session_that_cannot_be_ended_at_once_is_ended_later() {
-    let (app, store) = app().await;
-    let mut browser = TestBrowser::new();
-    let first = app.callback(&mut browser, "/sites").await;
-    browser.step(&first).await.unwrap();
-    let stolen = tab(&browser);
-    let login = browser.step(&app.url(LOGIN)).await.unwrap();
-    let second = app.fake.approve(login.location().unwrap()).unwrap();
-    store.on_remove(OnRemove::Refuse);
-    let page = browser.step(second.as_str()).await.unwrap();
-    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
-    assert_eq!(store.rows().len(), 2, "the former session is still there");
-    store.on_remove(OnRemove::Remove);
-    eventually("the former session is gone", || store.rows().len() == 1).await;
-    assert!(!is_connected(&app, &stolen).await);
-    assert!(is_connected(&app, &browser).await);
-}
-
-#[tokio::test]
-async fn n9_an_introspection_that_keeps_failing_is_asked_for_less_and_less() {
-    let (app, store) = app().await;
-    app.fake.fail_always(Endpoint::Introspect, Fault::Status(500));
-    let mut browser = TestBrowser::new();
-    let callback = app.callback(&mut browser, "/whoami").await;
-    browser.step(&callback).await.unwrap();
-    let asked = || app.fake.requests_to("/v2/token/introspect").len();
-    assert_eq!(asked(), 1, "at the callback");
-    // Twenty minutes of a request each six seconds, each of which reads the store.
-    for _ in 0..200 {
-        app.clock.advance(Duration::from_secs(6));
-        browser.visit(&app.url("/whoami")).await.unwrap();
-        tokio::task::yield_now().await;
+    #[tokio::test]
+    async fn logout_completes_after_a_hang_up() {
+        let (app, store) = app().await;
+        let browser = app.connected().await;
+        app.fake.fail_next(Endpoint::Revoke, UNDER_WAY);
+        let url = app.url(&format!("{LOGOUT}?revoke=true"));
+        let mut impatient = tab(&browser);
+        tokio::select! {
+            answer = impatient.fetch(Method::POST, &url) => panic!("too late to hang up: {answer:?}"),
+            () = app.fake.wait_for_requests(REVOKE, 1) => {}
+        }
+        eventually("Webflow is told", || app.fake.live_tokens() == 0).await;
+        eventually("the grant is gone", || store.rows().is_empty()).await;
+        assert!(!is_connected(&app, &browser).await);
     }
-    eventually("the last look-up has been asked", || asked() > 4).await;
-    assert!(asked() < 12, "{} times", asked());
-    assert!(store.loads.load(Ordering::SeqCst) > 200);
-    app.fake.heal();
-    // The longest pause is an hour.
-    app.clock.advance(Duration::from_secs(3600));
-    browser.visit(&app.url("/whoami")).await.unwrap();
-    eventually("the grant is looked up", || {
-        !store.rows()[0].workspaces().is_empty() || !store.rows()[0].sites().is_empty()
-    })
-    .await;
-    let before = asked();
-    app.clock.advance(Duration::from_secs(60));
-    browser.visit(&app.url("/whoami")).await.unwrap();
-    assert_eq!(asked(), before, "once is enough");
+
+    #[tokio::test]
+    async fn revocation_completes_after_the_job_is_aborted() {
+        let (app, store) = app().await;
+        app.connected().await;
+        let subject = store.rows()[0].key().subject().clone();
+        let handle = app.auth.handle();
+        app.fake.fail_next(Endpoint::Revoke, UNDER_WAY);
+        tokio::select! {
+            done = handle.revoke(&subject) => panic!("too late to abort it: {done:?}"),
+            () = app.fake.wait_for_requests(REVOKE, 1) => {}
+        }
+        eventually("Webflow is told", || app.fake.live_tokens() == 0).await;
+        eventually("the grant is gone", || store.rows().is_empty()).await;
+    }
+
+    #[tokio::test]
+    async fn removal_completes_after_a_hang_up() {
+        let (app, store) = app().await;
+        let browser = app.connected().await;
+        app.fake.revoke_everything();
+        store.on_remove(OnRemove::Gate);
+        tokio::select! {
+            answer = call_from(&browser, &app, "GET", "/sites") => panic!("no hang-up: {answer:?}"),
+            () = eventually("a removal", || store.removals.load(Ordering::SeqCst) == 1) => {}
+        }
+        settle().await;
+        store.open_gate();
+        eventually("the grant is gone", || store.rows().is_empty()).await;
+        assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0);
+        assert!(!is_connected(&app, &browser).await);
+    }
 }
 
-#[tokio::test]
-async fn s3_a_flow_cookie_in_a_users_browser_ends_only_that_flow() {
-    let (app, store) = app().await;
-    // A victim is connected; an attacker logs out with a state that the victim's flow had.
-    let mut victim = TestBrowser::new();
-    let callback = app.callback(&mut victim, "/sites").await;
-    victim.step(&callback).await.unwrap();
-    let state = parameter(&callback, "state");
-    let mut attacker = TestBrowser::new();
-    attacker.step(&app.url(&format!("{CALLBACK}?code=x&state={state}"))).await.unwrap();
-    attacker.fetch(Method::POST, &app.url(LOGOUT)).await.unwrap();
-    assert_eq!(store.rows().len(), 1);
-    assert!(is_connected(&app, &victim).await);
+mod n5 {
+    use super::*;
+
+    #[tokio::test]
+    async fn grant_with_lost_acknowledgements_is_removed() {
+        let (app, store) = app().await;
+        let mut browser = TestBrowser::new();
+        let callback = app.callback(&mut browser, "/sites").await;
+        store.on_save(OnSave::KeepAndFail);
+        let page = browser.step(&callback).await.unwrap();
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
+        assert_eq!(store.versions().len(), 1, "every attempt writes the same row");
+        assert_eq!(app.fake.live_tokens(), 0);
+        eventually("the row is gone", || store.rows().is_empty()).await;
+    }
+
+    #[tokio::test]
+    async fn write_that_succeeds_after_its_timeout_is_removed() {
+        let store = TestStore::default();
+        let kept = store.clone();
+        let app =
+            App::with(|builder| builder.store(kept).store_timeout(Duration::from_millis(50))).await;
+        let mut browser = TestBrowser::new();
+        let callback = app.callback(&mut browser, "/sites").await;
+        store.on_save(OnSave::Gate);
+        let page = browser.step(&callback).await.unwrap();
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
+        assert_eq!(app.fake.live_tokens(), 0);
+        for _ in 0..3 {
+            store.open_gate();
+        }
+        eventually("the writes are over", || store.saved.load(Ordering::SeqCst) == 3).await;
+        eventually("the row is gone", || store.rows().is_empty()).await;
+        assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0);
+        assert_eq!(store.versions().len(), 1, "every attempt writes the same row");
+    }
+}
+
+mod n12 {
+    use super::*;
+
+    #[tokio::test]
+    async fn unreadable_former_session_costs_no_grant() {
+        let store = TestStore::default();
+        let kept = store.clone();
+        let app = App::with(|builder| builder.store(kept).grants(GrantPolicy::PerWorkspace)).await;
+        let mut browser = TestBrowser::new();
+        let approve = |link: &str, workspace: usize| {
+            let access = Access::Workspace(app.fake.workspaces()[workspace].id().to_owned());
+            app.fake.approve_with(link, access).unwrap().to_string()
+        };
+        let login = browser.step(&app.url(LOGIN)).await.unwrap();
+        let first = approve(login.location().unwrap().as_str(), 0);
+        browser.step(&first).await.unwrap();
+        let former = store.rows()[0].key().subject().clone();
+
+        let login = browser.step(&app.url(LOGIN)).await.unwrap();
+        let second = approve(login.location().unwrap().as_str(), 1);
+        app.clock.advance(Duration::from_secs(60));
+        store.unreadable(Some(former));
+        let page = browser.step(&second).await.unwrap();
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
+        assert_eq!(app.fake.issued_tokens(), 1, "the code is still good");
+        store.unreadable(None);
+        let page = browser.step(&second).await.unwrap();
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+        assert_eq!(store.rows().len(), 2, "both workspaces are connected");
+    }
+}
+
+mod s17 {
+    use super::*;
+
+    #[tokio::test]
+    async fn former_session_that_cannot_be_ended_is_ended_later() {
+        let (app, store) = app().await;
+        let mut browser = TestBrowser::new();
+        let first = app.callback(&mut browser, "/sites").await;
+        browser.step(&first).await.unwrap();
+        let stolen = tab(&browser);
+        let login = browser.step(&app.url(LOGIN)).await.unwrap();
+        let second = app.fake.approve(login.location().unwrap()).unwrap();
+        store.on_remove(OnRemove::Refuse);
+        let page = browser.step(second.as_str()).await.unwrap();
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+        assert_eq!(store.rows().len(), 2, "the former session is still there");
+        store.on_remove(OnRemove::Remove);
+        eventually("the former session is gone", || store.rows().len() == 1).await;
+        assert!(!is_connected(&app, &stolen).await);
+        assert!(is_connected(&app, &browser).await);
+    }
+}
+
+mod n9 {
+    use super::*;
+
+    #[tokio::test]
+    async fn failing_introspection_backs_off() {
+        let (app, store) = app().await;
+        app.fake.fail_always(Endpoint::Introspect, Fault::Status(500));
+        let mut browser = TestBrowser::new();
+        let callback = app.callback(&mut browser, "/whoami").await;
+        browser.step(&callback).await.unwrap();
+        let asked = || app.fake.requests_to("/v2/token/introspect").len();
+        assert_eq!(asked(), 1, "at the callback");
+        // Twenty minutes of a request each six seconds, each of which reads the store.
+        for _ in 0..200 {
+            app.clock.advance(Duration::from_secs(6));
+            browser.visit(&app.url("/whoami")).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        eventually("the last look-up has been asked", || asked() > 4).await;
+        assert!(asked() < 12, "{} times", asked());
+        assert!(store.loads.load(Ordering::SeqCst) > 200);
+        app.fake.heal();
+        // The longest pause is an hour.
+        app.clock.advance(Duration::from_secs(3600));
+        browser.visit(&app.url("/whoami")).await.unwrap();
+        eventually("the grant is looked up", || {
+            !store.rows()[0].workspaces().is_empty() || !store.rows()[0].sites().is_empty()
+        })
+        .await;
+        let before = asked();
+        app.clock.advance(Duration::from_secs(60));
+        browser.visit(&app.url("/whoami")).await.unwrap();
+        assert_eq!(asked(), before, "once is enough");
+    }
+}
+
+mod s3 {
+    use super::*;
+
+    #[tokio::test]
+    async fn planted_flow_cookie_ends_only_that_flow() {
+        let (app, store) = app().await;
+        // A victim is connected; an attacker logs out with a state that the victim's flow had.
+        let mut victim = TestBrowser::new();
+        let callback = app.callback(&mut victim, "/sites").await;
+        victim.step(&callback).await.unwrap();
+        let state = parameter(&callback, "state");
+        let mut attacker = TestBrowser::new();
+        attacker.step(&app.url(&format!("{CALLBACK}?code=x&state={state}"))).await.unwrap();
+        attacker.fetch(Method::POST, &app.url(LOGOUT)).await.unwrap();
+        assert_eq!(store.rows().len(), 1);
+        assert!(is_connected(&app, &victim).await);
+    }
 }

@@ -3,13 +3,15 @@
     clippy::expect_used,
     clippy::format_collect,
     clippy::indexing_slicing,
-    clippy::unwrap_used
+    clippy::unwrap_used,
+    clippy::wildcard_imports
 )]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod cancellation;
+mod capture;
 mod cookies;
 mod corpus;
 mod doors;

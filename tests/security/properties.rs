@@ -137,7 +137,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn s11_no_sequence_of_starts_exceeds_what_browsers_and_servers_take(
+    fn s11_no_sequence_of_starts_exceeds_cookie_limits(
         steps in prop::collection::vec(step(), 1..40),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -12,14 +12,14 @@ use tower_webflow_auth::store::{
 use tower_webflow_auth::testing::{ContractReport, store_contract};
 
 #[tokio::test]
-async fn the_memory_store_keeps_the_contract() {
+async fn memory_keeps_the_contract() {
     let store = MemoryStore::new().with_lifetime(Duration::MAX);
     assert_eq!(store_contract(store).await.unwrap(), ContractReport::default());
 }
 
 /// A row that is updated, removed and replaced at once, many times: whoever is told that it was
 /// removed finds it gone, and the newer one stays as it is.
-async fn what_happens_at_once_happens_one_after_another(store: impl TokenStore) {
+pub(crate) async fn what_happens_at_once_happens_one_after_another(store: impl TokenStore) {
     let store = Arc::new(store);
     let run = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     for round in 0..60 {
@@ -68,14 +68,14 @@ fn row_version(version: i64) -> TokenVersion {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_update_neither_brings_back_nor_replaces_in_memory() {
+async fn late_update_restores_nothing_in_memory() {
     what_happens_at_once_happens_one_after_another(MemoryStore::new().with_lifetime(Duration::MAX))
         .await;
 }
 
 #[cfg(feature = "sqlite")]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_late_update_neither_brings_back_nor_replaces_in_sqlite() {
+async fn late_update_restores_nothing_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     let store = tower_webflow_auth::store::SqliteStore::open(path).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_late_update_neither_brings_back_nor_replaces_in_sqlite() {
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Postgres: run scripts/test, or set TEST_POSTGRES_URL and pass --ignored"]
-async fn a_late_update_neither_brings_back_nor_replaces_in_postgres() {
+async fn late_update_restores_nothing_in_postgres() {
     let url = std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL: run scripts/test");
     let store = tower_webflow_auth::store::PostgresStore::builder()
         .table("updates")
@@ -98,7 +98,7 @@ async fn a_late_update_neither_brings_back_nor_replaces_in_postgres() {
 #[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Redis: run scripts/test, or set TEST_REDIS_URL and pass --ignored"]
-async fn a_late_update_neither_brings_back_nor_replaces_in_redis() {
+async fn late_update_restores_nothing_in_redis() {
     let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL: run scripts/test");
     let store = tower_webflow_auth::store::RedisStore::builder()
         .key_prefix("updates")
@@ -110,7 +110,7 @@ async fn a_late_update_neither_brings_back_nor_replaces_in_redis() {
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
-async fn the_sqlite_store_keeps_the_contract() {
+async fn sqlite_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     let store = tower_webflow_auth::store::SqliteStore::open(path).await.unwrap();
@@ -120,7 +120,7 @@ async fn the_sqlite_store_keeps_the_contract() {
 #[cfg(feature = "postgres")]
 #[tokio::test]
 #[ignore = "needs Postgres: run scripts/test, or set TEST_POSTGRES_URL and pass --ignored"]
-async fn the_postgres_store_keeps_the_contract() {
+async fn postgres_keeps_the_contract() {
     let url = std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL: run scripts/test");
     let store = tower_webflow_auth::store::PostgresStore::builder()
         .table("contract")
@@ -133,7 +133,7 @@ async fn the_postgres_store_keeps_the_contract() {
 #[cfg(feature = "redis")]
 #[tokio::test]
 #[ignore = "needs Redis: run scripts/test, or set TEST_REDIS_URL and pass --ignored"]
-async fn the_redis_store_keeps_the_contract() {
+async fn redis_keeps_the_contract() {
     let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL: run scripts/test");
     let store = tower_webflow_auth::store::RedisStore::builder()
         .key_prefix("contract")
@@ -261,13 +261,13 @@ impl TokenStore for ThreeMethods {
 }
 
 #[tokio::test]
-async fn three_methods_are_enough_and_what_is_not_offered_is_reported() {
+async fn three_methods_are_enough() {
     let report = store_contract(ThreeMethods(Broken::with(Mistake::None))).await.unwrap();
     assert_eq!(report.unsupported, ["by_site", "by_workspace", "purge_older_than"]);
 }
 
 #[tokio::test]
-async fn broken_stores_are_caught_by_the_rule_that_they_break() {
+async fn broken_stores_fail_the_rule_they_break() {
     for (mistake, rule) in [
         (Mistake::FoldsCase, "matched exactly"),
         (Mistake::IgnoresVersions, "the version that it names"),

@@ -40,7 +40,7 @@ fn row(user: &str, version: i64) -> SealedToken {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run scripts/test"]
-async fn ten_instances_may_start_at_once_on_an_empty_database() {
+async fn ten_instances_start_in_parallel_on_an_empty_database() {
     let starts = (0..10).map(|_| tokio::spawn(postgres("ten_at_once"))).collect::<Vec<_>>();
     for start in starts {
         start.await.unwrap().healthy().await.unwrap();
@@ -53,7 +53,7 @@ async fn ten_instances_may_start_at_once_on_an_empty_database() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run scripts/test"]
-async fn a_newer_schema_is_refused_at_start() {
+async fn newer_schema_is_refused_at_start() {
     postgres("newer").await;
     sql("INSERT INTO newer_schema VALUES (99)").await;
     let error = PostgresStore::builder()
@@ -66,7 +66,7 @@ async fn a_newer_schema_is_refused_at_start() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run scripts/test"]
-async fn an_existing_pool_is_taken_and_names_are_checked() {
+async fn existing_pool_is_used_and_names_are_checked() {
     let pool = sqlx::PgPool::connect(&setting("TEST_POSTGRES_URL")).await.unwrap();
     let store = PostgresStore::builder().table("own_pool").with_pool(pool).unwrap();
     store.save(&row("ada", 1)).await.unwrap();
@@ -77,7 +77,7 @@ async fn an_existing_pool_is_taken_and_names_are_checked() {
 }
 
 #[tokio::test]
-async fn an_engine_that_is_not_there_is_an_error_at_start_unless_lazy() {
+async fn missing_server_is_an_error_at_start_unless_lazy() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let postgres = format!("postgres://app@{nobody}/app");
     assert!(PostgresStore::connect(&postgres).await.is_err());
@@ -92,7 +92,7 @@ async fn an_engine_that_is_not_there_is_an_error_at_start_unless_lazy() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run scripts/test"]
-async fn tables_that_are_gone_are_an_outage() {
+async fn dropped_tables_are_an_outage() {
     let store = postgres("dropped").await;
     store.save(&row("ada", 1)).await.unwrap();
     sql("DROP TABLE dropped").await;
@@ -102,7 +102,7 @@ async fn tables_that_are_gone_are_an_outage() {
 
 #[tokio::test]
 #[ignore = "needs Postgres: run scripts/test"]
-async fn a_locked_table_is_an_outage_within_the_time_of_a_statement() {
+async fn locked_table_is_an_outage_after_the_statement_timeout() {
     let store = postgres("locked").await;
     let mut other = PgConnection::connect(&setting("TEST_POSTGRES_URL")).await.unwrap();
     let mut transaction = other.begin().await.unwrap();
@@ -114,59 +114,69 @@ async fn a_locked_table_is_an_outage_within_the_time_of_a_statement() {
     store.load(&Subject::user("ada")).await.unwrap();
 }
 
-#[tokio::test]
-#[ignore = "needs Postgres: run scripts/test"]
-async fn k2_rows_that_were_swapped_truncated_or_put_back_serve_no_wrong_token() {
-    let store = postgres("swapped").await;
-    let app = App::with(|builder| builder.store(store)).await;
-    let (mut ada, mut bob) = (app.connected().await, app.connected().await);
-    let subject = |page: tower_webflow_auth::testing::Page| page.json()["subject"].clone();
-    let ada_is = subject(ada.visit(&app.url("/whoami")).await.unwrap());
-    let bob_is = subject(bob.visit(&app.url("/whoami")).await.unwrap());
-    assert_ne!(ada_is, bob_is);
-    sql("CREATE TABLE backup AS SELECT * FROM swapped").await;
+mod k2 {
+    use super::*;
 
-    sql("UPDATE swapped a SET sealed = b.sealed FROM swapped b WHERE a.subject <> b.subject").await;
-    app.clock.advance(Duration::from_secs(60));
-    for browser in [&mut ada, &mut bob] {
-        let page = browser.fetch(Method::GET, &app.url("/whoami")).await.unwrap();
-        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "a swapped row is no token");
+    #[tokio::test]
+    #[ignore = "needs Postgres: run scripts/test"]
+    async fn swapped_truncated_or_restored_rows_yield_no_token() {
+        let store = postgres("swapped").await;
+        let app = App::with(|builder| builder.store(store)).await;
+        let (mut ada, mut bob) = (app.connected().await, app.connected().await);
+        let subject = |page: tower_webflow_auth::testing::Page| page.json()["subject"].clone();
+        let ada_is = subject(ada.visit(&app.url("/whoami")).await.unwrap());
+        let bob_is = subject(bob.visit(&app.url("/whoami")).await.unwrap());
+        assert_ne!(ada_is, bob_is);
+        sql("CREATE TABLE backup AS SELECT * FROM swapped").await;
+
+        sql("UPDATE swapped a SET sealed = b.sealed FROM swapped b WHERE a.subject <> b.subject")
+            .await;
+        app.clock.advance(Duration::from_secs(60));
+        for browser in [&mut ada, &mut bob] {
+            let page = browser.fetch(Method::GET, &app.url("/whoami")).await.unwrap();
+            assert_eq!(page.status, StatusCode::UNAUTHORIZED, "a swapped row is no token");
+        }
+        sql("UPDATE swapped a SET sealed = substr(b.sealed, 1, 40) FROM backup b \
+             WHERE a.subject = b.subject")
+        .await;
+        app.clock.advance(Duration::from_secs(60));
+        let page = ada.fetch(Method::GET, &app.url("/whoami")).await.unwrap();
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "a truncated row is no token");
+
+        sql("UPDATE swapped a SET sealed = b.sealed, version = a.version + 1 FROM backup b \
+             WHERE a.subject = b.subject")
+        .await;
+        app.clock.advance(Duration::from_secs(60));
+        let page = ada.fetch(Method::GET, &app.url("/whoami")).await.unwrap();
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "old bytes under a new version are none");
+
+        sql("UPDATE swapped a SET version = b.version FROM backup b WHERE a.subject = b.subject")
+            .await;
+        app.clock.advance(Duration::from_secs(60));
+        assert_eq!(subject(ada.fetch(Method::GET, &app.url("/whoami")).await.unwrap()), ada_is);
     }
-    sql("UPDATE swapped a SET sealed = substr(b.sealed, 1, 40) FROM backup b \
-         WHERE a.subject = b.subject")
-    .await;
-    app.clock.advance(Duration::from_secs(60));
-    let page = ada.fetch(Method::GET, &app.url("/whoami")).await.unwrap();
-    assert_eq!(page.status, StatusCode::UNAUTHORIZED, "a truncated row is no token");
-
-    sql("UPDATE swapped a SET sealed = b.sealed, version = a.version + 1 FROM backup b \
-         WHERE a.subject = b.subject")
-    .await;
-    app.clock.advance(Duration::from_secs(60));
-    let page = ada.fetch(Method::GET, &app.url("/whoami")).await.unwrap();
-    assert_eq!(page.status, StatusCode::UNAUTHORIZED, "old bytes under a new version are none");
-
-    sql("UPDATE swapped a SET version = b.version FROM backup b WHERE a.subject = b.subject").await;
-    app.clock.advance(Duration::from_secs(60));
-    assert_eq!(subject(ada.fetch(Method::GET, &app.url("/whoami")).await.unwrap()), ada_is);
 }
 
-#[tokio::test]
-#[ignore = "needs Postgres: run scripts/test"]
-async fn n10_a_thousand_requests_for_one_cold_subject_are_one_select_in_postgres() {
-    sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await;
-    let store = postgres("counted").await;
-    let app = App::with(|builder| builder.store(store)).await;
-    let browser = app.connected().await;
-    app.clock.advance(Duration::from_secs(60));
-    let before = selects().await;
-    let requests = (0..1000).map(|_| {
-        let (mut browser, url) = (browser.clone(), app.url("/whoami"));
-        async move { browser.fetch(Method::GET, &url).await.unwrap().status }
-    });
-    let statuses = futures::future::join_all(requests).await;
-    assert!(statuses.iter().all(|status| *status == StatusCode::OK));
-    assert_eq!(selects().await - before, 1);
+mod n10 {
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs Postgres: run scripts/test"]
+    async fn thousand_cold_requests_make_one_select() {
+        sql("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await;
+        let store = postgres("counted").await;
+        let app = App::with(|builder| builder.store(store)).await;
+        let browser = app.connected().await;
+        app.clock.advance(Duration::from_secs(60));
+        let before = selects().await;
+        let requests = (0..1000).map(|_| {
+            let (mut browser, url) = (browser.clone(), app.url("/whoami"));
+            async move { browser.fetch(Method::GET, &url).await.unwrap().status }
+        });
+        let statuses = futures::future::join_all(requests).await;
+        assert!(statuses.iter().all(|status| *status == StatusCode::OK));
+        assert_eq!(selects().await - before, 1);
+    }
 }
 
 async fn selects() -> i64 {
@@ -176,30 +186,34 @@ async fn selects() -> i64 {
     connection.fetch_one(query).await.unwrap().get(0)
 }
 
-#[tokio::test]
-#[ignore = "needs Redis: run scripts/test"]
-async fn k3_neither_engine_sees_a_token_in_clear() {
-    let app = App::with({
-        let store = redis("clear").await;
-        |builder| builder.store(store)
-    })
-    .await;
-    app.connected().await;
-    let token = app.fake.latest_token().unwrap();
-    let client = redis::Client::open(setting("TEST_REDIS_URL")).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let keys: Vec<String> =
-        redis::cmd("KEYS").arg("clear:t:*").query_async(&mut connection).await.unwrap();
-    assert_eq!(keys.len(), 1);
-    let values: Vec<Vec<u8>> =
-        redis::cmd("HVALS").arg(&keys[0]).query_async(&mut connection).await.unwrap();
-    let value = String::from_utf8_lossy(&values[0]);
-    assert!(!value.contains(&token) && !value.contains("sites:read"), "{value}");
+mod k3 {
+    use super::*;
+
+    #[tokio::test]
+    #[ignore = "needs Redis: run scripts/test"]
+    async fn servers_never_see_a_plain_token() {
+        let app = App::with({
+            let store = redis("clear").await;
+            |builder| builder.store(store)
+        })
+        .await;
+        app.connected().await;
+        let token = app.fake.latest_token().unwrap();
+        let client = redis::Client::open(setting("TEST_REDIS_URL")).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let keys: Vec<String> =
+            redis::cmd("KEYS").arg("clear:t:*").query_async(&mut connection).await.unwrap();
+        assert_eq!(keys.len(), 1);
+        let values: Vec<Vec<u8>> =
+            redis::cmd("HVALS").arg(&keys[0]).query_async(&mut connection).await.unwrap();
+        let value = String::from_utf8_lossy(&values[0]);
+        assert!(!value.contains(&token) && !value.contains("sites:read"), "{value}");
+    }
 }
 
 #[tokio::test]
 #[ignore = "needs Redis: run scripts/test"]
-async fn indexes_do_not_grow_with_grants_that_are_gone() {
+async fn indexes_do_not_keep_removed_grants() {
     let store = redis("indexes").await;
     for version in 0..50 {
         let token = row(&format!("session {version}"), version).with_sites(vec!["s".to_owned()]);

@@ -1,11 +1,14 @@
 //! Token stores: one contract for all of them, and what is special to each engine. Postgres and
 //! Redis are needed by the ignored tests only; `scripts/with-servers` starts them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::wildcard_imports, reason = "case modules use their file")]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod contract;
 mod engines;
+mod postgres_faults;
+mod redis_faults;
 mod sqlite;
 mod sqlite_faults;

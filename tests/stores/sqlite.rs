@@ -25,7 +25,7 @@ async fn execute(path: &Path, sql: &'static str) {
 }
 
 #[tokio::test]
-async fn what_was_saved_is_there_after_a_restart() {
+async fn rows_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     let store = SqliteStore::open(&path).await.unwrap();
@@ -44,7 +44,7 @@ async fn what_was_saved_is_there_after_a_restart() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_file_and_its_companions_are_for_their_owner_only() {
+async fn files_are_readable_by_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
@@ -58,7 +58,7 @@ async fn the_file_and_its_companions_are_for_their_owner_only() {
 }
 
 #[tokio::test]
-async fn ten_processes_may_open_a_new_file_at_once() {
+async fn ten_processes_open_a_new_file_in_parallel() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     let opened = (0..10).map(|i| {
@@ -76,7 +76,7 @@ async fn ten_processes_may_open_a_new_file_at_once() {
 }
 
 #[tokio::test]
-async fn a_database_of_a_newer_version_is_refused() {
+async fn newer_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     SqliteStore::open(&path).await.unwrap().close().await;
@@ -87,7 +87,7 @@ async fn a_database_of_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_or_replaced_is_noticed_and_so_is_its_return() {
+async fn deleted_replaced_and_restored_files_are_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     let store = SqliteStore::open(&path).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_file_that_is_gone_or_replaced_is_noticed_and_so_is_its_return() {
 }
 
 #[tokio::test]
-async fn tables_that_are_gone_are_an_outage_and_not_an_empty_store() {
+async fn dropped_tables_are_an_outage() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     let store = SqliteStore::open(&path).await.unwrap();
@@ -119,7 +119,7 @@ async fn tables_that_are_gone_are_an_outage_and_not_an_empty_store() {
 }
 
 #[tokio::test]
-async fn a_malformed_row_takes_no_other_along() {
+async fn malformed_row_affects_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     let store = SqliteStore::open(&path).await.unwrap();
@@ -135,7 +135,7 @@ async fn a_malformed_row_takes_no_other_along() {
 }
 
 #[tokio::test]
-async fn a_write_lock_that_is_held_too_long_is_an_error_and_keeps_what_was_there() {
+async fn long_write_lock_is_an_error_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     let store = SqliteStore::open(&path).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_write_lock_that_is_held_too_long_is_an_error_and_keeps_what_was_there
 }
 
 #[tokio::test]
-async fn what_cannot_be_opened_says_why() {
+async fn open_errors_explain_the_cause() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing").join("tokens.db");
     let error = SqliteStore::open(&missing).await.unwrap_err();
@@ -167,7 +167,7 @@ async fn what_cannot_be_opened_says_why() {
 }
 
 #[tokio::test]
-async fn purging_takes_what_is_older_and_leaves_the_rest() {
+async fn purge_removes_only_older_rows() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path().join("tokens.db")).await.unwrap();
     let key = TokenKey::new(Subject::user("old"), GrantId::default());

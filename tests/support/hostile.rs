@@ -2,6 +2,7 @@
 //! on command, and an application on https without the TLS.
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tower_webflow_auth::store::{SealedToken, StoreError, TokenKey, TokenStore, T
 use tower_webflow_auth::testing::{FakeWebflow, Page, TestBrowser};
 use tower_webflow_auth::{Clock, Keyring, Scope, Subject, WebflowAuthBuilder, WebflowAuthLayer};
 
-use crate::support::{App, KEY, Log};
+use crate::support::{App, KEY, log, router};
 
 pub const HOST: &str = "127.0.0.1";
 pub const CALLBACK: &str = "/auth/webflow/callback";
@@ -81,11 +82,16 @@ pub async fn raw_get(app: &App, target: &str, headers: &[&str]) -> RawAnswer {
     raw_request(app, "GET", target, headers).await
 }
 
-/// A `Cookie` line with this browser's cookies.
-pub fn cookie_line(browser: &TestBrowser) -> String {
+/// This browser's cookies, as the value of a `Cookie` header.
+pub fn cookies_of(browser: &TestBrowser) -> String {
     let pairs: Vec<_> =
         browser.cookies(HOST).iter().map(|(name, value)| format!("{name}={value}")).collect();
-    format!("Cookie: {}", pairs.join("; "))
+    pairs.join("; ")
+}
+
+/// A `Cookie` line with this browser's cookies.
+pub fn cookie_line(browser: &TestBrowser) -> String {
+    format!("Cookie: {}", cookies_of(browser))
 }
 
 /// Name and value of each cookie that an answer sets; removals have an empty value.
@@ -130,26 +136,33 @@ pub fn assert_no_exchange(app: &App) {
     assert_eq!(app.fake.issued_tokens(), 0);
 }
 
-/// The log of one test: everything of its thread, at TRACE, until the guard is dropped.
-pub fn logged() -> (Log, tracing::subscriber::DefaultGuard) {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    (log, tracing::subscriber::set_default(subscriber))
+/// Lets every task run until all that is left waits for I/O or for the test.
+pub async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
 }
 
-/// Waits for what a background task brings about.
-pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+/// Whether a future still waits after [`settle`]: for a gate, unless it does I/O.
+pub async fn waits<F: Future>(mut future: Pin<&mut F>) -> bool {
+    let first = futures::poll!(future.as_mut());
+    settle().await;
+    first.is_pending() && futures::poll!(future).is_pending()
+}
+
+/// Waits until an application's state is as expected.
+pub async fn eventually_by(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let wait = async {
-        while !done() {
+        while !done().await {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "in vain: {what}");
+}
+
+/// Waits for what a background task brings about.
+pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    eventually_by(what, async || done()).await;
 }
 
 /// Another process of the same application: another socket, cache and in-flight table; the same
@@ -252,8 +265,6 @@ pub enum OnSave {
     Refuse,
     /// The engine keeps the row, and the acknowledgement is lost.
     KeepAndFail,
-    /// The engine takes its time, and keeps the row.
-    Slow(Duration),
     /// The engine waits until the test opens the gate.
     Gate,
     Panic,
@@ -424,7 +435,6 @@ impl TokenStore for TestStore {
         let on_save = *self.0.on_save.lock().unwrap();
         match on_save {
             OnSave::Keep | OnSave::KeepAndFail | OnSave::Refuse => {}
-            OnSave::Slow(pause) => tokio::time::sleep(pause).await,
             OnSave::Gate => self.pass_the_gate().await,
             OnSave::Panic => panic!("the store panics, as the test wants"),
         }
@@ -469,6 +479,27 @@ impl TokenStore for TestStore {
     }
 }
 
+/// Calls an application in process, with these headers.
+pub async fn call(router: Router, method: &str, target: &str, pairs: &[(&str, &str)]) -> Answer {
+    let mut request = Request::builder().method(method).uri(target).body(Body::empty()).unwrap();
+    *request.headers_mut() = headers(pairs);
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let text = String::from_utf8(to_bytes(body, 1 << 20).await.unwrap().to_vec()).unwrap();
+    Answer { status: parts.status, headers: parts.headers, text }
+}
+
+/// Calls the usual application in process, as a script of this browser's does.
+pub async fn call_from(browser: &TestBrowser, app: &App, method: &str, target: &str) -> Answer {
+    let own = [
+        ("accept", "application/json"),
+        ("cookie", &cookies_of(browser)),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    call(router(&app.auth), method, target, &own).await
+}
+
 /// An application on `https://app.example.com`, called in process: TLS ends before it.
 pub struct Https {
     pub fake: FakeWebflow,
@@ -484,6 +515,7 @@ impl Https {
         change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder,
         router: impl FnOnce(&WebflowAuthLayer) -> Router,
     ) -> Self {
+        log::install();
         let redirect_uri = format!("{ORIGIN}{CALLBACK}");
         let clock = Clock::manual(std::time::SystemTime::now());
         let fake = FakeWebflow::builder()
@@ -507,13 +539,7 @@ impl Https {
 
     /// A request with these headers.
     pub async fn ask(&self, method: &str, target: &str, pairs: &[(&str, &str)]) -> Answer {
-        let mut request =
-            Request::builder().method(method).uri(target).body(Body::empty()).unwrap();
-        *request.headers_mut() = headers(pairs);
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let text = String::from_utf8(to_bytes(body, 1 << 20).await.unwrap().to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, text }
+        call(self.router.clone(), method, target, pairs).await
     }
 
     /// A navigation with these cookies.

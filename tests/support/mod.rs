@@ -5,12 +5,12 @@ pub mod axe;
 #[cfg(unix)]
 pub mod demo;
 pub mod hostile;
+pub mod log;
 pub mod secrets;
 pub mod tls;
 pub mod webdriver;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -52,6 +52,7 @@ impl App {
         change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder,
         router: impl FnOnce(&WebflowAuthLayer) -> Router,
     ) -> Self {
+        log::install();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let clock = Clock::manual(std::time::SystemTime::now());
@@ -139,25 +140,4 @@ async fn whoami(token: WebflowToken) -> Json<Value> {
 
 async fn home(token: Option<WebflowToken>) -> &'static str {
     if token.is_some() { "connected" } else { "not connected" }
-}
-
-/// Everything that was logged, at TRACE, by everybody.
-#[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -79,22 +79,3 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     }
     text
 }
-
-#[test]
-fn every_form_is_found() {
-    let mut secrets = Secrets::default();
-    secrets.add("password", "s3cret+/pass word");
-    for seen in [
-        "s3cret+/pass word",
-        "?p=s3cret%2B%2Fpass%20word&",
-        "?p=s3cret%2b%2fpass%20word",
-        &STANDARD.encode("s3cret+/pass word"),
-        &STANDARD.encode("id:s3cret+/pass word!"),
-        &URL_SAFE.encode("i:s3cret+/pass word"),
-        &format!("{:?}", b"s3cret+/pass word"),
-        "7333637265742B2F7061737320776F7264",
-    ] {
-        assert!(secrets.seen_in(&format!("a\nb {seen} c\nd")).is_some(), "{seen}");
-    }
-    assert_eq!(secrets.seen_in("s3cret, another pass word"), None);
-}

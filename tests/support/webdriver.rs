@@ -62,6 +62,7 @@ impl Browser {
     }
 
     /// With further switches and preferences.
+    #[allow(clippy::zombie_processes, reason = "dropping the browser waits for its driver")]
     pub async fn with(switches: &[&str], preferences: &Value) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let driver = Command::new("chromedriver")

@@ -144,7 +144,7 @@ mod h11_sync {
         let (app, token, site) = stage().await;
         let hooks = app.auth.handle().webhooks(&token);
         for (site, wanted) in [
-            ("../sites", (Trigger::SitePublish, None)),
+            ("..", (Trigger::SitePublish, None)),
             ("", (Trigger::SitePublish, None)),
             (site.as_str(), (Trigger::SitePublish, Some("a filter"))),
         ] {

@@ -32,6 +32,11 @@ pub(crate) fn of_api(error: &ApiError) -> Response {
             "The connection does not have the permission for this page, or your Webflow role does not.",
             ("/access", "See what was allowed"),
         ),
+        ApiError::NoAccess { .. } => (
+            "Webflow does not allow this",
+            "The connection has no access to this. It may be somebody else's, or be gone.",
+            ("/access", "See what was allowed"),
+        ),
         ApiError::Timeout | ApiError::Unreachable(_) => (
             "Webflow cannot be reached",
             "Your connection is fine and nothing is lost. Try again in a moment.",

@@ -1,20 +1,15 @@
 //! The settings of the store.
 
+use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
-use sqlx::Connection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use tokio::sync::OnceCell;
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use tokio::sync::{OnceCell, watch};
 
+use super::changes::Listening;
+use super::connections::Connections;
 use super::names::Names;
 use super::{PostgresStore, StoreError};
-
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// The server gives a statement up after this, so that none is left behind by a request that
-/// has been answered long since.
-const STATEMENT_TIMEOUT: &str = "4s";
 
 /// The settings of a [`PostgresStore`].
 ///
@@ -37,6 +32,17 @@ pub struct PostgresStoreBuilder {
     schema: String,
     table: String,
     max_connections: u32,
+    listen_url: Option<ListenUrl>,
+}
+
+/// An address, which may hold a password.
+#[derive(Clone)]
+struct ListenUrl(String);
+
+impl fmt::Debug for ListenUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("..")
+    }
 }
 
 impl Default for PostgresStoreBuilder {
@@ -45,12 +51,13 @@ impl Default for PostgresStoreBuilder {
             schema: "public".to_owned(),
             table: "webflow_tokens".to_owned(),
             max_connections: 10,
+            listen_url: None,
         }
     }
 }
 
 impl PostgresStoreBuilder {
-    /// The schema; default `public`. It is made if it is missing.
+    /// The schema; default `public`. It is created if it does not exist.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = schema.into();
         self
@@ -62,56 +69,81 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// How many connections are kept at most, one of which listens for changes; default 10.
+    /// The most connections that are kept for reading and writing; default 10, at least 1. One more
+    /// listens for changes. [`with_pool`](Self::with_pool) ignores it.
     pub const fn max_connections(mut self, connections: u32) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// Connects to the database at `postgres://..` and makes the tables if they are missing.
+    /// The address at which to listen for changes that other instances make; default the store's
+    /// own.
+    ///
+    /// Needed behind a pooler in transaction mode, such as `PgBouncer` or those of Neon and Supabase,
+    /// which keeps no `LISTEN`: give the database's direct address, or that of a pooler in session
+    /// mode. Without it the store detects the pooler, logs it once and does not listen; the cache's
+    /// time then bounds how old a grant may be.
+    ///
+    /// ```no_run
+    /// use tower_webflow_auth::store::{PostgresStore, StoreError};
+    ///
+    /// # async fn run() -> Result<(), StoreError> {
+    /// let store = PostgresStore::builder()
+    ///     .listen_url("postgres://app@db.internal:5432/app")
+    ///     .connect("postgres://app@pooler.internal:6432/app")
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn listen_url(mut self, url: impl Into<String>) -> Self {
+        self.listen_url = Some(ListenUrl(url.into()));
+        self
+    }
+
+    /// Connects to the database at `postgres://..`, creates the tables if they do not exist, and
+    /// tries what a sign-in needs, as [`healthy`](crate::store::TokenStore::healthy) does.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] and [`StoreError::SchemaTooNew`].
+    /// [`StoreError::Unavailable`] when it cannot be reached, is read-only or the role is missing
+    /// a right, which the error names; [`StoreError::SchemaTooNew`].
     pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
         let store = self.connect_lazy(url)?;
-        match store.pool().await {
-            Ok(_) => Ok(store),
-            Err(StoreError::Timeout) => Err(why(url).await),
-            Err(error) => Err(error),
-        }
+        store.probe().await?;
+        Ok(store)
     }
 
-    /// The same without waiting: connects, and makes the tables, at the first use. Until the
-    /// database is there every operation fails.
+    /// Like [`connect`](Self::connect), without waiting: connects and creates the tables at the
+    /// first use. Until the database can be reached, every operation fails.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the address or a name is malformed.
+    /// [`StoreError::Unavailable`] when an address or a name is malformed.
     pub fn connect_lazy(self, url: &str) -> Result<PostgresStore, StoreError> {
-        let options = PgConnectOptions::from_str(url)
-            .map_err(StoreError::unavailable)?
-            .options([("statement_timeout", STATEMENT_TIMEOUT)]);
-        let pool = PgPoolOptions::new()
-            .max_connections(self.max_connections.max(2))
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(options);
-        self.with_pool(pool)
+        let options = PgConnectOptions::from_str(url).map_err(StoreError::unavailable)?;
+        let connections = Connections::new(options, self.max_connections);
+        self.over(connections)
     }
 
-    /// The store over a pool (of sqlx 0.9) that the application has already; the tables are made at
-    /// the first use. One of its connections listens for changes.
+    /// The store over a pool (of sqlx 0.9) that the application has already. The tables are created
+    /// at the first use.
+    ///
+    /// The store holds a connection of the pool only for the time of an operation, so that a pool
+    /// of one connection is enough. Listening takes a further connection outside of the pool, with
+    /// the pool's options or at [`listen_url`](Self::listen_url).
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when a name is malformed.
+    /// [`StoreError::Unavailable`] when the address to listen at or a name is malformed.
     pub fn with_pool(self, pool: PgPool) -> Result<PostgresStore, StoreError> {
-        let names = Names::new(&self.schema, &self.table)?;
-        Ok(PostgresStore { pool, names, ready: OnceCell::new() })
+        self.over(Connections::over(pool))
     }
-}
 
-/// Why a pool waited in vain: all that it tells is that its time is up.
-async fn why(url: &str) -> StoreError {
-    match tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect(url)).await {
-        Ok(Err(error)) => StoreError::unavailable(error),
-        Ok(Ok(_)) | Err(_) => StoreError::Timeout,
+    fn over(self, connections: Connections) -> Result<PostgresStore, StoreError> {
+        let listen_options = self.listen_url.map(|url| PgConnectOptions::from_str(&url.0));
+        Ok(PostgresStore {
+            connections,
+            names: Names::new(&self.schema, &self.table)?,
+            ready: OnceCell::new(),
+            listen_options: listen_options.transpose().map_err(StoreError::unavailable)?,
+            listening: watch::Sender::new(Listening::Unknown),
+        })
     }
 }

@@ -2,28 +2,48 @@
 
 mod builder;
 mod changes;
+mod connections;
+mod fault;
+mod ids;
 mod names;
+mod pooler;
+mod rights;
 mod schema;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use sqlx::Row;
-use sqlx::postgres::{PgPool, PgRow};
-use tokio::sync::OnceCell;
+use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::{Error, Row};
+use tokio::sync::{OnceCell, watch};
+use tokio::time::timeout;
 
 use super::columns::{Columns, cutoff, tokens, unavailable, unix_secs};
 use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
+use crate::crypto::random;
 use crate::identity::subject::Subject;
 
 pub use builder::PostgresStoreBuilder;
+use changes::{Listener, Listening};
+use connections::{BoundQuery, Connections};
+use ids::{grant_id, indexed, is_indexed};
 use names::{Names, Statement};
+
+/// How long the doctor waits for the first attempt to listen.
+const LISTENING_WAIT: Duration = Duration::from_secs(3);
+
+/// The subject of the row that a health check writes and removes: no subject's own bytes.
+const PROBE_SUBJECT: &[u8] = b"probe";
 
 /// Keeps sealed tokens in an existing Postgres, for applications of many instances.
 ///
-/// Makes its tables by itself, also when ten instances start at once. Every change is announced
-/// to the other instances (`NOTIFY`), so that their caches forget what has changed. Subjects are
-/// kept as bytes and compared exactly.
+/// Creates its tables, also when ten instances start at the same time. Every change is announced to
+/// the other instances (`NOTIFY`), so that their caches forget what has changed. Subjects are kept
+/// as bytes and compared exactly.
+///
+/// A connection that fails is closed, and what it was used for is tried again on a new one for two
+/// seconds: a failover behind the address is not noticed in between. Poolers in transaction mode
+/// are detected; see [`PostgresStoreBuilder::listen_url`].
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,18 +59,22 @@ use names::{Names, Statement};
 /// # }
 /// ```
 pub struct PostgresStore {
-    pool: PgPool,
+    connections: Connections,
     names: Names,
-    /// Whether the tables are known to be there; made at the first use of a lazy store.
+    /// Set once the tables are known to exist.
     ready: OnceCell<()>,
+    listen_options: Option<PgConnectOptions>,
+    listening: watch::Sender<Listening>,
 }
 
 impl PostgresStore {
-    /// Connects to the database at that address and makes the tables if they are missing.
+    /// Connects to the database at that address, creates the tables if they do not exist, and tries
+    /// what a sign-in needs: [`PostgresStoreBuilder::connect`] with the defaults.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it cannot be reached or does not let us in;
-    /// [`StoreError::SchemaTooNew`] when a newer version of the crate has migrated it.
+    /// [`StoreError::Unavailable`] when it cannot be reached, is read-only or the role is missing
+    /// a right, which the error names; [`StoreError::SchemaTooNew`] when a newer version of the
+    /// crate has migrated it.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::builder().connect(url).await
     }
@@ -60,76 +84,133 @@ impl PostgresStore {
         PostgresStoreBuilder::default()
     }
 
-    async fn pool(&self) -> Result<&PgPool, StoreError> {
-        self.ready.get_or_try_init(|| schema::migrate(&self.pool, &self.names)).await?;
-        Ok(&self.pool)
+    async fn run<'q>(
+        &self,
+        statements: impl Fn() -> Vec<BoundQuery<'q>> + Send + Sync,
+    ) -> Result<Vec<PgRow>, StoreError> {
+        self.ready.get_or_try_init(|| self.migrate()).await?;
+        match self.connections.run(statements).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => Err(self.explain(error).await),
+        }
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        match self.connections.migrate(&self.names).await {
+            Ok(found) if found > schema::KNOWN => {
+                Err(StoreError::SchemaTooNew { found, known: schema::KNOWN })
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.explain(error).await),
+        }
+    }
+
+    async fn explain(&self, error: Error) -> StoreError {
+        if !fault::is_missing_right(&error) {
+            return fault::store_error(error);
+        }
+        match rights::explain(&self.connections.options(), &self.names, error).await {
+            Ok(missing) => StoreError::unavailable(missing),
+            Err(error) => fault::store_error(error),
+        }
     }
 
     async fn select(
         &self,
         condition: &'static str,
-        value: &str,
+        id: &str,
     ) -> Result<Vec<SealedToken>, StoreError> {
-        let query = self.names.select(condition);
-        let rows = sqlx::query(query)
-            .bind(value)
-            .fetch_all(self.pool().await?)
-            .await
-            .map_err(unavailable)?;
+        if !is_indexed(id) {
+            return Ok(Vec::new());
+        }
+        let rows = self.run(|| vec![sqlx::query(self.names.select(condition)).bind(id)]).await?;
         Ok(tokens(rows.iter().map(columns)))
     }
 
     /// Writes the row by that statement. False when there was no such row.
-    async fn write(&self, query: Statement, token: &SealedToken) -> Result<bool, StoreError> {
+    async fn write(
+        &self,
+        statement: fn(&Names) -> Statement,
+        token: &SealedToken,
+    ) -> Result<bool, StoreError> {
+        let grant = grant_id(token.key())?;
         let subject = token.key().subject();
-        let written = sqlx::query(query)
-            .bind(subject.as_str().as_bytes())
-            .bind(token.key().grant().as_str())
-            .bind(token.version().as_i64())
-            .bind(token.sealed())
-            .bind(unix_secs(token.obtained_at()))
-            .bind(token.sites())
-            .bind(token.workspaces())
-            .bind(self.names.channel())
-            .bind(changes::payload(subject))
-            .fetch_optional(self.pool().await?)
-            .await
-            .map_err(unavailable)?;
-        Ok(written.is_some())
+        let (sites, workspaces) = (indexed(token.sites()), indexed(token.workspaces()));
+        let payload = changes::payload(subject);
+        let written = self.run(|| {
+            let query = sqlx::query(statement(&self.names))
+                .bind(subject.as_str().as_bytes())
+                .bind(grant)
+                .bind(token.version().as_i64())
+                .bind(token.sealed())
+                .bind(unix_secs(token.obtained_at()))
+                .bind(&sites)
+                .bind(&workspaces)
+                .bind(self.names.channel())
+                .bind(&payload);
+            vec![query]
+        });
+        Ok(!written.await?.is_empty())
+    }
+
+    /// Does what a sign-in does, with a row that belongs to nobody.
+    async fn probe(&self) -> Result<(), StoreError> {
+        let grant = random::token_256();
+        let nothing: Vec<&str> = Vec::new();
+        let probe = self.run(|| {
+            let names = &self.names;
+            let save = sqlx::query(names.save())
+                .bind(PROBE_SUBJECT)
+                .bind(&grant)
+                .bind(1_i64)
+                .bind(PROBE_SUBJECT)
+                .bind(unix_secs(SystemTime::now()))
+                .bind(&nothing)
+                .bind(&nothing)
+                .bind(names.channel())
+                .bind(changes::PROBE);
+            let load = sqlx::query(names.select("subject = $1")).bind(PROBE_SUBJECT);
+            let remove = sqlx::query(names.remove())
+                .bind(PROBE_SUBJECT)
+                .bind(&grant)
+                .bind(1_i64)
+                .bind(names.channel())
+                .bind(changes::PROBE);
+            vec![save, load, remove]
+        });
+        probe.await.map(drop)
     }
 }
 
 impl TokenStore for PostgresStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        let query = self.names.select("subject = $1");
-        let rows = sqlx::query(query)
-            .bind(subject.as_str().as_bytes())
-            .fetch_all(self.pool().await?)
-            .await
-            .map_err(unavailable)?;
-        Ok(tokens(rows.iter().map(columns)))
+        let subject = subject.as_str().as_bytes();
+        let rows = self.run(|| vec![sqlx::query(self.names.select("subject = $1")).bind(subject)]);
+        Ok(tokens(rows.await?.iter().map(columns)))
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        self.write(self.names.save(), token).await.map(drop)
+        self.write(Names::save, token).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
-        let gone = sqlx::query(self.names.remove())
-            .bind(key.subject().as_str().as_bytes())
-            .bind(key.grant().as_str())
-            .bind(version.as_i64())
-            .bind(self.names.channel())
-            .bind(changes::payload(key.subject()))
-            .fetch_optional(self.pool().await?)
-            .await
-            .map_err(unavailable)?;
-        Ok(gone.is_some())
+        let Ok(grant) = grant_id(key) else { return Ok(false) };
+        let payload = changes::payload(key.subject());
+        let gone = self.run(|| {
+            let query = sqlx::query(self.names.remove())
+                .bind(key.subject().as_str().as_bytes())
+                .bind(grant)
+                .bind(version.as_i64())
+                .bind(self.names.channel())
+                .bind(&payload);
+            vec![query]
+        });
+        Ok(!gone.await?.is_empty())
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        self.write(self.names.update(), token).await
+        self.write(Names::update, token).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
@@ -141,22 +222,52 @@ impl TokenStore for PostgresStore {
     }
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
-        let count: i64 = sqlx::query_scalar(self.names.purge())
-            .bind(cutoff(age))
-            .bind(self.names.channel())
-            .bind(changes::EVERYTHING)
-            .fetch_one(self.pool().await?)
-            .await
-            .map_err(unavailable)?;
+        let before = cutoff(age);
+        let rows = self.run(|| {
+            let query = sqlx::query(self.names.purge())
+                .bind(before)
+                .bind(self.names.channel())
+                .bind(changes::EVERYTHING);
+            vec![query]
+        });
+        let rows = rows.await?;
+        let count: i64 = match rows.first() {
+            Some(row) => row.try_get(0).map_err(unavailable)?,
+            None => 0,
+        };
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
+    /// Writes, announces and removes a row that belongs to nobody, as a sign-in would.
     async fn healthy(&self) -> Result<(), StoreError> {
-        self.select("false AND grant_id = $1", "").await.map(drop)
+        self.probe().await
+    }
+
+    async fn warnings(&self) -> Vec<String> {
+        let mut listening = self.listening.subscribe();
+        let known = listening.wait_for(|listening| !matches!(listening, Listening::Unknown));
+        timeout(LISTENING_WAIT, known).await.ok();
+        let warning = match &*self.listening.borrow() {
+            Listening::Unknown | Listening::Yes => return Vec::new(),
+            Listening::Pooled => "the address leads to a pooler, so that changes by other \
+                                  instances are noticed when the cache's time is over: give \
+                                  PostgresStoreBuilder::listen_url a direct address"
+                .to_owned(),
+            Listening::Failing(error) => {
+                format!("changes by other instances are not received: {error}")
+            }
+        };
+        vec![warning]
     }
 
     async fn watch(&self, changes: ChangeSink) {
-        changes::watch(&self.pool, self.names.channel(), &changes).await;
+        let listener = Listener {
+            connections: &self.connections,
+            elsewhere: self.listen_options.as_ref(),
+            channel: self.names.channel(),
+            status: &self.listening,
+        };
+        listener.watch(&changes).await;
     }
 }
 

@@ -43,6 +43,26 @@ impl Names {
         &self.table
     }
 
+    /// The table that holds the version of the tables.
+    pub(super) fn versions(&self) -> String {
+        format!("{}_schema", self.table)
+    }
+
+    /// A row if the schema exists.
+    pub(super) fn find_schema(&self) -> Statement {
+        AssertSqlSafe(format!("SELECT 1 FROM pg_namespace WHERE nspname = '{}'", self.schema))
+    }
+
+    /// A row if the table of the version exists.
+    pub(super) fn find_versions(&self) -> Statement {
+        AssertSqlSafe(format!(
+            "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = '{}' AND c.relname = '{}'",
+            self.schema,
+            self.versions()
+        ))
+    }
+
     /// The channel on which changes are announced.
     pub(super) fn channel(&self) -> String {
         format!("{}.{}", self.schema, self.table)

@@ -1,16 +1,15 @@
-//! The tables, and the way there from any older version.
+//! The tables, and the migrations from older versions.
 
-use sqlx::postgres::PgPool;
-use sqlx::{AssertSqlSafe, Executor, Postgres, Transaction};
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection, Error, Executor, Row};
 
 use super::names::Names;
-use super::{StoreError, unavailable};
 
 /// How many migrations there are: each leads from its index to the next version.
-const KNOWN: i64 = 1;
+pub(super) const KNOWN: i64 = 1;
 
 /// The number under which instances take turns: arbitrary, but the same for all of them.
-const LOCK: i64 = 0x5745_4246_4c4f_5721;
+const LOCK: &str = "SELECT pg_advisory_xact_lock(6288505324388177697)";
 
 fn migration(version: i64, names: &Names) -> String {
     let table = names.table();
@@ -34,52 +33,58 @@ fn migration(version: i64, names: &Names) -> String {
     }
 }
 
-/// Brings the database to this version; of several instances that start at once one does it, and
-/// the others wait and find it done.
-pub(super) async fn migrate(pool: &PgPool, names: &Names) -> Result<(), StoreError> {
-    let mut transaction = pool.begin().await.map_err(unavailable)?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(LOCK)
-        .execute(&mut *transaction)
-        .await
-        .map_err(unavailable)?;
-    let versions = format!("\"{}\".\"{}_schema\"", names.schema(), names.table());
-    if !exists(&mut transaction, &versions).await? {
-        let schema = names.schema();
-        execute(&mut transaction, format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"")).await?;
-        execute(&mut transaction, format!("CREATE TABLE {versions} (version bigint NOT NULL)"))
-            .await?;
+/// Brings the database to the known version, and returns the version afterwards. Of several
+/// instances that start at once one migrates; the others wait and find it done.
+///
+/// What exists is not created again, not even with `IF NOT EXISTS`: that would need the right to
+/// create it. Only simple statements are used, which every pooler passes on.
+pub(super) async fn migrate(connection: &mut PgConnection, names: &Names) -> Result<i64, Error> {
+    let mut transaction = connection.begin().await?;
+    let found = version(&mut transaction, names).await?;
+    if found.is_some_and(|version| version >= KNOWN) {
+        transaction.commit().await?;
+        return Ok(found.unwrap_or(KNOWN));
     }
-    let query = format!("SELECT coalesce(max(version), 0) FROM {versions}");
-    let found: i64 = sqlx::query_scalar(AssertSqlSafe(query))
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(unavailable)?;
-    if found > KNOWN {
-        return Err(StoreError::SchemaTooNew { found, known: KNOWN });
+    transaction.execute(LOCK).await?;
+    let mut found = version(&mut transaction, names).await?;
+    if found.is_none() {
+        let (schema, versions) = (names.schema(), names.versions());
+        if !exists(&mut transaction, names.find_schema()).await? {
+            execute(&mut transaction, format!("CREATE SCHEMA \"{schema}\"")).await?;
+        }
+        let create = format!("CREATE TABLE \"{schema}\".\"{versions}\" (version bigint NOT NULL)");
+        execute(&mut transaction, create).await?;
+        found = Some(0);
     }
+    let found = found.unwrap_or_default();
     for version in found + 1..=KNOWN {
         execute(&mut transaction, migration(version, names)).await?;
-        execute(&mut transaction, format!("INSERT INTO {versions} VALUES ({version})")).await?;
+        let (schema, versions) = (names.schema(), names.versions());
+        let insert = format!("INSERT INTO \"{schema}\".\"{versions}\" VALUES ({version})");
+        execute(&mut transaction, insert).await?;
     }
-    transaction.commit().await.map_err(unavailable)
+    transaction.commit().await?;
+    Ok(found.max(KNOWN))
 }
 
-/// Asked first, so that an application whose role may not create anything can still start.
+/// The version of the tables; `None` when there are none.
+async fn version(connection: &mut PgConnection, names: &Names) -> Result<Option<i64>, Error> {
+    if !exists(connection, names.find_versions()).await? {
+        return Ok(None);
+    }
+    let (schema, versions) = (names.schema(), names.versions());
+    let query = format!("SELECT coalesce(max(version), 0) FROM \"{schema}\".\"{versions}\"");
+    let row = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(query))).await?;
+    row.try_get(0).map(Some)
+}
+
 async fn exists(
-    transaction: &mut Transaction<'_, Postgres>,
-    table: &str,
-) -> Result<bool, StoreError> {
-    sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(table)
-        .fetch_one(&mut **transaction)
-        .await
-        .map_err(unavailable)
+    connection: &mut PgConnection,
+    query: AssertSqlSafe<String>,
+) -> Result<bool, Error> {
+    Ok(connection.fetch_optional(sqlx::raw_sql(query)).await?.is_some())
 }
 
-async fn execute(
-    transaction: &mut Transaction<'_, Postgres>,
-    statements: String,
-) -> Result<(), StoreError> {
-    transaction.execute(AssertSqlSafe(statements)).await.map(drop).map_err(unavailable)
+async fn execute(connection: &mut PgConnection, statements: String) -> Result<(), Error> {
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(statements))).await.map(drop)
 }

@@ -3,59 +3,103 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::StoreError;
+use crate::crypto::random;
 use crate::identity::subject::Subject;
-use crate::store::TokenKey;
+use crate::store::{GrantId, TokenKey};
 
 /// Names are encoded, so that `*`, `{}` and the like mean nothing in a key, and no two subjects
-/// share one.
+/// share one. In a cluster the part in braces selects the node.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     prefix: String,
 }
 
 impl Keys {
-    pub(super) const fn new(prefix: String) -> Self {
-        Self { prefix }
+    pub(super) fn new(prefix: String) -> Result<Self, StoreError> {
+        if prefix.contains(['{', '}']) {
+            let reason = format!("the key prefix {prefix:?} contains a brace: use another one");
+            return Err(StoreError::unavailable(reason));
+        }
+        Ok(Self { prefix })
     }
 
     /// The hash with a subject's grants.
     pub(super) fn subject(&self, subject: &Subject) -> String {
-        format!("{}:t:{}", self.prefix, encode(subject.as_str()))
+        format!("{}:t:{{{}}}", self.prefix, encode(subject.as_str()))
     }
 
-    /// The sorted set of the grants that cover a site.
+    /// The set of the grants that cover a site.
     pub(super) fn site(&self, id: &str) -> String {
-        format!("{}:s:{}", self.prefix, encode(id))
+        format!("{}:s:{{{}}}", self.prefix, encode(id))
     }
 
-    /// The sorted set of the grants that cover a workspace.
+    /// The set of the grants that cover a workspace.
     pub(super) fn workspace(&self, id: &str) -> String {
-        format!("{}:w:{}", self.prefix, encode(id))
+        format!("{}:w:{{{}}}", self.prefix, encode(id))
     }
 
-    /// The sorted set of all grants by the time of their token.
+    /// The sorted set of all grants by the age of their token.
     pub(super) fn ages(&self) -> String {
         format!("{}:ages", self.prefix)
     }
 
-    /// The channel on which changes are announced.
+    /// A row, an index and a sorted set for one health check. No encoded name contains a dot.
+    pub(super) fn probe(&self, in_one_slot: bool) -> [String; 3] {
+        let id = encode(random::bytes::<12>());
+        ["t", "s", "ages"].map(|kind| {
+            let tag = if in_one_slot { "" } else { kind };
+            format!("{}:{kind}:{{.{id}.{tag}}}", self.prefix)
+        })
+    }
+
+    /// The channel on which changes are published.
     pub(super) fn channel(&self) -> String {
         format!("{}:changes", self.prefix)
     }
 }
 
-/// How an index names a grant.
-pub(super) fn member(key: &TokenKey) -> String {
-    format!("{}:{}", encode(key.subject().as_str()), encode(key.grant().as_str()))
+/// How the indexes name a grant. The stamp makes an entry unique: a late removal of an old entry
+/// never takes the entry of a newer grant.
+pub(super) fn member(key: &TokenKey, stamp: &str) -> String {
+    format!("{}:{}:{stamp}", encode(key.subject().as_str()), encode(key.grant().as_str()))
 }
 
-/// The grant's subject and id.
-pub(super) fn parse_member(member: &str) -> Option<(Subject, String)> {
-    let (subject, grant) = member.split_once(':')?;
-    let decode = |part| String::from_utf8(URL_SAFE_NO_PAD.decode(part).ok()?).ok();
-    Some((decode(subject)?.parse().ok()?, decode(grant)?))
+/// The grant's key, and the stamp.
+pub(super) fn parse_member(member: &str) -> Option<(TokenKey, &str)> {
+    let mut parts = member.splitn(3, ':');
+    let subject = decode(parts.next()?)?.parse().ok()?;
+    let grant = GrantId::new(decode(parts.next()?)?);
+    Some((TokenKey::new(subject, grant), parts.next()?))
 }
 
-pub(super) fn encode(name: &str) -> String {
+pub(super) fn new_stamp() -> String {
+    encode(random::bytes::<12>())
+}
+
+pub(super) fn encode(name: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(name)
+}
+
+pub(super) fn decode(name: impl AsRef<[u8]>) -> Option<String> {
+    String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_read_back() {
+        let key = TokenKey::new(Subject::user("a:{b}*\0\u{e9}"), GrantId::new("x:y"));
+        let stamp = new_stamp();
+        assert_eq!(parse_member(&member(&key, &stamp)), Some((key, stamp.as_str())));
+        assert_eq!(parse_member("dXNlcjox"), None);
+    }
+
+    #[test]
+    fn s_a_prefix_with_a_hash_tag_is_refused() {
+        assert!(Keys::new("app:{1}".to_owned()).is_err());
+        assert!(Keys::new("app:1".to_owned()).is_ok());
+    }
 }

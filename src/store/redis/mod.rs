@@ -2,28 +2,46 @@
 
 mod builder;
 mod changes;
+mod failure;
+mod health;
 mod index;
 mod keys;
+mod link;
+mod row;
+mod scripts;
+mod source;
+mod tls;
+mod write;
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::future::Future;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use redis::aio::ConnectionManager;
-use redis::{AsyncCommands, Client, RedisError, Script};
+use redis::{Client, Cmd};
+use tokio::time::timeout;
 
 use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 
 pub use builder::RedisStoreBuilder;
+use failure::unavailable;
 use keys::Keys;
+use link::{Effort, Link};
+use row::Row;
+use source::Source;
+
+/// The longest that one operation takes, with every attempt; a purge takes longer.
+const BUDGET: Duration = Duration::from_secs(4);
 
 /// Keeps sealed tokens in an existing Redis or Valkey, for applications of many instances.
 ///
-/// A subject's grants are one hash, so they change in one step; every change is announced to the
-/// other instances by pub/sub. One connection is shared by all requests and comes back by itself
-/// after it was lost. How long a write lasts is Redis' own affair: without `appendonly` a crash
-/// loses the last seconds, and users are asked for consent again.
+/// A subject's grants are one hash, so they change in one step. Every change is published to the
+/// other instances by pub/sub. One connection is shared by all requests; it is replaced when it is
+/// lost, and when a failover has made its server a replica. Writes are repeated for up to
+/// 2 seconds meanwhile. How long a write lasts is up to Redis: without `appendonly` a crash loses
+/// the last seconds, and users are asked for consent again.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -35,36 +53,23 @@ use keys::Keys;
 /// # }
 /// ```
 pub struct RedisStore {
-    client: Client,
-    connection: ConnectionManager,
+    link: Link,
+    /// Where changes can be received.
+    listeners: Vec<Client>,
     keys: Keys,
+    /// Whether keys are spread over nodes, so that a script may use those of one subject only.
+    is_cluster: AtomicBool,
+    /// Whether it was logged that changes cannot be published.
+    unpublished: AtomicBool,
 }
-
-/// Writes a grant and announces it.
-const SAVE: &str = "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) \
-     redis.call('PUBLISH', ARGV[3], ARGV[4])";
-
-/// Replaces a grant if it still has that version, and announces it.
-const UPDATE: &str = "local found = redis.call('HGET', KEYS[1], ARGV[1]) \
-     if not found or string.sub(found, 1, string.len(ARGV[2])) ~= ARGV[2] then return 0 end \
-     redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) \
-     redis.call('PUBLISH', ARGV[4], ARGV[5]) \
-     return 1";
-
-/// Removes a grant if it still has that version, announces it, and gives what was there.
-const REMOVE: &str = "local found = redis.call('HGET', KEYS[1], ARGV[1]) \
-     if not found or string.sub(found, 1, string.len(ARGV[2])) ~= ARGV[2] then return false end \
-     redis.call('HDEL', KEYS[1], ARGV[1]) \
-     redis.call('PUBLISH', ARGV[3], ARGV[4]) \
-     return found";
 
 impl RedisStore {
     /// Connects to the server at `redis://[user:password@]host[:port][/db]`, or `rediss://` for
-    /// TLS.
+    /// TLS; see [`RedisStoreBuilder::connect`].
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the address is malformed, or the server cannot be reached
-    /// or does not let us in.
+    /// [`StoreError::Unavailable`] when the address is malformed, the server cannot be reached or
+    /// refuses the credentials, and when a right is missing, which its message names.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::builder().connect(url).await
     }
@@ -74,16 +79,27 @@ impl RedisStore {
         RedisStoreBuilder::default()
     }
 
+    fn new(source: Source, listeners: Vec<Client>, keys: Keys, is_cluster: bool) -> Self {
+        Self {
+            link: Link::new(source),
+            listeners,
+            keys,
+            is_cluster: AtomicBool::new(is_cluster),
+            unpublished: AtomicBool::new(false),
+        }
+    }
+
     async fn grants(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        let mut connection = self.connection.clone();
+        let get = Cmd::hvals(self.keys.subject(subject));
         let values: Vec<Vec<u8>> =
-            connection.hvals(self.keys.subject(subject)).await.map_err(unavailable)?;
+            self.link.query(&get, Effort::Once).await.map_err(unavailable)?;
         let mut tokens: Vec<_> = values
             .iter()
             .filter_map(|value| {
-                let token = decode(value).filter(|token| token.key().subject() == subject);
+                let token = Row::decode(value).map(|row| row.token);
+                let token = token.filter(|token| token.key().subject() == subject);
                 if token.is_none() {
-                    tracing::warn!(?subject, "a stored grant is malformed: it counts as none");
+                    tracing::warn!(?subject, "ignoring a malformed stored grant");
                 }
                 token
             })
@@ -91,83 +107,53 @@ impl RedisStore {
         tokens.sort_by_key(|token| Reverse(token.version()));
         Ok(tokens)
     }
+
+    async fn remove_row(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
+        let version = version.as_i64().to_string();
+        let (channel, message) = (self.keys.channel(), changes::payload(key.subject()));
+        let arguments: [&[u8]; 4] = [
+            key.grant().as_str().as_bytes(),
+            version.as_bytes(),
+            channel.as_bytes(),
+            message.as_bytes(),
+        ];
+        let keys = [self.keys.subject(key.subject())];
+        let reply = self.link.run(&scripts::REMOVE, &keys, &arguments, Effort::Persistent).await;
+        let reply = reply.map_err(unavailable)?;
+        let (removed, value, unpublished): (bool, Vec<u8>, String) = reply.value;
+        self.log_unpublished(&unpublished);
+        if let Some(row) = Row::decode(&value) {
+            self.remove_entries(&row.token, &row.stamp).await;
+        }
+        // A row that is gone at the second attempt was removed by the first.
+        Ok(removed || reply.repeated)
+    }
 }
 
 impl TokenStore for RedisStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        self.grants(subject).await
+        within(self.grants(subject)).await
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
-        let subject = token.key().subject();
-        subject.validate()?;
-        let mut connection = self.connection.clone();
-        // The indexes first: one that leads nowhere is passed over and cleared away, a grant that
-        // none leads to would not be found. And once more, since a look-up in between clears away
-        // what leads nowhere yet.
-        self.index(&mut connection, token).await?;
-        Script::new(SAVE)
-            .key(self.keys.subject(subject))
-            .arg(token.key().grant().as_str())
-            .arg(encode(token)?)
-            .arg(self.keys.channel())
-            .arg(changes::payload(subject))
-            .invoke_async::<()>(&mut connection)
-            .await
-            .map_err(unavailable)?;
-        self.index(&mut connection, token).await
+        token.key().subject().validate()?;
+        within(self.write(token, "save")).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
-        let mut connection = self.connection.clone();
-        let removed: Option<Vec<u8>> = Script::new(REMOVE)
-            .key(self.keys.subject(key.subject()))
-            .arg(key.grant().as_str())
-            .arg(version_prefix(version))
-            .arg(self.keys.channel())
-            .arg(changes::payload(key.subject()))
-            .invoke_async(&mut connection)
-            .await
-            .map_err(unavailable)?;
-        let Some(removed) = removed else { return Ok(false) };
-        if let Some(token) = decode(&removed) {
-            self.unindex(&mut connection, &token).await?;
-        }
-        Ok(true)
+        within(self.remove_row(key, version)).await
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        let subject = token.key().subject();
-        let mut connection = self.connection.clone();
-        self.index(&mut connection, token).await?;
-        let updated = Script::new(UPDATE)
-            .key(self.keys.subject(subject))
-            .arg(token.key().grant().as_str())
-            .arg(version_prefix(token.version()))
-            .arg(encode(token)?)
-            .arg(self.keys.channel())
-            .arg(changes::payload(subject))
-            .invoke_async::<bool>(&mut connection)
-            .await
-            .map_err(unavailable)?;
-        if updated {
-            self.index(&mut connection, token).await?;
-        }
-        Ok(updated)
+        within(self.write(token, "update")).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
-        self.covering(&self.keys.site(site_id), |token| {
-            token.sites().iter().any(|it| it == site_id)
-        })
-        .await
+        within(self.covering(&self.keys.site(site_id))).await
     }
 
     async fn by_workspace(&self, workspace_id: &str) -> Result<Vec<SealedToken>, StoreError> {
-        self.covering(&self.keys.workspace(workspace_id), |token| {
-            token.workspaces().iter().any(|it| it == workspace_id)
-        })
-        .await
+        within(self.covering(&self.keys.workspace(workspace_id))).await
     }
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
@@ -175,71 +161,23 @@ impl TokenStore for RedisStore {
     }
 
     async fn healthy(&self) -> Result<(), StoreError> {
-        let mut connection = self.connection.clone();
-        connection.ping::<()>().await.map_err(unavailable)
+        within(self.check()).await
+    }
+
+    async fn warnings(&self) -> Vec<String> {
+        self.degraded().await
     }
 
     async fn watch(&self, changes: ChangeSink) {
-        changes::watch(&self.client, self.keys.channel(), &changes).await;
+        let channel = self.keys.channel();
+        changes::listen(&self.listeners, &channel, self.link.drops(), &changes).await;
     }
 }
 
-/// A value is `version:document`, so that a script can compare the version without reading JSON.
-fn encode(token: &SealedToken) -> Result<Vec<u8>, StoreError> {
-    let mut value = version_prefix(token.version()).into_bytes();
-    serde_json::to_writer(&mut value, &Document::of(token)).map_err(StoreError::unavailable)?;
-    Ok(value)
-}
-
-fn decode(value: &[u8]) -> Option<SealedToken> {
-    let colon = value.iter().position(|&byte| byte == b':')?;
-    let (version, document) = value.split_at_checked(colon + 1)?;
-    let document: Document = serde_json::from_slice(document).ok()?;
-    let token = document.into_token()?;
-    (version_prefix(token.version()).as_bytes() == version).then_some(token)
-}
-
-fn version_prefix(version: TokenVersion) -> String {
-    format!("{}:", version.as_i64())
-}
-
-/// [`SealedToken`] with its bytes in base64: as a JSON array they would take three times as much.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Document {
-    key: TokenKey,
-    version: TokenVersion,
-    sealed: String,
-    obtained_at: u64,
-    sites: Vec<String>,
-    workspaces: Vec<String>,
-}
-
-impl Document {
-    fn of(token: &SealedToken) -> Self {
-        use base64::Engine;
-        let since = token.obtained_at().duration_since(std::time::UNIX_EPOCH);
-        Self {
-            key: token.key().clone(),
-            version: token.version(),
-            sealed: base64::engine::general_purpose::STANDARD_NO_PAD.encode(token.sealed()),
-            obtained_at: since.unwrap_or_default().as_secs(),
-            sites: token.sites().to_vec(),
-            workspaces: token.workspaces().to_vec(),
-        }
-    }
-
-    fn into_token(self) -> Option<SealedToken> {
-        use base64::Engine;
-        let sealed = base64::engine::general_purpose::STANDARD_NO_PAD.decode(self.sealed).ok()?;
-        let since = Duration::from_secs(self.obtained_at);
-        let obtained_at = std::time::UNIX_EPOCH.checked_add(since)?;
-        let token = SealedToken::new(self.key, self.version, sealed, obtained_at);
-        Some(token.with_sites(self.sites).with_workspaces(self.workspaces))
-    }
-}
-
-fn unavailable(error: RedisError) -> StoreError {
-    if error.is_timeout() { StoreError::Timeout } else { StoreError::unavailable(error) }
+async fn within<T>(
+    operation: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout(BUDGET, operation).await.unwrap_or(Err(StoreError::Timeout))
 }
 
 impl fmt::Debug for RedisStore {

@@ -27,6 +27,23 @@ pub enum ScopeShape {
     Absent,
 }
 
+/// How the Data API writes lists.
+///
+/// Webflow has all of them; which endpoint has which changes with time. The default is `Offset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ListShape {
+    /// Pages by `offset` and `limit`.
+    #[default]
+    Offset,
+    /// Pages by `cursor` and `limit`, with `pagination.nextCursor`.
+    Cursor,
+    /// The whole list with a `pagination`, whatever `offset` and `limit` say.
+    Whole,
+    /// `null` in place of every list, also at `/v2/sites`.
+    Null,
+}
+
 /// How the two OAuth endpoints write an error.
 ///
 /// Webflow documents the error codes but not the body around them. The default is `OAuth`.

@@ -185,6 +185,7 @@ impl FakeWebflowBuilder {
                 redirect_uris: self.redirect_uris,
                 scope_shape: super::ScopeShape::default(),
                 error_shape: super::ErrorShape::default(),
+                list_shape: super::ListShape::default(),
                 requests_per_minute: self.requests_per_minute,
             }),
             ledger: Mutex::default(),

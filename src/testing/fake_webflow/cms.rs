@@ -7,10 +7,9 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, api_error, json, not_found};
-use super::data_api::{sites_of, with_grant};
-use super::directory::slug;
-use super::ledger::Grant;
+use super::answer::{Answer, ListShape, api_error, json};
+use super::data_api::{refuse_site, with_grant};
+use super::directory::{Site, slug};
 use super::log::RecordedRequest;
 use super::mint::id_from;
 use super::world::{World, lock, timestamp};
@@ -21,23 +20,23 @@ const COLLECTIONS: [(&str, &str); 3] =
 
 const MAX_LIMIT: usize = 100;
 
+/// What cursors begin with, so that none passes for an offset.
+const CURSOR: &str = "from-";
+
 fn collection_id(site_id: &str, name: &str) -> String {
     id_from(&["collection", site_id, name])
 }
 
-/// Whether the grant covers the collection's site.
-fn covers_collection(world: &World, grant: &Grant, id: &str) -> bool {
-    sites_of(world, grant)
-        .into_iter()
-        .any(|site| COLLECTIONS.iter().any(|(name, _)| collection_id(site.id(), name) == id))
+fn has_collection(site: &Site, id: &str) -> bool {
+    COLLECTIONS.iter().any(|(name, _)| collection_id(site.id(), name) == id)
 }
 
 /// `GET /v2/sites/{site_id}/collections`. Webflow does not page this list; the stand-in does, so
 /// that paging can be tried without writing a hundred items first.
 pub(super) fn collections(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_grant(world, request, Some(&Scope::CMS_READ), |grant| {
-        if !grant.approval.access.covers(site_id, &world.workspaces) {
-            return not_found("Requested resource not found");
+        if let Some(refused) = refuse_site(world, grant, |site| site.id() == site_id) {
+            return refused;
         }
         let created = timestamp(world.started_at);
         let all: Vec<Value> = COLLECTIONS
@@ -53,27 +52,27 @@ pub(super) fn collections(world: &World, request: &RecordedRequest, site_id: &st
                 })
             })
             .collect();
-        page_of(&all, "collections", request)
+        page_of(world, &all, "collections", request)
     })
 }
 
 /// `GET /v2/collections/{collection_id}/items`.
 pub(super) fn items(world: &World, request: &RecordedRequest, collection_id: &str) -> Answer {
     with_grant(world, request, Some(&Scope::CMS_READ), |grant| {
-        if !covers_collection(world, grant, collection_id) {
-            return not_found("Requested resource not found");
+        if let Some(refused) = refuse_site(world, grant, |it| has_collection(it, collection_id)) {
+            return refused;
         }
         let items = lock(&world.items);
         let all = items.get(collection_id).map_or(&[][..], Vec::as_slice);
-        page_of(all, "items", request)
+        page_of(world, all, "items", request)
     })
 }
 
 /// `POST /v2/collections/{collection_id}/items`.
 pub(super) fn create_item(world: &World, request: &RecordedRequest, collection_id: &str) -> Answer {
     with_grant(world, request, Some(&Scope::CMS_WRITE), |grant| {
-        if !covers_collection(world, grant, collection_id) {
-            return not_found("Requested resource not found");
+        if let Some(refused) = refuse_site(world, grant, |it| has_collection(it, collection_id)) {
+            return refused;
         }
         let body = request.json().unwrap_or_default();
         let Some(fields) = field_data(&body) else {
@@ -104,22 +103,37 @@ fn field_data(body: &Value) -> Option<Map<String, Value>> {
     Some(fields)
 }
 
-/// The part of a list that `offset` and `limit` ask for.
-fn page_of(all: &[Value], name: &str, request: &RecordedRequest) -> Answer {
-    let number = |param: &str, default: usize| {
-        request
-            .query()
-            .iter()
-            .find(|(key, _)| key == param)
-            .map_or(Ok(default), |(_, value)| value.parse())
+/// The part of a list that is asked for, in the shape that is set.
+fn page_of(world: &World, all: &[Value], name: &str, request: &RecordedRequest) -> Answer {
+    let param = |param: &str| {
+        request.query().iter().find(|(key, _)| key == param).map(|(_, value)| value.as_str())
     };
-    let (Ok(offset), Ok(limit @ ..=MAX_LIMIT)) = (number("offset", 0), number("limit", MAX_LIMIT))
-    else {
+    let number = |text: Option<&str>, default| text.map_or(Ok(default), str::parse::<usize>);
+    let shape = world.settings().list_shape;
+    let begin = match shape {
+        ListShape::Cursor => number(param("cursor").map(|it| it.trim_start_matches(CURSOR)), 0),
+        _ => number(param("offset"), 0),
+    };
+    let (Ok(begin), Ok(limit @ ..=MAX_LIMIT)) = (begin, number(param("limit"), MAX_LIMIT)) else {
         return invalid("offset and limit must be numbers, limit at most 100");
     };
-    let page: Vec<&Value> = all.iter().skip(offset).take(limit).collect();
-    let pagination = json!({"limit": limit, "offset": offset, "total": all.len()});
-    json(StatusCode::OK, &json!({name: page, "pagination": pagination}))
+    let total = all.len();
+    let page: Vec<&Value> = all.iter().skip(begin).take(limit).collect();
+    let end = begin + page.len();
+    let answer = match shape {
+        ListShape::Offset => {
+            json!({name: page, "pagination": {"limit": limit, "offset": begin, "total": total}})
+        }
+        ListShape::Cursor => {
+            let next = (end < total).then(|| format!("{CURSOR}{end}"));
+            json!({name: page, "pagination": {"limit": limit, "nextCursor": next}})
+        }
+        ListShape::Whole => {
+            json!({name: all, "pagination": {"limit": MAX_LIMIT, "offset": 0, "total": total}})
+        }
+        ListShape::Null => json!({name: null}),
+    };
+    json(StatusCode::OK, &answer)
 }
 
 fn invalid(message: &str) -> Answer {

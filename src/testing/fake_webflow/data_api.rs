@@ -2,14 +2,14 @@
 
 use http::header::HeaderName;
 use http::{HeaderValue, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::answer::{Answer, api_error, json, with_header};
-use super::directory::Site;
+use super::answer::{Answer, ListShape, api_error, json, not_found, with_header};
+use super::directory::{Site, Workspace};
 use super::ledger::{Budget, Grant};
 use super::log::RecordedRequest;
 use super::oauth::comma_separated;
-use super::world::{World, lock, timestamp, too_many_requests};
+use super::world::{User, World, lock, timestamp, too_many_requests};
 use crate::grant::scope::Scope;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -28,7 +28,7 @@ pub(super) fn with_grant(
     let spent =
         request.bearer().and_then(|token| lock(&world.ledger).spend(token, per_minute, now));
     let Some((grant, budget)) = spent else {
-        return api_error(StatusCode::UNAUTHORIZED, "not_authorized", "Request not authorized");
+        return not_authorized();
     };
     let (remaining, answer) = match budget {
         Budget::Spent { retry_after } => (0, too_many_requests(retry_after)),
@@ -47,6 +47,12 @@ pub(super) fn with_grant(
     };
     let answer = with_header(answer, LIMIT, HeaderValue::from(per_minute));
     with_header(answer, REMAINING, HeaderValue::from(remaining))
+}
+
+/// The answer to a token that is dead or that has no access. Source: the published schemas word
+/// every 401 as "invalid or does not have access to requested resource".
+fn not_authorized() -> Answer {
+    api_error(StatusCode::UNAUTHORIZED, "not_authorized", "Request not authorized")
 }
 
 /// `GET /v2/token/introspect`. Source: Webflow Data API, Token, *Get Authorization Info*.
@@ -87,8 +93,37 @@ pub(super) fn sites(world: &World, request: &RecordedRequest) -> Answer {
         let created = timestamp(world.started_at);
         let sites: Vec<_> =
             sites_of(world, grant).into_iter().map(|site| site.to_json(&created)).collect();
+        let sites = match world.settings().list_shape {
+            ListShape::Null => Value::Null,
+            _ => sites.into(),
+        };
         json(StatusCode::OK, &json!({"sites": sites}))
     })
+}
+
+/// `GET /v2/sites/{site_id}`. Source: Webflow Data API, *Get Site*.
+pub(super) fn site(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+    with_grant(world, request, Some(&Scope::SITES_READ), |grant| {
+        if let Some(refused) = refuse_site(world, grant, |site| site.id() == id) {
+            return refused;
+        }
+        let site = sites_of(world, grant).into_iter().find(|site| site.id() == id);
+        let created = timestamp(world.started_at);
+        json(StatusCode::OK, &site.map_or(Value::Null, |site| site.to_json(&created)))
+    })
+}
+
+/// The answer when the grant has no access to such a site, or there is none.
+pub(super) fn refuse_site(
+    world: &World,
+    grant: &Grant,
+    is_it: impl Fn(&Site) -> bool,
+) -> Option<Answer> {
+    if sites_of(world, grant).into_iter().any(&is_it) {
+        return None;
+    }
+    let exists = world.workspaces.iter().flat_map(Workspace::sites).any(is_it);
+    Some(if exists { not_authorized() } else { not_found("Requested resource not found") })
 }
 
 pub(super) fn sites_of<'a>(world: &'a World, grant: &Grant) -> Vec<&'a Site> {
@@ -98,9 +133,10 @@ pub(super) fn sites_of<'a>(world: &'a World, grant: &Grant) -> Vec<&'a Site> {
 
 /// `POST /beta/token/resolve`: who uses a Designer Extension. Source: Webflow, *Hybrid Apps*.
 ///
-/// Webflow documents the good answer only; the refusals here are a guess.
+/// Webflow documents the good answer and the scope only; the other refusals here are a guess.
 pub(super) fn resolve_id_token(world: &World, request: &RecordedRequest) -> Answer {
-    with_grant(world, request, None, |grant| {
+    let scope = Some(&Scope::AUTHORIZED_USER_READ);
+    with_grant(world, request, scope, |grant| {
         let body = request.json().unwrap_or_default();
         let Some(id_token) = body.get("idToken").and_then(|token| token.as_str()) else {
             return api_error(
@@ -121,7 +157,17 @@ pub(super) fn resolve_id_token(world: &World, request: &RecordedRequest) -> Answ
                 "forbidden",
                 "The ID token belongs to a site that is not authorized",
             ),
-            Some(_) => json(StatusCode::OK, &world.user.to_json()),
+            Some(site) => {
+                let User { id, email, first_name, last_name } = &world.user;
+                let user = json!({
+                    "id": id,
+                    "email": email,
+                    "firstName": first_name,
+                    "lastName": last_name,
+                    "siteId": site,
+                });
+                json(StatusCode::OK, &user)
+            }
         }
     })
 }

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 
-pub use self::answer::{ErrorShape, ScopeShape};
+pub use self::answer::{ErrorShape, ListShape, ScopeShape};
 pub use self::authorize::Refused;
 pub use self::builder::FakeWebflowBuilder;
 #[cfg(feature = "webhooks")]
@@ -54,6 +54,7 @@ use crate::webflow::Endpoints;
 /// 2. A code works once, for 15 minutes, and only with the `redirect_uri` of its link.
 /// 3. The exchange and the revocation take JSON and nothing else.
 /// 4. The Data API asks for a live token, the endpoint's scope and patience (60 requests a minute).
+///    It answers 401 for a dead token and for a site that the token does not cover alike.
 ///
 /// [`fail_next`](Self::fail_next) and [`fail_always`](Self::fail_always) make any endpoint
 /// misbehave, [`log`](Self::log) tells what was asked. Dropping the value stops the server and its
@@ -159,6 +160,11 @@ impl FakeWebflow {
     /// Sets how the OAuth endpoints write errors from now on.
     pub fn set_error_shape(&self, shape: ErrorShape) {
         lock(&self.world.settings).error_shape = shape;
+    }
+
+    /// Sets how the Data API writes lists from now on.
+    pub fn set_list_shape(&self, shape: ListShape) {
+        lock(&self.world.settings).list_shape = shape;
     }
 
     /// Sets how many requests per token and minute the Data API lets through from now on.

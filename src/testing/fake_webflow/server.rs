@@ -113,6 +113,7 @@ fn route(world: &World, request: &RecordedRequest) -> Answer {
         (&Method::GET, ["v2", "token", "introspect"]) => data_api::introspect(world, request),
         (&Method::GET, ["v2", "token", "authorized_by"]) => data_api::authorized_by(world, request),
         (&Method::GET, ["v2", "sites"]) => data_api::sites(world, request),
+        (&Method::GET, ["v2", "sites", id]) => data_api::site(world, request, id),
         (&Method::GET, ["v2", "sites", id, "collections"]) => cms::collections(world, request, id),
         (&Method::GET, ["v2", "collections", id, "items"]) => cms::items(world, request, id),
         (&Method::POST, ["v2", "collections", id, "items"]) => cms::create_item(world, request, id),

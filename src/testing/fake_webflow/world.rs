@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
 
-use super::answer::{Answer, ErrorShape, OAuthError, ScopeShape, api_error};
+use super::answer::{Answer, ErrorShape, ListShape, OAuthError, ScopeShape, api_error};
 use super::directory::{Access, Workspace};
 use super::faults::Faults;
 use super::ledger::{Approval, Code, Ledger};
@@ -38,7 +38,7 @@ pub(super) struct User {
 }
 
 impl User {
-    /// As `authorized_by` and `token/resolve` answer it.
+    /// As `authorized_by` answers it.
     pub(super) fn to_json(&self) -> Value {
         serde_json::json!({
             "id": self.id,
@@ -55,6 +55,7 @@ pub(super) struct Settings {
     pub(super) redirect_uris: Vec<String>,
     pub(super) scope_shape: ScopeShape,
     pub(super) error_shape: ErrorShape,
+    pub(super) list_shape: ListShape,
     pub(super) requests_per_minute: u32,
 }
 

@@ -1,6 +1,6 @@
 //! The flow cookie: what binds a flow to the browser that began it.
 //!
-//! Sealed, with the cookie's name bound in. The name ends in a digest of the state, so a callback
+//! Sealed, with the cookie's name and the client id bound in. The name ends in a digest of the state, so a callback
 //! finds the cookie of its own flow among those of other tabs, and a cookie that is renamed opens
 //! no more.
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 use crate::crypto::keyring::{Keyring, Purpose};
-use crate::wire::cookies::{CookiePolicy, with_prefix};
+use crate::wire::cookies::{CookiePolicy, named, with_prefix};
 
 /// How many flows a browser may have open; the oldest goes.
 pub(crate) const MAX_FLOWS: usize = 8;
@@ -33,8 +33,8 @@ const MAX_VALUE_LEN: usize = 4096;
 /// Opening a cookie costs time: past this many the request is not an honest browser's.
 const MAX_LOOKED_AT: usize = 64;
 
-/// How far the clocks of two instances may be apart.
-const MAX_SKEW_SECS: u64 = 60;
+/// How far the clocks of two instances may differ.
+const MAX_SKEW_MILLIS: u64 = 60_000;
 
 /// Why a flow was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ pub(crate) struct Flow {
     #[serde(rename = "n")]
     pub(crate) session: String,
     #[serde(rename = "t")]
-    pub(crate) began_unix_secs: u64,
+    pub(crate) began_unix_millis: u64,
     #[serde(rename = "o")]
     pub(crate) scopes: String,
     #[serde(rename = "r")]
@@ -107,50 +107,94 @@ impl Flow {
         flow_id(&self.state)
     }
 
+    /// When the flow expires, in Unix seconds.
+    pub(crate) fn expires_unix_secs(&self, lifetime: Duration) -> u64 {
+        (self.began_unix_millis / 1000).saturating_add(lifetime.as_secs())
+    }
+}
+
+/// Seals, opens and finds the flows of one app.
+#[derive(Clone, Copy)]
+pub(crate) struct FlowJar<'a> {
+    pub(crate) policy: CookiePolicy,
+    pub(crate) keyring: &'a Keyring,
+    pub(crate) client_id: &'a str,
+    pub(crate) lifetime: Duration,
+    /// In Unix milliseconds.
+    pub(crate) now: u64,
+}
+
+impl<'a> FlowJar<'a> {
+    fn name(&self, id: &str) -> String {
+        format!("{}{id}", self.policy.flow_prefix())
+    }
+
+    /// The cookie's name and the client: neither can be changed.
+    fn associated(&self, name: &str) -> Vec<u8> {
+        [name.as_bytes(), &[0], self.client_id.as_bytes()].concat()
+    }
+
     /// The name and value of the flow's cookie.
-    pub(crate) fn seal(&self, policy: CookiePolicy, keyring: &Keyring) -> Option<(String, String)> {
-        let name = format!("{}{}", policy.flow_prefix(), self.id());
-        let plain = zeroize::Zeroizing::new(serde_json::to_vec(self).ok()?);
-        let sealed = keyring.seal(Purpose::Flow, name.as_bytes(), &plain);
+    pub(crate) fn seal(&self, flow: &Flow) -> Option<(String, String)> {
+        let name = self.name(&flow.id());
+        let plain = zeroize::Zeroizing::new(serde_json::to_vec(flow).ok()?);
+        let sealed = self.keyring.seal(Purpose::Flow, &self.associated(&name), &plain);
         Some((name, URL_SAFE_NO_PAD.encode(sealed)))
     }
 
-    fn open(name: &str, value: &str, keyring: &Keyring) -> Option<Self> {
+    pub(crate) fn open(&self, name: &str, value: &str) -> Option<Flow> {
         if value.len() > MAX_VALUE_LEN {
             return None;
         }
         let sealed = URL_SAFE_NO_PAD.decode(value).ok()?;
-        let plain = keyring.open(Purpose::Flow, name.as_bytes(), &sealed)?;
+        let plain = self.keyring.open(Purpose::Flow, &self.associated(name), &sealed)?;
         serde_json::from_slice(&plain).ok()
     }
 
     /// The flow of this browser that belongs to `state`.
-    pub(crate) fn find(
-        headers: &HeaderMap,
-        state: &str,
-        policy: CookiePolicy,
-        keyring: &Keyring,
-        lifetime: Duration,
-        now: u64,
-    ) -> Result<Self, FlowError> {
-        let name = format!("{}{}", policy.flow_prefix(), flow_id(state));
-        let flow = crate::wire::cookies::named(headers, &name)
+    pub(crate) fn find(&self, headers: &HeaderMap, state: &str) -> Result<Flow, FlowError> {
+        let name = self.name(&flow_id(state));
+        let flow = named(headers, &name)
             .take(MAX_LOOKED_AT)
-            .filter_map(|value| Self::open(&name, value, keyring))
+            .filter_map(|value| self.open(&name, value))
             .find(|flow| bool::from(flow.state.as_bytes().ct_eq(state.as_bytes())))
             .ok_or(FlowError::Unknown)?;
-        if flow.is_open(lifetime, now) { Ok(flow) } else { Err(FlowError::Expired) }
+        if self.is_open(&flow) { Ok(flow) } else { Err(FlowError::Expired) }
     }
 
     /// Whether the flow's lifetime is running, by the server's clock.
-    pub(crate) fn is_open(&self, lifetime: Duration, now: u64) -> bool {
-        let began = self.began_unix_secs;
-        began <= now.saturating_add(MAX_SKEW_SECS) && now < began.saturating_add(lifetime.as_secs())
+    pub(crate) fn is_open(&self, flow: &Flow) -> bool {
+        let began = flow.began_unix_millis;
+        let lifetime = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
+        began <= self.now.saturating_add(MAX_SKEW_MILLIS)
+            && self.now < began.saturating_add(lifetime)
+    }
+
+    /// The `Set-Cookie` value that drops the flow's cookie.
+    pub(crate) fn removal(&self, flow: &Flow) -> Option<HeaderValue> {
+        self.policy.remove(&self.name(&flow.id()))
+    }
+
+    /// The flow cookies of a request.
+    pub(crate) fn read<'h>(self, headers: &'h HeaderMap) -> FlowCookies<'h>
+    where
+        'a: 'h,
+    {
+        let found = with_prefix(headers, self.policy.flow_prefix())
+            .enumerate()
+            .map(|(i, (name, value))| FoundCookie {
+                name,
+                len: name.len() + value.len() + 1,
+                flow: if i < MAX_LOOKED_AT { self.open(name, value) } else { None },
+            })
+            .collect();
+        FlowCookies { jar: self, found }
     }
 }
 
 /// The flow cookies that a request carries.
 pub(crate) struct FlowCookies<'h> {
+    jar: FlowJar<'h>,
     found: Vec<FoundCookie<'h>>,
 }
 
@@ -160,62 +204,63 @@ struct FoundCookie<'h> {
     flow: Option<Flow>,
 }
 
-impl<'h> FlowCookies<'h> {
-    pub(crate) fn read(headers: &'h HeaderMap, policy: CookiePolicy, keyring: &Keyring) -> Self {
-        let found = with_prefix(headers, policy.flow_prefix())
-            .enumerate()
-            .map(|(i, (name, value))| FoundCookie {
-                name,
-                len: name.len() + value.len() + 1,
-                flow: if i < MAX_LOOKED_AT { Flow::open(name, value, keyring) } else { None },
-            })
-            .collect();
-        Self { found }
-    }
-
-    /// Every flow that opens, whether or not its lifetime is over.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Flow> {
+impl FlowCookies<'_> {
+    /// Every flow that opens, whether or not it has expired.
+    fn all(&self) -> impl Iterator<Item = &Flow> {
         self.found.iter().filter_map(|cookie| cookie.flow.as_ref())
     }
 
-    /// The flows whose lifetime is running.
-    pub(crate) fn open(&self, lifetime: Duration, now: u64) -> impl Iterator<Item = &Flow> {
-        self.all().filter(move |flow| flow.is_open(lifetime, now))
+    /// The flows that have not expired.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Flow> {
+        self.all().filter(|flow| self.jar.is_open(flow))
     }
 
-    /// `Set-Cookie` values that drop as many as must go, before one of `new_len` bytes is added if
-    /// there is one: first those that do not open or are over, then the oldest.
-    pub(crate) fn make_room(
-        mut self,
-        policy: CookiePolicy,
-        new_len: Option<usize>,
-        lifetime: Duration,
-        now: u64,
-    ) -> Vec<HeaderValue> {
-        self.found.sort_by_key(|cookie| {
-            let open = cookie.flow.as_ref().filter(|flow| flow.is_open(lifetime, now));
-            std::cmp::Reverse(open.map(|flow| flow.began_unix_secs))
-        });
-        let mut total = new_len.unwrap_or(0);
-        let mut kept = usize::from(new_len.is_some());
-        let mut removals: Vec<&str> = Vec::new();
-        for cookie in &self.found {
-            let fits = kept < MAX_FLOWS && total + cookie.len <= MAX_TOTAL_LEN;
-            if fits && cookie.flow.as_ref().is_some_and(|flow| flow.is_open(lifetime, now)) {
-                kept += 1;
-                total += cookie.len;
-            } else {
-                removals.push(cookie.name);
+    /// The newest flows, each once, `limit` at most.
+    pub(crate) fn distinct(&self, limit: usize) -> Vec<Flow> {
+        let mut flows: Vec<_> = self.all().collect();
+        flows.sort_by_key(|flow| std::cmp::Reverse(flow.began_unix_millis));
+        let mut distinct: Vec<Flow> = Vec::new();
+        for flow in flows {
+            if distinct.len() < limit && distinct.iter().all(|seen| seen.state != flow.state) {
+                distinct.push(flow.clone());
             }
         }
-        remove_some(policy, removals.into_iter())
+        distinct
+    }
+
+    /// `Set-Cookie` values that drop surplus cookies, before one of `new_len` bytes is added if
+    /// there is one: first those that do not open or have expired, then the oldest. Of cookies
+    /// with one name none is dropped while one of them is kept.
+    pub(crate) fn make_room(mut self, new_len: Option<usize>) -> Vec<HeaderValue> {
+        let jar = self.jar;
+        // Later cookies of a header were set later. The sort is stable, so the header's order
+        // decides where the times are equal.
+        self.found.reverse();
+        self.found.sort_by_key(|cookie| {
+            let open = cookie.flow.as_ref().filter(|flow| jar.is_open(flow));
+            std::cmp::Reverse(open.map(|flow| flow.began_unix_millis))
+        });
+        let mut total = new_len.unwrap_or(0);
+        let mut kept: Vec<&str> = Vec::new();
+        let mut surplus: Vec<&str> = Vec::new();
+        for cookie in &self.found {
+            let count = kept.len() + usize::from(new_len.is_some());
+            let fits = count < MAX_FLOWS && total + cookie.len <= MAX_TOTAL_LEN;
+            if fits && cookie.flow.as_ref().is_some_and(|flow| jar.is_open(flow)) {
+                kept.push(cookie.name);
+                total += cookie.len;
+            } else {
+                surplus.push(cookie.name);
+            }
+        }
+        remove_some(jar.policy, surplus.into_iter().filter(|name| !kept.contains(name)))
     }
 
     /// `Set-Cookie` values that drop every one of them.
-    pub(crate) fn remove_all(&self, policy: CookiePolicy) -> Vec<HeaderValue> {
+    pub(crate) fn remove_all(&self) -> Vec<HeaderValue> {
         let (open, junk): (Vec<_>, Vec<_>) =
             self.found.iter().partition(|cookie| cookie.flow.is_some());
-        remove_some(policy, open.into_iter().chain(junk).map(|cookie| cookie.name))
+        remove_some(self.jar.policy, open.into_iter().chain(junk).map(|cookie| cookie.name))
     }
 }
 
@@ -244,11 +289,16 @@ mod tests {
     const POLICY: CookiePolicy = CookiePolicy::new(true);
     const LIFETIME: Duration = Duration::from_secs(900);
 
+    fn jar(keyring: &Keyring, now_secs: u64) -> FlowJar<'_> {
+        let now = now_secs * 1000;
+        FlowJar { policy: POLICY, keyring, client_id: "client", lifetime: LIFETIME, now }
+    }
+
     fn flow(began_unix_secs: u64) -> Flow {
         Flow {
             state: random::token_256(),
             session: random::token_256(),
-            began_unix_secs,
+            began_unix_millis: began_unix_secs * 1000,
             scopes: "sites:read".into(),
             return_to: "/".into(),
             user: None,
@@ -265,9 +315,8 @@ mod tests {
     fn s5_a_flow_ends_with_its_lifetime_and_none_comes_from_the_future() {
         let ring = Keyring::generate();
         let flow = flow(10_000);
-        let headers = headers(&[flow.seal(POLICY, &ring).unwrap()]);
-        let find =
-            |now| Flow::find(&headers, &flow.state, POLICY, &ring, LIFETIME, now).map(|_| ());
+        let headers = headers(&[jar(&ring, 0).seal(&flow).unwrap()]);
+        let find = |now| jar(&ring, now).find(&headers, &flow.state).map(|_| ());
         assert_eq!(find(10_000), Ok(()));
         assert_eq!(find(10_899), Ok(()));
         assert_eq!(find(10_900), Err(FlowError::Expired));
@@ -279,10 +328,10 @@ mod tests {
     fn s6_neither_anothers_state_nor_a_renamed_cookie_is_accepted() {
         let ring = Keyring::generate();
         let (a, b) = (flow(0), flow(0));
-        let (name_a, value_a) = a.seal(POLICY, &ring).unwrap();
-        let (name_b, _) = b.seal(POLICY, &ring).unwrap();
+        let (name_a, value_a) = jar(&ring, 0).seal(&a).unwrap();
+        let (name_b, _) = jar(&ring, 0).seal(&b).unwrap();
         let find = |cookies: &[(String, String)], state: &str| {
-            Flow::find(&headers(cookies), state, POLICY, &ring, LIFETIME, 0).map(|_| ())
+            jar(&ring, 0).find(&headers(cookies), state).map(|_| ())
         };
         assert_eq!(find(&[(name_a, value_a.clone())], &a.state), Ok(()));
         assert_eq!(find(&[(name_b.clone(), value_a.clone())], &a.state), Err(FlowError::Unknown));
@@ -293,16 +342,16 @@ mod tests {
     fn s7_no_bit_of_a_flow_cookie_can_be_changed() {
         let ring = Keyring::generate();
         let flow = flow(0);
-        let (name, value) = flow.seal(POLICY, &ring).unwrap();
-        assert!(Flow::open(&name, &value, &ring).is_some());
+        let (name, value) = jar(&ring, 0).seal(&flow).unwrap();
+        assert!(jar(&ring, 0).open(&name, &value).is_some());
         for bit in 0..value.len() * 8 {
             let mut changed = value.clone().into_bytes();
             changed[bit / 8] ^= 1 << (bit % 8);
             let Ok(changed) = String::from_utf8(changed) else { continue };
-            assert!(Flow::open(&name, &changed, &ring).is_none(), "bit {bit}");
+            assert!(jar(&ring, 0).open(&name, &changed).is_none(), "bit {bit}");
         }
         for other in [&name[1..], &format!("{name}A"), &name.replace("__Host-", "")] {
-            assert!(Flow::open(other, &value, &ring).is_none(), "{other}");
+            assert!(jar(&ring, 0).open(other, &value).is_none(), "{other}");
         }
     }
 
@@ -313,9 +362,13 @@ mod tests {
         let flow = flow(0);
         let name = format!("{}{}", POLICY.flow_prefix(), flow_id("another"));
         let plain = serde_json::to_vec(&flow).unwrap();
-        let value = URL_SAFE_NO_PAD.encode(ring.seal(Purpose::Flow, name.as_bytes(), &plain));
+        let value = URL_SAFE_NO_PAD.encode(ring.seal(
+            Purpose::Flow,
+            &jar(&ring, 0).associated(&name),
+            &plain,
+        ));
         let headers = headers(&[(name, value)]);
-        let found = Flow::find(&headers, "another", POLICY, &ring, LIFETIME, 0);
+        let found = jar(&ring, 0).find(&headers, "another");
         assert_eq!(found.err(), Some(FlowError::Unknown));
     }
 
@@ -323,46 +376,43 @@ mod tests {
     fn c2_of_two_cookies_with_one_name_the_valid_one_wins() {
         let ring = Keyring::generate();
         let flow = flow(0);
-        let (name, value) = flow.seal(POLICY, &ring).unwrap();
+        let (name, value) = jar(&ring, 0).seal(&flow).unwrap();
         let tossed = (name.clone(), "tossed".to_owned());
         let headers = headers(&[tossed, (name, value)]);
-        assert!(Flow::find(&headers, &flow.state, POLICY, &ring, LIFETIME, 0).is_ok());
+        assert!(jar(&ring, 0).find(&headers, &flow.state).is_ok());
     }
 
     #[test]
     fn s11_the_newest_eight_are_kept_and_junk_goes_first() {
         let ring = Keyring::generate();
-        let mut cookies: Vec<_> = (0..7).map(|i| flow(i).seal(POLICY, &ring).unwrap()).collect();
+        let mut cookies: Vec<_> = (0..7).map(|i| jar(&ring, 0).seal(&flow(i)).unwrap()).collect();
         cookies.push((format!("{}junk", POLICY.flow_prefix()), "junk".to_owned()));
         let request = headers(&cookies);
-        let gone =
-            FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, Some(500), LIFETIME, 10);
+        let gone = jar(&ring, 10).read(&request).make_room(Some(500));
         assert_eq!(gone.len(), 1);
         assert!(gone[0].to_str().unwrap().starts_with("__Host-webflow-flow-junk=;"));
 
-        let cookies: Vec<_> = (0..20).map(|i| flow(i).seal(POLICY, &ring).unwrap()).collect();
+        let cookies: Vec<_> = (0..20).map(|i| jar(&ring, 0).seal(&flow(i)).unwrap()).collect();
         let request = headers(&cookies);
-        let gone =
-            FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, Some(500), LIFETIME, 30);
+        let gone = jar(&ring, 30).read(&request).make_room(Some(500));
         assert_eq!(gone.len(), 13, "seven stay beside the new one");
         let oldest = &cookies[0].0;
         assert!(gone.iter().any(|set| set.to_str().unwrap().starts_with(oldest.as_str())));
         let newest = &cookies[19].0;
         assert!(!gone.iter().any(|set| set.to_str().unwrap().starts_with(newest.as_str())));
 
-        let gone = FlowCookies::read(&request, POLICY, &ring).make_room(POLICY, None, LIFETIME, 30);
+        let gone = jar(&ring, 30).read(&request).make_room(None);
         assert_eq!(gone.len(), 12, "eight stay where none comes along");
     }
 
     #[test]
     fn s11_what_is_over_or_does_not_open_goes_even_where_there_is_room() {
         let ring = Keyring::generate();
-        let over = flow(0).seal(POLICY, &ring).unwrap();
-        let open = flow(5_000).seal(POLICY, &ring).unwrap();
+        let over = jar(&ring, 0).seal(&flow(0)).unwrap();
+        let open = jar(&ring, 0).seal(&flow(5_000)).unwrap();
         let junk = (format!("{}junk", POLICY.flow_prefix()), "junk".to_owned());
         let request = headers(&[over.clone(), open, junk.clone()]);
-        let read = FlowCookies::read(&request, POLICY, &ring);
-        let gone = read.make_room(POLICY, Some(500), LIFETIME, 5_000);
+        let gone = jar(&ring, 5_000).read(&request).make_room(Some(500));
         let mut gone: Vec<_> =
             gone.iter().map(|set| set.to_str().unwrap().split('=').next().unwrap()).collect();
         gone.sort_unstable();
@@ -372,12 +422,57 @@ mod tests {
     }
 
     #[test]
+    fn c21_of_flows_begun_within_a_second_the_oldest_go() {
+        let ring = Keyring::generate();
+        let flows: Vec<_> = (0..12_u64)
+            .map(|i| Flow { began_unix_millis: 5_000 + i.min(9), ..flow(0) })
+            .map(|flow| jar(&ring, 0).seal(&flow).unwrap())
+            .collect();
+        let request = headers(&flows);
+        let gone = jar(&ring, 6).read(&request).make_room(Some(500));
+        let names = |sets: &[HeaderValue]| -> Vec<String> {
+            sets.iter().map(|set| set.to_str().unwrap().split('=').next().unwrap().into()).collect()
+        };
+        let mut expected: Vec<_> = flows[..5].iter().map(|(name, _)| name.clone()).collect();
+        let mut gone = names(&gone);
+        gone.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(gone, expected, "of equal times the header's order decides");
+    }
+
+    #[test]
+    fn c22_a_name_of_which_one_cookie_opens_is_kept() {
+        let ring = Keyring::generate();
+        let (name, value) = jar(&ring, 0).seal(&flow(0)).unwrap();
+        let request = headers(&[(name.clone(), "junk".to_owned()), (name, value)]);
+        assert_eq!(jar(&ring, 0).read(&request).make_room(Some(500)), Vec::<HeaderValue>::new());
+    }
+
+    #[test]
+    fn c3_a_flow_that_is_repeated_counts_once() {
+        let ring = Keyring::generate();
+        let one = jar(&ring, 0).seal(&flow(0)).unwrap();
+        let many: Vec<_> = (0..64).map(|_| one.clone()).collect();
+        assert_eq!(jar(&ring, 0).read(&headers(&many)).distinct(8).len(), 1);
+        let many: Vec<_> = (0..20).map(|i| jar(&ring, 0).seal(&flow(i)).unwrap()).collect();
+        assert_eq!(jar(&ring, 0).read(&headers(&many)).distinct(8).len(), 8);
+    }
+
+    #[test]
+    fn i7_the_client_is_bound_in() {
+        let ring = Keyring::generate();
+        let (name, value) = jar(&ring, 0).seal(&flow(0)).unwrap();
+        let other = FlowJar { client_id: "another", ..jar(&ring, 0) };
+        assert!(other.open(&name, &value).is_none());
+    }
+
+    #[test]
     fn c3_one_answer_drops_sixteen_cookies_at_most() {
         let junk = (0..40).map(|i| (format!("{}{i}", POLICY.flow_prefix()), "x".to_owned()));
         let request = headers(&junk.collect::<Vec<_>>());
-        let read = || FlowCookies::read(&request, POLICY, &Keyring::generate());
-        assert_eq!(read().make_room(POLICY, Some(500), LIFETIME, 0).len(), 16);
-        assert_eq!(read().remove_all(POLICY).len(), 16);
+        let ring = Keyring::generate();
+        assert_eq!(jar(&ring, 0).read(&request).make_room(Some(500)).len(), 16);
+        assert_eq!(jar(&ring, 0).read(&request).remove_all().len(), 16);
     }
 
     #[test]
@@ -386,9 +481,9 @@ mod tests {
         let mut flow = flow(0);
         for (len, opens) in [(2_500, true), (3_500, false)] {
             flow.return_to = "/".repeat(len);
-            let (name, value) = flow.seal(POLICY, &ring).unwrap();
+            let (name, value) = jar(&ring, 0).seal(&flow).unwrap();
             assert_eq!(value.len() <= 4096, opens, "{}", value.len());
-            assert_eq!(Flow::open(&name, &value, &ring).is_some(), opens);
+            assert_eq!(jar(&ring, 0).open(&name, &value).is_some(), opens);
         }
     }
 
@@ -398,7 +493,8 @@ mod tests {
         let names = ["\u{e9}", "a b", "a\"", "a,b", "a%0d", &"x".repeat(50), "junk"];
         let cookies = names.map(|name| (format!("{prefix}{name}"), "junk".to_owned()));
         let request = headers(&cookies);
-        let gone = FlowCookies::read(&request, POLICY, &Keyring::generate()).remove_all(POLICY);
+        let ring = Keyring::generate();
+        let gone = jar(&ring, 0).read(&request).remove_all();
         let gone: Vec<_> = gone.iter().map(|set| set.to_str().unwrap()).collect();
         assert_eq!(gone.len(), 1, "{gone:?}");
         assert!(gone[0].starts_with("__Host-webflow-flow-junk=;"), "{gone:?}");
@@ -412,12 +508,12 @@ mod tests {
             for (i, len) in lens.into_iter().enumerate() {
                 let mut flow = flow(i as u64);
                 flow.return_to = "/".repeat(len);
-                let (name, value) = flow.seal(POLICY, &ring).unwrap();
+                let (name, value) = jar(&ring, 0).seal(&flow).unwrap();
                 prop_assert!(name.len() + value.len() < 4096);
                 let request = headers(&cookies);
-                let gone = FlowCookies::read(&request, POLICY, &ring).make_room(
-                    POLICY, Some(name.len() + value.len() + 1), LIFETIME, i as u64,
-                );
+                let gone = jar(&ring, i as u64)
+                    .read(&request)
+                    .make_room(Some(name.len() + value.len() + 1));
                 cookies.retain(|(name, _)| {
                     !gone.iter().any(|set| set.to_str().unwrap().starts_with(name.as_str()))
                 });

@@ -1,0 +1,192 @@
+//! Whether a token lives after a 401.
+//!
+//! Webflow answers 401 for a token that "is invalid or does not have access to the requested
+//! resource". Only introspection, which needs neither scope nor resource, tells the two apart.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout_at};
+
+use super::ApiClient;
+use crate::grant::token::WebflowToken;
+use crate::webflow::{INTROSPECTION_BUDGET, IntrospectError, Introspection, introspect};
+
+/// How long a token that introspection has confirmed is believed to live.
+const BELIEVED: Duration = Duration::from_secs(10);
+
+/// How many tokens are remembered; of more, the oldest are asked for again.
+const MAX_REMEMBERED: usize = 4096;
+
+/// What introspection says of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Alive,
+    Dead,
+    /// No answer that tells.
+    Unknown,
+}
+
+type Key = [u8; 32];
+
+/// Introspections that a 401 asked for.
+pub(super) struct Confirmations {
+    /// One for each token; whoever waits for it holds it.
+    pending: Mutex<HashMap<Key, Weak<OnceCell<Life>>>>,
+    /// When a token was found alive, in Unix milliseconds.
+    alive: Cache<Key, u64>,
+}
+
+impl Default for Confirmations {
+    fn default() -> Self {
+        Self { pending: Mutex::default(), alive: Cache::new(MAX_REMEMBERED) }
+    }
+}
+
+impl Confirmations {
+    /// The answer that is remembered or that `ask` gives, of which there is one at a time for each
+    /// key. Only [`Life::Alive`] is remembered. `now` is in Unix milliseconds.
+    async fn life(&self, key: Key, now: u64, ask: impl Future<Output = Life>) -> Life {
+        if self.alive.get(&key).is_some_and(|since| is_within(BELIEVED, since, now)) {
+            return Life::Alive;
+        }
+        let cell = self.join(key);
+        let life = *cell
+            .get_or_init(|| async {
+                let life = ask.await;
+                if life == Life::Alive {
+                    self.alive.insert(key, now);
+                }
+                life
+            })
+            .await;
+        // Whoever comes now asks anew.
+        let mut pending = self.pending();
+        if pending.get(&key).is_some_and(|other| other.as_ptr() == Arc::as_ptr(&cell)) {
+            pending.remove(&key);
+        }
+        life
+    }
+
+    fn join(&self, key: Key) -> Arc<OnceCell<Life>> {
+        let mut pending = self.pending();
+        if let Some(cell) = pending.get(&key).and_then(Weak::upgrade) {
+            return cell;
+        }
+        // Those whose waiters have all gone.
+        pending.retain(|_, cell| cell.strong_count() > 0);
+        let cell = Arc::default();
+        pending.insert(key, Arc::downgrade(&cell));
+        cell
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<Key, Weak<OnceCell<Life>>>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether less than `span` has passed; a clock that was set back ends it.
+fn is_within(span: Duration, since: u64, now: u64) -> bool {
+    now.checked_sub(since).is_some_and(|passed| Duration::from_millis(passed) < span)
+}
+
+impl ApiClient {
+    /// Whether the token lives, as far as Webflow tells until `deadline`.
+    pub(super) async fn life_of(&self, token: &WebflowToken, deadline: Instant) -> Life {
+        let secret = token.access_token();
+        let key = Sha256::digest(secret.expose_secret()).into();
+        let budget = self.budget.min(INTROSPECTION_BUDGET);
+        let ask = async {
+            let found = introspect(&self.http, &self.endpoints, secret, budget).await;
+            life_by(token, found)
+        };
+        let life = self.confirmations.life(key, self.clock.unix_millis(), ask);
+        timeout_at(deadline, life).await.unwrap_or(Life::Unknown)
+    }
+}
+
+fn life_by(token: &WebflowToken, found: Result<Introspection, IntrospectError>) -> Life {
+    match found {
+        Ok(found) => {
+            if found.scopes.is_some_and(|scopes| scopes != *token.scopes()) {
+                token.state().mark_outdated();
+            }
+            Life::Alive
+        }
+        Err(IntrospectError::Status(401)) => Life::Dead,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "a 401 could not be confirmed: the grant stays");
+            Life::Unknown
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt as _;
+    use futures::future::join_all;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::Semaphore;
+
+    const KEY: Key = [7; 32];
+
+    #[tokio::test]
+    async fn w1_callers_at_the_same_time_share_one_introspection() {
+        for life in [Life::Alive, Life::Dead, Life::Unknown] {
+            let (confirmations, asked) = (Confirmations::default(), AtomicUsize::new(0));
+            let gate = Semaphore::new(0);
+            let call = |key| {
+                let ask = async {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    gate.acquire().await.unwrap().forget();
+                    life
+                };
+                confirmations.life(key, 0, ask)
+            };
+            let open = async { gate.add_permits(2) };
+            let others = call([8; 32]);
+            let (found, _, ()) = tokio::join!(join_all((0..20).map(|_| call(KEY))), others, open);
+            assert_eq!(found, [life; 20]);
+            assert_eq!(asked.load(Ordering::SeqCst), 2, "one for each token");
+            assert!(confirmations.pending().is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn w1_a_caller_that_leaves_does_not_take_the_answer_along() {
+        let (confirmations, gate) = (Confirmations::default(), Semaphore::new(0));
+        let call = || {
+            confirmations.life(KEY, 0, async {
+                gate.acquire().await.unwrap().forget();
+                Life::Dead
+            })
+        };
+        let mut leaves = Box::pin(call());
+        let stays = call();
+        assert!(leaves.as_mut().now_or_never().is_none());
+        let (life, ()) = tokio::join!(stays, async {
+            drop(leaves);
+            gate.add_permits(1);
+        });
+        assert_eq!(life, Life::Dead);
+    }
+
+    #[tokio::test]
+    async fn w1_only_alive_is_remembered_and_only_for_a_while() {
+        let confirmations = Confirmations::default();
+        let ask = async |now, life| confirmations.life(KEY, now, async { life }).await;
+        assert_eq!(ask(1000, Life::Unknown).await, Life::Unknown);
+        assert_eq!(ask(1000, Life::Dead).await, Life::Dead);
+        assert_eq!(ask(1000, Life::Alive).await, Life::Alive);
+        assert_eq!(ask(10_999, Life::Dead).await, Life::Alive);
+        assert_eq!(ask(999, Life::Dead).await, Life::Dead, "a clock that was set back");
+        assert_eq!(ask(11_000, Life::Dead).await, Life::Dead);
+    }
+}

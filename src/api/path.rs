@@ -1,0 +1,104 @@
+//! Paths of calls, which never leave the place that the caller means.
+
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
+
+use super::ApiError;
+use crate::wire::paths::COMPONENT;
+
+/// The path of a call to Webflow's Data API.
+///
+/// In parts (`["sites", site_id, "pages"]`) it is below `/v2`, and each part is percent-encoded:
+/// use it wherever an id comes from outside. As a string it begins with one slash, has its `/v2` or
+/// `/beta` and may have a query.
+///
+/// A call whose path has an empty part, or one that is `.` or `..`, ends in
+/// [`ApiError::InvalidRequest`].
+///
+/// ```no_run
+/// use serde_json::Value;
+/// use tower_webflow_auth::{WebflowToken, api::ApiError};
+///
+/// async fn pages(token: WebflowToken, site_id: &str) -> Result<Value, ApiError> {
+///     token.api().get(["sites", site_id, "pages"]).send().await?.json().await
+/// }
+/// ```
+pub trait ApiPath: sealed::Path {}
+
+impl<P: sealed::Path> ApiPath for P {}
+
+pub(super) mod sealed {
+    use super::ApiError;
+
+    #[expect(unnameable_types, reason = "nobody else implements it")]
+    pub trait Path {
+        /// The path as it is sent, with its query.
+        fn into_path(self) -> Result<String, ApiError>;
+    }
+}
+
+impl sealed::Path for &str {
+    fn into_path(self) -> Result<String, ApiError> {
+        checked(self).map(|()| self.to_owned())
+    }
+}
+
+impl sealed::Path for String {
+    fn into_path(self) -> Result<String, ApiError> {
+        checked(&self).map(|()| self)
+    }
+}
+
+impl sealed::Path for &String {
+    fn into_path(self) -> Result<String, ApiError> {
+        self.as_str().into_path()
+    }
+}
+
+impl sealed::Path for &[&str] {
+    fn into_path(self) -> Result<String, ApiError> {
+        if self.is_empty() {
+            return Err(ApiError::InvalidRequest("the path has no part".into()));
+        }
+        let mut path = String::from("/v2");
+        for part in self {
+            if ["", ".", ".."].contains(part) {
+                return Err(ApiError::InvalidRequest("a part of the path is empty or dots".into()));
+            }
+            path.push('/');
+            path.extend(utf8_percent_encode(part, COMPONENT));
+        }
+        Ok(path)
+    }
+}
+
+impl<const N: usize> sealed::Path for [&str; N] {
+    fn into_path(self) -> Result<String, ApiError> {
+        self.as_slice().into_path()
+    }
+}
+
+impl<const N: usize> sealed::Path for &[&str; N] {
+    fn into_path(self) -> Result<String, ApiError> {
+        self.as_slice().into_path()
+    }
+}
+
+/// Refuses what another parser, on the way or at Webflow, may take for another host or path.
+fn checked(text: &str) -> Result<(), ApiError> {
+    // `//host/..` and `/\host/..` would name another host to some parsers.
+    let on_host = text.starts_with('/')
+        && !text.starts_with("//")
+        && !text.bytes().any(|byte| byte.is_ascii_control() || byte == b'\\' || byte == b'#');
+    if !on_host {
+        return Err(ApiError::InvalidRequest(
+            "the path must start with one slash, for example /v2/sites".into(),
+        ));
+    }
+    // Encoded slashes count: a server may decode them before it looks for dots.
+    let path = text.split('?').next().unwrap_or_default();
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    if decoded.split(['/', '\\']).any(|part| part == "." || part == "..") {
+        return Err(ApiError::InvalidRequest("the path has segments of dots".into()));
+    }
+    Ok(())
+}

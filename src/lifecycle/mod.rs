@@ -1,0 +1,4 @@
+//! What happens to stored grants outside a login: lookups, revocation, removal.
+
+pub(crate) mod coverage;
+pub(crate) mod revoke;

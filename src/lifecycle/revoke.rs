@@ -1,0 +1,140 @@
+//! Ends grants, here and at Webflow.
+//!
+//! All of it runs in its own tasks, so that no grant is half removed because a browser hung up. A
+//! grant that is about to be removed is refused in this process from the start. The row goes first,
+//! since only its removal can fail without an effect: then nothing has changed.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use crate::context::Context;
+use crate::grant::token::WebflowToken;
+use crate::identity::subject::Subject;
+use crate::store::StoreError;
+use crate::util::log;
+use crate::webflow::revocation;
+
+/// Why a grant was not, or not completely, revoked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevokeError {
+    /// The store could not be used; grants that it still has are as they were.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The grants are gone from the store, but Webflow could not be told. The revocation is
+    /// retried in the background while the process lives.
+    #[error("Webflow could not be told that the authorization has ended; retrying")]
+    Webflow,
+}
+
+/// Removes every grant of the subject, and revokes them at Webflow when `revoke` is set. Returns
+/// how many there were.
+pub(crate) async fn disconnect(
+    context: &Arc<Context>,
+    subject: &Subject,
+    revoke: bool,
+) -> Result<usize, RevokeError> {
+    let (own, subject) = (Arc::clone(context), subject.clone());
+    let work = async move { end_all(&own, &subject, revoke).await };
+    context.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
+}
+
+/// Revokes one grant at Webflow and removes it; the subject's others stay.
+pub(crate) async fn disconnect_one(
+    context: &Arc<Context>,
+    token: &WebflowToken,
+) -> Result<(), RevokeError> {
+    let (own, token) = (Arc::clone(context), token.clone());
+    let work = async move {
+        let told = end(&own, &token, true).await?;
+        let (subject, grant) = (token.subject(), token.grant_id());
+        tracing::info!(target: log::GRANT, ?subject, %grant, "disconnected");
+        if told { Ok(()) } else { Err(RevokeError::Webflow) }
+    };
+    context.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
+}
+
+/// Removes a token that Webflow refuses: exactly that version. True if it was still there.
+pub(crate) async fn remove_dead(
+    context: &Arc<Context>,
+    dead: &WebflowToken,
+) -> Result<bool, StoreError> {
+    let (own, dead) = (Arc::clone(context), dead.clone());
+    let work = async move {
+        dead.state().mark_dead();
+        // If many requests hit the dead token at the same time, exactly one removes it.
+        let was_there = own.vault.remove(&dead).await?;
+        let subject = dead.subject();
+        tracing::info!(target: log::GRANT, ?subject, "Webflow refuses the token; removed it");
+        if was_there {
+            own.hooks.revoked(&dead);
+        }
+        Ok(was_there)
+    };
+    context.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone)))
+}
+
+/// [`disconnect`] for callers that run in a task of their own already.
+pub(crate) async fn end_all(
+    context: &Arc<Context>,
+    subject: &Subject,
+    revoke: bool,
+) -> Result<usize, RevokeError> {
+    let tokens = context.vault.load_anew(subject).await?;
+    let outcomes = join_all(tokens.iter().map(|token| end(context, token, revoke))).await;
+    let mut told = true;
+    for outcome in outcomes {
+        told &= outcome?;
+    }
+    let grants = tokens.len();
+    tracing::info!(target: log::GRANT, ?subject, grants, revoke, "disconnected");
+    if told { Ok(grants) } else { Err(RevokeError::Webflow) }
+}
+
+/// Whether Webflow was told, where it had to be.
+async fn end(
+    context: &Arc<Context>,
+    token: &WebflowToken,
+    revoke: bool,
+) -> Result<bool, RevokeError> {
+    let was_dead = token.is_dead();
+    token.state().mark_dead();
+    match context.vault.remove(token).await {
+        Ok(true) => context.hooks.revoked(token),
+        Ok(false) => {}
+        Err(error) => {
+            if !was_dead {
+                token.state().revive();
+            }
+            return Err(error.into());
+        }
+    }
+    Ok(!revoke || revoke_now_or_later(context, token).await)
+}
+
+/// Removes a grant in the background, where the store could not do it now.
+pub(crate) fn remove_later(context: &Arc<Context>, token: &WebflowToken) {
+    let (own, token) = (Arc::clone(context), token.clone());
+    context.tasks.retry_later("the removal of a revoked grant", move || {
+        let (context, token) = (Arc::clone(&own), token.clone());
+        async move { context.vault.remove(&token).await.is_ok() }
+    });
+}
+
+async fn revoke_now_or_later(context: &Arc<Context>, token: &WebflowToken) -> bool {
+    let Err(error) = context.webflow.revoke(token.access_token()).await else {
+        return true;
+    };
+    let error = &error as &dyn std::error::Error;
+    let authorization = token.authorization_id();
+    tracing::error!(
+        target: log::GRANT,
+        authorization,
+        error,
+        "could not revoke a token at Webflow; retrying in the background"
+    );
+    let webflow = Arc::clone(&context.webflow);
+    revocation::retry_later(&context.tasks, webflow, token.access_token().clone());
+    false
+}

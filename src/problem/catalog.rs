@@ -1,0 +1,391 @@
+//! Every text that a user of the application may see.
+
+#[cfg(feature = "webhooks")]
+pub(crate) mod webhook;
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::{FailureKind, Problem};
+use crate::store::StoreError;
+use crate::util::log;
+
+/// How long a client should wait before it tries an unavailable store again.
+const STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
+const RATE_LIMIT_RETRY_AFTER: Duration = Duration::from_secs(60);
+const SHUTDOWN_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+const BACK: &str = "Back to the application";
+
+// Requests for the application.
+
+/// Nobody has connected Webflow, and the request cannot be redirected there.
+pub(crate) fn login_required(login_url: String) -> Problem {
+    Problem::new(
+        FailureKind::LoginRequired,
+        StatusCode::UNAUTHORIZED,
+        "Webflow is not connected",
+        "Connect Webflow to continue. You come back to the application afterwards.",
+    )
+    .login_url(login_url)
+    .link_text("Connect Webflow")
+}
+
+pub(crate) fn options_without_token() -> Problem {
+    Problem::new(
+        FailureKind::LoginRequired,
+        StatusCode::UNAUTHORIZED,
+        "OPTIONS carries no token",
+        "A handler for OPTIONS gets no token: take Option<WebflowToken>.",
+    )
+}
+
+/// The application decides who its users are, and nobody is signed in.
+pub(crate) fn not_signed_in() -> Problem {
+    Problem::new(
+        FailureKind::NotSignedIn,
+        StatusCode::UNAUTHORIZED,
+        "Please sign in first",
+        "Webflow can be connected once you are signed in to the application.",
+    )
+}
+
+pub(crate) fn missing_scopes(missing: String) -> Problem {
+    let mut problem = Problem::new(
+        FailureKind::MissingScopes,
+        StatusCode::FORBIDDEN,
+        "Missing Webflow permissions",
+        format!("The connection to Webflow does not include: {missing}."),
+    );
+    problem.missing_scopes = Some(missing);
+    problem.link_text("Ask again")
+}
+
+/// Webflow refuses a token that it issued a moment ago.
+pub(crate) fn renewed_token_refused(login_url: String) -> Problem {
+    Problem::new(
+        FailureKind::RenewedTokenRefused,
+        StatusCode::BAD_GATEWAY,
+        "Webflow refuses the new connection",
+        "Webflow does not accept a token that it has just issued. Please try again later.",
+    )
+    .login_url(login_url)
+}
+
+/// The dead token was replaced meanwhile: the same request works now.
+pub(crate) fn token_replaced() -> Problem {
+    Problem::new(
+        FailureKind::TokenReplaced,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The connection to Webflow has just been renewed",
+        "Make the same request again.",
+    )
+    .retry_after(Duration::from_secs(1))
+    .retry_here(true)
+}
+
+/// A handler reports that Webflow does not accept its token.
+pub(crate) fn token_refused() -> Problem {
+    Problem::new(
+        FailureKind::TokenRefused,
+        StatusCode::UNAUTHORIZED,
+        "Webflow does not accept the token any more",
+        "Connect Webflow again.",
+    )
+}
+
+/// The token store has failed: 503, or 500 if it panicked.
+pub(crate) fn of_store(error: &StoreError) -> Problem {
+    let cause = error as &dyn std::error::Error;
+    tracing::error!(target: log::STORE, error = cause, "the token store failed");
+    if matches!(error, StoreError::Panicked) { internal() } else { store_unavailable() }
+}
+
+pub(crate) fn store_unavailable() -> Problem {
+    Problem::new(
+        FailureKind::StoreUnavailable,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Sign-in is temporarily unavailable",
+        "The application's token store is not available. Please try again in a moment.",
+    )
+    .retry_after(STORE_RETRY_AFTER)
+    .retry_here(true)
+}
+
+pub(crate) fn subject_unavailable() -> Problem {
+    Problem::new(
+        FailureKind::SubjectUnavailable,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Your sign-in cannot be checked right now",
+        "The application could not find out who you are. Please try again in a moment.",
+    )
+    .retry_after(STORE_RETRY_AFTER)
+    .retry_here(true)
+}
+
+/// A closure, store or hook panicked.
+pub(crate) fn internal() -> Problem {
+    Problem::new(
+        FailureKind::Internal,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Something went wrong",
+        "The application met an unexpected error. Please try again.",
+    )
+    .retry_here(true)
+}
+
+// The crate's own paths.
+
+pub(crate) fn method_not_allowed(allow: &'static str) -> Problem {
+    let mut problem = Problem::new(
+        FailureKind::MethodNotAllowed,
+        StatusCode::METHOD_NOT_ALLOWED,
+        "Method not allowed",
+        format!("Use {allow}."),
+    );
+    problem.allow = Some(allow);
+    problem
+}
+
+pub(crate) fn prefetch() -> Problem {
+    Problem::new(
+        FailureKind::Prefetch,
+        StatusCode::FORBIDDEN,
+        "Prefetching is disabled here",
+        "A sign-in cannot be prefetched. Open the link itself.",
+    )
+}
+
+pub(crate) fn misplaced_endpoints(callback: &str) -> Problem {
+    Problem::new(
+        FailureKind::MisplacedEndpoints,
+        StatusCode::NOT_FOUND,
+        "Not found",
+        format!(
+            "The endpoints service is mounted at a path that is none of its own. The callback \
+             path is {callback}."
+        ),
+    )
+}
+
+pub(crate) fn malformed_login() -> Problem {
+    Problem::new(
+        FailureKind::MalformedLogin,
+        StatusCode::BAD_REQUEST,
+        "This sign-in link is malformed",
+        "It takes return_to, a path, and scope, a list such as sites:read cms:read; each once.",
+    )
+}
+
+pub(crate) fn cross_origin(own: &str) -> Problem {
+    Problem::new(
+        FailureKind::CrossOrigin,
+        StatusCode::FORBIDDEN,
+        "This request did not come from the application's own pages",
+        format!("To sign out, send a POST from a page of {own}."),
+    )
+    .login_url("/")
+    .link_text(BACK)
+}
+
+pub(crate) fn malformed_logout() -> Problem {
+    Problem::new(
+        FailureKind::MalformedLogout,
+        StatusCode::BAD_REQUEST,
+        "This sign-out link is malformed",
+        "It has the parameter revoke twice. Nothing has changed: you are still signed in.",
+    )
+    .login_url("/")
+    .link_text(BACK)
+}
+
+pub(crate) fn webflow_not_told() -> Problem {
+    Problem::new(
+        FailureKind::WebflowNotTold,
+        StatusCode::BAD_GATEWAY,
+        "You're signed out, but Webflow could not be notified",
+        "The application will ask Webflow again to end the authorization. You can also remove \
+         the app in your Webflow settings.",
+    )
+    .login_url("/")
+    .link_text(BACK)
+}
+
+// Callbacks.
+
+pub(crate) fn malformed_callback() -> Problem {
+    Problem::new(
+        FailureKind::MalformedCallback,
+        StatusCode::BAD_REQUEST,
+        "This sign-in link is malformed",
+        "It does not have the form that Webflow gives it. Please start again.",
+    )
+}
+
+pub(crate) fn flow_expired() -> Problem {
+    Problem::new(
+        FailureKind::FlowExpired,
+        StatusCode::BAD_REQUEST,
+        "This sign-in took too long",
+        "A sign-in must be completed within about 15 minutes. Please start again.",
+    )
+    .link_text("Start again")
+}
+
+/// One message for every unknown or stale state, so that responses reveal nothing.
+pub(crate) fn unknown_flow() -> Problem {
+    Problem::new(
+        FailureKind::UnknownFlow,
+        StatusCode::BAD_REQUEST,
+        "This sign-in was not started here",
+        "It was started in another browser, has already been completed, or its cookie is missing: \
+         cookies must be allowed for this site. Please start again.",
+    )
+    .causes(&[
+        (
+            "Cookies are blocked",
+            "Cookies must be allowed for this site: without one, nothing shows that you started \
+             this sign-in.",
+        ),
+        (
+            "It was started in another browser or a private window",
+            "Finish it there, or start again here.",
+        ),
+        (
+            "It has already been completed, or you have signed out since",
+            "Each answer from Webflow works for one sign-in.",
+        ),
+    ])
+    .link_text("Start again")
+}
+
+/// The user is connected, and declined to allow more.
+pub(crate) fn step_up_declined() -> Problem {
+    Problem::new(
+        FailureKind::AccessDenied,
+        StatusCode::FORBIDDEN,
+        "You did not allow more",
+        "Access was declined on Webflow's page, so nothing has changed. What you allowed before \
+         is still there.",
+    )
+    .link_text("Ask again")
+}
+
+/// What Webflow sent instead of a code; `code` is one of the known ones.
+pub(crate) fn authorization_refused(code: &'static str) -> Problem {
+    if code == "access_denied" {
+        return Problem::new(
+            FailureKind::AccessDenied,
+            StatusCode::FORBIDDEN,
+            "You did not connect Webflow",
+            "Access was declined on Webflow's page, so nothing has changed. You can connect \
+             whenever you like.",
+        )
+        .link_text("Connect Webflow");
+    }
+    let detail = match code {
+        "invalid_scope" => {
+            "The application asks for scopes that its Webflow settings do not have. Its \
+             developers can add them there."
+        }
+        "invalid_request" | "unauthorized_client" | "unsupported_response_type" => {
+            "Webflow refused the application's request. Its developers should compare client id \
+             and redirect URI with the app's settings at Webflow."
+        }
+        "server_error" | "temporarily_unavailable" => {
+            "Webflow has a problem right now. Please try again in a moment."
+        }
+        _ => "Webflow did not complete the sign-in.",
+    };
+    Problem::new(
+        FailureKind::AuthorizationRefused,
+        StatusCode::BAD_REQUEST,
+        "Webflow refused the sign-in",
+        detail,
+    )
+}
+
+pub(crate) fn invalid_grant() -> Problem {
+    Problem::new(
+        FailureKind::InvalidGrant,
+        StatusCode::BAD_REQUEST,
+        "Webflow did not accept this sign-in",
+        "Its code was used before or is older than 15 minutes. Please start again.",
+    )
+}
+
+pub(crate) fn webflow_refused() -> Problem {
+    Problem::new(
+        FailureKind::WebflowRefused,
+        StatusCode::BAD_GATEWAY,
+        "Webflow could not complete the sign-in",
+        "Webflow's response could not be used. The application's log has the reason.",
+    )
+}
+
+pub(crate) fn webflow_timeout() -> Problem {
+    Problem::new(
+        FailureKind::WebflowTimeout,
+        StatusCode::GATEWAY_TIMEOUT,
+        "Webflow is not answering",
+        "Webflow took too long to complete the sign-in. Please try again in a moment.",
+    )
+}
+
+pub(crate) fn webflow_unreachable() -> Problem {
+    Problem::new(
+        FailureKind::WebflowUnreachable,
+        StatusCode::BAD_GATEWAY,
+        "Webflow cannot be reached",
+        "The connection to Webflow failed. Please try again in a moment.",
+    )
+}
+
+pub(crate) fn webflow_busy(wait: Option<Duration>) -> Problem {
+    Problem::new(
+        FailureKind::WebflowBusy,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Webflow is busy",
+        "Webflow asks to wait before the next sign-in. Please try again in a minute.",
+    )
+    .retry_after(wait.unwrap_or(RATE_LIMIT_RETRY_AFTER))
+}
+
+/// No exchange was begun, and the flow can be completed later.
+pub(crate) fn too_many_callbacks() -> Problem {
+    Problem::new(
+        FailureKind::TooManyCallbacks,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Too many sign-ins at the moment",
+        "Reload this page in a moment to complete the sign-in.",
+    )
+    .retry_after(SHUTDOWN_RETRY_AFTER)
+    .retry_here(true)
+}
+
+pub(crate) fn shutting_down() -> Problem {
+    Problem::new(
+        FailureKind::ShuttingDown,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The application is restarting",
+        "Reload this page in a moment to complete the sign-in.",
+    )
+    .retry_after(SHUTDOWN_RETRY_AFTER)
+    .retry_here(true)
+}
+
+// Mistakes of the application, and its calls to Webflow.
+
+pub(crate) fn layer_missing(remedy: &'static str) -> Problem {
+    Problem::new(
+        FailureKind::LayerMissing,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "WebflowAuthLayer is missing on this route",
+        remedy,
+    )
+}
+
+pub(crate) fn call_failed(kind: FailureKind, status: StatusCode, detail: String) -> Problem {
+    Problem::new(kind, status, "A call to Webflow failed", detail)
+}

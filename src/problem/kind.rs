@@ -1,0 +1,114 @@
+//! What kinds of problems there are.
+
+use std::fmt;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
+        /// What kind of refusal or failure it is: the last segment of the problem's `type`,
+        /// `urn:tower-webflow-auth:<kind>`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum FailureKind {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl FailureKind {
+            /// Every kind that this version knows.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The kind as text, for example `access-denied`. It does not change between versions.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The user cancelled at Webflow's consent screen.
+    AccessDenied = "access-denied",
+    /// Webflow refused the authorization request.
+    AuthorizationRefused = "authorization-refused",
+    /// A logout that does not come from the application's own pages.
+    CrossOrigin = "cross-origin",
+    /// The login took longer than the flow's lifetime.
+    FlowExpired = "flow-expired",
+    /// A closure, a store or a hook panicked.
+    Internal = "internal",
+    /// Webflow did not accept the authorization code.
+    InvalidGrant = "invalid-grant",
+    /// A handler made a call that could not be sent.
+    InvalidRequest = "invalid-request",
+    /// An extractor was used on a route without the layer.
+    LayerMissing = "layer-missing",
+    /// The request needs a connection to Webflow, and cannot be redirected.
+    LoginRequired = "login-required",
+    /// The callback's parameters are not those of RFC 6749.
+    MalformedCallback = "malformed-callback",
+    /// The login path's parameters are malformed.
+    MalformedLogin = "malformed-login",
+    /// The logout path's parameters are malformed.
+    MalformedLogout = "malformed-logout",
+    /// One of the crate's own paths was asked with another method.
+    MethodNotAllowed = "method-not-allowed",
+    /// The endpoints service is mounted at a path that is none of the crate's own.
+    MisplacedEndpoints = "misplaced-endpoints",
+    /// The user declined scopes that the route needs.
+    MissingScopes = "missing-scopes",
+    /// Nobody is signed in to the application.
+    NotSignedIn = "not-signed-in",
+    /// A browser tried to prefetch a login.
+    Prefetch = "prefetch",
+    /// Webflow refuses a token that it has just issued.
+    RenewedTokenRefused = "renewed-token-refused",
+    /// The process is shutting down and begins no exchange.
+    ShuttingDown = "shutting-down",
+    /// The token store cannot be used.
+    StoreUnavailable = "store-unavailable",
+    /// The application could not tell whose request it is.
+    SubjectUnavailable = "subject-unavailable",
+    /// Webflow does not accept the token any more.
+    TokenRefused = "token-refused",
+    /// The token was replaced while the request was under way.
+    TokenReplaced = "token-replaced",
+    /// More callbacks are being worked on than the layer allows.
+    TooManyCallbacks = "too-many-callbacks",
+    /// The callback belongs to no flow of this browser.
+    UnknownFlow = "unknown-flow",
+    /// Webflow's rate limit holds the exchange back.
+    WebflowBusy = "webflow-busy",
+    /// Webflow answered a handler's call with an error.
+    WebflowError = "webflow-error",
+    /// Webflow refuses a handler's call; the token is good.
+    WebflowForbids = "webflow-forbids",
+    /// The session has ended, but Webflow could not be told.
+    WebflowNotTold = "webflow-not-told",
+    /// Webflow's rate limit holds a handler's call back.
+    WebflowRateLimit = "webflow-rate-limit",
+    /// Webflow refused the exchange or gave an unusable answer.
+    WebflowRefused = "webflow-refused",
+    /// Webflow did not answer in time.
+    WebflowTimeout = "webflow-timeout",
+    /// Webflow cannot be reached.
+    WebflowUnreachable = "webflow-unreachable",
+    /// Too many webhooks are being handled at the same time.
+    WebhookBusy = "webhook-busy",
+    /// A webhook is no JSON object with a `triggerType`, or was cut off.
+    WebhookMalformed = "webhook-malformed",
+    /// A webhook is not JSON, or is compressed.
+    WebhookMediaType = "webhook-media-type",
+    /// A webhook has no valid signature and timestamp.
+    WebhookRefused = "webhook-refused",
+    /// A webhook's body did not arrive in time.
+    WebhookTimeout = "webhook-timeout",
+    /// A webhook is over the route's body limit.
+    WebhookTooLarge = "webhook-too-large",
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

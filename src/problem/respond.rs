@@ -1,0 +1,132 @@
+//! Error responses: HTML for browsers, `application/problem+json` otherwise.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+use super::{FailureKind, Problem, page};
+use crate::wire::request_head::RequestHead;
+
+/// A response of the crate's own, before it takes the application's body type.
+pub(crate) type Answer = Response<Bytes>;
+
+const PROBLEM_JSON: &str = "application/problem+json";
+const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
+
+#[derive(Serialize)]
+struct Json<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_scopes: Option<&'a str>,
+}
+
+impl Problem {
+    /// The response to that request.
+    pub(crate) fn respond(&self, head: &RequestHead<'_>) -> Answer {
+        let mut answer = if head.wants_page() { self.page() } else { self.json() };
+        self.complete(&mut answer, head);
+        answer
+    }
+
+    /// Adds the headers that belong to the status, also to an answer that the application has
+    /// made.
+    pub(crate) fn complete(&self, answer: &mut Answer, head: &RequestHead<'_>) {
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return;
+        }
+        let headers = answer.headers_mut();
+        // gRPC clients look for a status of their own first.
+        if head.is_grpc() {
+            headers.insert("grpc-status", HeaderValue::from_static("16"));
+            headers.insert("grpc-message", HeaderValue::from_static("Webflow is not connected"));
+        }
+        if head.is_htmx()
+            && self.kind == FailureKind::LoginRequired
+            && let Some(url) = &self.login_url
+            && let Ok(url) = HeaderValue::from_str(url)
+        {
+            headers.insert(HX_REDIRECT, url);
+        }
+    }
+
+    /// As `application/problem+json`.
+    pub(crate) fn json(&self) -> Answer {
+        let json = Json {
+            r#type: format!("urn:tower-webflow-auth:{}", self.kind),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            login_url: self.login_url.as_deref(),
+            missing_scopes: self.missing_scopes.as_deref(),
+        };
+        let body = serde_json::to_vec(&json).unwrap_or_default();
+        self.with_headers(body.into(), HeaderValue::from_static(PROBLEM_JSON))
+    }
+
+    fn page(&self) -> Answer {
+        let html = page::problem(self).into_string();
+        let mut answer =
+            self.with_headers(html.into(), HeaderValue::from_static("text/html; charset=utf-8"));
+        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, page::policy());
+        answer
+    }
+
+    fn with_headers(&self, body: Bytes, content_type: HeaderValue) -> Answer {
+        let mut answer = answer(self.status, body);
+        let headers = answer.headers_mut();
+        headers.insert(CONTENT_TYPE, content_type);
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        // A 401 names the scheme by which to authenticate (RFC 9110 section 15.5.2). No browser
+        // asks for a password for this one.
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Webflow realm=\"webflow\"");
+            headers.insert(WWW_AUTHENTICATE, scheme);
+        }
+        answer
+    }
+}
+
+/// Goes with a handler's response that is a problem as JSON. The layer knows whether a browser shows
+/// it, and sends the page instead.
+#[derive(Debug, Clone)]
+#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "made by `IntoResponse`"))]
+pub(crate) struct HasPage(pub(crate) Arc<Problem>);
+
+impl HasPage {
+    /// The page that replaces the response, unless something has changed the response meanwhile.
+    pub(crate) fn page_for<B>(&self, response: &Response<B>) -> Option<Answer> {
+        let json = response.headers().get(CONTENT_TYPE).is_some_and(|it| it == PROBLEM_JSON);
+        (json && response.status() == self.0.status).then(|| self.0.page())
+    }
+}
+
+/// A response with the headers that all of the crate's own responses carry.
+pub(crate) fn answer(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(body.into());
+    *answer.status_mut() = status;
+    guard_headers(answer.headers_mut());
+    answer
+}
+
+/// Keeps a response out of caches, its address out of `Referer`, and its type as declared.
+pub(crate) fn guard_headers(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}

@@ -1,0 +1,285 @@
+//! Connections, and what is done when one of them fails.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{
+    PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow, Postgres,
+};
+use sqlx::query::Query;
+use sqlx::{Connection, Error};
+use tokio::runtime::Handle;
+use tokio::sync::{OnceCell, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::fault::{Remedy, remedy};
+use super::names::Names;
+use super::pooler::{self, Route};
+use super::schema;
+
+/// The time for one operation, its retries included.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// How long an operation is retried while the address leads to a server that cannot take it.
+const RETRY_FOR: Duration = Duration::from_secs(2);
+
+/// Between retries that may each meet another outdated connection of the pool.
+const SHORT_PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The server's own limit, so that it does not go on with a statement that nobody waits for.
+const STATEMENT_TIMEOUT: &str = "4s";
+
+const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '4s'";
+
+/// A connection that was idle for longer is tested before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A statement with its values.
+pub(super) type BoundQuery<'q> = Query<'q, Postgres, PgArguments>;
+
+/// Where the store's connections come from. Nothing is opened before the first use: a store may be
+/// created outside of a runtime.
+pub(super) struct Connections {
+    source: Source,
+    opened: OnceCell<Opened>,
+    retired: watch::Sender<Option<Instant>>,
+}
+
+enum Source {
+    Options { options: Box<PgConnectOptions>, max_connections: u32 },
+    Pool(PgPool),
+}
+
+struct Opened {
+    pool: PgPool,
+    /// Whether each of our connections has a server connection of its own, so that a statement may
+    /// be prepared by name and need not be inside a transaction.
+    direct: AtomicBool,
+}
+
+impl Connections {
+    pub(super) fn new(options: PgConnectOptions, max_connections: u32) -> Self {
+        // PgBouncer refuses this startup parameter, which only concerns floats.
+        let options = Box::new(options.extra_float_digits(None));
+        Self::from(Source::Options { options, max_connections: max_connections.max(1) })
+    }
+
+    pub(super) fn over(pool: PgPool) -> Self {
+        Self::from(Source::Pool(pool))
+    }
+
+    fn from(source: Source) -> Self {
+        Self { source, opened: OnceCell::new(), retired: watch::Sender::new(None) }
+    }
+
+    /// The options of a new connection. Those of a pool may change, when passwords are rotated.
+    pub(super) fn options(&self) -> PgConnectOptions {
+        match &self.source {
+            Source::Options { options, .. } => PgConnectOptions::clone(options),
+            Source::Pool(pool) => {
+                PgConnectOptions::clone(&pool.connect_options()).extra_float_digits(None)
+            }
+        }
+    }
+
+    /// Whether the address is known to lead straight to Postgres.
+    pub(super) fn are_direct(&self) -> bool {
+        self.opened.get().is_some_and(|opened| opened.direct.load(Ordering::Relaxed))
+    }
+
+    /// Changes whenever the connections that are open may lead to the wrong server.
+    pub(super) fn retirements(&self) -> watch::Receiver<Option<Instant>> {
+        self.retired.subscribe()
+    }
+
+    /// Runs the statements in one transaction and returns the rows of the last one.
+    ///
+    /// They may run twice: when a connection is lost, nobody knows whether the server has carried
+    /// them out.
+    pub(super) async fn run<'q>(
+        &self,
+        statements: impl Fn() -> Vec<BoundQuery<'q>> + Send + Sync,
+    ) -> Result<Vec<PgRow>, Error> {
+        let mut attempts = Attempts::start()?;
+        loop {
+            let attempt = async {
+                let opened = self.opened().await?;
+                let mut connection = Checked::acquire(&opened.pool).await?;
+                let statements = statements();
+                let direct = opened.direct.load(Ordering::Relaxed);
+                let rows = if direct && statements.len() == 1 {
+                    run_all(&mut connection.inner, statements, true).await?
+                } else {
+                    in_transaction(&mut connection.inner, statements).await?
+                };
+                connection.release();
+                Ok(rows)
+            };
+            match attempts.within(attempt).await {
+                Ok(rows) => return Ok(rows),
+                Err(error) => self.recover(error, &mut attempts).await?,
+            }
+        }
+    }
+
+    /// Brings the tables to this version of the crate. Returns the version that was found.
+    pub(super) async fn migrate(&self, names: &Names) -> Result<i64, Error> {
+        let mut attempts = Attempts::start()?;
+        loop {
+            let attempt = async {
+                let opened = self.opened().await?;
+                let mut connection = Checked::acquire(&opened.pool).await?;
+                let found = schema::migrate(&mut connection.inner, names).await?;
+                connection.release();
+                Ok(found)
+            };
+            match attempts.within(attempt).await {
+                Ok(found) => return Ok(found),
+                Err(error) => self.recover(error, &mut attempts).await?,
+            }
+        }
+    }
+
+    /// Waits until the operation may be tried again.
+    ///
+    /// # Errors
+    /// The error itself when that would not help, or the time for it is over.
+    async fn recover(&self, error: Error, attempts: &mut Attempts) -> Result<(), Error> {
+        let remedy = remedy(&error);
+        if remedy == Remedy::NewConnections || attempts.timed_out() {
+            self.retired.send_replace(Some(Instant::now()));
+        }
+        if remedy == Remedy::UnnamedStatements
+            && let Some(opened) = self.opened.get()
+        {
+            opened.direct.store(false, Ordering::Relaxed);
+        }
+        if remedy == Remedy::None || attempts.are_over() {
+            return Err(error);
+        }
+        // A caller's pool may give one outdated connection after another.
+        let pool_size = self.opened.get().map_or(0, |it| it.pool.options().get_max_connections());
+        attempts.made += 1;
+        sleep(if attempts.made <= pool_size { SHORT_PAUSE } else { PAUSE }).await;
+        Ok(())
+    }
+
+    async fn opened(&self) -> Result<&Opened, Error> {
+        self.opened.get_or_try_init(|| self.open()).await
+    }
+
+    async fn open(&self) -> Result<Opened, Error> {
+        let direct = pooler::route(&self.options()).await? == Route::Direct;
+        let pool = match &self.source {
+            Source::Pool(pool) => pool.clone(),
+            Source::Options { max_connections, .. } => self.pool(*max_connections, direct),
+        };
+        Ok(Opened { pool, direct: AtomicBool::new(direct) })
+    }
+
+    fn pool(&self, max_connections: u32, direct: bool) -> PgPool {
+        let mut options = self.options();
+        if direct {
+            // A pooler would refuse it; there each transaction sets it.
+            options = options.options([("statement_timeout", STATEMENT_TIMEOUT)]);
+        }
+        let retired = self.retired.subscribe();
+        PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(OPERATION_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(move |connection, about| {
+                let is_retired = retired.borrow().is_some_and(|since| since.elapsed() <= about.age);
+                Box::pin(async move {
+                    if is_retired || about.idle_for <= TRUSTED_IDLE {
+                        return Ok(!is_retired);
+                    }
+                    Ok(timeout(PING_TIMEOUT, connection.ping()).await.is_ok_and(|it| it.is_ok()))
+                })
+            })
+            .connect_lazy_with(options)
+    }
+}
+
+async fn run_all(
+    connection: &mut PgConnection,
+    statements: Vec<BoundQuery<'_>>,
+    named: bool,
+) -> Result<Vec<PgRow>, Error> {
+    let mut rows = Vec::new();
+    for statement in statements {
+        rows = statement.persistent(named).fetch_all(&mut *connection).await?;
+    }
+    Ok(rows)
+}
+
+/// Behind a pooler a server connection is ours only within a transaction, and a name of a prepared
+/// statement may be somebody else's.
+async fn in_transaction(
+    connection: &mut PgConnection,
+    statements: Vec<BoundQuery<'_>>,
+) -> Result<Vec<PgRow>, Error> {
+    connection.clear_cached_statements().await?;
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    let rows = run_all(&mut transaction, statements, false).await?;
+    transaction.commit().await?;
+    Ok(rows)
+}
+
+/// A connection that is closed unless it is [released](Self::release): after an error, or when its
+/// future was dropped half-way, its state is not known.
+struct Checked {
+    inner: PoolConnection<Postgres>,
+    clean: bool,
+}
+
+impl Checked {
+    async fn acquire(pool: &PgPool) -> Result<Self, Error> {
+        Ok(Self { inner: pool.acquire().await?, clean: false })
+    }
+
+    fn release(mut self) {
+        self.clean = true;
+    }
+}
+
+impl Drop for Checked {
+    fn drop(&mut self) {
+        if !self.clean {
+            self.inner.close_on_drop();
+        }
+    }
+}
+
+/// The attempts of one operation.
+struct Attempts {
+    began: Instant,
+    made: u32,
+}
+
+impl Attempts {
+    /// # Errors
+    /// Outside of a Tokio runtime, where a pool would panic.
+    fn start() -> Result<Self, Error> {
+        match Handle::try_current() {
+            Ok(_) => Ok(Self { began: Instant::now(), made: 0 }),
+            Err(error) => Err(Error::Configuration(error.into())),
+        }
+    }
+
+    async fn within<T>(&self, attempt: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let deadline = self.began + OPERATION_TIMEOUT;
+        timeout_at(deadline, attempt).await.unwrap_or(Err(Error::PoolTimedOut))
+    }
+
+    fn timed_out(&self) -> bool {
+        self.began.elapsed() >= OPERATION_TIMEOUT
+    }
+
+    fn are_over(&self) -> bool {
+        self.began.elapsed() >= RETRY_FOR
+    }
+}

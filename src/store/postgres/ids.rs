@@ -1,0 +1,26 @@
+//! Ids that Postgres cannot hold.
+
+use crate::store::{StoreError, TokenKey};
+
+/// What an index of Postgres can hold, with room to spare. Webflow's ids have 24 characters.
+const MAX_LEN: usize = 512;
+
+/// Postgres has no text with NUL. The layer gives grants ids of its own, without it.
+pub(super) fn grant_id(key: &TokenKey) -> Result<&str, StoreError> {
+    let id = key.grant().as_str();
+    if is_indexed(id) {
+        Ok(id)
+    } else {
+        Err(StoreError::Unsupported("a grant id that is long or has a NUL character"))
+    }
+}
+
+/// The ids by which a grant can be found. One that Postgres cannot hold is left out: the grant
+/// itself is not lost for it.
+pub(super) fn indexed(ids: &[String]) -> Vec<&str> {
+    ids.iter().map(String::as_str).filter(|id| is_indexed(id)).collect()
+}
+
+pub(super) fn is_indexed(id: &str) -> bool {
+    id.len() <= MAX_LEN && !id.contains('\0')
+}

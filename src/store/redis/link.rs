@@ -1,0 +1,196 @@
+//! The connection that all requests share: made at the first use, replaced when it turns out to
+//! lead to a server that cannot serve.
+
+use std::fmt;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use redis::aio::ConnectionLike;
+use redis::{Cmd, FromRedisValue, RedisFuture, RedisResult, ServerErrorKind, Value};
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep};
+
+use super::failure::Failure;
+use super::scripts::Lua;
+use super::source::Source;
+
+/// How long a command is repeated while the server is being replaced.
+const FAILOVER: Duration = Duration::from_secs(2);
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// What happens to a command whose connection is lost.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Effort {
+    /// A read: one more attempt.
+    Once,
+    /// A write: attempts until [`FAILOVER`] has passed.
+    Persistent,
+}
+
+/// The reply to a command that may have been sent more than once.
+pub(super) struct Reply<T> {
+    pub(super) value: T,
+    /// Whether an earlier attempt may have been executed, its reply lost.
+    pub(super) repeated: bool,
+}
+
+pub(super) struct Link {
+    source: Source,
+    current: RwLock<Option<(u64, Connection)>>,
+    connecting: Mutex<()>,
+    /// How many connections were dropped; the listener follows.
+    dropped: watch::Sender<u64>,
+}
+
+impl Link {
+    pub(super) fn new(source: Source) -> Self {
+        Self {
+            source,
+            current: RwLock::new(None),
+            connecting: Mutex::new(()),
+            dropped: watch::Sender::new(0),
+        }
+    }
+
+    /// Changes whenever a connection was dropped.
+    pub(super) fn drops(&self) -> watch::Receiver<u64> {
+        self.dropped.subscribe()
+    }
+
+    pub(super) async fn query<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        effort: Effort,
+    ) -> RedisResult<T> {
+        let reply = self.request(command, effort).await?;
+        Ok(T::from_redis_value(reply.value)?)
+    }
+
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        script: &Lua,
+        keys: &[String],
+        arguments: &[&[u8]],
+        effort: Effort,
+    ) -> RedisResult<Reply<T>> {
+        let reply = match self.request(&script.evalsha(keys, arguments), effort).await {
+            Err(error) if error.kind() == ServerErrorKind::NoScript.into() => {
+                self.request(&script.eval(keys, arguments), effort).await?
+            }
+            reply => reply?,
+        };
+        Ok(Reply { value: T::from_redis_value(reply.value)?, repeated: reply.repeated })
+    }
+
+    async fn request(&self, command: &Cmd, effort: Effort) -> RedisResult<Reply<Value>> {
+        let started = Instant::now();
+        let (mut pause, mut lost, mut repeated) = (FIRST_PAUSE, 0, false);
+        loop {
+            let (error, sent) = match self.connection().await {
+                Ok((number, mut connection)) => match command.query_async(&mut connection).await {
+                    Ok(value) => return Ok(Reply { value, repeated }),
+                    Err(error) => {
+                        if Failure::of(&error) != Failure::Other {
+                            self.drop_connection(number);
+                        }
+                        (error, true)
+                    }
+                },
+                Err(error) => (error, false),
+            };
+            let again = match Failure::of(&error) {
+                Failure::Other | Failure::Timeout => false,
+                Failure::WrongServer => true,
+                Failure::Lost => {
+                    lost += 1;
+                    repeated |= sent;
+                    effort == Effort::Persistent || lost == 1
+                }
+            };
+            if !again || started.elapsed() + pause > FAILOVER {
+                return Err(error);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn connection(&self) -> RedisResult<(u64, Connection)> {
+        if let Some(current) = self.current() {
+            return Ok(current);
+        }
+        let _turn = self.connecting.lock().await;
+        if let Some(current) = self.current() {
+            return Ok(current);
+        }
+        let number = *self.dropped.borrow();
+        let connection = self.source.connect().await?;
+        let current = (number, connection);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(current.clone());
+        Ok(current)
+    }
+
+    fn current(&self) -> Option<(u64, Connection)> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Drops that connection unless it was replaced already.
+    fn drop_connection(&self, number: u64) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if current.take_if(|(it, _)| *it == number).is_some() {
+            self.dropped.send_modify(|dropped| *dropped += 1);
+        }
+    }
+}
+
+/// Any kind of connection, shared by its clones.
+pub(super) struct Connection(Box<dyn Shared>);
+
+trait Shared: ConnectionLike + Send + Sync {
+    fn share(&self) -> Box<dyn Shared>;
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> Shared for C {
+    fn share(&self) -> Box<dyn Shared> {
+        Box::new(self.clone())
+    }
+}
+
+impl Connection {
+    pub(super) fn new(connection: impl ConnectionLike + Clone + Send + Sync + 'static) -> Self {
+        Self(Box::new(connection))
+    }
+}
+
+impl Clone for Connection {
+    fn clone(&self) -> Self {
+        Self(self.0.share())
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.0.req_packed_command(cmd)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a redis::Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.0.req_packed_commands(pipeline, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.get_db()
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,86 @@
+//! The value of a grant: `version:obtained_at:stamp:coverage:document`.
+//!
+//! Scripts compare the parts in front without parsing JSON. The stamp names the grant's index
+//! entries. The coverage is a digest of the indexed ids; it is empty until the entries are written.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use sha2::{Digest, Sha256};
+
+use super::keys::encode;
+use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
+
+/// A stored grant, and the stamp of its index entries.
+pub(super) struct Row {
+    pub(super) token: SealedToken,
+    pub(super) stamp: String,
+}
+
+impl Row {
+    /// `None` for a value that this store did not write.
+    pub(super) fn decode(value: &[u8]) -> Option<Self> {
+        let mut parts = value.splitn(5, |&byte| byte == b':');
+        let mut part = || parts.next().and_then(|part| std::str::from_utf8(part).ok());
+        let (version, _obtained_at, stamp, _coverage) = (part()?, part()?, part()?, part()?);
+        let stamp = stamp.to_owned();
+        let version = version.parse().ok();
+        let document: Document = serde_json::from_slice(parts.next()?).ok()?;
+        let token = document.into_token()?;
+        (version == Some(token.version().as_i64())).then_some(Self { token, stamp })
+    }
+}
+
+/// A digest of the ids by which the grant is found.
+pub(super) fn coverage(token: &SealedToken) -> String {
+    let mut hash = Sha256::new();
+    for (kind, ids) in [(b"s", token.sites()), (b"w", token.workspaces())] {
+        let mut ids: Vec<_> = ids.iter().collect();
+        ids.sort();
+        for id in ids {
+            hash.update(kind);
+            hash.update(id.len().to_be_bytes());
+            hash.update(id);
+        }
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    encode(digest.split_at(16).0)
+}
+
+/// [`SealedToken`] with its bytes in base64: as a JSON array they would take three times as much.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Document {
+    key: TokenKey,
+    version: TokenVersion,
+    sealed: String,
+    obtained_at: u64,
+    sites: Vec<String>,
+    workspaces: Vec<String>,
+}
+
+pub(super) fn document(token: &SealedToken) -> Result<Vec<u8>, StoreError> {
+    let since = token.obtained_at().duration_since(UNIX_EPOCH);
+    let document = Document {
+        key: token.key().clone(),
+        version: token.version(),
+        sealed: STANDARD_NO_PAD.encode(token.sealed()),
+        obtained_at: since.unwrap_or_default().as_secs(),
+        sites: token.sites().to_vec(),
+        workspaces: token.workspaces().to_vec(),
+    };
+    serde_json::to_vec(&document).map_err(StoreError::unavailable)
+}
+
+impl Document {
+    fn into_token(self) -> Option<SealedToken> {
+        let sealed = STANDARD_NO_PAD.decode(self.sealed).ok()?;
+        let obtained_at = UNIX_EPOCH.checked_add(Duration::from_secs(self.obtained_at))?;
+        let token = SealedToken::new(self.key, self.version, sealed, obtained_at);
+        Some(token.with_sites(self.sites).with_workspaces(self.workspaces))
+    }
+}
+
+pub(super) fn unix_secs(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

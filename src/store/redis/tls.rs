@@ -1,0 +1,82 @@
+//! TLS: which certificates are trusted, and which cryptography rustls uses.
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use redis::{Client, ConnectionAddr, IntoConnectionInfo, TlsCertificates};
+use rustls::RootCertStore;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::failure::unavailable;
+use crate::store::StoreError;
+
+/// Which certificates are trusted.
+#[derive(Clone, Default)]
+pub(super) enum Trust {
+    /// The system's; Mozilla's where the system has none.
+    #[default]
+    System,
+    File(PathBuf),
+    Pem(Vec<u8>),
+}
+
+impl Trust {
+    /// The trusted certificates; `None` for those that are compiled in.
+    pub(super) fn root_pem(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let pem = match self {
+            Self::System => return Ok(system_roots()),
+            Self::Pem(pem) => pem.clone(),
+            Self::File(path) => std::fs::read(path).map_err(|error| {
+                StoreError::unavailable(format!("cannot read {}: {error}", path.display()))
+            })?,
+        };
+        match CertificateDer::pem_slice_iter(&pem).next() {
+            Some(Ok(_)) => Ok(Some(pem)),
+            _ => Err(StoreError::unavailable("the CA's certificate is not in PEM format")),
+        }
+    }
+
+    /// A client for that address.
+    pub(super) fn client(&self, url: &str) -> Result<Client, StoreError> {
+        let info = url.into_connection_info().map_err(unavailable)?;
+        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            return match self {
+                Self::System => Client::open(info).map_err(unavailable),
+                _ => Err(StoreError::unavailable(
+                    "a CA's certificate is set, but the address does not begin with rediss://",
+                )),
+            };
+        }
+        let certificates = TlsCertificates { client_tls: None, root_cert: self.root_pem()? };
+        Client::build_with_tls(info, certificates).map_err(unavailable)
+    }
+}
+
+fn system_roots() -> Option<Vec<u8>> {
+    let mut parsable = RootCertStore::empty();
+    let mut pem = String::new();
+    for certificate in rustls_native_certs::load_native_certs().certs {
+        let text = STANDARD.encode(&certificate);
+        // redis-rs refuses a whole bundle for one certificate that rustls cannot parse.
+        if parsable.add(certificate).is_ok() {
+            pem.extend(["-----BEGIN CERTIFICATE-----\n", &text, "\n-----END CERTIFICATE-----\n"]);
+        }
+    }
+    (!pem.is_empty()).then(|| pem.into_bytes())
+}
+
+pub(super) fn is_used_by(client: &Client) -> bool {
+    matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. })
+}
+
+/// redis-rs takes the process's default provider, and rustls panics when none is installed and the
+/// enabled features name none or two of them. An installed one is kept.
+pub(super) fn provide_crypto() {
+    if CryptoProvider::get_default().is_none() {
+        // Fails if another thread was faster, which serves as well.
+        let _ = aws_lc_rs::default_provider().install_default();
+    }
+}

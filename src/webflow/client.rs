@@ -1,0 +1,88 @@
+//! The HTTP client, and requests on connections that the other side may have closed.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
+use url::Url;
+
+use super::endpoints::is_loopback;
+
+/// The settings of every client that calls `to`. It follows no redirect: the client secret or the
+/// token would go along. A proxy of the environment is for https beyond this machine only: over
+/// plain http it would read the client secret, and loopback it does not reach.
+pub(crate) fn client_builder(to: &Url) -> ClientBuilder {
+    if may_use_proxy(to) { following_nothing() } else { direct_client_builder() }
+}
+
+/// The settings of a client for this machine.
+pub(crate) fn direct_client_builder() -> ClientBuilder {
+    following_nothing().no_proxy()
+}
+
+fn following_nothing() -> ClientBuilder {
+    Client::builder().redirect(Policy::none())
+}
+
+pub(crate) fn may_use_proxy(to: &Url) -> bool {
+    to.scheme() == "https" && !is_loopback(to)
+}
+
+/// Sends a request that may safely arrive twice, and sends it once more when the connection closed
+/// before an answer: the other side may close a connection that it has kept at the very moment at
+/// which it is used again (RFC 9112 section 9.3.1). reqwest does not tell whether the connection had
+/// been used before, so a fresh one counts as well.
+pub(crate) async fn send_twice(request: RequestBuilder) -> reqwest::Result<Response> {
+    let again = request.try_clone();
+    match (request.send().await, again) {
+        (Err(error), Some(again)) if closed_unanswered(&error) => again.send().await,
+        (sent, _) => sent,
+    }
+}
+
+/// Whether the connection was closed before the head of an answer had arrived.
+pub(crate) fn closed_unanswered(error: &reqwest::Error) -> bool {
+    if error.is_connect() || error.is_timeout() || !error.is_request() {
+        return false;
+    }
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && (error.is_incomplete_message() || error.is_canceled() || error.is_closed())
+        {
+            return true;
+        }
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::BrokenPipe
+                    // TLS that was closed without saying so.
+                    | ErrorKind::UnexpectedEof
+            );
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e14_only_https_beyond_this_machine_uses_a_proxy() {
+        for (to, expected) in [
+            ("https://api.webflow.com", true),
+            ("https://127.0.0.1:1", false),
+            ("https://localhost", false),
+            ("https://app.localhost", false),
+            ("http://[::1]:1", false),
+            ("http://app.example.com", false),
+        ] {
+            assert_eq!(may_use_proxy(&Url::parse(to).unwrap()), expected, "{to}");
+        }
+    }
+}

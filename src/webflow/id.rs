@@ -1,0 +1,42 @@
+//! Ids in answers.
+
+use std::sync::Once;
+
+/// Webflow's have 24 hexadecimal digits; other forms are not ruled out.
+const MAX_ID_LEN: usize = 128;
+
+/// Whether every store can keep the text as an id, and every log can show it.
+pub(crate) fn is_id(text: &str) -> bool {
+    (1..=MAX_ID_LEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// [`is_id`] for an id of an answer of Webflow. The first that is dropped is logged, once for each
+/// process.
+pub(crate) fn is_usable_id(text: &str) -> bool {
+    static WARNED: Once = Once::new();
+    let usable = is_id(text);
+    if !usable {
+        WARNED.call_once(|| {
+            tracing::warn!(
+                len = text.len(),
+                "Webflow's answer has ids that cannot be used: they are dropped"
+            );
+        });
+    }
+    usable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e17_an_id_is_printable_and_short() {
+        for good in ["65427cf400e02b306eaa049c", "a", "a-b_c.d:e", &"x".repeat(128)] {
+            assert!(is_id(good), "{good}");
+        }
+        for odd in ["", " ", "a b", "a\0", "a\u{7f}", "a\n", "\u{e9}", &"x".repeat(129)] {
+            assert!(!is_id(odd), "{odd:?}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Paths: the crate's own, and the one that the client asked for.
+
+use http::request::Parts;
+use http::{Extensions, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+
+/// Everything but letters, digits and `-._~` (RFC 3986 section 2.3).
+pub(crate) const COMPONENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Where the crate's own endpoints are.
+#[derive(Debug, Clone)]
+pub(crate) struct Paths {
+    pub(crate) callback: String,
+    pub(crate) login: Option<String>,
+    pub(crate) logout: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    Callback,
+    Login,
+    Logout,
+}
+
+impl Paths {
+    /// The endpoint at that path, compared byte for byte: a path that is merely equivalent is
+    /// the application's to answer.
+    pub(crate) fn endpoint(&self, path: &str) -> Option<Endpoint> {
+        if path == self.callback {
+            Some(Endpoint::Callback)
+        } else if Some(path) == self.login.as_deref() {
+            Some(Endpoint::Login)
+        } else if Some(path) == self.logout.as_deref() {
+            Some(Endpoint::Logout)
+        } else {
+            None
+        }
+    }
+}
+
+/// The address that the client asked for, where a nested axum router has removed its prefix.
+pub(crate) fn original_uri(parts: &Parts) -> &Uri {
+    original(&parts.extensions, &parts.uri)
+}
+
+/// Like [`original_uri`], for a request that is not taken apart.
+#[cfg_attr(not(feature = "axum"), expect(unused_variables, reason = "the prefix is axum's"))]
+pub(crate) fn original<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r Uri {
+    #[cfg(feature = "axum")]
+    if let Some(original) = extensions.get::<axum::extract::OriginalUri>() {
+        return &original.0;
+    }
+    uri
+}
