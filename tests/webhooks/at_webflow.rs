@@ -40,7 +40,7 @@ mod h11_sync {
     use super::*;
 
     #[tokio::test]
-    async fn h11_it_makes_what_is_missing_and_removes_what_is_not_wanted() {
+    async fn it_makes_what_is_missing_and_removes_what_is_not_wanted() {
         let (app, token, site) = stage().await;
         register(&token, &site, "site_publish", OTHERS).await;
         let other_site = app.fake.workspaces()[0].sites()[1].id().to_owned();
@@ -67,7 +67,7 @@ mod h11_sync {
     }
 
     #[tokio::test]
-    async fn h11_of_twins_the_oldest_stays() {
+    async fn of_twins_the_oldest_stays() {
         let (app, token, site) = stage().await;
         let oldest = register(&token, &site, "site_publish", URL).await;
         for _ in 0..2 {
@@ -81,7 +81,7 @@ mod h11_sync {
     }
 
     #[tokio::test]
-    async fn h11_two_instances_at_the_same_time_converge() {
+    async fn two_instances_at_the_same_time_converge() {
         let (app, token, site) = stage().await;
         let hooks = app.auth.handle().webhooks(&token);
         let wanted = [(Trigger::SitePublish, None), (Trigger::PageCreated, None)];
@@ -97,7 +97,7 @@ mod h11_sync {
     }
 
     #[tokio::test]
-    async fn h11_an_interrupted_run_is_completed_by_the_next() {
+    async fn an_interrupted_run_is_completed_by_the_next() {
         let (app, token, site) = stage().await;
         register(&token, &site, "comment_created", URL).await;
         let hooks = app.auth.handle().webhooks(&token);
@@ -118,7 +118,7 @@ mod h11_sync {
     }
 
     #[tokio::test]
-    async fn h11_the_76th_of_a_trigger_is_an_error_that_names_the_limit() {
+    async fn the_76th_of_a_trigger_is_an_error_that_names_the_limit() {
         let (app, token, site) = stage().await;
         for number in 0..74 {
             register(&token, &site, "form_submission", &format!("{OTHERS}/{number}")).await;
@@ -140,7 +140,7 @@ mod h11_sync {
     }
 
     #[tokio::test]
-    async fn h11_what_cannot_be_asked_for_is_not_sent() {
+    async fn what_cannot_be_asked_for_is_not_sent() {
         let (app, token, site) = stage().await;
         let hooks = app.auth.handle().webhooks(&token);
         for (site, wanted) in [
