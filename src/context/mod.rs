@@ -67,6 +67,8 @@ pub(crate) struct Context {
     pub(crate) hooks: Hooks,
     /// Whether a login at another host was logged.
     pub(crate) host_warned: AtomicBool,
+    #[cfg(feature = "webhooks")]
+    pub(crate) webhooks: crate::delivery::Webhooks,
 }
 
 impl Context {
