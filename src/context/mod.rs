@@ -146,9 +146,10 @@ impl Context {
     /// The `Set-Cookie` value that removes the session cookie of the form that is not set here.
     pub(crate) fn other_session_removal(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let name = self.cookies.session_name();
-        let several = cookies::named(headers, name).nth(1).is_some();
-        let other = self.cookies.other_form().filter(|_| several || self.cookies.is_cross_site());
-        other.and_then(|other| other.remove(name))
+        let sent = cookies::named(headers, name).take(2).count();
+        // One cookie of an application that has switched forms may be of the former one.
+        let possible = if self.cookies.is_cross_site() { sent > 0 } else { sent > 1 };
+        self.cookies.other_form().filter(|_| possible)?.remove(name)
     }
 
     /// A link that begins a login. Without a login path that is the page itself, which challenges.

@@ -37,7 +37,7 @@ pub(crate) fn challenge(
 /// A callback that arrives at another path would send the user to consent again and again.
 fn check_misplaced_callback(context: &Context, head: &RequestHead<'_>) -> Result<(), Problem> {
     let query = head.query();
-    if !query.contains("code=") {
+    if !head.wants_page() || !query.contains("code=") {
         return Ok(());
     }
     let (Ok(Some(_)), Ok(Some(state))) = (single(query, "code"), single(query, "state")) else {

@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn c2_one_pass_finds_the_first_session_and_what_it_leaves_to_the_parser() {
         for (sent, session, needs_parsing, flows) in [
-            (&b"a=1; webflow-session=v; webflow-session=w"[..], Some(&b"v"[..]), false, false),
+            (&b"a=1; webflow-session=v; webflow-session=w"[..], Some(&b"v"[..]), true, false),
             (b"webflow-session = v; webflow-session=w", Some(b"w"), true, false),
             (b"webflow-session-of-others=1", None, true, false),
             (b"webflow-flow-abc=1; xwebflow-session=v", None, false, true),
