@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ApiClient;
 use crate::grant::token::WebflowToken;
+use crate::util::log;
 use crate::webflow::{INTROSPECTION_BUDGET, IntrospectError, Introspection, introspect};
 
 /// How long a token that introspection has confirmed is believed to live.
@@ -121,7 +122,7 @@ fn life_by(token: &WebflowToken, found: Result<Introspection, IntrospectError>) 
         Err(IntrospectError::Status(401)) => Life::Dead,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "a 401 could not be confirmed: the grant stays");
+            tracing::warn!(target: log::API, error, "a 401 could not be confirmed: the grant stays");
             Life::Unknown
         }
     }

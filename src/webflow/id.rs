@@ -2,6 +2,8 @@
 
 use std::sync::Once;
 
+use crate::util::log;
+
 /// Webflow's have 24 hexadecimal digits; other forms are not ruled out.
 const MAX_ID_LEN: usize = 128;
 
@@ -18,6 +20,7 @@ pub(crate) fn is_usable_id(text: &str) -> bool {
     if !usable {
         WARNED.call_once(|| {
             tracing::warn!(
+                target: log::GRANT,
                 len = text.len(),
                 "Webflow's answer has ids that cannot be used: they are dropped"
             );
