@@ -28,6 +28,7 @@ mod extractor;
 mod first_errors;
 mod forgotten;
 mod grants;
+mod log_lines;
 mod own_users;
 mod recovery;
 mod service;
