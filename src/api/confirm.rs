@@ -183,6 +183,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn w1_what_is_remembered_is_bounded() {
+        let confirmations = Confirmations::default();
+        for i in 0..10_000_u32 {
+            let mut key = KEY;
+            key[..4].copy_from_slice(&i.to_be_bytes());
+            confirmations.life(key, 0, async { Life::Alive }).await;
+            let left = confirmations.life(key, 20_000, std::future::pending());
+            assert!(left.now_or_never().is_none(), "its caller leaves");
+        }
+        assert!(confirmations.alive.len() <= MAX_REMEMBERED);
+        assert!(confirmations.pending().len() <= 1);
+    }
+
+    #[tokio::test]
     async fn w1_only_alive_is_remembered_and_only_for_a_while() {
         let confirmations = Confirmations::default();
         let ask = async |now, life| confirmations.life(KEY, now, async { life }).await;
