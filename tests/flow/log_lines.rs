@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
 use tower_webflow_auth::testing::{Endpoint, Fault, TestBrowser};
 use tower_webflow_auth::{Keyring, Subject, WebflowAuthLayer, WebflowToken};
@@ -145,11 +145,16 @@ async fn exchanges() {
     assert_eq!(browser.step(&callback).await.unwrap().status, StatusCode::BAD_GATEWAY);
 }
 
-/// A grant whose sites stay unknown, a failed API call, a revoked token, and a missing layer.
+/// An unsigned webhook, a grant whose sites are unknown, a failed API call, a revoked token, and a
+/// missing layer.
 async fn grants_and_calls() {
-    let with_bare_route =
-        |auth: &WebflowAuthLayer| router(auth).route("/bare", get(|_: WebflowToken| async {}));
-    let app = App::with_router(|builder| builder, with_bare_route).await;
+    let with_more_routes = |auth: &WebflowAuthLayer| {
+        let webhook = post(|| async {}).layer(auth.webhooks());
+        router(auth).route("/bare", get(|_: WebflowToken| async {})).route("/webhook", webhook)
+    };
+    let app = App::with_router(|builder| builder, with_more_routes).await;
+    let unsigned = TestBrowser::new().fetch(Method::POST, &app.url("/webhook")).await.unwrap();
+    assert_eq!(unsigned.status, StatusCode::UNAUTHORIZED);
     app.fake.fail_next(Endpoint::Introspect, Fault::Status(503));
     let mut browser = app.connected().await;
     app.fake.fail_next(Endpoint::Sites, Fault::Status(503));
