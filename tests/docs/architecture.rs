@@ -60,7 +60,7 @@ fn the_page_lists_every_module_once() {
     let mut listed = order();
     listed.sort_unstable();
     let modules: BTreeSet<_> = sources().into_iter().map(|(_, module, _)| module).collect();
-    assert_eq!(listed, Vec::from_iter(modules));
+    assert_eq!(listed, modules.into_iter().collect::<Vec<_>>());
 }
 
 /// The order is total, so imports that follow it form no circle.

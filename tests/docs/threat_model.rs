@@ -42,14 +42,14 @@ fn numbered(source: &str) -> BTreeSet<(char, u32)> {
 #[test]
 fn every_case_has_one_row() {
     let rows = rows();
-    let cases = BTreeSet::from_iter(rows.iter().copied());
+    let cases: BTreeSet<_> = rows.iter().copied().collect();
     assert_eq!(rows.len(), cases.len(), "{rows:?}");
     assert!(cases.len() >= 56, "{} cases", cases.len());
 }
 
 #[test]
 fn every_case_has_a_test_and_every_numbered_test_a_case() {
-    let rows = BTreeSet::from_iter(rows());
+    let rows: BTreeSet<_> = rows().into_iter().collect();
     let files = ["src", "tests"].iter().flat_map(|folder| files(&root().join(folder), ".rs"));
     let tested: BTreeSet<_> =
         files.flat_map(|file| numbered(&std::fs::read_to_string(file).unwrap())).collect();
