@@ -135,6 +135,7 @@ impl TestToken {
                 asked: self.scopes,
                 renewed: false,
             },
+            lacks_configured: false,
             state: Arc::default(),
             client,
         })

@@ -160,6 +160,7 @@ impl Vault {
                 vault.cache.forget(&subject);
                 Err(StoreError::Timeout)
             });
+            vault.note(&written);
             answer.send(written).ok();
         });
         let outcome =

@@ -25,6 +25,7 @@ mod config;
 mod doctor;
 mod end_to_end;
 mod extractor;
+mod faults;
 mod first_errors;
 mod forgotten;
 mod grants;
