@@ -15,16 +15,14 @@ use tower_webflow_auth::{WebflowAuthHandle, WebflowToken};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Reads the site with any grant that has access to it. Searches both indexes, since a grant covers
-/// either single sites or a whole workspace.
+/// Reads the site with any grant that has access to it. The site may have been added to its workspace
+/// after the workspace was connected.
 async fn site(
     handle: &WebflowAuthHandle,
     site_id: &str,
     workspace_id: &str,
 ) -> Result<Option<SiteInfo>, support::Error> {
-    let mut tokens = handle.tokens_for_site(site_id).await?;
-    tokens.extend(handle.tokens_for_workspace(workspace_id).await?);
-    for token in tokens {
+    for token in handle.tokens_for_site_in(site_id, workspace_id).await? {
         match token.api().get(["sites", site_id]).send().await {
             Ok(answer) => return Ok(Some(answer.json().await?)),
             // The user has removed the app. Outside a request no layer deletes the token.

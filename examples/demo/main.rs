@@ -8,6 +8,7 @@
 //! (feature `postgres`) or `redis://..` (feature `redis`).
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples are run by hand")]
 
+mod calls;
 mod pages;
 mod routes;
 mod settings;
