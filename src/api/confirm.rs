@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::ApiClient;
 use crate::grant::token::WebflowToken;
 use crate::util::clock::is_within;
-use crate::webflow::{Introspection, LOOK_UP_BUDGET, LookUpError, introspect};
+use crate::webflow::{Introspection, LOOKUP_BUDGET, TokenLookupError, introspect};
 
 /// How long a confirmed token is not introspected again.
 const BELIEVED: Duration = Duration::from_secs(10);
@@ -96,7 +96,7 @@ impl ApiClient {
     pub(super) async fn life_of(&self, token: &WebflowToken, deadline: Instant) -> Life {
         let secret = token.access_token();
         let key = Sha256::digest(secret.expose_secret()).into();
-        let budget = self.budget.min(LOOK_UP_BUDGET);
+        let budget = self.budget.min(LOOKUP_BUDGET);
         let ask = async {
             let found = introspect(&self.http, &self.endpoints, secret, budget).await;
             life_by(token, found)
@@ -106,7 +106,7 @@ impl ApiClient {
     }
 }
 
-fn life_by(token: &WebflowToken, found: Result<Introspection, LookUpError>) -> Life {
+fn life_by(token: &WebflowToken, found: Result<Introspection, TokenLookupError>) -> Life {
     match found {
         Ok(found) => {
             if found.scopes.is_some_and(|scopes| scopes != *token.scopes()) {
@@ -114,7 +114,7 @@ fn life_by(token: &WebflowToken, found: Result<Introspection, LookUpError>) -> L
             }
             Life::Alive
         }
-        Err(LookUpError::Status(401)) => Life::Dead,
+        Err(TokenLookupError::Status(401)) => Life::Dead,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "introspection failed after a 401: the grant is kept");

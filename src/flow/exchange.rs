@@ -17,7 +17,7 @@ use crate::grant::details::{Coverage, GrantDetails};
 use crate::grant::scope::Scopes;
 use crate::grant::token::WebflowToken;
 use crate::identity::subject::Subject;
-use crate::lifecycle::coverage::{self, LOOK_UPS};
+use crate::lifecycle::coverage::{self, LOOKUPS};
 use crate::problem::{Problem, catalog};
 use crate::store::StoreError;
 use crate::util::deadline::Deadline;
@@ -36,12 +36,12 @@ const OTHER_INSTANCE_POLLS: [Duration; 4] = [
     Duration::from_millis(800),
 ];
 
-/// The time for a whole callback: store reads, exchange, look-ups, writes and clean-up.
+/// The time for a whole callback: store reads, exchange, lookups, writes and clean-up.
 const CALLBACK_BUDGET: Duration = Duration::from_secs(10);
 
-/// What the steps after the exchange need of it, and those after the look-ups.
+/// What the steps after the exchange need of it, and those after the lookups.
 const AFTER_EXCHANGE: Duration = Duration::from_secs(3);
-const AFTER_LOOK_UPS: Duration = Duration::from_millis(2500);
+const AFTER_LOOKUPS: Duration = Duration::from_millis(2500);
 
 /// How many past flows a grant remembers.
 const MAX_FLOWS: usize = 8;
@@ -102,8 +102,8 @@ pub(super) async fn complete(
     };
     tracing::info!(target: log::FLOW, flow = id, "code exchanged");
     let before = present.iter().chain(previous.iter());
-    let look_ups = deadline.leaving(AFTER_LOOK_UPS).within(LOOK_UPS);
-    let details = learn(&context, &arrival.flow, issued, before, look_ups).await;
+    let lookups = deadline.leaving(AFTER_LOOKUPS).within(LOOKUPS);
+    let details = learn(&context, &arrival.flow, issued, before, lookups).await;
     let first = present.is_empty() && previous.is_empty();
     let known = Known { present, previous };
     let kept = keep(&context, &arrival, &known, details, deadline).await;

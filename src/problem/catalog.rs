@@ -14,7 +14,7 @@ use crate::util::log;
 /// How long a client should wait before it tries an unavailable store again.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
 const RATE_LIMIT_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// The first look-up has begun with the request itself; the second may begin after this.
+/// The first lookup has begun with the request itself; the second may begin after this.
 const USER_RETRY_AFTER: Duration = Duration::from_secs(10);
 const SHUTDOWN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
