@@ -9,4 +9,5 @@ mod support;
 
 mod instances;
 mod process;
+mod sites;
 mod webhooks;

@@ -33,4 +33,6 @@ mod log_lines;
 mod own_users;
 mod recovery;
 mod service;
+mod sites;
 mod step_up;
+mod users;
