@@ -84,7 +84,7 @@ impl<const N: usize> sealed::Path for &[&str; N] {
 }
 
 /// Refuses what another parser, on the way or at Webflow, may take for another host or path.
-fn checked(text: &str) -> Result<(), ApiError> {
+pub(super) fn checked(text: &str) -> Result<(), ApiError> {
     // `//host/..` and `/\host/..` would name another host to some parsers.
     let on_host = text.starts_with('/')
         && !text.starts_with("//")
