@@ -84,7 +84,7 @@ impl ApiRequest {
         self
     }
 
-    /// A copy of the call. An error, which cannot be copied, moves to the copy.
+    /// Clones the request. An error moves to the clone.
     pub(super) fn duplicate(&mut self) -> Self {
         let again = self.inner.as_ref().ok().and_then(reqwest::RequestBuilder::try_clone);
         let spent = || Err(ApiError::InvalidRequest("the request was sent before".into()));
@@ -118,7 +118,7 @@ impl ApiRequest {
         self
     }
 
-    /// Repeats a call that changes nothing like a `GET`, whatever its method.
+    /// Allows retries for a request that changes nothing, whatever its method.
     pub(crate) const fn repeatable(mut self) -> Self {
         self.repeat = Repeat::Read;
         self
@@ -137,9 +137,9 @@ impl ApiRequest {
     /// [`ApiError`]: an answer that is not a success, no answer in time, no connection, or a
     /// request that cannot be sent.
     ///
-    /// After a 401 Webflow is asked whether the token is still valid. Only if it is not, the token is
-    /// marked as dead, and a handler that returns the error sends the user to Webflow for a new
-    /// one.
+    /// After a 401 the token is introspected. Only if that answers 401 too, the error is
+    /// [`ApiError::Unauthorized`], and a handler that returns it sends the user to Webflow for a
+    /// new token.
     pub async fn send(self) -> Result<ApiResponse, ApiError> {
         let request = self.inner?.build().map_err(ApiError::from_transport)?;
         let client = self.service.token().client();
@@ -192,7 +192,7 @@ fn copy(request: &reqwest::Request) -> Result<Request<reqwest::Body>, ApiError> 
 
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The end of a time from now. One beyond what the clock can tell is as good as a day.
+/// The time after `budget`; after a day if that overflows.
 pub(crate) fn deadline(budget: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(budget).unwrap_or(now + A_DAY)
