@@ -16,7 +16,7 @@ use tower_service::Service;
 use url::Url;
 
 use super::confirm::Life;
-use super::path::checked;
+use super::path::checked_encoded;
 use super::{ApiError, deadline};
 use crate::grant::token::WebflowToken;
 use crate::webflow::retry_after;
@@ -119,7 +119,7 @@ impl ApiService {
     /// The address that is asked: on one of Webflow's hosts, or nothing is sent there.
     fn resolve(&self, uri: &Uri) -> Result<Url, ApiError> {
         let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-        checked(path)?;
+        checked_encoded(path)?;
         let elsewhere = || ApiError::InvalidRequest("the address is not one of Webflow's".into());
         match (uri.scheme(), uri.authority()) {
             (None, None) => Ok(self.url(path)),
