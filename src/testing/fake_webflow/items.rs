@@ -1,0 +1,454 @@
+//! CMS items, staged and live.
+//!
+//! Source: Webflow Data API, Collection Items, *List Collection Items*, *Create Collection
+//! Item(s)*, *Create Collection Items*, *Get*, *Update* and *Delete Collection Item(s)*, each with
+//! its *Live* twin, and *Publish Collection Item(s)*.
+
+use http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, empty, invalid, json, not_found};
+use super::collections::{Collection, with_collection};
+use super::directory::{Site, slug};
+use super::item_query;
+use super::list::page_of;
+use super::log::RecordedRequest;
+use super::world::{World, lock, timestamp};
+use crate::grant::scope::Scope;
+
+/// How many items one request may write.
+const MAX_BULK: usize = 100;
+
+/// Which of an item's two versions is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    Staged,
+    Live,
+}
+
+/// An item as the API answers it.
+pub(super) struct Item {
+    staged: Value,
+    live: Option<Value>,
+}
+
+impl Item {
+    fn new(
+        world: &World,
+        site: &Site,
+        body: &Value,
+        fields: Map<String, Value>,
+        to: Version,
+    ) -> Self {
+        let now = timestamp(world.clock.now());
+        let flag = |name: &str| body.get(name).and_then(Value::as_bool);
+        let mut item = Self {
+            staged: json!({
+                "id": world.mint.id(),
+                "cmsLocaleId": site.cms_locale_id(),
+                "lastPublished": null,
+                "lastUpdated": now,
+                "createdOn": now,
+                "isArchived": flag("isArchived").unwrap_or(false),
+                "isDraft": flag("isDraft").unwrap_or(to == Version::Staged),
+                "fieldData": fields,
+            }),
+            live: None,
+        };
+        if to == Version::Live {
+            item.publish(&now);
+        }
+        item
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.staged.get(name)?.as_str()
+    }
+
+    fn id(&self) -> &str {
+        self.text("id").unwrap_or_default()
+    }
+
+    fn slug(&self) -> Option<&str> {
+        self.staged.get("fieldData")?.get("slug")?.as_str()
+    }
+
+    pub(super) fn version(&self, version: Version) -> Option<&Value> {
+        match version {
+            Version::Staged => Some(&self.staged),
+            Version::Live => self.live.as_ref(),
+        }
+    }
+
+    pub(super) fn goes_live_with_the_site(&self) -> bool {
+        let is = |name: &str| self.staged.get(name).and_then(Value::as_bool).unwrap_or(false);
+        !is("isDraft") && !is("isArchived")
+    }
+
+    pub(super) fn publish(&mut self, now: &str) {
+        self.set("lastPublished", now.into());
+        self.set("isDraft", false.into());
+        self.live = Some(self.staged.clone());
+    }
+
+    /// Takes the live version back; the staged one becomes a draft.
+    fn unpublish(&mut self) {
+        self.live = None;
+        self.set("isDraft", true.into());
+    }
+
+    fn update(&mut self, body: &Value, now: &str, version: Version) {
+        for flag in ["isArchived", "isDraft"] {
+            if let Some(value) = body.get(flag).filter(|value| value.is_boolean()) {
+                self.set(flag, value.clone());
+            }
+        }
+        let fields = body.get("fieldData").and_then(Value::as_object);
+        let own = self.staged.get_mut("fieldData").and_then(Value::as_object_mut);
+        if let (Some(fields), Some(own)) = (fields, own) {
+            own.extend(fields.clone());
+        }
+        self.set("lastUpdated", now.into());
+        if version == Version::Live {
+            self.publish(now);
+        }
+    }
+
+    fn set(&mut self, name: &str, value: Value) {
+        if let Some(item) = self.staged.as_object_mut() {
+            item.insert(name.to_owned(), value);
+        }
+    }
+}
+
+/// `GET /v2/collections/{collection_id}/items` and `../items/live`.
+pub(super) fn list(world: &World, request: &RecordedRequest, id: &str, version: Version) -> Answer {
+    with_collection(world, request, &Scope::CMS_READ, id, |_, collection| {
+        let all = collection.items.iter().filter_map(|item| item.version(version)).cloned();
+        match item_query::select(all.collect(), request) {
+            Ok(all) => page_of(world, &all, "items", request),
+            Err(problem) => invalid(&problem),
+        }
+    })
+}
+
+/// `POST /v2/collections/{collection_id}/items` and `../items/live`: one item, or several in `items`.
+pub(super) fn create(world: &World, request: &RecordedRequest, id: &str, to: Version) -> Answer {
+    with_collection(world, request, &Scope::CMS_WRITE, id, |site, collection| {
+        let body = request.json().unwrap_or_default();
+        let several = body.get("items").and_then(Value::as_array);
+        let bodies = several.map_or(std::slice::from_ref(&body), Vec::as_slice);
+        let made = match add_all(world, site, collection, bodies, to) {
+            Ok(made) => made,
+            Err(refused) => return refused,
+        };
+        let answer = match (several, made.as_slice()) {
+            (None, [one]) => one.clone(),
+            _ => json!({"items": made}),
+        };
+        json(StatusCode::ACCEPTED, &answer)
+    })
+}
+
+/// `POST /v2/collections/{collection_id}/items/bulk`: one item, or one for each `fieldData` of a
+/// list, in several locales. Webflow documents the answer for one.
+pub(super) fn create_bulk(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+    with_collection(world, request, &Scope::CMS_WRITE, id, |site, collection| {
+        let body = request.json().unwrap_or_default();
+        let fields = body.get("fieldData").cloned().unwrap_or_default();
+        let locales = body.get("cmsLocaleIds").cloned();
+        let locales = locales.unwrap_or_else(|| json!([site.cms_locale_id()]));
+        let several = fields.as_array();
+        let fields = several.map_or(std::slice::from_ref(&fields), Vec::as_slice);
+        let with_fields = |fields: &Value| {
+            let mut one = body.clone();
+            if let Some(one) = one.as_object_mut() {
+                one.insert("fieldData".to_owned(), fields.clone());
+            }
+            one
+        };
+        let bodies: Vec<_> = fields.iter().map(with_fields).collect();
+        let mut made = match add_all(world, site, collection, &bodies, Version::Staged) {
+            Ok(made) => made,
+            Err(refused) => return refused,
+        };
+        for item in made.iter_mut().filter_map(Value::as_object_mut) {
+            item.remove("cmsLocaleId");
+            item.insert("cmsLocaleIds".to_owned(), locales.clone());
+        }
+        let answer = match (several, made.as_slice()) {
+            (None, [one]) => one.clone(),
+            _ => json!({"items": made}),
+        };
+        json(StatusCode::ACCEPTED, &answer)
+    })
+}
+
+/// Adds all items or none.
+fn add_all(
+    world: &World,
+    site: &Site,
+    collection: &mut Collection,
+    bodies: &[Value],
+    to: Version,
+) -> Result<Vec<Value>, Answer> {
+    if bodies.is_empty() || bodies.len() > MAX_BULK {
+        return Err(invalid("1 to 100 items can be written at once"));
+    }
+    let before = collection.items.len();
+    for body in bodies {
+        match fields_of(body, &collection.items) {
+            Ok(fields) => collection.items.push(Item::new(world, site, body, fields, to)),
+            Err(problem) => {
+                collection.items.truncate(before);
+                return Err(invalid(&problem));
+            }
+        }
+    }
+    Ok(collection.items.iter().skip(before).map(|item| item.staged.clone()).collect())
+}
+
+/// The fields of a new item. A slug that is not given is made from the name; one that is given must
+/// be free.
+fn fields_of(body: &Value, others: &[Item]) -> Result<Map<String, Value>, String> {
+    let fields = body.get("fieldData").and_then(Value::as_object);
+    let mut fields = fields.ok_or("fieldData is missing or not an object")?.clone();
+    let name = fields.get("name").and_then(Value::as_str);
+    let name = name.ok_or("fieldData.name is missing or not a string")?;
+    let is_taken = |slug: &str| others.iter().any(|item| item.slug() == Some(slug));
+    let slug = match fields.get("slug") {
+        None | Some(Value::Null) => free_slug(&slug(name), is_taken),
+        Some(given) => checked_slug(given, is_taken)?,
+    };
+    fields.insert("slug".to_owned(), slug.into());
+    Ok(fields)
+}
+
+fn checked_slug(given: &Value, is_taken: impl Fn(&str) -> bool) -> Result<String, String> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let good = |slug: &&str| (1..=256).contains(&slug.len()) && slug.bytes().all(known);
+    let slug = given.as_str().filter(good);
+    let slug =
+        slug.ok_or("fieldData.slug may have letters, digits, dashes and underscores only")?;
+    if is_taken(slug) {
+        return Err(format!("fieldData.slug: '{slug}' is taken by another item"));
+    }
+    Ok(slug.to_owned())
+}
+
+fn free_slug(wanted: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let wanted = if wanted.is_empty() { "item" } else { wanted };
+    let numbered = (2_u32..).map(|number| format!("{wanted}-{number}"));
+    let mut slugs = std::iter::once(wanted.to_owned()).chain(numbered);
+    slugs.find(|slug| !is_taken(slug)).unwrap_or_default()
+}
+
+/// `PATCH /v2/collections/{collection_id}/items` and `../items/live`.
+pub(super) fn update_all(
+    world: &World,
+    request: &RecordedRequest,
+    id: &str,
+    version: Version,
+) -> Answer {
+    with_collection(world, request, &Scope::CMS_WRITE, id, |_, collection| {
+        let body = request.json().unwrap_or_default();
+        let Some(changes) = body.get("items").and_then(Value::as_array) else {
+            return invalid("items is missing or not a list");
+        };
+        if changes.len() > MAX_BULK {
+            return invalid("1 to 100 items can be written at once");
+        }
+        let mut changed = Vec::new();
+        for change in changes {
+            let item_id = change.get("id").and_then(Value::as_str).unwrap_or_default();
+            match change_one(world, collection, item_id, change, version) {
+                Ok(item) => changed.push(item),
+                Err(refused) => return refused,
+            }
+        }
+        json(StatusCode::OK, &json!({"items": changed}))
+    })
+}
+
+/// `PATCH /v2/collections/{collection_id}/items/{item_id}` and `../live`.
+pub(super) fn update(
+    world: &World,
+    request: &RecordedRequest,
+    (id, item_id): (&str, &str),
+    version: Version,
+) -> Answer {
+    with_collection(world, request, &Scope::CMS_WRITE, id, |_, collection| {
+        let body = request.json().unwrap_or_default();
+        change_one(world, collection, item_id, &body, version)
+            .map_or_else(|refused| refused, |item| json(StatusCode::OK, &item))
+    })
+}
+
+fn change_one(
+    world: &World,
+    collection: &mut Collection,
+    id: &str,
+    change: &Value,
+    version: Version,
+) -> Result<Value, Answer> {
+    let slug = change.get("fieldData").and_then(|fields| fields.get("slug"));
+    if let Some(slug) = slug {
+        let mut others = collection.items.iter().filter(|item| item.id() != id);
+        let is_taken = |slug: &str| others.clone().any(|item| item.slug() == Some(slug));
+        checked_slug(slug, is_taken).map_err(|problem| invalid(&problem))?;
+        others.next();
+    }
+    let item = collection.items.iter_mut().find(|item| item.id() == id);
+    let item = item.filter(|item| item.version(version).is_some()).ok_or_else(no_item)?;
+    item.update(change, &timestamp(world.clock.now()), version);
+    Ok(item.staged.clone())
+}
+
+/// `GET /v2/collections/{collection_id}/items/{item_id}` and `../live`.
+pub(super) fn get(
+    world: &World,
+    request: &RecordedRequest,
+    (id, item_id): (&str, &str),
+    version: Version,
+) -> Answer {
+    with_collection(world, request, &Scope::CMS_READ, id, |_, collection| {
+        let item = collection.items.iter().find(|item| item.id() == item_id);
+        let item = item.and_then(|item| item.version(version));
+        item.map_or_else(no_item, |item| json(StatusCode::OK, item))
+    })
+}
+
+/// `DELETE /v2/collections/{collection_id}/items/{item_id}`; `../live` takes the item off the site.
+pub(super) fn delete(
+    world: &World,
+    request: &RecordedRequest,
+    (id, item_id): (&str, &str),
+    version: Version,
+) -> Answer {
+    with_collection(world, request, &Scope::CMS_WRITE, id, |_, collection| {
+        remove(collection, &[item_id], version)
+    })
+}
+
+/// `DELETE /v2/collections/{collection_id}/items`; `../items/live` takes the items off the site.
+pub(super) fn delete_all(
+    world: &World,
+    request: &RecordedRequest,
+    id: &str,
+    version: Version,
+) -> Answer {
+    with_collection(world, request, &Scope::CMS_WRITE, id, |_, collection| {
+        let body = request.json().unwrap_or_default();
+        remove(collection, &ids_in(&body), version)
+    })
+}
+
+fn remove(collection: &mut Collection, ids: &[&str], version: Version) -> Answer {
+    if ids.is_empty() || ids.len() > MAX_BULK {
+        return invalid("1 to 100 items can be removed at once");
+    }
+    let has = |id: &&str| {
+        let mut items = collection.items.iter();
+        items.any(|item| item.id() == *id && item.version(version).is_some())
+    };
+    if !ids.iter().all(has) {
+        return no_item();
+    }
+    match version {
+        Version::Staged => collection.items.retain(|item| !ids.contains(&item.id())),
+        Version::Live => {
+            let items = collection.items.iter_mut();
+            items.filter(|item| ids.contains(&item.id())).for_each(Item::unpublish);
+        }
+    }
+    empty(StatusCode::NO_CONTENT)
+}
+
+/// `POST /v2/collections/{collection_id}/items/publish`.
+pub(super) fn publish(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+    with_collection(world, request, &Scope::CMS_WRITE, id, |_, collection| {
+        let body = request.json().unwrap_or_default();
+        let ids = ids_in(&body);
+        if ids.is_empty() || ids.len() > MAX_BULK {
+            return invalid("itemIds or items must name 1 to 100 items");
+        }
+        let now = timestamp(world.clock.now());
+        let (mut published, mut errors) = (Vec::new(), Vec::new());
+        for id in ids {
+            match collection.items.iter_mut().find(|item| item.id() == id) {
+                Some(item) => {
+                    item.publish(&now);
+                    published.push(id);
+                }
+                None => errors.push(format!("Item {id} is not in the collection")),
+            }
+        }
+        let answer = json!({"publishedItemIds": published, "errors": errors});
+        json(StatusCode::ACCEPTED, &answer)
+    })
+}
+
+/// The items that `itemIds`, or `items` by their `id`, name.
+fn ids_in(body: &Value) -> Vec<&str> {
+    let list = |name: &str| body.get(name).and_then(Value::as_array).into_iter().flatten();
+    let by_id = list("items").filter_map(|item| item.get("id"));
+    list("itemIds").chain(by_id).filter_map(Value::as_str).collect()
+}
+
+fn no_item() -> Answer {
+    not_found("Requested resource not found")
+}
+
+/// Items without calls to the API.
+impl super::FakeWebflow {
+    /// Publishes items in a collection of the first site that has it, as many as there are names;
+    /// `false` when no site has that collection. For tests that need more items than they want to
+    /// write by calls.
+    pub fn add_items<S: Into<String>>(
+        &self,
+        collection_id: &str,
+        names: impl IntoIterator<Item = S>,
+    ) -> bool {
+        let world = &self.world;
+        let mut cms = lock(&world.cms);
+        for site in world.workspaces.iter().flat_map(super::Workspace::sites) {
+            let Some(collection) = cms.find(site.id(), collection_id) else { continue };
+            for name in names {
+                let name = name.into();
+                let fields = json!({"slug": slug(&name), "name": name});
+                let fields = fields.as_object().cloned().unwrap_or_default();
+                collection.items.push(Item::new(world, site, &json!({}), fields, Version::Live));
+            }
+            return true;
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slug_is_made_from_the_name_unless_given() {
+        let fields = |body: Value| fields_of(&body, &[]);
+        let slug = |body| fields(body).unwrap()["slug"].clone();
+        assert_eq!(slug(json!({"fieldData": {"name": "My Post"}})), "my-post");
+        assert_eq!(slug(json!({"fieldData": {"name": "My Post", "slug": "x"}})), "x");
+        assert_eq!(slug(json!({"fieldData": {"name": "é"}})), "item");
+        for bad in [
+            json!({}),
+            json!({"fieldData": {}}),
+            json!({"fieldData": {"name": 1}}),
+            json!({"fieldData": {"name": "x", "slug": "a b"}}),
+            json!({"fieldData": {"name": "x", "slug": ""}}),
+        ] {
+            assert!(fields(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_slug_that_is_taken_is_numbered() {
+        assert_eq!(free_slug("a", |slug| ["a", "a-2"].contains(&slug)), "a-3");
+    }
+}
