@@ -304,6 +304,7 @@ mod tests {
                 redirect_uri_sent: true,
                 state: state.map(str::to_owned),
                 scopes: Scopes::default(),
+                unknown: Scopes::default(),
             };
             request.answer_url(&[("code", "c")])
         };

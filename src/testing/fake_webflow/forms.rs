@@ -102,8 +102,8 @@ fn submissions_of(world: &World, request: &RecordedRequest, site: &Site) -> Answ
 /// `GET /v2/form_submissions/{form_submission_id}`.
 pub(super) fn submission(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_submission(world, request, &Scope::FORMS_READ, id, |submissions, at| {
-        let json = submissions.get(at).map(|submission| submission.json.clone());
-        super::answer::json(StatusCode::OK, &json.unwrap_or_default())
+        let found = submissions.get(at).map(|submission| submission.json.clone());
+        json(StatusCode::OK, &found.unwrap_or_default())
     })
 }
 

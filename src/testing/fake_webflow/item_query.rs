@@ -8,10 +8,11 @@ use super::list::param;
 use super::log::RecordedRequest;
 
 /// The items that the query selects, sorted as it says; or what is wrong with it.
-pub(super) fn select(
-    mut items: Vec<Value>,
+pub(super) fn select<'a>(
+    items: impl Iterator<Item = &'a Value>,
     request: &RecordedRequest,
-) -> Result<Vec<Value>, String> {
+) -> Result<Vec<&'a Value>, String> {
+    let mut items: Vec<_> = items.collect();
     for name in ["name", "slug"] {
         if let Some(wanted) = param(request, name) {
             items.retain(|item| field(item, name) == Some(wanted));
@@ -33,7 +34,7 @@ pub(super) fn select(
         Some(name @ ("name" | "slug")) => {
             items.sort_by(|a, b| field(a, name).cmp(&field(b, name)));
         }
-        Some("lastPublished") => items.sort_by_key(published),
+        Some("lastPublished") => items.sort_by_key(|item| published(item)),
         Some(other) => return Err(format!("sortBy: {other} is not lastPublished, name or slug")),
     }
     match param(request, "sortOrder") {

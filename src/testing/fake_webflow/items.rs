@@ -124,8 +124,8 @@ impl Item {
 /// `GET /v2/collections/{collection_id}/items` and `../items/live`.
 pub(super) fn list(world: &World, request: &RecordedRequest, id: &str, version: Version) -> Answer {
     with_collection(world, request, &Scope::CMS_READ, id, |_, collection| {
-        let all = collection.items.iter().filter_map(|item| item.version(version)).cloned();
-        match item_query::select(all.collect(), request) {
+        let all = collection.items.iter().filter_map(|item| item.version(version));
+        match item_query::select(all, request) {
             Ok(all) => page_of(world, &all, "items", request),
             Err(problem) => invalid(&problem),
         }
@@ -293,10 +293,10 @@ fn change_one(
 ) -> Result<Value, Answer> {
     let slug = change.get("fieldData").and_then(|fields| fields.get("slug"));
     if let Some(slug) = slug {
-        let mut others = collection.items.iter().filter(|item| item.id() != id);
-        let is_taken = |slug: &str| others.clone().any(|item| item.slug() == Some(slug));
+        let is_taken = |slug: &str| {
+            collection.items.iter().any(|item| item.id() != id && item.slug() == Some(slug))
+        };
         checked_slug(slug, is_taken).map_err(|problem| invalid(&problem))?;
-        others.next();
     }
     let item = collection.items.iter_mut().find(|item| item.id() == id);
     let item = item.filter(|item| item.version(version).is_some()).ok_or_else(no_item)?;

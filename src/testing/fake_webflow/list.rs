@@ -1,6 +1,7 @@
 //! Lists in pages. Source: Webflow Data API, *Pagination*.
 
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, ListShape, invalid, json};
@@ -21,7 +22,7 @@ pub(super) fn param<'a>(request: &'a RecordedRequest, name: &str) -> Option<&'a 
 /// The page that is asked for, in the shape that is set.
 pub(super) fn page_of(
     world: &World,
-    all: &[Value],
+    all: &[impl Serialize],
     name: &str,
     request: &RecordedRequest,
 ) -> Answer {
@@ -38,7 +39,7 @@ pub(super) fn page_of(
         return invalid("offset and limit must be numbers, limit at most 100");
     };
     let total = all.len();
-    let page: Vec<&Value> = all.iter().skip(begin).take(limit).collect();
+    let page: Vec<_> = all.iter().skip(begin).take(limit).collect();
     let end = begin.saturating_add(page.len());
     let answer = match shape {
         ListShape::Offset => {
@@ -55,7 +56,7 @@ pub(super) fn page_of(
 }
 
 /// A list that is not paged but has a `pagination`.
-pub(super) fn whole(all: &[Value], name: &str) -> Value {
+pub(super) fn whole(all: &[impl Serialize], name: &str) -> Value {
     let count = all.len();
     json!({name: all, "pagination": {"limit": count.max(1), "offset": 0, "total": count}})
 }
