@@ -8,5 +8,6 @@
 mod support;
 
 mod instances;
+mod lists;
 mod process;
 mod webhooks;

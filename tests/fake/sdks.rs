@@ -12,7 +12,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Body;
@@ -132,14 +131,14 @@ impl Sdk {
             .env("WEBFLOW_SCOPES", SCOPES)
             .env("NO_PROXY", "*")
             .envs(env.iter().copied())
-            .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .output()
             .await
             .unwrap_or_else(|error| {
                 panic!("{} cannot be run, see this file's head: {error}", self.program)
             });
-        assert!(output.status.success(), "{} {step} failed", self.script);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} {step} failed: {errors}", self.script);
         serde_json::from_slice(&output.stdout).unwrap()
     }
 

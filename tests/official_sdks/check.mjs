@@ -117,7 +117,7 @@ const steps = {
     const file = { fileName: "a.png", fileHash: "3c7d87c9575702bc3b1e991f4d3c638e" };
     const upload = await client.assets.create(site.id, file);
     const uploaded = await fetch(upload.uploadUrl, { method: "POST", body: "12345" });
-    await client.assets.update(upload.id, { altText: "A picture" });
+    await client.assets.update(upload.id, { displayName: "A picture" });
     const asset = await client.assets.get(upload.id);
     const { assets } = await client.assets.list(site.id);
     const folder = await client.assets.createFolder(site.id, { displayName: "Icons" });
@@ -146,7 +146,7 @@ const steps = {
       live: [listedLive.items.length, oneLive.fieldData.name],
       page: [pages.length, page.title, content.nodes.length],
       form: [form.displayName, submission.formResponse.Name],
-      asset: [uploaded.status, asset.size, asset.altText, assets.length],
+      asset: [uploaded.status, asset.size, asset.displayName, assets.length],
       folder: [assetFolders.length, sameFolder.displayName],
       webhook: [webhooks.length, sameHook.triggerType],
       publication: publication.publishToWebflowSubdomain,

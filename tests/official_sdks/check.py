@@ -7,6 +7,7 @@ requests for https://api.webflow.com to WEBFLOW_BASE_URL, with the SDK's method,
 API calls use the SDK's own `environment` setting.
 """
 
+import datetime
 import json
 import os
 import sys
@@ -16,7 +17,19 @@ from webflow import Webflow
 from webflow.core.api_error import ApiError
 from webflow.environment import WebflowEnvironment
 from webflow.oauth import authorize_url, get_access_token
-from webflow.types import CollectionItem, CollectionItemFieldData
+from webflow.resources.collections.resources.items.types import (
+    ItemIDs,
+    ItemsDeleteItemsLiveRequestItemsItem,
+    ItemsDeleteItemsRequestItemsItem,
+    SingleCmsItem,
+)
+from webflow.types import (
+    CollectionItem,
+    CollectionItemFieldData,
+    CollectionItemPatchSingleFieldData,
+    CollectionItemWithIdInput,
+    ItemsListItemsRequestLastPublished,
+)
 from webflow.types.oauth_scope import OauthScope
 
 env = os.environ
@@ -100,17 +113,15 @@ def use():
     bulk = items.create_items(
         made.id,
         cms_locale_ids=[site.locales.primary.cms_locale_id],
-        field_data=CreateBulkCollectionItemRequestBodyFieldDataZero(name="Jam", slug="jam"),
+        field_data=SingleCmsItem(name="Jam", slug="jam"),
     )
     published = items.publish_item(made.id, request=ItemIDs(item_ids=[draft.id]))
 
-    def patch(name, slug):
-        return CollectionItemPatchSingle(
-            field_data=CollectionItemPatchSingleFieldData(name=name, slug=slug)
-        )
+    def fields(name, slug):
+        return CollectionItemPatchSingleFieldData(name=name, slug=slug)
 
-    items.update_item(made.id, draft.id, request=patch("Stew", "soup"))
-    items.update_item_live(made.id, live.id, request=patch("Tart", "pie"))
+    items.update_item(made.id, draft.id, field_data=fields("Stew", "soup"))
+    items.update_item_live(made.id, live.id, field_data=fields("Tart", "pie"))
     items.update_items(made.id, items=[CollectionItemWithIdInput(id=bulk.id, is_archived=True)])
     items.update_items_live(made.id, items=[CollectionItemWithIdInput(id=live.id, is_draft=False)])
     staged = items.list_items(made.id, sort_by="name", sort_order="desc", limit=2)
@@ -142,7 +153,7 @@ def use():
         site.id, file_name="a.png", file_hash="3c7d87c9575702bc3b1e991f4d3c638e"
     )
     uploaded = httpx.post(upload.upload_url, content=b"12345")
-    client.assets.update(upload.id, alt_text="A picture")
+    client.assets.update(upload.id, display_name="A picture")
     asset = client.assets.get(upload.id)
     assets = client.assets.list(site.id).assets
     folder = client.assets.create_folder(site.id, display_name="Icons")
@@ -170,7 +181,7 @@ def use():
         "live": [len(listed_live.items), one_live.field_data.name],
         "page": [len(pages), page.title, len(content.nodes)],
         "form": [form.display_name, submission.form_response["Name"]],
-        "asset": [uploaded.status_code, asset.size, asset.alt_text, len(assets)],
+        "asset": [uploaded.status_code, asset.size, asset.display_name, len(assets)],
         "folder": [len(folders), same_folder.display_name],
         "webhook": [len(hooks), same_hook.trigger_type],
         "publication": publication.publish_to_webflow_subdomain,
