@@ -181,6 +181,6 @@ impl WebflowApi {
 
 impl fmt::Debug for WebflowApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebflowApi").field("token", &self.token).finish()
+        f.debug_struct("WebflowApi").field("token", &self.token).finish_non_exhaustive()
     }
 }

@@ -81,9 +81,9 @@ impl Attempts {
         }
         let free = self.patient && status == StatusCode::TOO_MANY_REQUESTS;
         if free {
-            self.made += 1
+            self.made += 1;
         } else {
-            self.count()?
+            self.count()?;
         }
         Some(asked.unwrap_or_else(|| self.pause(FIRST_PAUSE)))
     }

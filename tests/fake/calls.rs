@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_webflow_auth::api::{ApiBody, ApiError, ApiService};
-use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault};
+use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault, RecordedRequest};
 use tower_webflow_auth::{Clock, Scope, WebflowToken};
 
 const SITES: &str = "/v2/sites";
@@ -208,7 +208,8 @@ mod w9_retries {
         let (fake, token) = stage().await;
         fake.answer(Method::POST, "/v2/x", status_with(429, &[("retry-after", "0")]));
         token.api().post("/v2/x").json(&json!({"a": 1})).send().await.unwrap_err();
-        let bodies = fake.requests_to("/v2/x").iter().map(|it| it.json()).collect::<Vec<_>>();
+        let bodies =
+            fake.requests_to("/v2/x").iter().map(RecordedRequest::json).collect::<Vec<_>>();
         assert_eq!(bodies, [(); 3].map(|()| Some(json!({"a": 1}))));
     }
 

@@ -147,8 +147,8 @@ async fn w11_items_are_written_in_bulk() {
     assert_eq!((status, &one["cmsLocaleIds"]), (202, &json!(["l1", "l2"])));
 
     let ids: Vec<_> = made["items"].as_array().unwrap().iter().map(|item| &item["id"]).collect();
-    let changes = ids.iter().map(|id| json!({"id": id, "isArchived": true}));
-    let body = json!({"items": changes.collect::<Value>()});
+    let archive = ids.iter().map(|id| json!({"id": id, "isArchived": true}));
+    let body = json!({"items": archive.collect::<Value>()});
     let (status, changed) = stage.call("PATCH", &items, body).await;
     assert_eq!((status, &changed["items"][1]["isArchived"]), (200, &json!(true)));
     let (status, _) = stage.call("PATCH", &format!("{items}/live"), changed.clone()).await;

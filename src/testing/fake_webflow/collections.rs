@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, empty, invalid, json};
 use super::directory::{Site, slug};
-use super::items::Item;
+use super::item::Item;
 use super::list::page_of;
 use super::log::RecordedRequest;
 use super::mint::id_from;
@@ -58,7 +58,9 @@ impl Collection {
             })
         });
         let mut details = self.summary(started);
-        details["fields"] = fields.into_iter().collect();
+        if let Some(details) = details.as_object_mut() {
+            details.insert("fields".to_owned(), fields.into_iter().collect());
+        }
         details
     }
 }

@@ -15,6 +15,7 @@ mod delivery;
 mod directory;
 mod faults;
 mod forms;
+mod item;
 mod item_query;
 mod items;
 mod ledger;

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::answer::{Answer, api_error, text};
-use super::items::Version::{Live, Staged};
+use super::item::Version::{Live, Staged};
 use super::log::RecordedRequest;
 #[cfg(feature = "webhooks")]
 use super::webhooks;
