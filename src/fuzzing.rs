@@ -49,14 +49,14 @@ pub const TARGETS: &[Target] = &[
     ("webflow_answer", webflow_answer),
 ];
 
-const POLICY: CookiePolicy = CookiePolicy::new(true);
+static POLICY: CookiePolicy = CookiePolicy::new(true);
 const LIFETIME: Duration = Duration::from_secs(900);
 /// Every seed that is to be accepted was made at this time.
 const NOW: u64 = 1_800_000_000;
 
 fn jar(keyring: &Keyring) -> FlowJar<'_> {
     let (client_id, now) = ("client", NOW * 1000);
-    FlowJar { policy: POLICY, keyring, client_id, lifetime: LIFETIME, now }
+    FlowJar { policy: &POLICY, keyring, client_id, lifetime: LIFETIME, now }
 }
 
 /// The key of every seed.

@@ -13,6 +13,7 @@ use crate::identity::subject::Subject;
 use crate::lifecycle::revoke::{RevokeError, disconnect, disconnect_one, remove_dead};
 use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
+use crate::vault::cache::Tokens;
 use crate::webflow::is_id;
 
 /// Why an ID token could not be resolved.
@@ -75,12 +76,18 @@ impl WebflowAuthHandle {
         Self { context }
     }
 
+    async fn load(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+        let vault = &self.context.vault;
+        vault.load(&vault.public(subject)).await
+    }
+
     /// The subject's newest token; `None` when it has none.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn token(&self, subject: &Subject) -> Result<Option<WebflowToken>, StoreError> {
-        Ok(self.context.vault.load(subject).await?.iter().find(|token| !token.is_dead()).cloned())
+        let tokens = self.load(subject).await?;
+        Ok(tokens.iter().find(|token| !token.is_dead()).cloned())
     }
 
     /// Every token of the subject, newest first.
@@ -88,7 +95,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn tokens(&self, subject: &Subject) -> Result<Vec<WebflowToken>, StoreError> {
-        let tokens = self.context.vault.load(subject).await?;
+        let tokens = self.load(subject).await?;
         Ok(tokens.iter().filter(|token| !token.is_dead()).cloned().collect())
     }
 
@@ -173,7 +180,7 @@ impl WebflowAuthHandle {
     /// Once it is polled, it comes to its end also when this future is dropped: no grant is revoked
     /// and still served.
     pub async fn revoke(&self, subject: &Subject) -> Result<usize, RevokeError> {
-        disconnect(&self.context, subject, true).await
+        disconnect(&self.context, &self.context.vault.public(subject), true).await
     }
 
     /// Revokes one grant at Webflow and removes it; the subject's others stay.

@@ -22,6 +22,7 @@ use crate::grant::state::TokenStates;
 use crate::grant::token::WebflowToken;
 use crate::hooks::{AuthFailure, Authorized, Hooks};
 use crate::identity::SubjectSource;
+use crate::identity::app::AppId;
 use crate::identity::resolver::SubjectResolver;
 use crate::identity::subject::Subject;
 use crate::middleware::WebflowAuthLayer;
@@ -80,6 +81,7 @@ pub struct WebflowAuthBuilder {
     client_id: Option<String>,
     client_secret: Option<SecretString>,
     redirect_uri: Option<String>,
+    name: Option<String>,
     scopes: Scopes,
     keyring: Option<Keyring>,
     endpoints: Endpoints,
@@ -132,6 +134,7 @@ impl WebflowAuthBuilder {
             client_id: None,
             client_secret: None,
             redirect_uri: None,
+            name: None,
             scopes: Scopes::default(),
             keyring: None,
             endpoints: Endpoints::webflow(),
@@ -175,6 +178,23 @@ impl WebflowAuthBuilder {
     /// only, where cookies then do without `Secure` and the `__Host-` prefix.
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.redirect_uri = Some(uri.into());
+        self
+    }
+
+    /// A name for this app, which keeps it apart from others on the same host; default none.
+    ///
+    /// It has 1 to 32 characters of `a-z`, `0-9` and `-`. Two layers with different names share a
+    /// host, a key ring and a store without seeing each other's cookies and grants: the name is part
+    /// of the cookies' names (`__Host-webflow.staging.session`), and together with the client id it
+    /// is part of every stored grant's key. Whoever changes it starts without sessions and grants;
+    /// the former name finds them again.
+    ///
+    /// ```
+    /// # use tower_webflow_auth::WebflowAuthLayer;
+    /// let staging = WebflowAuthLayer::builder().name("staging");
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -445,9 +465,13 @@ impl WebflowAuthBuilder {
         let (http_api, clock) = (http.clone(), self.clock.clone());
         let api = ApiClient::new(http_api, self.endpoints.clone(), self.timeout, clock);
         let tasks = Tasks::default();
-        let cookies = CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames);
+        let mut cookies = CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames);
+        if let Some(name) = &self.name {
+            cookies = cookies.named(name);
+        }
         Ok(WebflowAuthLayer::new(Context {
             vault: Arc::new(Vault {
+                app: AppId::new(self.name.as_deref(), &client_id),
                 store,
                 keyring: keyring.clone(),
                 clock: self.clock.clone(),
@@ -549,6 +573,13 @@ impl WebflowAuthBuilder {
         }
         let callback = redirect_uri.as_ref().map(|uri| uri.path.as_str());
         self.check_paths(callback, problems);
+        if self.name.as_deref().is_some_and(|name| !is_app_name(name)) {
+            problems.push(ConfigProblem::Invalid {
+                setting: "name",
+                problem: "is no name for an app".to_owned(),
+                remedy: "use 1 to 32 characters of a-z, 0-9 and -",
+            });
+        }
         self.check_durations(problems);
         let http = match self.http.take() {
             Some(client) => Some(client),
@@ -615,6 +646,12 @@ impl WebflowAuthBuilder {
             }
         }
     }
+}
+
+/// Whether the name can be part of a cookie's name.
+fn is_app_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=32).contains(&name.len()) && name.bytes().all(plain)
 }
 
 const A_SECOND: Duration = Duration::from_secs(1);

@@ -62,7 +62,7 @@ pub(crate) struct Context {
 impl Context {
     /// What the request's head says.
     pub(crate) fn head<'r>(&self, parts: &'r Parts) -> RequestHead<'r> {
-        RequestHead::read(&parts.method, original_uri(parts), &parts.headers, self.cookies)
+        RequestHead::read(&parts.method, original_uri(parts), &parts.headers, &self.cookies)
     }
 
     /// Whose request it is.
@@ -146,7 +146,7 @@ impl Context {
     /// The flow cookies of this app, as of now.
     pub(crate) fn flows(&self) -> FlowJar<'_> {
         FlowJar {
-            policy: self.cookies,
+            policy: &self.cookies,
             keyring: &self.keyring,
             client_id: &self.webflow.client_id,
             lifetime: self.flow_lifetime,

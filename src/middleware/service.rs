@@ -76,7 +76,7 @@ where
             release(inner);
             return ResponseFuture::answering(answer);
         }
-        let head = RequestHead::read(request.method(), uri, request.headers(), context.cookies);
+        let head = RequestHead::read(request.method(), uri, request.headers(), &context.cookies);
         match decide::fast_path(guard, &request, &head) {
             Some(Fast::Admit(token)) => {
                 let recovery = Recovery::new(guard, &token, &head);

@@ -8,6 +8,7 @@ pub(crate) mod cache;
 mod sealed_form;
 mod writes;
 
+use std::borrow::Cow;
 use std::future::pending;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,7 @@ use crate::grant::policy::GrantPolicy;
 use crate::grant::state::TokenStates;
 use crate::grant::token::WebflowToken;
 use crate::grant::token::{Grant, GrantDetails};
+use crate::identity::app::AppId;
 use crate::identity::subject::Subject;
 use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::background::Tasks;
@@ -35,6 +37,8 @@ pub(crate) use sealed_form::unseal;
 pub(crate) use writes::{Draft, WriteLocks};
 
 pub(crate) struct Vault {
+    /// Whose rows are read and written; the store may hold other apps' as well.
+    pub(crate) app: AppId,
     pub(crate) store: Arc<dyn ErasedStore>,
     pub(crate) keyring: Keyring,
     pub(crate) clock: Clock,
@@ -60,12 +64,12 @@ pub(crate) struct Vault {
 pub(crate) struct Watcher(Mutex<Option<AbortHandle>>);
 
 impl Watcher {
-    fn watch(&self, store: &Arc<dyn ErasedStore>, cache: &Arc<Cache>) {
+    fn watch(&self, store: &Arc<dyn ErasedStore>, changes: impl FnOnce() -> ChangeSink) {
         let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        let watch = Arc::clone(store).watch(ChangeSink(Arc::clone(cache)));
+        let watch = Arc::clone(store).watch(changes());
         let watching = async {
             watch.await;
             // A store with nothing to tell is not asked again: the task ends with its runtime.
@@ -84,6 +88,11 @@ impl Drop for Watcher {
 }
 
 impl Vault {
+    /// The subject itself, for a caller that may have it from a store's row.
+    pub(crate) fn public<'s>(&self, subject: &'s Subject) -> Cow<'s, Subject> {
+        subject.of_app(&self.app).map_or(Cow::Borrowed(subject), Cow::Owned)
+    }
+
     /// The subject's grants, newest first.
     pub(crate) async fn load(self: &Arc<Self>, subject: &Subject) -> Result<Tokens, StoreError> {
         Ok(Arc::clone(&self.load_slot(subject).await?.tokens))
@@ -94,7 +103,8 @@ impl Vault {
         self: &Arc<Self>,
         subject: &Subject,
     ) -> Result<Arc<Slot>, StoreError> {
-        self.watcher.watch(&self.store, &self.cache);
+        let changes = || ChangeSink { cache: Arc::clone(&self.cache), app: self.app.clone() };
+        self.watcher.watch(&self.store, changes);
         let now = self.clock.unix_millis();
         let (vault, reads) = (Arc::clone(self), subject.clone());
         let read = || async move { vault.read(&reads).await };
@@ -118,16 +128,17 @@ impl Vault {
     }
 
     async fn read(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+        let stored = subject.stored(&self.app)?;
         let timer = metrics::Timer::start();
-        let rows = self.within(self.store.load(subject)).await;
+        let rows = self.within(self.store.load(&stored)).await;
         timer.store("load");
         let rows = rows?;
-        Ok(self.open_all(&rows, |row| row.key().subject() == subject).into())
+        Ok(self.open_all(&rows, |row| *row.key().subject() == stored).into())
     }
 
     pub(crate) async fn by_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {
         let rows = self.within(self.store.by_site(site_id)).await?;
-        let mut tokens = self.open_all(&rows, |_| true);
+        let mut tokens = self.open_all(&self.own(rows), |_| true);
         // The index beside the sealed grant is not authenticated; what is sealed decides.
         tokens.retain(|token| token.sites().iter().any(|site| site == site_id));
         Ok(tokens)
@@ -135,7 +146,7 @@ impl Vault {
 
     pub(crate) async fn by_workspace(&self, id: &str) -> Result<Vec<WebflowToken>, StoreError> {
         let rows = self.within(self.store.by_workspace(id)).await?;
-        let mut tokens = self.open_all(&rows, |_| true);
+        let mut tokens = self.open_all(&self.own(rows), |_| true);
         tokens.retain(|token| token.workspaces().iter().any(|workspace| workspace == id));
         Ok(tokens)
     }
@@ -183,9 +194,16 @@ impl Vault {
         tokens
     }
 
+    /// The rows of this app among those of all.
+    fn own(&self, mut rows: Vec<SealedToken>) -> Vec<SealedToken> {
+        rows.retain(|row| row.key().of_app(&self.app).is_some());
+        rows
+    }
+
     fn open(&self, row: &SealedToken) -> Option<WebflowToken> {
+        let key = row.key().of_app(&self.app)?;
         let details = unseal(&self.keyring, row)?;
-        Some(self.token(row.key().clone(), row.version(), details))
+        Some(self.token(key, row.version(), details))
     }
 
     fn token(&self, key: TokenKey, version: TokenVersion, details: GrantDetails) -> WebflowToken {

@@ -73,7 +73,7 @@ impl Vault {
     pub(crate) async fn save(self: &Arc<Self>, draft: &Draft) -> Result<(), StoreError> {
         let (vault, draft) = (Arc::clone(self), draft.clone());
         let timer = metrics::Timer::start();
-        let saved = self.write(draft.row.key().subject().clone(), async move {
+        let saved = self.write(draft.token.subject().clone(), async move {
             let saved = vault.store.save(&draft.row).await;
             if saved.is_ok() && vault.grants == GrantPolicy::Single {
                 let (token, now) = (&draft.token, vault.clock.unix_millis());
@@ -128,9 +128,9 @@ impl Vault {
     pub(crate) async fn remove(self: &Arc<Self>, token: &WebflowToken) -> Result<bool, StoreError> {
         let (vault, token) = (Arc::clone(self), token.clone());
         let timer = metrics::Timer::start();
+        let stored = token.grant().key.stored(&self.app)?;
         let removed = self.write(token.subject().clone(), async move {
-            let grant = token.grant();
-            let removed = vault.store.remove(&grant.key, grant.version).await;
+            let removed = vault.store.remove(&stored, token.grant().version).await;
             // Also when the store fails: better to read once more than to serve what should be
             // gone.
             vault.cache.forget(token.subject());
@@ -173,10 +173,11 @@ impl Vault {
         version: TokenVersion,
         details: &GrantDetails,
     ) -> Result<SealedToken, StoreError> {
+        let key = key.stored(&self.app)?;
         let json = Plain::to_json(details)?;
-        let sealed = self.keyring.seal(Purpose::Token, &context(key, version), &json);
+        let sealed = self.keyring.seal(Purpose::Token, &context(&key, version), &json);
         let coverage = details.coverage.clone().unwrap_or_default();
-        Ok(SealedToken::new(key.clone(), version, sealed, details.obtained_at)
+        Ok(SealedToken::new(key, version, sealed, details.obtained_at)
             .with_sites(coverage.sites)
             .with_workspaces(coverage.workspaces))
     }

@@ -144,8 +144,7 @@ mod k2 {
         eve.connect(&app).await;
         let rows = store.rows();
         let row_of = |name: &str| {
-            let subject = Subject::user(name);
-            rows.iter().find(|row| *row.key().subject() == subject).unwrap().clone()
+            rows.iter().find(|row| row.key().subject().id() == name).unwrap().clone()
         };
         let (adas, eves) = (row_of("ada"), row_of("eve"));
         let other_version = TokenVersion::from_i64(eves.version().as_i64() + 1).unwrap();
