@@ -18,7 +18,7 @@ impl IntoResponse for Reauthorize {
     }
 }
 
-/// The problem as JSON, which the layer turns into a page where a browser shows the answer.
+/// The problem as JSON, which the layer replaces with a page for browsers.
 fn respond_with_page(problem: Problem) -> Response {
     let mut response = problem.json().map(Body::from);
     response.extensions_mut().insert(HasPage(Arc::new(problem)));

@@ -1,17 +1,16 @@
-//! Ids in answers.
+//! IDs in Webflow's responses.
 
 use std::sync::Once;
 
-/// Webflow's have 24 hexadecimal digits; other forms are not ruled out.
+/// Webflow's IDs have 24 hexadecimal digits, but other forms are not ruled out.
 const MAX_ID_LEN: usize = 128;
 
-/// Whether every store can keep the text as an id, and every log can show it.
+/// Whether every store can keep the text as an ID.
 pub(crate) fn is_id(text: &str) -> bool {
     (1..=MAX_ID_LEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// [`is_id`] for an id of an answer of Webflow. The first that is dropped is logged, once for each
-/// process.
+/// [`is_id`] for an ID in a response. Logs the first rejected one in the process.
 pub(crate) fn is_usable_id(text: &str) -> bool {
     static WARNED: Once = Once::new();
     let usable = is_id(text);
@@ -19,7 +18,7 @@ pub(crate) fn is_usable_id(text: &str) -> bool {
         WARNED.call_once(|| {
             tracing::warn!(
                 len = text.len(),
-                "Webflow's answer has ids that cannot be used: they are dropped"
+                "dropped an ID of Webflow's response that is not printable ASCII of 1 to 128 bytes"
             );
         });
     }

@@ -29,7 +29,7 @@ pub enum ScopeShape {
 
 /// How the Data API writes lists.
 ///
-/// Webflow has all of them; which endpoint has which changes with time. The default is `Offset`.
+/// Webflow uses all of them, depending on the endpoint. The default is `Offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ListShape {
@@ -38,9 +38,9 @@ pub enum ListShape {
     Offset,
     /// Pages by `cursor` and `limit`, with `pagination.nextCursor`.
     Cursor,
-    /// The whole list with a `pagination`, whatever `offset` and `limit` say.
+    /// The whole list with a `pagination`; `offset` and `limit` are ignored.
     Whole,
-    /// `null` in place of every list, also at `/v2/sites`.
+    /// `null` instead of every list, including `/v2/sites`.
     Null,
 }
 
