@@ -129,7 +129,8 @@ impl FromStr for Subject {
 
     fn from_str(key: &str) -> Result<Self, InvalidSubject> {
         let (kind, _) = key.split_once(':').ok_or(InvalidSubject)?;
-        let (kind, app) = kind.split_once('@').map_or((kind, None), |(kind, app)| (kind, Some(app)));
+        let (kind, app) =
+            kind.split_once('@').map_or((kind, None), |(kind, app)| (kind, Some(app)));
         if !matches!(kind, "user" | "session") || !app.is_none_or(AppId::is_one) {
             return Err(InvalidSubject);
         }

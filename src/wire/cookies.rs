@@ -100,9 +100,9 @@ impl CookiePolicy {
 ///
 /// A name may come more than once, for example when another host of the domain has set it too:
 /// the caller takes the first that its key opens. Cookies of other names are skipped unparsed.
-pub(crate) fn with_prefix<'h, 'p>(
+pub(crate) fn with_prefix<'h>(
     headers: &'h HeaderMap,
-    prefix: &'p str,
+    prefix: &str,
 ) -> impl Iterator<Item = (&'h str, &'h str)> {
     pairs(headers)
         .filter(move |pair| pair.starts_with(prefix.as_bytes()))
@@ -114,10 +114,7 @@ pub(crate) fn with_prefix<'h, 'p>(
 }
 
 /// The values of the request's cookies of exactly that name, in the order sent.
-pub(crate) fn named<'h, 'n>(
-    headers: &'h HeaderMap,
-    name: &'n str,
-) -> impl Iterator<Item = &'h str> {
+pub(crate) fn named<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
     with_prefix(headers, name).filter(move |(found, _)| *found == name).map(|(_, value)| value)
 }
 

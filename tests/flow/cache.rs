@@ -146,8 +146,8 @@ async fn change_by_another_instance_invalidates_the_entry() {
     let (app, probe) = app(CacheConfig::new().ttl(Duration::from_secs(3600))).await;
     let mut browser = app.connected().await;
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected");
-    let row = app.fake.workspaces()[0].sites()[0].id().to_owned();
-    let row = probe.0.rows.by_site(&row).await.unwrap().remove(0);
+    let workspace = app.fake.workspaces()[0].id().to_owned();
+    let row = probe.0.rows.by_workspace(&workspace).await.unwrap().remove(0);
     probe.0.rows.remove(row.key(), row.version()).await.unwrap();
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected", "not told yet");
     let sink = probe.0.sink.lock().unwrap().clone().unwrap();

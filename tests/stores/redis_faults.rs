@@ -540,7 +540,9 @@ async fn assert_that_changes_are_heard(store: RedisStore, other: RedisStore) {
     let subject: Subject = whoami.json()["subject"].as_str().unwrap().parse().unwrap();
     let status =
         async |browser: &mut TestBrowser| browser.fetch(Method::GET, &url).await.unwrap().status;
-    let removed = other.load(&subject).await.unwrap().remove(0);
+    let mut rows = other.by_workspace(app.fake.workspaces()[0].id()).await.unwrap();
+    rows.retain(|row| row.key().subject().id() == subject.id());
+    let removed = rows.remove(0);
     assert!(other.remove(removed.key(), removed.version()).await.unwrap());
     let deadline = Instant::now() + Duration::from_secs(10);
     while status(&mut browser).await == StatusCode::OK {

@@ -411,7 +411,8 @@ impl Drop for Unfinished<'_> {
 impl TokenStore for TestStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
         self.loads.fetch_add(1, Ordering::SeqCst);
-        if self.unreadable.lock().unwrap().as_ref() == Some(subject) {
+        let unreadable = self.unreadable.lock().unwrap().clone();
+        if unreadable.is_some_and(|it| it.id() == subject.id()) {
             return Err(refused());
         }
         let on_load = *self.0.on_load.lock().unwrap();
