@@ -61,7 +61,7 @@ pub enum ResolveError {
 /// ```
 #[derive(Debug, Clone)]
 pub struct WebflowAuthHandle {
-    context: Arc<Context>,
+    pub(crate) context: Arc<Context>,
 }
 
 impl WebflowAuthLayer {

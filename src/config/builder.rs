@@ -16,6 +16,8 @@ use crate::api::ApiClient;
 use crate::context::Context;
 use crate::context::pending::PendingFlows;
 use crate::crypto::keyring::Keyring;
+#[cfg(feature = "webhooks")]
+use crate::delivery::{Webhooks, secrets, secrets::Secrets};
 use crate::grant::policy::{GrantPolicy, Selection};
 use crate::grant::scope::{Scope, Scopes};
 use crate::grant::state::TokenStates;
@@ -104,6 +106,9 @@ pub struct WebflowAuthBuilder {
     selection: Selection,
     hooks: Hooks,
     clock: Clock,
+    /// Secrets beside the client's that sign webhooks, each with the setting that gave it.
+    #[cfg(feature = "webhooks")]
+    webhook_secrets: Vec<(&'static str, SecretString)>,
     /// What was found wrong while reading text out of the environment.
     problems: Vec<ConfigProblem>,
 }
@@ -156,6 +161,8 @@ impl WebflowAuthBuilder {
             selection: Selection::default(),
             hooks: Hooks::default(),
             clock: Clock::system(),
+            #[cfg(feature = "webhooks")]
+            webhook_secrets: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -414,6 +421,28 @@ impl WebflowAuthBuilder {
         self
     }
 
+    /// A former client secret, by which [`webhooks`](WebflowAuthLayer::webhooks) verifies as well
+    /// while Webflow still signs with it. Repeatable; default none. It is not used for anything
+    /// else.
+    ///
+    /// [`build`](Self::build) refuses one of fewer than 16 bytes.
+    #[cfg(feature = "webhooks")]
+    pub fn previous_client_secret(mut self, secret: impl Into<SecretString>) -> Self {
+        self.webhook_secrets.push(("previous_client_secret", secret.into()));
+        self
+    }
+
+    /// The `secretKey` of a webhook that was created with a site's API token, which its creation's
+    /// answer shows once. Counts on every route behind
+    /// [`webhooks`](WebflowAuthLayer::webhooks). Repeatable; default none.
+    ///
+    /// [`build`](Self::build) refuses one of fewer than 16 bytes.
+    #[cfg(feature = "webhooks")]
+    pub fn webhook_secret(mut self, secret: impl Into<SecretString>) -> Self {
+        self.webhook_secrets.push(("webhook_secret", secret.into()));
+        self
+    }
+
     pub(super) fn scopes_from_text(mut self, scopes: &str) -> Self {
         match scopes.parse::<Scopes>() {
             Ok(scopes) => self.scopes(scopes),
@@ -462,6 +491,11 @@ impl WebflowAuthBuilder {
             );
             Arc::new(MemoryStore::new().with_clock(self.clock.clone()))
         });
+        #[cfg(feature = "webhooks")]
+        let webhooks = {
+            let others = self.webhook_secrets.into_iter().map(|(_, secret)| secret).collect();
+            Webhooks::new(Secrets::new(client_secret.clone(), others))
+        };
         let (http_api, clock) = (http.clone(), self.clock.clone());
         let api = ApiClient::new(http_api, self.endpoints.clone(), self.timeout, clock);
         let tasks = Tasks::default();
@@ -513,6 +547,8 @@ impl WebflowAuthBuilder {
             volatile: self.volatile,
             selection: self.selection,
             hooks: self.hooks,
+            #[cfg(feature = "webhooks")]
+            webhooks,
         }))
     }
 }
@@ -581,6 +617,11 @@ impl WebflowAuthBuilder {
             });
         }
         self.check_durations(problems);
+        #[cfg(feature = "webhooks")]
+        problems.extend(self.webhook_secrets.iter().filter_map(|(setting, secret)| {
+            let problem = secrets::problem(secret)?;
+            Some(ConfigProblem::Invalid { setting, problem, remedy: secrets::REMEDY })
+        }));
         let http = match self.http.take() {
             Some(client) => Some(client),
             None => client(&self.endpoints).map_err(|problem| problems.push(problem)).ok(),

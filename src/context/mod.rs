@@ -57,6 +57,8 @@ pub(crate) struct Context {
     pub(crate) volatile: bool,
     pub(crate) selection: Selection,
     pub(crate) hooks: Hooks,
+    #[cfg(feature = "webhooks")]
+    pub(crate) webhooks: crate::delivery::Webhooks,
 }
 
 impl Context {

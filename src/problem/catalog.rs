@@ -1,5 +1,8 @@
 //! Every text that a user of the application may see.
 
+#[cfg(feature = "webhooks")]
+pub(crate) mod webhook;
+
 use std::time::Duration;
 
 use http::StatusCode;

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The cases, by their groups: state and flow, redirects and headers, cookies, keys and storage,
-/// network, other doors.
-const GROUPS: [(char, usize); 6] = [('S', 17), ('R', 7), ('C', 6), ('K', 6), ('N', 14), ('O', 7)];
+/// network, other doors, webhooks.
+const GROUPS: [(char, usize); 7] =
+    [('S', 17), ('R', 7), ('C', 6), ('K', 6), ('N', 14), ('O', 7), ('H', 11)];
 
 fn cases() -> BTreeSet<String> {
     let cases = |(group, last)| (1..=last).map(move |number| format!("{group}{number}"));
@@ -21,7 +22,7 @@ fn root() -> &'static Path {
 fn numbers(name: &str) -> BTreeSet<String> {
     let is_number = |part: &str| {
         let (group, number) = part.split_at_checked(1).unwrap_or_default();
-        "srckno".contains(group) && !group.is_empty() && number.parse::<usize>().is_ok()
+        "srcknoh".contains(group) && !group.is_empty() && number.parse::<usize>().is_ok()
     };
     name.split('_')
         .take_while(|part| is_number(part) || *part == "and")

@@ -9,6 +9,8 @@ mod builder;
 mod cms;
 mod consent;
 mod data_api;
+#[cfg(feature = "webhooks")]
+mod delivery;
 mod directory;
 mod faults;
 mod ledger;
@@ -17,6 +19,8 @@ mod mint;
 mod oauth;
 mod server;
 mod user;
+#[cfg(feature = "webhooks")]
+mod webhooks;
 mod world;
 
 use std::fmt;
@@ -28,9 +32,13 @@ use tokio::task::JoinHandle;
 pub use self::answer::{ErrorShape, ListShape, ScopeShape};
 pub use self::authorize::Refused;
 pub use self::builder::FakeWebflowBuilder;
+#[cfg(feature = "webhooks")]
+pub use self::delivery::{Delivered, Delivery, FakeEvent};
 pub use self::directory::{Access, Site, Workspace};
 pub use self::faults::{Endpoint, Fault};
 pub use self::log::RecordedRequest;
+#[cfg(feature = "webhooks")]
+pub use self::webhooks::FakeWebhook;
 
 use self::world::{World, lock};
 use crate::grant::scope::Scopes;
