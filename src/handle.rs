@@ -191,11 +191,13 @@ impl WebflowAuthHandle {
         disconnect_one(&self.context, grant).await
     }
 
-    /// Removes every grant whose token was obtained longer ago than `age`, whether it is in use or
-    /// not, without telling Webflow. Tells how many there were.
+    /// Removes every grant of this app whose token was obtained longer ago than `age`, whether it is
+    /// in use or not, without telling Webflow. Returns how many there were.
+    ///
+    /// In a store that cannot list its rows, the grants of every app that shares it are removed.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Unsupported`] when the store cannot purge.
+    /// [`StoreError`]; [`StoreError::Unsupported`] when the store can neither list nor purge.
     pub async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
         self.context.vault.purge_older_than(age).await
     }

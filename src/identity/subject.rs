@@ -97,6 +97,11 @@ impl Subject {
         Ok(Self(format!("{}@{}:{}", self.kind(), app.as_str(), self.id()).into()))
     }
 
+    /// Where the store's subjects of an app begin: those of sessions, and those of users.
+    pub(crate) fn first_stored(app: &AppId) -> [Self; 2] {
+        ["session", "user"].map(|kind| Self(format!("{kind}@{}:", app.as_str()).into()))
+    }
+
     /// The subject of a store's form; `None` if that belongs to another app.
     pub(crate) fn of_app(&self, app: &AppId) -> Option<Self> {
         (self.app()? == app.as_str()).then(|| Self(format!("{}:{}", self.kind(), self.id()).into()))

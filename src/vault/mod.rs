@@ -5,6 +5,7 @@
 //! logged by a digest of its subject.
 
 pub(crate) mod cache;
+mod scan;
 mod sealed_form;
 mod writes;
 
@@ -149,12 +150,6 @@ impl Vault {
         let mut tokens = self.open_all(&self.own(rows), |_| true);
         tokens.retain(|token| token.workspaces().iter().any(|workspace| workspace == id));
         Ok(tokens)
-    }
-
-    pub(crate) async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
-        let purged = self.store.purge_older_than(age).await;
-        self.cache.forget_all();
-        purged
     }
 
     pub(crate) async fn healthy(&self) -> Result<(), StoreError> {

@@ -126,14 +126,29 @@ impl Vault {
 
     /// Removes exactly this version of the grant. True if it was there.
     pub(crate) async fn remove(self: &Arc<Self>, token: &WebflowToken) -> Result<bool, StoreError> {
-        let (vault, token) = (Arc::clone(self), token.clone());
-        let timer = metrics::Timer::start();
         let stored = token.grant().key.stored(&self.app)?;
-        let removed = self.write(token.subject().clone(), async move {
-            let removed = vault.store.remove(&stored, token.grant().version).await;
+        self.remove_stored(token.subject().clone(), stored, token.grant().version).await
+    }
+
+    /// Removes exactly this version of a row of this app.
+    pub(super) async fn remove_row(self: &Arc<Self>, row: SealedToken) -> Result<bool, StoreError> {
+        let subject = self.public(row.key().subject()).into_owned();
+        self.remove_stored(subject, row.key().clone(), row.version()).await
+    }
+
+    async fn remove_stored(
+        self: &Arc<Self>,
+        subject: Subject,
+        stored: TokenKey,
+        version: TokenVersion,
+    ) -> Result<bool, StoreError> {
+        let (vault, own) = (Arc::clone(self), subject.clone());
+        let timer = metrics::Timer::start();
+        let removed = self.write(subject, async move {
+            let removed = vault.store.remove(&stored, version).await;
             // Also when the store fails: better to read once more than to serve what should be
             // gone.
-            vault.cache.forget(token.subject());
+            vault.cache.forget(&own);
             removed
         });
         let removed = removed.await;

@@ -1,6 +1,7 @@
 //! Several apps on one host, with one key ring and one database: I7 of the threat model.
 
 use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
 
 use axum::http::{Method, StatusCode};
 use axum::routing::get;
@@ -10,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault, TestBrowser};
 use tower_webflow_auth::{
-    Keyring, Scope, Subject, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken,
+    Clock, Keyring, Scope, Subject, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken,
 };
 
 use crate::support::KEY;
@@ -155,6 +156,24 @@ mod i7 {
         assert_eq!(host.visit(&mut browser, 0).await, StatusCode::SEE_OTHER);
         assert_eq!(host.visit(&mut browser, 1).await, StatusCode::OK, "the other one stays");
         assert_eq!((host.fakes[0].live_tokens(), host.fakes[1].live_tokens()), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn purge_of_one_app_takes_no_grant_of_the_other() {
+        let host = Host::start(|builder| builder).await;
+        for app in [0, 1, 0] {
+            host.connect(&mut TestBrowser::new(), app).await;
+        }
+        let own = host.store.rows();
+        let clock = Clock::manual(SystemTime::now() + Duration::from_secs(3600));
+        let later = layer(&host.fakes[0], host.address, PATHS[0], &host.store).clock(clock);
+        let later = later.build().unwrap().handle();
+        assert_eq!(later.purge_older_than(Duration::from_secs(7200)).await.unwrap(), 0);
+        assert_eq!(host.store.rows().len(), own.len());
+        assert_eq!(later.purge_older_than(Duration::from_secs(60)).await.unwrap(), 2);
+        assert_eq!(host.store.rows().len(), 1);
+        let other = host.apps[1].handle();
+        assert_eq!(other.tokens_for_site("site-1").await.unwrap().len(), 1);
     }
 
     #[tokio::test]

@@ -593,8 +593,9 @@ mod e19_index {
         for key in keys(&server.url(), "e19-crash:t:*").await {
             let _: () = connection(&server.url()).await.del(key).await.unwrap();
         }
-        assert_eq!(keys(&server.url(), "*").await.len(), 2, "the set and the ages");
+        assert_eq!(keys(&server.url(), "*").await.len(), 3, "the set, the ages and the order");
         assert!(store.by_site("a").await.unwrap().is_empty());
+        assert!(store.page(None, 10).await.unwrap().is_empty());
         assert_eq!(store.purge_older_than(Duration::ZERO).await.unwrap(), 0);
         assert_eq!(keys(&server.url(), "*").await, Vec::<String>::new());
     }

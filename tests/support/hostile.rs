@@ -473,6 +473,18 @@ impl TokenStore for TestStore {
         Ok(there)
     }
 
+    async fn page(
+        &self,
+        after: Option<&TokenKey>,
+        limit: usize,
+    ) -> Result<Vec<SealedToken>, StoreError> {
+        let mut rows = self.rows();
+        rows.retain(|row| after.is_none_or(|after| row.key() > after));
+        rows.sort_by(|a, b| a.key().cmp(b.key()));
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
         let mut rows = self.rows();
         rows.retain(|row| row.sites().iter().any(|site| site == site_id));
