@@ -31,4 +31,6 @@ mod grants;
 mod own_users;
 mod recovery;
 mod service;
+mod sites;
 mod step_up;
+mod users;
