@@ -221,7 +221,7 @@ impl WebflowAuthHandle {
     fn live(&self, tokens: &[WebflowToken]) -> Vec<WebflowToken> {
         let live: Vec<_> = tokens.iter().filter(|token| !token.is_dead()).cloned().collect();
         refresh(&self.context, &live);
-        live
+        live.iter().map(WebflowToken::for_job).collect()
     }
 
     /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.

@@ -181,6 +181,19 @@ fn hide_in(value: &mut Value, secret: &str) {
     }
 }
 
+/// The error of an answer that is neither a success nor 401. The secret is taken out of the body.
+pub(super) async fn of_status(answer: ApiResponse, secret: &str) -> ApiError {
+    let status = answer.status();
+    let retry_after = retry_after(answer.headers());
+    let body: WebflowErrorBody = answer.error_body().await.unwrap_or_default();
+    let body = body.without(secret);
+    match status {
+        StatusCode::FORBIDDEN => ApiError::Forbidden { body },
+        StatusCode::TOO_MANY_REQUESTS => ApiError::RateLimited { retry_after, body },
+        status => ApiError::Status { status, body },
+    }
+}
+
 impl ApiError {
     pub(super) fn from_transport(error: reqwest::Error) -> Self {
         if error.is_timeout() {
@@ -212,6 +225,7 @@ impl ApiError {
                 };
                 if life == Life::Dead {
                     token.state().mark_dead();
+                    token.client().found_dead(token);
                     return Self::Unauthorized { token: token.clone(), body };
                 }
                 Self::NoAccess { confirmed: life == Life::Alive, body }

@@ -12,6 +12,7 @@
 
 mod confirm;
 mod error;
+mod introspect;
 mod list;
 mod path;
 mod request;
@@ -19,6 +20,7 @@ mod response;
 mod typed;
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::Method;
@@ -45,7 +47,11 @@ pub(crate) struct ApiClient {
     pub(crate) budget: Duration,
     clock: Clock,
     confirmations: Confirmations,
+    /// Removes the grant of a job's dead token.
+    removal: OnceLock<Box<Removal>>,
 }
+
+type Removal = dyn Fn(&WebflowToken) + Send + Sync;
 
 impl ApiClient {
     pub(crate) fn new(
@@ -54,7 +60,20 @@ impl ApiClient {
         budget: Duration,
         clock: Clock,
     ) -> Self {
-        Self { http, endpoints, budget, clock, confirmations: Confirmations::default() }
+        let (confirmations, removal) = (Confirmations::default(), OnceLock::new());
+        Self { http, endpoints, budget, clock, confirmations, removal }
+    }
+
+    /// Says how grants of dead tokens are removed; once, when the layer is built.
+    pub(crate) fn remove_dead_by(&self, removal: impl Fn(&WebflowToken) + Send + Sync + 'static) {
+        self.removal.set(Box::new(removal)).ok();
+    }
+
+    /// No layer sees what a job's call has found, so the grant is removed here.
+    fn found_dead(&self, token: &WebflowToken) {
+        if let Some(remove) = self.removal.get().filter(|_| token.is_for_job()) {
+            remove(token);
+        }
     }
 }
 

@@ -35,7 +35,7 @@ use crate::util::log;
 use crate::vault::cache::Cache;
 use crate::vault::{Vault, Watcher, WriteLocks};
 use crate::webflow::Endpoints;
-use crate::webflow::WebflowClient;
+use crate::webflow::{ApplicationId, WebflowClient};
 use crate::wire::cookies::CookiePolicy;
 use crate::wire::paths::Paths;
 
@@ -84,6 +84,7 @@ pub struct WebflowAuthBuilder {
     client_secret: Option<SecretString>,
     redirect_uri: Option<String>,
     name: Option<String>,
+    application_id: Option<String>,
     scopes: Scopes,
     keyring: Option<Keyring>,
     endpoints: Endpoints,
@@ -140,6 +141,7 @@ impl WebflowAuthBuilder {
             client_secret: None,
             redirect_uri: None,
             name: None,
+            application_id: None,
             scopes: Scopes::default(),
             keyring: None,
             endpoints: Endpoints::webflow(),
@@ -202,6 +204,14 @@ impl WebflowAuthBuilder {
     /// ```
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// The app's ID at Webflow, 24 hex digits, which is not its client ID; only
+    /// [`import`](crate::WebflowAuthHandle::import) needs it. By default it is learned from the
+    /// first grant that comes by a login.
+    pub fn application_id(mut self, id: impl Into<String>) -> Self {
+        self.application_id = Some(id.into());
         self
     }
 
@@ -546,6 +556,7 @@ impl WebflowAuthBuilder {
             session_lifetime: self.session_lifetime,
             volatile: self.volatile,
             selection: self.selection,
+            application: ApplicationId::new(self.application_id),
             hooks: self.hooks,
             #[cfg(feature = "webhooks")]
             webhooks,

@@ -26,7 +26,7 @@ use crate::util::background::Tasks;
 use crate::util::clock::Clock;
 use crate::util::metrics;
 use crate::vault::Vault;
-use crate::webflow::WebflowClient;
+use crate::webflow::{ApplicationId, WebflowClient};
 use crate::wire::cookies::{self, CookiePolicy};
 use crate::wire::paths::{COMPONENT, Paths, original_uri};
 use crate::wire::request_head::RequestHead;
@@ -56,6 +56,7 @@ pub(crate) struct Context {
     /// Whether the store is lost with the process.
     pub(crate) volatile: bool,
     pub(crate) selection: Selection,
+    pub(crate) application: ApplicationId,
     pub(crate) hooks: Hooks,
     #[cfg(feature = "webhooks")]
     pub(crate) webhooks: crate::delivery::Webhooks,

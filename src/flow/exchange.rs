@@ -209,6 +209,9 @@ async fn learn(
     deadline: Deadline,
 ) -> GrantDetails {
     let found = coverage::introspect(context, &issued.access_token, deadline).await;
+    if let Some(application) = found.as_ref().and_then(|found| found.application.as_ref()) {
+        context.application.learn(application.id.as_deref());
+    }
     let mut details = details(context, flow, issued, found, before);
     coverage::ask(context, &details, deadline).await.add_to(&mut details);
     details

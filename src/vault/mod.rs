@@ -5,6 +5,7 @@
 //! logged by a digest of its subject.
 
 pub(crate) mod cache;
+mod reseal;
 mod scan;
 mod sealed_form;
 mod writes;
@@ -32,6 +33,7 @@ use crate::util::clock::Clock;
 use crate::util::{log, metrics};
 use crate::vault::cache::{Cache, Slot, Tokens};
 
+pub(crate) use reseal::Resealed;
 #[cfg(feature = "_fuzzing")]
 pub(crate) use sealed_form::context;
 pub(crate) use sealed_form::unseal;
@@ -174,16 +176,7 @@ impl Vault {
     ) -> Vec<WebflowToken> {
         let mut tokens: Vec<_> = rows
             .iter()
-            .filter_map(|row| {
-                let token = if belongs(row) { self.open(row) } else { None };
-                if token.is_none() {
-                    tracing::warn!(
-                        target: log::STORE, subject = ?row.key().subject(),
-                        "a stored grant does not open with any key of the ring: it counts as none"
-                    );
-                }
-                token
-            })
+            .filter_map(|row| if belongs(row) { self.open_or_warn(row) } else { warn_of(row) })
             .collect();
         tokens.sort_by_key(|token| std::cmp::Reverse(token.grant().version));
         tokens
@@ -193,6 +186,11 @@ impl Vault {
     fn own(&self, mut rows: Vec<SealedToken>) -> Vec<SealedToken> {
         rows.retain(|row| row.key().of_app(&self.app).is_some());
         rows
+    }
+
+    /// The grant of a row of this app; logs one that does not open.
+    pub(crate) fn open_or_warn(&self, row: &SealedToken) -> Option<WebflowToken> {
+        self.open(row).or_else(|| warn_of(row))
     }
 
     fn open(&self, row: &SealedToken) -> Option<WebflowToken> {
@@ -206,4 +204,12 @@ impl Vault {
         let state = self.states.of(version, outdated);
         WebflowToken::new(Grant { key, version, details, state, client: Arc::clone(&self.client) })
     }
+}
+
+fn warn_of(row: &SealedToken) -> Option<WebflowToken> {
+    tracing::warn!(
+        target: log::STORE, subject = ?row.key().subject(),
+        "a stored grant does not open with any key of the ring: it counts as none"
+    );
+    None
 }

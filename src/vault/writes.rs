@@ -167,7 +167,7 @@ impl Vault {
 
     /// Runs a write when it is its turn, in its own task, and waits for it within the store's
     /// budget.
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         self: &Arc<Self>,
         subject: Subject,
         write: impl Future<Output = Result<T, StoreError>> + Send + 'static,

@@ -27,6 +27,7 @@ mod end_to_end;
 mod extractor;
 mod first_errors;
 mod forgotten;
+mod grant_jobs;
 mod grants;
 mod own_users;
 mod recovery;

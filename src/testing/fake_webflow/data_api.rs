@@ -71,7 +71,7 @@ pub(super) fn introspect(world: &World, request: &RecordedRequest) -> Answer {
                     "authorizedTo": grant.approval.access.to_json(&world.user.id),
                 },
                 "application": {
-                    "id": world.app.client_id,
+                    "id": world.app.id,
                     "description": "An app of the stand-in for Webflow",
                     "homepage": "https://app.example",
                     "displayName": world.app.name,

@@ -127,6 +127,11 @@ impl FakeWebflow {
         &self.world.app.client_id
     }
 
+    /// The app's ID, 24 hex digits, as introspection tells it.
+    pub fn application_id(&self) -> &str {
+        &self.world.app.id
+    }
+
     /// The app's client secret.
     pub fn client_secret(&self) -> &str {
         self.world.app.client_secret.expose_secret()

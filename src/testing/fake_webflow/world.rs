@@ -25,6 +25,8 @@ use crate::webflow::Endpoints;
 pub(super) struct App {
     pub(super) name: String,
     pub(super) client_id: String,
+    /// The app's ID, which introspection tells.
+    pub(super) id: String,
     pub(super) client_secret: SecretString,
     pub(super) scopes: Scopes,
 }
