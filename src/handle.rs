@@ -17,6 +17,7 @@ use crate::lifecycle::listing::list_anew;
 use crate::lifecycle::revoke::{RevokeError, disconnect, disconnect_one, remove_dead};
 use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
+use crate::util::log;
 use crate::vault::cache::Tokens;
 use crate::webflow::is_id;
 
@@ -287,7 +288,7 @@ async fn resolve(
 
 fn unresolved(token: &WebflowToken, error: ApiError) -> ApiError {
     let cause = &error as &dyn std::error::Error;
-    tracing::info!(grant = %token.grant_id(), error = cause, "an ID token was not resolved");
+    tracing::info!(target: log::API, grant = %token.grant_id(), error = cause, "an ID token was not resolved");
     error
 }
 
@@ -295,7 +296,7 @@ fn unresolved(token: &WebflowToken, error: ApiError) -> ApiError {
 fn accept(resolved: ResolvedUser, site_id: &str) -> Result<WebflowUser, ResolveError> {
     // Webflow may omit the site. The grant that was used covers the claimed one.
     if resolved.site_id.is_some_and(|id| id != site_id) {
-        tracing::warn!("an ID token of another site was refused");
+        tracing::warn!(target: log::API, "an ID token of another site was refused");
         return Err(ResolveError::Refused);
     }
     if resolved.user.id.as_ref().is_none_or(String::is_empty) {

@@ -7,7 +7,7 @@ use tokio::time::timeout_at;
 
 use super::error::of_status;
 use super::{ApiClient, ApiError, ApiResponse, deadline};
-use crate::webflow::{Introspection, LOOK_UP_BUDGET};
+use crate::webflow::{Introspection, LOOKUP_BUDGET};
 
 impl ApiClient {
     /// What Webflow says of the token; `None` if it answers 401.
@@ -15,7 +15,7 @@ impl ApiClient {
         &self,
         token: &SecretString,
     ) -> Result<Option<Introspection>, ApiError> {
-        let deadline = deadline(self.budget.min(LOOK_UP_BUDGET));
+        let deadline = deadline(self.budget.min(LOOKUP_BUDGET));
         let secret = token.expose_secret();
         let request = self.http.get(self.endpoints.introspect()).bearer_auth(secret).send();
         let response = timeout_at(deadline, request).await.map_err(|_| ApiError::Timeout)?;

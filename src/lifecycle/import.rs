@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::coverage::{LOOK_UPS, ask};
+use super::coverage::{LOOKUPS, ask};
 use super::list::grants;
 use crate::api::ApiError;
 use crate::context::Context;
@@ -102,7 +102,7 @@ impl WebflowAuthHandle {
         }
         let key = TokenKey::new(subject.into_owned(), grant_id(context, &found, &token));
         let mut details = details(context, found, token);
-        ask(context, &details, Deadline::after(LOOK_UPS)).await.add_to(&mut details);
+        ask(context, &details, Deadline::after(LOOKUPS)).await.add_to(&mut details);
         let draft = context.vault.draft(key, details)?;
         context.vault.save(&draft).await?;
         let token = draft.token().for_job();

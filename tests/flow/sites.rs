@@ -138,7 +138,7 @@ mod at_the_callback {
     }
 
     #[tokio::test]
-    async fn look_ups_share_five_seconds() {
+    async fn lookups_share_five_seconds() {
         let app =
             App::with(|builder| builder.scopes([Scope::SITES_READ, Scope::AUTHORIZED_USER_READ]))
                 .await;
@@ -175,7 +175,7 @@ mod with_later_requests {
             }
             browser.visit(&app.url("/whoami")).await.unwrap();
             expected += 1;
-            eventually("another look-up", || asked(&app, SITES) == expected).await;
+            eventually("another lookup", || asked(&app, SITES) == expected).await;
         }
         assert_eq!(asked(&app, INTROSPECT), 1, "only what is missing is asked for");
         app.fake.heal();
@@ -207,7 +207,7 @@ mod with_later_requests {
         connect(&app).await;
         let (handle, site) = (app.auth.handle(), &site_ids(&app)[0]);
         assert!(handle.token(&Subject::user("ada")).await.unwrap().is_some());
-        eventually("another look-up", || asked(&app, SITES) == 2).await;
+        eventually("another lookup", || asked(&app, SITES) == 2).await;
         crate::support::hostile::eventually_by("the site", async || {
             !handle.tokens_for_site(site).await.unwrap().is_empty()
         })
@@ -237,7 +237,7 @@ mod added_after_the_install {
         assert!(handle.tokens_for_site("new").await.unwrap().is_empty());
         assert_eq!(asked(&app, SITES), 1, "without a workspace nothing is looked up");
         assert_eq!(handle.tokens_for_site_in("new", &workspace).await.unwrap().len(), 1);
-        assert_eq!(asked(&app, SITES), 2, "the callback's own look-up does not count");
+        assert_eq!(asked(&app, SITES), 2, "the callback's own lookup does not count");
         assert_eq!(one(&handle, "new").await.sites(), ["new", &known[0]]);
         assert!(handle.tokens_for_site(&known[1]).await.unwrap().is_empty(), "it is gone");
     }
