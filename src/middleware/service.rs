@@ -80,7 +80,7 @@ where
         if request.method() == Method::OPTIONS {
             return ResponseFuture::forwarding(inner.call(request), None);
         }
-        let head = RequestHead::read(request.method(), uri, request.headers(), context.cookies);
+        let head = RequestHead::read(request.method(), uri, request.headers(), &context.cookies);
         match decide::fast_path(guard, &request, &head) {
             Some(Fast::Admit(token)) => {
                 let recovery = Recovery::new(guard, &token, &head);

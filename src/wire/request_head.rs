@@ -80,7 +80,7 @@ impl<'r> RequestHead<'r> {
         method: &'r Method,
         uri: &'r Uri,
         headers: &'r HeaderMap,
-        policy: CookiePolicy,
+        policy: &CookiePolicy,
     ) -> Self {
         let mut marks = Marks::default();
         let mut cookies = Found::default();
@@ -286,7 +286,7 @@ fn equals(found: &HeaderValue, value: &str) -> bool {
 mod tests {
     use super::*;
 
-    const POLICY: CookiePolicy = CookiePolicy::new(true);
+    static POLICY: CookiePolicy = CookiePolicy::new(true);
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
@@ -297,7 +297,7 @@ mod tests {
 
     fn kind(method: &Method, pairs: &[(&'static str, &'static str)]) -> RequestKind {
         let (uri, headers) = (Uri::from_static("/a?b"), headers(pairs));
-        let head = RequestHead::read(method, &uri, &headers, POLICY);
+        let head = RequestHead::read(method, &uri, &headers, &POLICY);
         let saved = head.save();
         let again = saved.head();
         let summary = |head: &RequestHead<'_>| (head.kind(), head.wants_page(), head.is_htmx());
@@ -352,7 +352,7 @@ mod tests {
     fn a_submitted_form_wants_a_page() {
         let (uri, form, fetch) = (Uri::from_static("/"), headers(&[NAVIGATE]), headers(&[]));
         let wants_page =
-            |headers| RequestHead::read(&Method::POST, &uri, headers, POLICY).wants_page();
+            |headers| RequestHead::read(&Method::POST, &uri, headers, &POLICY).wants_page();
         assert!(wants_page(&form));
         assert!(!wants_page(&fetch));
     }
@@ -362,7 +362,7 @@ mod tests {
         let uri = Uri::from_static("/part");
         let page = |url: &'static str, origin: &str| {
             let headers = headers(&[("hx-request", "true"), ("hx-current-url", url)]);
-            RequestHead::read(&Method::GET, &uri, &headers, POLICY).page(origin)
+            RequestHead::read(&Method::GET, &uri, &headers, &POLICY).page(origin)
         };
         let url = "https://app.example.com/page?a=1#top";
         assert_eq!(page(url, "https://app.example.com").as_deref(), Some("/page?a=1"));
