@@ -1,6 +1,7 @@
 //! The state that all clones of one layer, its services and handles share.
 
 pub(crate) mod flow_cookie;
+pub(crate) mod handle;
 pub(crate) mod pending;
 
 use std::fmt;

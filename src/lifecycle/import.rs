@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::grant::details::GrantDetails;
 use crate::grant::policy::GrantPolicy;
 use crate::grant::token::WebflowToken;
-use crate::handle::WebflowAuthHandle;
+use crate::context::handle::WebflowAuthHandle;
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, StoreError, TokenKey};
 use crate::util::deadline::Deadline;

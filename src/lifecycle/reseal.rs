@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 
 use super::pace::{Pace, Ticker};
-use crate::handle::WebflowAuthHandle;
+use crate::context::handle::WebflowAuthHandle;
 use crate::store::{SealedToken, StoreError, TokenKey};
 use crate::vault::{Resealed, Vault};
 

@@ -13,7 +13,7 @@ use super::envelope::Envelope;
 use crate::delivery::signature::Timestamp;
 use crate::grant::listing::LookupError;
 use crate::grant::token::WebflowToken;
-use crate::handle::WebflowAuthHandle;
+use crate::context::handle::WebflowAuthHandle;
 
 /// An event that Webflow sent and signed.
 ///

@@ -11,7 +11,7 @@ use super::service::WebhookService;
 use crate::config::{ConfigError, ConfigProblem};
 use crate::delivery::handled::Deliveries;
 use crate::delivery::secrets::{self, Secrets};
-use crate::handle::WebflowAuthHandle;
+use crate::context::handle::WebflowAuthHandle;
 use crate::middleware::WebflowAuthLayer;
 use crate::util::clock::Clock;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Trigger;
 use crate::api::ApiError;
 use crate::grant::token::WebflowToken;
-use crate::handle::WebflowAuthHandle;
+use crate::context::handle::WebflowAuthHandle;
 
 /// How many webhooks a site may have for each trigger. Source: Webflow Data API, *Create Webhook*.
 const LIMIT: usize = 75;
