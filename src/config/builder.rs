@@ -26,6 +26,7 @@ use crate::hooks::{AuthFailure, Authorized, Hooks};
 use crate::identity::SubjectSource;
 use crate::identity::app::AppId;
 use crate::identity::resolver::SubjectResolver;
+use crate::identity::session_cookie::Sliding;
 use crate::identity::subject::Subject;
 use crate::middleware::WebflowAuthLayer;
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
@@ -40,6 +41,7 @@ use crate::wire::cookies::CookiePolicy;
 use crate::wire::paths::Paths;
 
 const FLOW_LIFETIME: Duration = Duration::from_secs(15 * 60);
+const SESSION_MAX_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const TIMEOUT: Duration = Duration::from_secs(10);
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -98,6 +100,7 @@ pub struct WebflowAuthBuilder {
     logout_path: Option<String>,
     flow_lifetime: Duration,
     session_lifetime: Duration,
+    session_max_lifetime: Duration,
     timeout: Duration,
     store_timeout: Duration,
     max_callbacks: usize,
@@ -155,6 +158,7 @@ impl WebflowAuthBuilder {
             logout_path: Some("/auth/webflow/logout".to_owned()),
             flow_lifetime: FLOW_LIFETIME,
             session_lifetime: SESSION_LIFETIME,
+            session_max_lifetime: SESSION_MAX_LIFETIME,
             timeout: TIMEOUT,
             store_timeout: STORE_TIMEOUT,
             max_callbacks: MAX_CALLBACKS,
@@ -299,9 +303,20 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// How long a browser session lasts after its flow; default 30 days.
+    /// How long a browser session lasts after its last use; default 30 days.
+    ///
+    /// A session slides: at page loads its cookie is set anew when that lets it last at least a
+    /// day longer, up to [`session_max_lifetime`](Self::session_max_lifetime). Responses that
+    /// shared caches may keep get no cookie. An active user is therefore not sent to Webflow
+    /// again, which Webflow's Marketplace review expects.
     pub const fn session_lifetime(mut self, lifetime: Duration) -> Self {
         self.session_lifetime = lifetime;
+        self
+    }
+
+    /// How long a browser session lasts at most, from its login; default 365 days.
+    pub const fn session_max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.session_max_lifetime = lifetime;
         self
     }
 
@@ -569,7 +584,10 @@ impl WebflowAuthBuilder {
             host_warned: AtomicBool::new(false),
             subjects: self.subjects,
             flow_lifetime: self.flow_lifetime,
-            session_lifetime: self.session_lifetime,
+            sliding: Sliding {
+                lifetime: self.session_lifetime.as_secs(),
+                max_lifetime: self.session_max_lifetime.as_secs(),
+            },
             volatile: self.volatile,
             selection: self.selection,
             application: ApplicationId::new(self.application_id),
@@ -696,9 +714,17 @@ impl WebflowAuthBuilder {
     }
 
     fn check_durations(&self, problems: &mut Vec<ConfigProblem>) {
+        if self.session_lifetime > self.session_max_lifetime {
+            problems.push(ConfigProblem::Invalid {
+                setting: "session_lifetime",
+                problem: "is longer than session_max_lifetime".to_owned(),
+                remedy: "give session_max_lifetime at least the same length",
+            });
+        }
         for (setting, duration) in [
             ("flow_lifetime", self.flow_lifetime),
             ("session_lifetime", self.session_lifetime),
+            ("session_max_lifetime", self.session_max_lifetime),
             ("timeout", self.timeout),
             ("store_timeout", self.store_timeout),
         ] {

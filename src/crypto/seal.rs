@@ -141,10 +141,14 @@ impl Keyring {
 
     /// Whether any key of the ring made that MAC; compares in constant time.
     pub(crate) fn verify_session(&self, message: &[u8], tag: &[u8]) -> bool {
-        self.keys()
-            .iter()
-            .filter_map(|key| key.session_mac(message))
-            .any(|mac| mac.verify_slice(tag).is_ok())
+        self.session_key(message, tag).is_some()
+    }
+
+    /// The place of the key that made that MAC, 0 for the newest; compares in constant time.
+    pub(crate) fn session_key(&self, message: &[u8], tag: &[u8]) -> Option<usize> {
+        self.keys().iter().position(|key| {
+            key.session_mac(message).is_some_and(|mac| mac.verify_slice(tag).is_ok())
+        })
     }
 }
 

@@ -127,6 +127,11 @@ impl<'r> RequestHead<'r> {
         !self.marks.htmx && (self.marks.navigates || !self.headers.contains_key("sec-fetch-mode"))
     }
 
+    /// Whether a browser loads a page to show it.
+    pub(crate) fn is_page_load(&self) -> bool {
+        self.method == Method::GET && self.kind() == RequestKind::Navigation
+    }
+
     /// GET and HEAD: methods that a redirect may repeat.
     pub(crate) fn is_safe(&self) -> bool {
         is_safe(self.method)
