@@ -18,6 +18,7 @@ use crate::lifecycle::revoke::{RevokeError, disconnect, disconnect_one, remove_d
 use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
 use crate::util::log;
+use crate::vault::cache::Tokens;
 use crate::webflow::is_id;
 
 /// Why an ID token could not be resolved.
@@ -81,6 +82,11 @@ impl WebflowAuthHandle {
         Self { context }
     }
 
+    async fn load(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+        let vault = &self.context.vault;
+        vault.load(&vault.public(subject)).await
+    }
+
     /// The subject's newest token; `None` when it has none.
     ///
     /// # Errors
@@ -94,7 +100,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn tokens(&self, subject: &Subject) -> Result<Vec<WebflowToken>, StoreError> {
-        let tokens = self.context.vault.load(subject).await?;
+        let tokens = self.load(subject).await?;
         Ok(self.live(&tokens))
     }
 
@@ -216,7 +222,7 @@ impl WebflowAuthHandle {
     fn live(&self, tokens: &[WebflowToken]) -> Vec<WebflowToken> {
         let live: Vec<_> = tokens.iter().filter(|token| !token.is_dead()).cloned().collect();
         refresh(&self.context, &live);
-        live
+        live.iter().map(WebflowToken::for_job).collect()
     }
 
     /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.
@@ -229,7 +235,7 @@ impl WebflowAuthHandle {
     /// Once it is polled, it comes to its end also when this future is dropped: no grant is revoked
     /// and still served.
     pub async fn revoke(&self, subject: &Subject) -> Result<usize, RevokeError> {
-        disconnect(&self.context, subject, true).await
+        disconnect(&self.context, &self.context.vault.public(subject), true).await
     }
 
     /// Revokes one grant at Webflow and removes it; the subject's others stay.
@@ -240,11 +246,13 @@ impl WebflowAuthHandle {
         disconnect_one(&self.context, grant).await
     }
 
-    /// Removes every grant whose token was obtained longer ago than `age`, whether it is in use or
-    /// not, without telling Webflow. Tells how many there were.
+    /// Removes every grant of this app whose token was obtained longer ago than `age`, whether it is
+    /// in use or not, without telling Webflow. Returns how many there were.
+    ///
+    /// In a store that cannot list its rows, the grants of every app that shares it are removed.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Unsupported`] when the store cannot purge.
+    /// [`StoreError`]; [`StoreError::Unsupported`] when the store can neither list nor purge.
     pub async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
         self.context.vault.purge_older_than(age).await
     }

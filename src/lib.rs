@@ -68,7 +68,12 @@ pub use handle::{ResolveError, WebflowAuthHandle};
 pub use hooks::{AuthFailure, Authorized};
 pub use identity::resolver::SubjectResolver;
 pub use identity::subject::{InvalidSubject, Subject};
+pub use lifecycle::import::ImportError;
+pub use lifecycle::list::StoredGrant;
+pub use lifecycle::pace::Pace;
+pub use lifecycle::reseal::ResealError;
 pub use lifecycle::revoke::RevokeError;
+pub use lifecycle::verify::{GrantState, Verified};
 pub use middleware::{
     EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth, WebflowAuthLayer,
 };

@@ -23,6 +23,8 @@ pub(crate) struct TokenStates(sync::Cache<TokenVersion, Arc<TokenState>>);
 pub(crate) struct TokenState {
     /// Webflow does not accept it any more, or its user has signed out.
     dead: AtomicBool,
+    /// When introspection last accepted it, in Unix milliseconds.
+    alive_at: AtomicU64,
     /// Something of the grant is to be looked up.
     outdated: AtomicBool,
     /// What introspection said may be out of date.
@@ -59,6 +61,15 @@ impl TokenState {
     /// Takes the mark back, when a removal that it announced has failed.
     pub(crate) fn revive(&self) {
         self.dead.store(false, Ordering::Relaxed);
+    }
+
+    /// Webflow has accepted the token, at `now` in Unix milliseconds.
+    pub(crate) fn seen_alive(&self, now: u64) {
+        self.alive_at.fetch_max(now, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_alive_since(&self, since: u64) -> bool {
+        self.alive_at.load(Ordering::Relaxed) > since
     }
 
     pub(crate) fn is_dead(&self) -> bool {

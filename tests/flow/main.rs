@@ -28,6 +28,7 @@ mod extractor;
 mod faults;
 mod first_errors;
 mod forgotten;
+mod grant_jobs;
 mod grants;
 mod log_lines;
 mod own_users;
