@@ -52,14 +52,14 @@ pub const TARGETS: &[Target] = &[
     ("webhook_head", webhook_head),
 ];
 
-const POLICY: CookiePolicy = CookiePolicy::new(true);
+static POLICY: CookiePolicy = CookiePolicy::new(true);
 const LIFETIME: Duration = Duration::from_secs(900);
 /// Every seed that is to be accepted was made at this time.
 const NOW: u64 = 1_800_000_000;
 
 fn jar(keyring: &Keyring) -> FlowJar<'_> {
     let (client_id, now) = ("client", NOW * 1000);
-    FlowJar { policy: POLICY, keyring, client_id, lifetime: LIFETIME, now }
+    FlowJar { policy: &POLICY, keyring, client_id, lifetime: LIFETIME, now }
 }
 
 /// The key of every seed.

@@ -59,14 +59,21 @@ pub use crypto::keyring::Keyring;
 pub use doctor::{Check, CheckStatus, Checkup};
 #[cfg(feature = "axum")]
 pub use extract::rejection::{WebflowTokenRejection, WebflowTokenRejectionReason};
+pub use grant::listing::LookupError;
 pub use grant::policy::GrantPolicy;
 pub use grant::scope::{Scope, Scopes};
 pub use grant::token::{Reauthorize, WebflowGrants, WebflowToken};
+pub use grant::user::WebflowUser;
 pub use handle::{ResolveError, WebflowAuthHandle};
 pub use hooks::{AuthFailure, Authorized};
 pub use identity::resolver::SubjectResolver;
 pub use identity::subject::{InvalidSubject, Subject};
+pub use lifecycle::import::ImportError;
+pub use lifecycle::list::StoredGrant;
+pub use lifecycle::pace::Pace;
+pub use lifecycle::reseal::ResealError;
 pub use lifecycle::revoke::RevokeError;
+pub use lifecycle::verify::{GrantState, Verified};
 pub use middleware::{
     EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth, WebflowAuthLayer,
 };

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{Response, StatusCode};
 use secrecy::ExposeSecret;
@@ -13,6 +13,7 @@ use super::confirm::Life;
 use super::{ApiBody, ApiResponse};
 use crate::grant::token::WebflowToken;
 use crate::problem::FailureKind;
+use crate::webflow::retry_after;
 
 /// Why a call to Webflow's Data API has no usable answer.
 ///
@@ -176,6 +177,19 @@ fn hide_in(value: &mut Value, secret: &str) {
             *fields = hidden;
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The error of an answer that is neither a success nor 401. The secret is taken out of the body.
+pub(super) async fn of_status(answer: ApiResponse, secret: &str, now: SystemTime) -> ApiError {
+    let status = answer.status();
+    let retry_after = retry_after(answer.headers(), now);
+    let body: WebflowErrorBody = answer.error_body().await.unwrap_or_default();
+    let body = body.without(secret);
+    match status {
+        StatusCode::FORBIDDEN => ApiError::Forbidden { body },
+        StatusCode::TOO_MANY_REQUESTS => ApiError::RateLimited { retry_after, body },
+        status => ApiError::Status { status, body },
     }
 }
 

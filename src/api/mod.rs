@@ -12,6 +12,7 @@
 
 mod confirm;
 mod error;
+mod introspect;
 mod list;
 mod pacing;
 mod path;
@@ -22,6 +23,7 @@ mod service;
 mod typed;
 
 use std::fmt;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::Method;
@@ -35,7 +37,7 @@ pub(crate) use request::deadline;
 pub use response::{ApiResponse, RateLimit};
 pub use service::{ApiBody, ApiService};
 pub(crate) use typed::ResolvedUser;
-pub use typed::{AuthorizedUser, SiteInfo, TokenInfo};
+pub use typed::{SiteInfo, TokenInfo};
 
 use pacing::Holds;
 use service::Host;
@@ -53,7 +55,11 @@ pub(crate) struct ApiClient {
     clock: Clock,
     confirmations: Confirmations,
     holds: Holds,
+    /// Removes the grant of a job's dead token.
+    removal: OnceLock<Box<Removal>>,
 }
+
+type Removal = dyn Fn(&WebflowToken) + Send + Sync;
 
 impl ApiClient {
     pub(crate) fn new(
@@ -63,7 +69,20 @@ impl ApiClient {
         clock: Clock,
     ) -> Self {
         let (confirmations, holds) = (Confirmations::default(), Holds::default());
-        Self { http, endpoints, budget, clock, confirmations, holds }
+        let removal = OnceLock::new();
+        Self { http, endpoints, budget, clock, confirmations, holds, removal }
+    }
+
+    /// Says how grants of dead tokens are removed; once, when the layer is built.
+    pub(crate) fn remove_dead_by(&self, removal: impl Fn(&WebflowToken) + Send + Sync + 'static) {
+        self.removal.set(Box::new(removal)).ok();
+    }
+
+    /// No layer sees what a job's call has found, so the grant is removed here.
+    fn found_dead(&self, token: &WebflowToken) {
+        if let Some(remove) = self.removal.get().filter(|_| token.is_for_job()) {
+            remove(token);
+        }
     }
 }
 

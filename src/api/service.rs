@@ -162,6 +162,7 @@ impl ApiService {
         };
         if life == Life::Dead {
             self.token.state().mark_dead();
+            self.token.client().found_dead(&self.token);
         }
         life
     }
@@ -195,7 +196,7 @@ impl fmt::Debug for ApiService {
 /// Collect it with `http_body_util::BodyExt`, for example by `body.collect().await?.to_bytes()`. Its
 /// error is [`ApiError::Timeout`], or [`ApiError::Unreachable`] when the connection breaks.
 #[derive(Debug)]
-pub struct ApiBody(reqwest::Body);
+pub struct ApiBody(pub(super) reqwest::Body);
 
 impl Body for ApiBody {
     type Data = Bytes;

@@ -125,6 +125,12 @@ impl Keyring {
         })
     }
 
+    /// Whether a sealed value says that the newest key has sealed it.
+    pub(crate) fn is_newest(&self, sealed: &[u8]) -> bool {
+        let id = sealed.strip_prefix(&[FORMAT]).and_then(|rest| rest.first_chunk::<ID_LEN>());
+        self.keys().first().is_some_and(|key| id == Some(&key.id))
+    }
+
     /// The newest key's MAC over a session cookie's content.
     pub(crate) fn sign_session(&self, message: &[u8]) -> [u8; MAC_LEN] {
         self.keys()
@@ -174,6 +180,7 @@ mod tests {
         let sealed = old.seal(Purpose::Token, b"", b"x");
         assert!(both.open(Purpose::Token, b"", &sealed).is_some());
         assert!(new.open(Purpose::Token, b"", &sealed).is_none());
+        assert!(old.is_newest(&sealed) && !both.is_newest(&sealed) && !old.is_newest(&sealed[..4]));
         assert!(new.open(Purpose::Token, b"", &both.seal(Purpose::Token, b"", b"x")).is_some());
 
         let tag = old.sign_session(b"id");

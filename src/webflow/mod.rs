@@ -1,11 +1,13 @@
 //! Calls to Webflow's authorization server.
 
+mod application;
 mod call;
 mod client;
 mod endpoints;
 mod exchange;
 mod id;
 mod introspect;
+mod lookup;
 pub(crate) mod revocation;
 mod revoke;
 
@@ -14,6 +16,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub(crate) use application::ApplicationId;
 pub(crate) use call::{CallError, retry_after};
 #[cfg(feature = "testing")]
 pub(crate) use client::direct_client_builder;
@@ -22,7 +25,8 @@ pub use endpoints::Endpoints;
 pub(crate) use endpoints::is_https_or_loopback;
 pub(crate) use exchange::{ExchangeError, Issued};
 pub(crate) use id::{is_id, is_usable_id};
-pub(crate) use introspect::{IntrospectError, Introspection, introspect};
+pub(crate) use introspect::{Introspection, introspect};
+pub(crate) use lookup::{LOOKUP_BUDGET, SiteIds, TokenLookupError};
 
 /// What each call makes of an answer, whatever it is: the token issued, and whether the answer was
 /// good for an introspection and for a revocation; with all that may reach a log.
@@ -45,9 +49,6 @@ pub(crate) fn read_answer(
     }
     (issued.ok(), known.is_ok(), revoked.is_ok(), logged)
 }
-
-/// How long an introspection may take while a user waits for the callback.
-pub(crate) const INTROSPECTION_BUDGET: Duration = Duration::from_secs(5);
 
 /// The application as Webflow knows it, and the way there.
 pub(crate) struct WebflowClient {

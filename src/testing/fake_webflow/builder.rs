@@ -177,11 +177,12 @@ impl FakeWebflowBuilder {
             self.workspaces
         };
         let (email, first_name, last_name) = self.user;
+        let client_id = self.client_id.unwrap_or_else(|| mint.secret());
         let world = Arc::new(World {
             app: App {
                 name: self.app_name,
-                id: self.application_id.unwrap_or_else(|| mint.id()),
-                client_id: self.client_id.unwrap_or_else(|| mint.secret()),
+                id: self.application_id.unwrap_or_else(|| id_from(&["application", &client_id])),
+                client_id,
                 client_secret: self.client_secret.unwrap_or_else(|| mint.secret().into()),
                 scopes: self.scopes,
             },

@@ -139,8 +139,7 @@ impl FakeWebflow {
         &self.world.app.client_id
     }
 
-    /// The app's identifier in the answer of introspection, which differs from the client
-    /// identifier.
+    /// The app's ID, 24 hex digits, as introspection tells it. It differs from the client ID.
     pub fn application_id(&self) -> &str {
         &self.world.app.id
     }
