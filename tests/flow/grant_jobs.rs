@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt};
 use serde_json::json;
 use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::store::{GrantId, StoreError, TokenKey};
@@ -401,6 +401,25 @@ mod i6 {
         let kept = store.clone();
         let dropped = second_instance(&app, |it| it.store(kept).keyring(newest)).await;
         assert_eq!(all(dropped.auth.handle().list_grants(None)).await.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn doctor_counts_the_rows_that_need_an_old_key() {
+        let (_store, app, [instance, _], _) = rolling(&["ada", "bob"]).await;
+        let line = async |app: &App| {
+            let checkup = app.auth.check().await;
+            checkup
+                .checks()
+                .iter()
+                .find(|it| it.name() == "old keys")
+                .map(|it| it.finding().to_owned())
+        };
+        assert_eq!(line(&app).await, None, "one key");
+        let before = line(&instance).await.unwrap();
+        assert!(before.contains("3 stored grants still need an old key"), "{before}");
+        all(instance.auth.handle().reseal(fast())).await;
+        let after = line(&instance).await.unwrap();
+        assert!(after.contains("no stored grant needs an old key"), "{after}");
     }
 
     #[tokio::test]
