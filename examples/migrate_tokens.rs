@@ -137,7 +137,7 @@ mod tests {
     use tower_webflow_auth::store::MemoryStore;
     use tower_webflow_auth::testing::{Endpoint, Fault};
 
-    async fn application(webflow: &FakeWebflow) -> WebflowAuthHandle {
+    fn application(webflow: &FakeWebflow) -> WebflowAuthHandle {
         let auth = webflow
             .layer("http://127.0.0.1:3000/auth/webflow/callback")
             .application_id(webflow.application_id())
@@ -154,7 +154,7 @@ mod tests {
     async fn an_interrupted_run_is_continued_and_leaves_no_plain_text() {
         let webflow = FakeWebflow::start().await;
         let old = fill(&webflow, 30).await.unwrap();
-        let handle = application(&webflow).await;
+        let handle = application(&webflow);
         let down = Fault::json(503, &serde_json::json!({}));
         webflow.fail_times(Endpoint::Introspect, 5, down);
         let first = migrate(&old, &handle, 10_000).await.unwrap();
@@ -172,7 +172,7 @@ mod tests {
     async fn ten_thousand_tokens_are_moved() {
         let webflow = FakeWebflow::start().await;
         let old = fill(&webflow, 10_000).await.unwrap();
-        let handle = application(&webflow).await;
+        let handle = application(&webflow);
         let began = std::time::Instant::now();
         let moved = migrate(&old, &handle, 10_000).await.unwrap();
         println!("10 000 tokens in {:?}", began.elapsed());
