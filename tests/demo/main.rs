@@ -9,5 +9,7 @@ mod support;
 
 mod admin;
 mod instances;
+mod lists;
 mod process;
+mod sites;
 mod webhooks;
