@@ -246,7 +246,7 @@ impl WebflowAuthBuilder {
     /// Where tokens are kept. The default is a [`MemoryStore`], which forgets them with the
     /// process; the log warns about that.
     pub fn store(mut self, store: impl TokenStore) -> Self {
-        self.volatile = (&store as &dyn Any).is::<MemoryStore>();
+        self.volatile = is_in_memory(&store);
         self.store = Some(Arc::new(store));
         self
     }
@@ -746,6 +746,10 @@ impl WebflowAuthBuilder {
 fn is_app_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=32).contains(&name.len()) && name.bytes().all(plain)
+}
+
+fn is_in_memory(store: &dyn Any) -> bool {
+    store.is::<MemoryStore>() || store.is::<Arc<MemoryStore>>()
 }
 
 const A_SECOND: Duration = Duration::from_secs(1);

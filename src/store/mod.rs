@@ -48,6 +48,7 @@ mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod sealed;
+mod shared;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod watch;
