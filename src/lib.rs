@@ -55,6 +55,7 @@ pub mod webhooks;
 mod wire;
 
 pub use config::{CacheConfig, ConfigError, ConfigProblem, WebflowAuthBuilder};
+pub use context::handle::WebflowAuthHandle;
 pub use crypto::keyring::Keyring;
 pub use doctor::{Check, CheckStatus, Checkup};
 #[cfg(feature = "axum")]
@@ -64,7 +65,6 @@ pub use grant::policy::GrantPolicy;
 pub use grant::scope::{Scope, Scopes};
 pub use grant::token::{Reauthorize, WebflowGrants, WebflowToken};
 pub use grant::user::WebflowUser;
-pub use context::handle::WebflowAuthHandle;
 pub use handle::ResolveError;
 pub use hooks::{AuthFailure, Authorized};
 pub use identity::resolver::SubjectResolver;

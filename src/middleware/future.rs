@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, EXPIRES, SET_COOKIE};
+use http::header::SET_COOKIE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::renew;
 use crate::gate::decide::{self, Decision};
 use crate::gate::guard::Guard;
 use crate::gate::recover::Recovery;
@@ -106,7 +107,7 @@ where
                     let Some(reauthorize) = response.extensions_mut().remove::<Reauthorize>()
                     else {
                         if let Some(cookie) = slide.take() {
-                            set_session(&mut response, *cookie);
+                            renew::set_session(&mut response, *cookie);
                         }
                         return Poll::Ready(Ok(response));
                     };
