@@ -22,6 +22,8 @@ pub(crate) struct TokenStates(sync::Cache<TokenVersion, Arc<TokenState>>);
 pub(crate) struct TokenState {
     /// Webflow does not accept it any more, or its user has signed out.
     dead: AtomicBool,
+    /// `on_revoked` was told.
+    reported: AtomicBool,
     /// What is known of the grant may be out of date.
     outdated: AtomicBool,
     /// When the next lookup may begin, in Unix milliseconds, and the pause that led there.
@@ -59,6 +61,11 @@ impl TokenState {
 
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Whether `on_revoked` is still to be told that it was removed. True to one caller.
+    pub(crate) fn take_report(&self) -> bool {
+        !self.reported.swap(true, Ordering::Relaxed)
     }
 
     /// Has what the grant covers looked up anew.
