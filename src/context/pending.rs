@@ -285,8 +285,8 @@ mod tests {
         Arrived { flow, others: Vec::new(), expires_unix_secs: 100 }
     }
 
-    fn landed() -> Outcome {
-        Ok(Landing { session: Some("session".to_owned()) })
+    fn landed() -> Landing {
+        Landing { session: Some("session".to_owned()) }
     }
 
     fn kind(outcome: Outcome) -> Option<FailureKind> {
@@ -305,7 +305,7 @@ mod tests {
                 let work = |_| async move {
                     runs.fetch_add(1, Ordering::SeqCst);
                     gate.notified().await;
-                    landed()
+                    Ok(landed())
                 };
                 flows.join(&arrived("a"), work).await
             }
@@ -337,7 +337,7 @@ mod tests {
             let gate = Arc::clone(&gate);
             |_| async move {
                 gate.notified().await;
-                landed()
+                Ok(landed())
             }
         };
         let ended = [("a".to_owned(), 100), ("b".to_owned(), 100)];
@@ -350,9 +350,9 @@ mod tests {
         assert_eq!(kind(outcome), Some(FailureKind::UnknownFlow));
         let refused = flows.join(&arrived("b"), |_| async { panic!("it does not run") }).await;
         assert_eq!(kind(refused), Some(FailureKind::UnknownFlow));
-        assert_eq!(kind(flows.join(&arrived("c"), |_| async { landed() }).await), None);
+        assert_eq!(kind(flows.join(&arrived("c"), |_| async { Ok(landed()) }).await), None);
         flows.reopen(&ended);
-        assert_eq!(kind(flows.join(&arrived("b"), |_| async { landed() }).await), None);
+        assert_eq!(kind(flows.join(&arrived("b"), |_| async { Ok(landed()) }).await), None);
         tokio::task::yield_now().await;
         assert!(flows.lock().is_empty());
     }
@@ -401,7 +401,7 @@ mod tests {
         let one = flows.join(&first, |before| async move {
             assert_eq!(before.session, None);
             opened.notified().await;
-            landed()
+            Ok(landed())
         });
         let two =
             flows.join(&second, |before| async move { Ok(Landing { session: before.session }) });

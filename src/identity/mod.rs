@@ -80,11 +80,11 @@ pub(crate) async fn resolve(
     resolver: &Arc<dyn ErasedResolver>,
     parts: &Parts,
 ) -> Result<Who, Problem> {
-    let Ok(resolved) = timeout(RESOLVER_BUDGET, resolver.resolve(parts)).await else {
+    let Ok(answer) = timeout(RESOLVER_BUDGET, resolver.resolve(parts)).await else {
         tracing::error!(target: log::APPLICATION, "the application's subject lookup took too long");
         return Err(catalog::subject_unavailable());
     };
-    match resolved {
+    match answer {
         Ok(subject) => Ok(Who::named(subject)),
         Err(Unresolved::Panicked) => Err(catalog::internal()),
         Err(Unresolved::Failed(error)) => {

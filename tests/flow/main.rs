@@ -29,6 +29,7 @@ mod faults;
 mod first_errors;
 mod forgotten;
 mod grants;
+mod log_lines;
 mod own_users;
 mod recovery;
 mod service;
