@@ -24,3 +24,4 @@ mod redirects;
 mod retries;
 mod shown;
 mod state;
+mod unauthenticated;

@@ -60,8 +60,9 @@ struct Inner {
     told: Arc<Mutex<Vec<(String, String)>>>,
     /// The dead tokens that an instance has met.
     met_dead: BTreeSet<(Process, String)>,
-    /// A callback has come during an outage: rows may wait to be removed in the background.
-    untidy: bool,
+    /// Tokens that a callback has replaced during an outage: their rows may wait to be removed in the
+    /// background.
+    replaced: BTreeSet<String>,
     instances: Vec<Instance>,
     browsers: Vec<Browser>,
     /// The tokens that Webflow was ever asked about: each is, once it is issued.
@@ -236,7 +237,7 @@ impl Inner {
             keys: vec![Keyring::generate_base64()],
             told: Arc::default(),
             met_dead: BTreeSet::new(),
-            untidy: false,
+            replaced: BTreeSet::new(),
             instances: Vec::new(),
             browsers: (0..BROWSERS).map(|user| Browser { user, ..Browser::default() }).collect(),
             issued: BTreeSet::new(),
@@ -506,7 +507,7 @@ impl Inner {
         match answer.status {
             StatusCode::OK => Some(answer.text),
             StatusCode::UNAUTHORIZED => None,
-            status => panic!("{status}: {}", answer.text),
+            status => panic!("{status} with {:?}: {}", self.outage, answer.text),
         }
     }
 
@@ -543,6 +544,11 @@ impl Inner {
         }
         self.check_hook(&effect, &stored);
         self.check_sessions(&stored);
+        if effect.supersedes && self.outage != Outage::None && !issued.is_empty() {
+            let owner = effect.may_drop;
+            let old = self.stored.iter().filter(|(_, workspace)| Some(**workspace / 2) == owner);
+            self.replaced.extend(old.map(|(token, _)| token.clone()));
+        }
         let renewed: BTreeSet<_> = issued.iter().filter_map(|token| stored.get(token)).collect();
         if let Some(at) = effect.callback {
             let browser = &mut self.browsers[at.browser];
@@ -554,7 +560,7 @@ impl Inner {
             // With several grants a new one takes the place of the same workspace's only.
             let apart = effect.supersedes && self.setup.several && !renewed.contains(workspace);
             let may_go = effect.may_drop == Some(workspace / 2) && !apart && !effect.revokes;
-            if !stored.contains_key(token) && !may_go {
+            if !stored.contains_key(token) && !may_go && !self.replaced.contains(token) {
                 self.dies(token, "a grant is gone that nobody gave up").await;
             }
         }
@@ -570,9 +576,10 @@ impl Inner {
         for (nth, told_of) in told.iter().enumerate() {
             assert!(!told[..nth].contains(told_of), "on_revoked was called twice");
         }
-        if effect.reports && !self.untidy {
+        if effect.reports {
             for token in self.stored.keys().filter(|token| !stored.contains_key(*token)) {
-                let heard = told.iter().any(|(_, told_of)| told_of == token);
+                let heard = told.iter().any(|(_, told_of)| told_of == token)
+                    || self.replaced.contains(token);
                 assert!(heard, "on_revoked was not called");
             }
         }
@@ -580,9 +587,6 @@ impl Inner {
 
     /// Every row is of a session that its browser has, unless the browser has lost track.
     fn check_sessions(&mut self, stored: &BTreeMap<String, Workspace>) {
-        if stored.is_empty() {
-            self.untidy = false;
-        }
         if self.setup.users {
             return;
         }

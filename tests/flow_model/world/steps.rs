@@ -142,7 +142,6 @@ impl Inner {
 
     /// Notes what may leave rows behind of which the browser does not know.
     fn note_callback(&mut self, browser: usize, orderly: bool) {
-        self.untidy |= self.outage != Outage::None;
         self.browsers[browser].has_lost_track |= !orderly || self.outage != Outage::None;
     }
 
