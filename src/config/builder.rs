@@ -332,10 +332,12 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// How many callbacks may be worked on at the same time; default 256.
+    /// How many callbacks, and how many logouts, may be in progress at the same time; default 256
+    /// of each.
     ///
     /// Beyond it the answer is 503 with `Retry-After`, before the code is used, and the browser
-    /// can complete the login later. This bounds what unauthenticated clients can cause.
+    /// can complete the login or the logout later. This bounds what unauthenticated clients can
+    /// cause.
     pub const fn max_callbacks(mut self, callbacks: usize) -> Self {
         self.max_callbacks = callbacks;
         self
@@ -569,6 +571,7 @@ impl WebflowAuthBuilder {
                 budget: self.timeout,
             }),
             pending: PendingFlows::new(tasks.clone(), self.max_callbacks),
+            logouts: Arc::new(tokio::sync::Semaphore::new(self.max_callbacks)),
             tasks,
             keyring,
             clock: self.clock,

@@ -15,6 +15,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::utf8_percent_encode;
+use tokio::sync::Semaphore;
 
 use crate::context::flow_cookie::FlowJar;
 use crate::crypto::keyring::Keyring;
@@ -62,6 +63,8 @@ pub(crate) struct Context {
     pub(crate) flow_lifetime: Duration,
     pub(crate) sliding: Sliding,
     pub(crate) pending: PendingFlows,
+    /// One permit for each logout that may be in progress: it goes on when its browser hangs up.
+    pub(crate) logouts: Arc<Semaphore>,
     /// Whether the store is lost with the process.
     pub(crate) volatile: bool,
     pub(crate) selection: Selection,

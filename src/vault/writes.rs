@@ -135,6 +135,7 @@ impl Vault {
 
     /// Removes exactly this version of the grant. True if it was there.
     pub(crate) async fn remove(self: &Arc<Self>, token: &WebflowToken) -> Result<bool, StoreError> {
+<<<<<<< HEAD
         let stored = token.grant().key.stored(&self.app)?;
         self.remove_stored(token.subject().clone(), stored, token.grant().version).await
     }
@@ -155,22 +156,59 @@ impl Vault {
         let timer = metrics::Timer::start();
         let removed = self.write(subject, async move {
             let removed = vault.store.remove(&stored, version).await;
+=======
+        self.remove_or_late(token, || ()).await
+    }
+
+    /// Like [`remove`](Self::remove). Calls `late` if the row is removed after the store's budget:
+    /// the caller has been told of a timeout by then.
+    pub(crate) async fn remove_or_late(
+        self: &Arc<Self>,
+        token: &WebflowToken,
+        late: impl FnOnce() + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        let (vault, token, subject) = (Arc::clone(self), token.clone(), token.subject().clone());
+        let timer = metrics::Timer::start();
+        let remove = async move {
+            let grant = token.grant();
+            let removed = vault.store.remove(&grant.key, grant.version).await;
+>>>>>>> model
             // Also when the store fails: better to read once more than to serve what should be
             // gone.
             vault.cache.forget(&own);
             removed
-        });
-        let removed = removed.await;
+        };
+        let late = |removed| {
+            if removed {
+                late();
+            }
+        };
+        let removed = self.write_or_late(subject, remove, late).await;
         timer.store("remove");
         removed
     }
 
+<<<<<<< HEAD
     /// Runs a write when it is its turn, in its own task, and waits for it within the store's
     /// budget.
     pub(super) async fn write<T: Send + 'static>(
+=======
+    async fn write<T: Send + 'static>(
+>>>>>>> model
         self: &Arc<Self>,
         subject: Subject,
         write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write_or_late(subject, write, drop).await
+    }
+
+    /// Runs a write when it is its turn, in its own task, and waits for it within the store's
+    /// budget. What a write that ends later returns goes to `late`.
+    async fn write_or_late<T: Send + 'static>(
+        self: &Arc<Self>,
+        subject: Subject,
+        write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+        late: impl FnOnce(T) + Send + 'static,
     ) -> Result<T, StoreError> {
         let (vault, turn) = (Arc::clone(self), self.locks.of(&subject));
         let (answer, outcome) = oneshot::channel();
@@ -185,7 +223,9 @@ impl Vault {
                 Err(StoreError::Timeout)
             });
             vault.note(&written);
-            answer.send(written).ok();
+            if let Err(Ok(written)) = answer.send(written) {
+                late(written);
+            }
         });
         let outcome =
             async { outcome.await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone))) };
