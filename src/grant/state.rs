@@ -23,15 +23,11 @@ pub(crate) struct TokenStates(sync::Cache<TokenVersion, Arc<TokenState>>);
 pub(crate) struct TokenState {
     /// Webflow does not accept it any more, or its user has signed out.
     dead: AtomicBool,
-<<<<<<< HEAD
     /// When introspection last accepted it, in Unix milliseconds.
     alive_at: AtomicU64,
-    /// Something of the grant is to be looked up.
-=======
     /// `on_revoked` was told.
     reported: AtomicBool,
-    /// What is known of the grant may be out of date.
->>>>>>> model
+    /// Something of the grant is to be looked up.
     outdated: AtomicBool,
     /// What introspection said may be out of date.
     doubted: AtomicBool,
@@ -82,16 +78,12 @@ impl TokenState {
         self.dead.load(Ordering::Relaxed)
     }
 
-<<<<<<< HEAD
-    /// Has what introspection says of the grant looked up anew.
-=======
     /// Whether `on_revoked` is still to be told that it was removed. True to one caller.
     pub(crate) fn take_report(&self) -> bool {
         !self.reported.swap(true, Ordering::Relaxed)
     }
 
-    /// Has what the grant covers looked up anew.
->>>>>>> model
+    /// Has what introspection says of the grant looked up anew.
     pub(crate) fn mark_outdated(&self) {
         self.doubted.store(true, Ordering::Relaxed);
         self.outdated.store(true, Ordering::Relaxed);

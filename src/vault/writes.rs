@@ -135,29 +135,13 @@ impl Vault {
 
     /// Removes exactly this version of the grant. True if it was there.
     pub(crate) async fn remove(self: &Arc<Self>, token: &WebflowToken) -> Result<bool, StoreError> {
-<<<<<<< HEAD
-        let stored = token.grant().key.stored(&self.app)?;
-        self.remove_stored(token.subject().clone(), stored, token.grant().version).await
+        self.remove_or_late(token, || ()).await
     }
 
     /// Removes exactly this version of a row of this app.
     pub(super) async fn remove_row(self: &Arc<Self>, row: SealedToken) -> Result<bool, StoreError> {
         let subject = self.public(row.key().subject()).into_owned();
-        self.remove_stored(subject, row.key().clone(), row.version()).await
-    }
-
-    async fn remove_stored(
-        self: &Arc<Self>,
-        subject: Subject,
-        stored: TokenKey,
-        version: TokenVersion,
-    ) -> Result<bool, StoreError> {
-        let (vault, own) = (Arc::clone(self), subject.clone());
-        let timer = metrics::Timer::start();
-        let removed = self.write(subject, async move {
-            let removed = vault.store.remove(&stored, version).await;
-=======
-        self.remove_or_late(token, || ()).await
+        self.remove_stored(subject, row.key().clone(), row.version(), || ()).await
     }
 
     /// Like [`remove`](Self::remove). Calls `late` if the row is removed after the store's budget:
@@ -167,12 +151,21 @@ impl Vault {
         token: &WebflowToken,
         late: impl FnOnce() + Send + 'static,
     ) -> Result<bool, StoreError> {
-        let (vault, token, subject) = (Arc::clone(self), token.clone(), token.subject().clone());
+        let stored = token.grant().key.stored(&self.app)?;
+        self.remove_stored(token.subject().clone(), stored, token.grant().version, late).await
+    }
+
+    async fn remove_stored(
+        self: &Arc<Self>,
+        subject: Subject,
+        stored: TokenKey,
+        version: TokenVersion,
+        late: impl FnOnce() + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        let (vault, own) = (Arc::clone(self), subject.clone());
         let timer = metrics::Timer::start();
         let remove = async move {
-            let grant = token.grant();
-            let removed = vault.store.remove(&grant.key, grant.version).await;
->>>>>>> model
+            let removed = vault.store.remove(&stored, version).await;
             // Also when the store fails: better to read once more than to serve what should be
             // gone.
             vault.cache.forget(&own);
@@ -188,13 +181,8 @@ impl Vault {
         removed
     }
 
-<<<<<<< HEAD
-    /// Runs a write when it is its turn, in its own task, and waits for it within the store's
-    /// budget.
+    /// Runs a write in its turn.
     pub(super) async fn write<T: Send + 'static>(
-=======
-    async fn write<T: Send + 'static>(
->>>>>>> model
         self: &Arc<Self>,
         subject: Subject,
         write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
