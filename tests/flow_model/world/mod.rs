@@ -141,6 +141,10 @@ impl Answered {
 
 /// What a step may have done to what is stored.
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each permits one effect, and any may go together"
+)]
 struct Effect {
     /// Whose grants may be gone, and still be alive at Webflow: superseded, or logged out.
     may_drop: Option<Owner>,
