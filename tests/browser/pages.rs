@@ -103,7 +103,7 @@ async fn demo_pages_pass_every_check_in_every_look() {
     fake.fail_next(Endpoint::Revoke, Fault::Status(503));
     browser.press("Disconnect from Webflow").await;
     browser.arrives_at("/auth/webflow/logout").await;
-    let heading = "You are signed out, but Webflow was not told";
+    let heading = "You're signed out, but Webflow could not be notified";
     inspect(&browser, "error-webflow-not-told", heading).await;
     browser.stop().await;
 }
