@@ -223,7 +223,7 @@ async fn error_pages_pass_every_check_and_have_one_link() {
     browser.goto(&app.url("/cms")).await;
     browser.press("Authorize").await;
     browser.arrives_at("/cms").await;
-    inspect("error-missing-scopes", "Missing Webflow permissions", "Try again").await;
+    inspect("error-missing-scopes", "Missing Webflow permissions", "Ask again").await;
 
     browser.goto(&app.url("/auth/webflow/login")).await;
     browser.press("Authorize").await;
