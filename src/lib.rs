@@ -59,9 +59,11 @@ pub use crypto::keyring::Keyring;
 pub use doctor::{Check, CheckStatus, Checkup};
 #[cfg(feature = "axum")]
 pub use extract::rejection::{WebflowTokenRejection, WebflowTokenRejectionReason};
+pub use grant::listing::LookupError;
 pub use grant::policy::GrantPolicy;
 pub use grant::scope::{Scope, Scopes};
 pub use grant::token::{Reauthorize, WebflowGrants, WebflowToken};
+pub use grant::user::WebflowUser;
 pub use handle::{ResolveError, WebflowAuthHandle};
 pub use hooks::{AuthFailure, Authorized};
 pub use identity::resolver::SubjectResolver;

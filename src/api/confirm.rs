@@ -15,7 +15,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ApiClient;
 use crate::grant::token::WebflowToken;
-use crate::webflow::{INTROSPECTION_BUDGET, IntrospectError, Introspection, introspect};
+use crate::util::clock::is_within;
+use crate::webflow::{Introspection, LOOK_UP_BUDGET, LookUpError, introspect};
 
 /// How long a confirmed token is not introspected again.
 const BELIEVED: Duration = Duration::from_secs(10);
@@ -90,17 +91,12 @@ impl Confirmations {
     }
 }
 
-/// Whether less than `span` has passed; a clock that was set back ends it.
-fn is_within(span: Duration, since: u64, now: u64) -> bool {
-    now.checked_sub(since).is_some_and(|passed| Duration::from_millis(passed) < span)
-}
-
 impl ApiClient {
     /// Whether the token is valid, as far as Webflow tells before `deadline`.
     pub(super) async fn life_of(&self, token: &WebflowToken, deadline: Instant) -> Life {
         let secret = token.access_token();
         let key = Sha256::digest(secret.expose_secret()).into();
-        let budget = self.budget.min(INTROSPECTION_BUDGET);
+        let budget = self.budget.min(LOOK_UP_BUDGET);
         let ask = async {
             let found = introspect(&self.http, &self.endpoints, secret, budget).await;
             life_by(token, found)
@@ -110,7 +106,7 @@ impl ApiClient {
     }
 }
 
-fn life_by(token: &WebflowToken, found: Result<Introspection, IntrospectError>) -> Life {
+fn life_by(token: &WebflowToken, found: Result<Introspection, LookUpError>) -> Life {
     match found {
         Ok(found) => {
             if found.scopes.is_some_and(|scopes| scopes != *token.scopes()) {
@@ -118,7 +114,7 @@ fn life_by(token: &WebflowToken, found: Result<Introspection, IntrospectError>) 
             }
             Life::Alive
         }
-        Err(IntrospectError::Status(401)) => Life::Dead,
+        Err(LookUpError::Status(401)) => Life::Dead,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "introspection failed after a 401: the grant is kept");

@@ -31,7 +31,7 @@ pub use request::ApiRequest;
 pub(crate) use request::deadline;
 pub use response::{ApiResponse, RateLimit};
 pub(crate) use typed::ResolvedUser;
-pub use typed::{AuthorizedUser, SiteInfo, TokenInfo};
+pub use typed::{SiteInfo, TokenInfo};
 
 use crate::grant::token::WebflowToken;
 use crate::util::clock::Clock;

@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::{ApiError, WebflowApi};
 use crate::grant::scope::Scopes;
-use crate::webflow::{Introspection, is_usable_id};
+use crate::grant::user::WebflowUser;
+use crate::webflow::{Introspection, SiteIds, is_usable_id};
 
 /// What Webflow says of the token itself (Webflow Data API, Token, *Get Authorization Info*).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,26 +23,6 @@ pub struct TokenInfo {
     pub workspaces: Vec<String>,
     /// Calls allowed per minute.
     pub rate_limit: Option<u32>,
-}
-
-/// A user of Webflow (Webflow Data API, Token, *Get Authorization User Info*). What Webflow
-/// leaves out is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct AuthorizedUser {
-    /// The user's id.
-    #[serde(deserialize_with = "text")]
-    pub id: String,
-    /// The user's email address.
-    #[serde(deserialize_with = "text")]
-    pub email: String,
-    /// The first name.
-    #[serde(deserialize_with = "text")]
-    pub first_name: String,
-    /// The last name.
-    #[serde(deserialize_with = "text")]
-    pub last_name: String,
 }
 
 /// A site (Webflow Data API, Sites, *List Sites*). What Webflow leaves out is empty.
@@ -82,7 +63,7 @@ struct Sites {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ResolvedUser {
     #[serde(flatten)]
-    pub(crate) user: AuthorizedUser,
+    pub(crate) user: WebflowUser,
     pub(crate) site_id: Option<String>,
 }
 
@@ -102,13 +83,12 @@ impl WebflowApi {
     pub async fn introspect(&self) -> Result<TokenInfo, ApiError> {
         let answer: Value = self.get("/v2/token/introspect").send().await?.json().await?;
         let found = Introspection::from_answer(&answer);
-        let scopes = found.scopes.unwrap_or_default();
-        if scopes != *self.token().scopes() {
+        if found.scopes.as_ref().is_some_and(|scopes| scopes != self.token().scopes()) {
             self.token().state().mark_outdated();
         }
         Ok(TokenInfo {
             authorization_id: found.authorization_id,
-            scopes,
+            scopes: found.scopes.unwrap_or_default(),
             sites: found.sites,
             workspaces: found.workspaces,
             rate_limit: found.rate_limit,
@@ -119,7 +99,7 @@ impl WebflowApi {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn authorized_by(&self) -> Result<AuthorizedUser, ApiError> {
+    pub async fn authorized_by(&self) -> Result<WebflowUser, ApiError> {
         self.fetch("/v2/token/authorized_by").await
     }
 
@@ -137,6 +117,12 @@ impl WebflowApi {
             }
         }
         Ok(sites)
+    }
+
+    /// The ids of the sites that the grant covers, by one attempt.
+    pub(crate) async fn site_ids(&self) -> Result<Vec<String>, ApiError> {
+        let SiteIds(ids) = self.get("/v2/sites").no_retry().send().await?.json().await?;
+        Ok(ids)
     }
 
     async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {

@@ -1,4 +1,4 @@
-//! The token as an argument of axum handlers.
+//! The token and its user as arguments of axum handlers.
 
 mod into_response;
 pub(crate) mod rejection;
@@ -12,15 +12,13 @@ use http::request::Parts;
 use crate::extract::rejection::WebflowTokenRejection;
 use crate::gate::guard::Guard;
 use crate::grant::token::{WebflowGrants, WebflowToken};
+use crate::grant::user::WebflowUser;
 
 impl<S: Sync> FromRequestParts<S> for WebflowToken {
     type Rejection = WebflowTokenRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        extract(parts)?.ok_or_else(|| match parts.extensions.get::<Arc<Guard>>() {
-            Some(guard) => WebflowTokenRejection::not_connected(guard, parts),
-            None => WebflowTokenRejection::preflight(),
-        })
+        required(parts)
     }
 }
 
@@ -31,6 +29,26 @@ impl<S: Sync> OptionalFromRequestParts<S> for WebflowToken {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
         extract(parts)
+    }
+}
+
+/// The user who gave the request's grant. Without one it is 403 `missing-scopes` when the grant
+/// lacks `authorized_user:read`, and 503 with `Retry-After` while Webflow could not be asked.
+impl<S: Sync> FromRequestParts<S> for WebflowUser {
+    type Rejection = WebflowTokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let token = required(parts)?;
+        token.user().cloned().ok_or_else(|| WebflowTokenRejection::without_user(&token))
+    }
+}
+
+/// `None` when the user has not connected Webflow, or is not known.
+impl<S: Sync> OptionalFromRequestParts<S> for WebflowUser {
+    type Rejection = WebflowTokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        Ok(extract(parts)?.and_then(|token| token.user().cloned()))
     }
 }
 
@@ -47,6 +65,13 @@ impl<S: Sync> FromRequestParts<S> for WebflowGrants {
         };
         Ok(grants.filter(ours).cloned().unwrap_or_else(|| Self(token.into_iter().collect())))
     }
+}
+
+fn required(parts: &Parts) -> Result<WebflowToken, WebflowTokenRejection> {
+    extract(parts)?.ok_or_else(|| match parts.extensions.get::<Arc<Guard>>() {
+        Some(guard) => WebflowTokenRejection::not_connected(guard, parts),
+        None => WebflowTokenRejection::preflight(),
+    })
 }
 
 fn extract(parts: &Parts) -> Result<Option<WebflowToken>, WebflowTokenRejection> {

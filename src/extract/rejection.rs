@@ -1,6 +1,7 @@
 //! Why a handler does not get its token.
 
 use std::fmt;
+use std::sync::Arc;
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
@@ -9,13 +10,17 @@ use http::request::Parts;
 
 use crate::gate::challenge::{login_required, return_to};
 use crate::gate::guard::Guard;
-use crate::problem::{Answer, catalog};
+use crate::grant::scope::Scope;
+use crate::grant::token::WebflowToken;
+use crate::problem::{Answer, HasPage, catalog};
 
-/// Why [`WebflowToken`](crate::WebflowToken) could not be extracted.
+/// Why [`WebflowToken`](crate::WebflowToken) or [`WebflowUser`](crate::WebflowUser) could not be
+/// extracted.
 ///
 /// As a response it is 500 with a hint when the layer is missing on the route, and the challenge's
 /// 401 when there is no token, which happens behind
-/// [`optional`](crate::WebflowAuthLayer::optional).
+/// [`optional`](crate::WebflowAuthLayer::optional). When the grant's user is not known, it is 403
+/// without the scope `authorized_user:read`, and 503 with `Retry-After` until Webflow has told.
 #[derive(Debug)]
 pub struct WebflowTokenRejection {
     reason: WebflowTokenRejectionReason,
@@ -30,6 +35,10 @@ pub enum WebflowTokenRejectionReason {
     LayerMissing,
     /// The request's user has not connected Webflow.
     NotConnected,
+    /// The grant lacks the scope `authorized_user:read`, so its Webflow user is not known.
+    MissingScope,
+    /// Webflow could not be asked yet who gave the grant.
+    UserPending,
 }
 
 impl WebflowTokenRejection {
@@ -51,6 +60,20 @@ impl WebflowTokenRejection {
     pub(crate) fn preflight() -> Self {
         let answer = Box::new(catalog::options_without_token().json());
         Self { reason: WebflowTokenRejectionReason::NotConnected, answer }
+    }
+
+    /// The grant's user is not known: for want of the scope, or for now.
+    pub(crate) fn without_user(token: &WebflowToken) -> Self {
+        let scope = Scope::AUTHORIZED_USER_READ;
+        let (reason, problem) = if token.scopes().contains(&scope) {
+            (WebflowTokenRejectionReason::UserPending, catalog::user_pending())
+        } else {
+            let problem = catalog::missing_scopes(scope.to_string());
+            (WebflowTokenRejectionReason::MissingScope, problem)
+        };
+        let mut answer = Box::new(problem.json());
+        answer.extensions_mut().insert(HasPage(Arc::new(problem)));
+        Self { reason, answer }
     }
 
     /// What kind of rejection it is.
@@ -75,6 +98,12 @@ impl fmt::Display for WebflowTokenRejection {
             }
             WebflowTokenRejectionReason::NotConnected => {
                 f.write_str("the user has not connected Webflow")
+            }
+            WebflowTokenRejectionReason::MissingScope => {
+                f.write_str("the grant lacks the scope authorized_user:read")
+            }
+            WebflowTokenRejectionReason::UserPending => {
+                f.write_str("the grant's user is not known yet")
             }
         }
     }

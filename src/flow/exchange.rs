@@ -13,10 +13,11 @@ use tokio::time::sleep;
 use super::persist::{Known, keep};
 use crate::context::Context;
 use crate::context::flow_cookie::{Flow, FlowKind};
+use crate::grant::details::{Coverage, GrantDetails};
 use crate::grant::scope::Scopes;
 use crate::grant::token::WebflowToken;
-use crate::grant::token::{Coverage, GrantDetails};
 use crate::identity::subject::Subject;
+use crate::lifecycle::coverage::{self, LOOK_UPS};
 use crate::problem::{Problem, catalog};
 use crate::store::StoreError;
 use crate::util::deadline::Deadline;
@@ -100,10 +101,9 @@ pub(super) async fn complete(
         }
     };
     tracing::info!(target: log::FLOW, flow = id, "code exchanged");
-    let look_ups = introspect(&context, &issued);
-    let looked_up = deadline.leaving(AFTER_LOOK_UPS).limit(look_ups).await.flatten();
-    let details =
-        details(&context, &arrival.flow, issued, looked_up, present.iter().chain(previous.iter()));
+    let before = present.iter().chain(previous.iter());
+    let look_ups = deadline.leaving(AFTER_LOOK_UPS).within(LOOK_UPS);
+    let details = learn(&context, &arrival.flow, issued, before, look_ups).await;
     let first = present.is_empty() && previous.is_empty();
     let known = Known { present, previous };
     let kept = keep(&context, &arrival, &known, details, deadline).await;
@@ -146,7 +146,7 @@ fn problem(error: &ExchangeError) -> Problem {
         ExchangeError::InvalidClient
         | ExchangeError::Status { .. }
         | ExchangeError::Malformed
-        | ExchangeError::Call(CallError::TooLong) => catalog::webflow_refused(),
+        | ExchangeError::Call(CallError::TooLong(_)) => catalog::webflow_refused(),
     }
 }
 
@@ -200,24 +200,22 @@ fn report(flow: &str, error: &ExchangeError) {
     tracing::error!(target: log::FLOW, flow, error, "the exchange failed");
 }
 
-async fn introspect(context: &Arc<Context>, issued: &Issued) -> Option<Introspection> {
-    if !context.vault.introspect {
-        return None;
-    }
-    match context.webflow.introspect(&issued.access_token).await {
-        Ok(found) => Some(found),
-        Err(error) => {
-            tracing::warn!(
-                target: log::FLOW, error = &error as &dyn Error,
-                "the grant's sites are not known yet: introspection failed"
-            );
-            None
-        }
-    }
+/// All that Webflow tells of the new grant until the deadline.
+async fn learn(
+    context: &Context,
+    flow: &Flow,
+    issued: Issued,
+    before: impl Iterator<Item = &WebflowToken>,
+    deadline: Deadline,
+) -> GrantDetails {
+    let found = coverage::introspect(context, &issued.access_token, deadline).await;
+    let mut details = details(context, flow, issued, found, before);
+    coverage::ask(context, &details, deadline).await.add_to(&mut details);
+    details
 }
 
 fn details<'a>(
-    context: &Arc<Context>,
+    context: &Context,
     flow: &Flow,
     issued: Issued,
     looked_up: Option<Introspection>,
@@ -238,11 +236,9 @@ fn details<'a>(
         access_token: issued.access_token,
         scopes: granted,
         obtained_at: UNIX_EPOCH + Duration::from_secs(context.clock.unix_secs()),
-        coverage: looked_up.map(|found| Coverage {
-            authorization_id: found.authorization_id,
-            sites: found.sites,
-            workspaces: found.workspaces,
-        }),
+        coverage: looked_up.map(Coverage::from),
+        user: None,
+        extra: issued.extra,
         asked: Scopes::parse_lenient(&flow.scopes),
         flows: flows.split_off(flows.len().saturating_sub(MAX_FLOWS)),
         renewed: flow.kind == FlowKind::Reauthorize,

@@ -6,8 +6,10 @@ use std::time::SystemTime;
 
 use secrecy::SecretString;
 
+use super::details::GrantDetails;
 use super::scope::Scopes;
 use super::state::TokenState;
+use super::user::WebflowUser;
 use crate::api::{ApiClient, WebflowApi};
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey, TokenVersion};
@@ -41,30 +43,6 @@ pub(crate) struct Grant {
     pub(crate) client: Arc<ApiClient>,
 }
 
-/// The part of a grant that is sealed.
-#[derive(Clone)]
-pub(crate) struct GrantDetails {
-    pub(crate) access_token: SecretString,
-    pub(crate) scopes: Scopes,
-    pub(crate) obtained_at: SystemTime,
-    /// What the token covers; `None` until an introspection has succeeded.
-    pub(crate) coverage: Option<Coverage>,
-    /// Ids of the flows that led here, newest last: a repeated callback is known by them.
-    pub(crate) flows: Vec<String>,
-    /// What the flow asked for: what is lacking of it was refused, and not forgotten.
-    pub(crate) asked: Scopes,
-    /// Whether it was asked for because the token before it had died.
-    pub(crate) renewed: bool,
-}
-
-/// What introspection says that a token covers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Coverage {
-    pub(crate) authorization_id: Option<String>,
-    pub(crate) sites: Vec<String>,
-    pub(crate) workspaces: Vec<String>,
-}
-
 impl WebflowToken {
     pub(crate) fn new(grant: Grant) -> Self {
         Self(Arc::new(grant))
@@ -96,15 +74,34 @@ impl WebflowToken {
         self.0.details.obtained_at
     }
 
-    /// The ids of the sites that it covers; empty when it covers whole workspaces only, or when
-    /// Webflow could not be asked yet.
+    /// The ids of the sites that it covers, as far as they are known.
+    ///
+    /// Where the grant covers a whole workspace they are those of `GET /v2/sites`, which needs the
+    /// scope `sites:read`; without it there are none. They are also empty while Webflow could not be
+    /// asked: the requests that follow ask again. A site that was added to the workspace since is
+    /// found by
+    /// [`tokens_for_site_in`](crate::WebflowAuthHandle::tokens_for_site_in).
     pub fn sites(&self) -> &[String] {
-        self.0.details.coverage.as_ref().map_or(&[], |coverage| &coverage.sites)
+        self.0.details.sites()
     }
 
-    /// The ids of the workspaces that it covers; empty as with [`sites`](Self::sites).
+    /// Whether the grant covers the site, by what is known: one of [`sites`](Self::sites).
+    pub fn covers_site(&self, site_id: &str) -> bool {
+        self.sites().iter().any(|id| id == site_id)
+    }
+
+    /// The ids of the workspaces that it covers; empty when Webflow names none, or could not be
+    /// asked yet.
     pub fn workspaces(&self) -> &[String] {
-        self.0.details.coverage.as_ref().map_or(&[], |coverage| &coverage.workspaces)
+        self.0.details.workspaces()
+    }
+
+    /// Who gave the grant.
+    ///
+    /// `None` without the scope `authorized_user:read`, and while Webflow could not be asked: the
+    /// requests that follow ask again. Whether the email address is verified, Webflow does not say.
+    pub fn user(&self) -> Option<&WebflowUser> {
+        self.0.details.user.as_ref()
     }
 
     /// The name of this grant among its subject's; tells several apart.

@@ -8,9 +8,10 @@ use secrecy::SecretString;
 
 use super::FakeWebflow;
 use crate::api::ApiClient;
+use crate::grant::details::{Coverage, GrantDetails, Sites};
 use crate::grant::scope::{Scope, Scopes};
-use crate::grant::token::WebflowToken;
-use crate::grant::token::{Coverage, Grant, GrantDetails};
+use crate::grant::token::{Grant, WebflowToken};
+use crate::grant::user::WebflowUser;
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey, TokenVersion};
 use crate::util::clock::Clock;
@@ -30,6 +31,7 @@ pub struct TestToken {
     access_token: SecretString,
     subject: Subject,
     coverage: Coverage,
+    user: Option<WebflowUser>,
     obtained_at: SystemTime,
     endpoints: Option<Endpoints>,
 }
@@ -64,7 +66,8 @@ impl WebflowToken {
             scopes: scopes.into_iter().collect(),
             access_token: "access token of a test".into(),
             subject: Subject::user("test"),
-            coverage: Coverage::default(),
+            coverage: Coverage { sites: Sites::Listed(Some(Vec::new())), ..Coverage::default() },
+            user: None,
             obtained_at: SystemTime::now(),
             endpoints: None,
         }
@@ -100,13 +103,21 @@ impl TestToken {
 
     /// The ids of the sites that it covers; default none.
     pub fn sites<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
-        self.coverage.sites = ids.into_iter().map(Into::into).collect();
+        self.coverage.sites = Sites::Listed(Some(ids.into_iter().map(Into::into).collect()));
         self
     }
 
     /// The ids of the workspaces that it covers; default none.
     pub fn workspaces<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
         self.coverage.workspaces = ids.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The user who gave the grant; default none. The handler sees it by [`WebflowToken::user`] and
+    /// as [`WebflowUser`].
+    pub fn user(mut self, id: impl Into<String>, email: impl Into<String>) -> Self {
+        let (id, email) = (Some(id.into()), Some(email.into()));
+        self.user = Some(WebflowUser { id, email, ..WebflowUser::default() });
         self
     }
 
@@ -131,6 +142,8 @@ impl TestToken {
                 scopes: self.scopes.clone(),
                 obtained_at: SystemTime::UNIX_EPOCH + Duration::from_secs(obtained_at_secs),
                 coverage: Some(self.coverage),
+                user: self.user,
+                extra: None,
                 flows: Vec::new(),
                 asked: self.scopes,
                 renewed: false,

@@ -18,6 +18,11 @@ impl Deadline {
         Self(self.0.checked_sub(reserve).unwrap_or(self.0))
     }
 
+    /// This deadline, or the end of a budget from now if that is earlier.
+    pub(crate) fn within(self, budget: Duration) -> Self {
+        Self(self.0.min(Instant::now() + budget))
+    }
+
     /// The step's outcome, or `None` if the deadline passes first. The step is then dropped.
     pub(crate) async fn limit<T>(self, step: impl Future<Output = T>) -> Option<T> {
         timeout_at(self.0, step).await.ok()
@@ -35,6 +40,8 @@ mod tests {
         let step = |secs| sleep(Duration::from_secs(secs));
         assert!(deadline.leaving(Duration::from_secs(3)).limit(step(6)).await.is_some());
         assert!(deadline.leaving(Duration::from_secs(3)).limit(step(2)).await.is_none());
-        assert!(deadline.limit(step(4)).await.is_none());
+        let short = deadline.within(Duration::from_secs(1));
+        assert!(short.limit(step(2)).await.is_none());
+        assert!(deadline.within(Duration::from_secs(60)).limit(step(4)).await.is_none());
     }
 }

@@ -18,10 +18,10 @@ use tokio::time::timeout;
 
 use crate::api::ApiClient;
 use crate::crypto::keyring::Keyring;
+use crate::grant::details::GrantDetails;
 use crate::grant::policy::GrantPolicy;
 use crate::grant::state::TokenStates;
-use crate::grant::token::WebflowToken;
-use crate::grant::token::{Grant, GrantDetails};
+use crate::grant::token::{Grant, WebflowToken};
 use crate::identity::subject::Subject;
 use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::background::Tasks;
@@ -129,7 +129,7 @@ impl Vault {
         let rows = self.within(self.store.by_site(site_id)).await?;
         let mut tokens = self.open_all(&rows, |_| true);
         // The index beside the sealed grant is not authenticated; what is sealed decides.
-        tokens.retain(|token| token.sites().iter().any(|site| site == site_id));
+        tokens.retain(|token| token.covers_site(site_id));
         Ok(tokens)
     }
 
@@ -189,7 +189,7 @@ impl Vault {
     }
 
     fn token(&self, key: TokenKey, version: TokenVersion, details: GrantDetails) -> WebflowToken {
-        let outdated = self.introspect && details.coverage.is_none();
+        let outdated = details.missing(self.introspect).any();
         let state = self.states.of(version, outdated);
         WebflowToken::new(Grant { key, version, details, state, client: Arc::clone(&self.client) })
     }

@@ -16,8 +16,9 @@ use super::Vault;
 use super::sealed_form::{Plain, context};
 use crate::crypto::keyring::Purpose;
 use crate::crypto::random;
+use crate::grant::details::GrantDetails;
 use crate::grant::policy::GrantPolicy;
-use crate::grant::token::{GrantDetails, WebflowToken};
+use crate::grant::token::WebflowToken;
 use crate::identity::subject::Subject;
 use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::metrics;
@@ -100,21 +101,29 @@ impl Vault {
         TokenVersion::from_i64(after(last)).unwrap_or(drawn)
     }
 
-    /// Writes what has been learned of a grant, unless it was removed or replaced meanwhile. The
-    /// version stays: a removal that names it still finds it.
-    pub(crate) async fn update(
+    /// Changes what is known of a grant, unless it was removed or replaced meanwhile. The change is
+    /// made to the row as it is then, so that two changes do not undo each other. The version
+    /// stays: a removal that names it still finds it.
+    pub(crate) async fn amend(
         self: &Arc<Self>,
         token: &WebflowToken,
-        details: &GrantDetails,
+        change: impl FnOnce(&mut GrantDetails) + Send + 'static,
     ) -> Result<bool, StoreError> {
-        let grant = token.grant();
-        let row = self.seal(&grant.key, grant.version, details)?;
         let (vault, token) = (Arc::clone(self), token.clone());
         let timer = metrics::Timer::start();
-        let updated = self.write(grant.key.subject().clone(), async move {
+        let updated = self.write(token.subject().clone(), async move {
             if token.is_dead() {
                 return Ok(false);
             }
+            let grant = token.grant();
+            let stored = vault.read(token.subject()).await?;
+            let stored = stored.iter().map(WebflowToken::grant);
+            let mut same = stored.filter(|it| it.key == grant.key && it.version == grant.version);
+            let Some(mut details) = same.next().map(|it| it.details.clone()) else {
+                return Ok(false);
+            };
+            change(&mut details);
+            let row = vault.seal(&grant.key, grant.version, &details)?;
             let updated = vault.store.update(&row).await;
             vault.cache.forget(token.subject());
             updated
@@ -175,9 +184,8 @@ impl Vault {
     ) -> Result<SealedToken, StoreError> {
         let json = Plain::to_json(details)?;
         let sealed = self.keyring.seal(Purpose::Token, &context(key, version), &json);
-        let coverage = details.coverage.clone().unwrap_or_default();
         Ok(SealedToken::new(key.clone(), version, sealed, details.obtained_at)
-            .with_sites(coverage.sites)
-            .with_workspaces(coverage.workspaces))
+            .with_sites(details.sites().to_vec())
+            .with_workspaces(details.workspaces().to_vec()))
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 use zeroize::{Zeroize, Zeroizing};
@@ -14,7 +15,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::send_twice;
 
 /// The longest answer that is read; real ones have some hundred bytes.
-const MAX_BODY_LEN: usize = 64 * 1024;
+pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
 
 /// Room for an answer that does not say how long it is.
 const USUAL_BODY_LEN: usize = 4096;
@@ -29,8 +30,8 @@ pub(crate) enum CallError {
     Timeout,
     #[error("Webflow cannot be reached")]
     Unreachable(#[source] reqwest::Error),
-    #[error("Webflow's answer is longer than {MAX_BODY_LEN} bytes")]
-    TooLong,
+    #[error("Webflow's answer is longer than {0} bytes")]
+    TooLong(usize),
 }
 
 impl CallError {
@@ -67,19 +68,29 @@ pub(super) async fn call(
     request: reqwest::RequestBuilder,
     budget: Duration,
 ) -> Result<Reply, CallError> {
-    tokio::time::timeout(budget, read(request)).await.unwrap_or(Err(CallError::Timeout))
+    call_up_to(request, budget, MAX_BODY_LEN).await
 }
 
-async fn read(request: reqwest::RequestBuilder) -> Result<Reply, CallError> {
+/// [`call`] for an answer that may be longer.
+pub(super) async fn call_up_to(
+    request: reqwest::RequestBuilder,
+    budget: Duration,
+    longest: usize,
+) -> Result<Reply, CallError> {
+    let read = read(request, longest);
+    tokio::time::timeout(budget, read).await.unwrap_or(Err(CallError::Timeout))
+}
+
+async fn read(request: reqwest::RequestBuilder, longest: usize) -> Result<Reply, CallError> {
     // A code works once, introspection changes nothing, and what is revoked stays revoked.
     let mut response = send_twice(request).await.map_err(CallError::from_transport)?;
     // Room for all of it from the start: see above.
     let expected = response.content_length().and_then(|len| usize::try_from(len).ok());
-    let room = expected.unwrap_or(USUAL_BODY_LEN).min(MAX_BODY_LEN);
+    let room = expected.unwrap_or(USUAL_BODY_LEN).min(longest);
     let mut body = Zeroizing::new(Vec::with_capacity(room));
     while let Some(chunk) = response.chunk().await.map_err(CallError::from_transport)? {
-        if body.len() + chunk.len() > MAX_BODY_LEN {
-            return Err(CallError::TooLong);
+        if body.len() + chunk.len() > longest {
+            return Err(CallError::TooLong(longest));
         }
         body.extend_from_slice(&chunk);
     }
@@ -120,6 +131,11 @@ impl Reply {
 
     pub(super) fn json(&self) -> Option<SecretJson> {
         serde_json::from_slice(&self.body).ok().map(SecretJson)
+    }
+
+    /// The body as a type that holds no secret.
+    pub(super) fn json_as<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
     }
 
     /// The error code of an answer: RFC 6749 section 5.2's `error`, the Data API's `code`, or a

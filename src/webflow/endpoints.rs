@@ -100,6 +100,16 @@ impl Endpoints {
         self.api_path("/v2/token/introspect")
     }
 
+    /// Where a token's sites are listed.
+    pub(crate) fn sites(&self) -> Url {
+        self.api_path("/v2/sites")
+    }
+
+    /// Where a token's user is told.
+    pub(crate) fn authorized_by(&self) -> Url {
+        self.api_path("/v2/token/authorized_by")
+    }
+
     /// The address of a path of the Data API, such as `/v2/sites`.
     pub(crate) fn api_path(&self, path: &str) -> Url {
         join(&self.api, path)

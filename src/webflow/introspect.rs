@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::call;
 use super::call::Reply;
 use super::exchange::scopes_of;
-use super::{CallError, Endpoints, INTROSPECTION_BUDGET, WebflowClient, is_usable_id};
+use super::look_up::{LOOK_UP_BUDGET, LookUpError};
+use super::{Endpoints, WebflowClient, is_usable_id};
 use crate::grant::scope::Scopes;
 
 /// What Webflow says of a token. Every field of the answer may be missing.
@@ -22,24 +23,13 @@ pub(crate) struct Introspection {
     pub(crate) rate_limit: Option<u32>,
 }
 
-/// Why a token could not be looked up.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum IntrospectError {
-    #[error("Webflow answered the introspection with status {0}")]
-    Status(u16),
-    #[error("Webflow's answer to the introspection is not JSON")]
-    Malformed,
-    #[error(transparent)]
-    Call(#[from] CallError),
-}
-
 impl WebflowClient {
     /// Asks what a token covers, while a user waits.
     pub(crate) async fn introspect(
         &self,
         token: &SecretString,
-    ) -> Result<Introspection, IntrospectError> {
-        introspect(&self.http, &self.endpoints, token, self.budget.min(INTROSPECTION_BUDGET)).await
+    ) -> Result<Introspection, LookUpError> {
+        introspect(&self.http, &self.endpoints, token, self.budget.min(LOOK_UP_BUDGET)).await
     }
 }
 
@@ -50,17 +40,17 @@ pub(crate) async fn introspect(
     endpoints: &Endpoints,
     token: &SecretString,
     budget: Duration,
-) -> Result<Introspection, IntrospectError> {
+) -> Result<Introspection, LookUpError> {
     let request = http.get(endpoints.introspect()).bearer_auth(token.expose_secret());
     Introspection::from_reply(&call::call(request, budget).await?)
 }
 
 impl Introspection {
-    pub(super) fn from_reply(reply: &Reply) -> Result<Self, IntrospectError> {
+    pub(super) fn from_reply(reply: &Reply) -> Result<Self, LookUpError> {
         if !reply.status.is_success() {
-            return Err(IntrospectError::Status(reply.status.as_u16()));
+            return Err(LookUpError::Status(reply.status.as_u16()));
         }
-        reply.json().map(|body| Self::from_answer(&body)).ok_or(IntrospectError::Malformed)
+        reply.json().map(|body| Self::from_answer(&body)).ok_or(LookUpError::Malformed)
     }
 
     pub(crate) fn from_answer(body: &Value) -> Self {

@@ -6,6 +6,7 @@ mod endpoints;
 mod exchange;
 mod id;
 mod introspect;
+mod look_up;
 pub(crate) mod revocation;
 mod revoke;
 
@@ -22,7 +23,8 @@ pub use endpoints::Endpoints;
 pub(crate) use endpoints::is_https_or_loopback;
 pub(crate) use exchange::{ExchangeError, Issued};
 pub(crate) use id::{is_id, is_usable_id};
-pub(crate) use introspect::{IntrospectError, Introspection, introspect};
+pub(crate) use introspect::{Introspection, introspect};
+pub(crate) use look_up::{LOOK_UP_BUDGET, LookUpError, SiteIds};
 
 /// What each call makes of an answer, whatever it is: the token issued, and whether the answer was
 /// good for an introspection and for a revocation; with all that may reach a log.
@@ -45,9 +47,6 @@ pub(crate) fn read_answer(
     }
     (issued.ok(), known.is_ok(), revoked.is_ok(), logged)
 }
-
-/// How long an introspection may take while a user waits for the callback.
-pub(crate) const INTROSPECTION_BUDGET: Duration = Duration::from_secs(5);
 
 /// The application as Webflow knows it, and the way there.
 pub(crate) struct WebflowClient {
