@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body_util::Full;
 use tower::{Layer, Service, service_fn};
 use tower_webflow_auth::{WebflowAuthLayer, WebflowToken};
 
@@ -22,11 +23,11 @@ struct Peer;
 /// The allocations of one request's way through the layer, without making the request. The
 /// request is answered at once, or this fails: nothing that is boxed and waited for.
 fn allocations(layer: &WebflowAuthLayer, method: &Method, headers: &HeaderMap, token: bool) -> u64 {
-    let mut service = layer.layer(service_fn(move |request: Request<Bytes>| {
+    let mut service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
         assert_eq!(request.extensions().get::<WebflowToken>().is_some(), token);
         std::future::ready(Ok::<_, Infallible>(Response::new(Bytes::new())))
     }));
-    let mut request = Request::new(Bytes::new());
+    let mut request = Request::new(Full::<Bytes>::default());
     *request.method_mut() = method.clone();
     *request.headers_mut() = headers.clone();
     request.extensions_mut().insert(Peer);

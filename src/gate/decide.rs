@@ -9,6 +9,8 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{Method, Request};
 
+#[cfg(feature = "panels")]
+use super::bearer::{self, Panel};
 use super::challenge::challenge;
 use super::guard::{Guard, Mode};
 use crate::context::Context;
@@ -37,6 +39,9 @@ pub(crate) struct Admitted {
     pub(crate) token: Option<WebflowToken>,
     /// All of the subject's grants, where there may be several.
     pub(crate) grants: Option<Tokens>,
+    /// The panel whose bearer the request has.
+    #[cfg(feature = "panels")]
+    pub(crate) panel: Option<Panel>,
 }
 
 /// What is known without waiting.
@@ -51,6 +56,9 @@ pub(crate) enum Lookup {
     Grants(Subject),
     /// The application's user.
     Identity,
+    /// The grant of a bearer, past the cache if so marked.
+    #[cfg(feature = "panels")]
+    Bearer(Panel, bool),
 }
 
 /// A grant that replaced a dead one and is itself rejected within this window is not replaced
@@ -61,6 +69,9 @@ const LOOP_WINDOW: Duration = Duration::from_secs(60);
 pub(crate) enum Fast {
     /// The session was admitted a moment ago.
     Admit(WebflowToken),
+    /// The bearer was admitted a moment ago.
+    #[cfg(feature = "panels")]
+    Panel(WebflowToken, Panel),
     /// Nobody is connected, and nobody has to be.
     Pass,
 }
@@ -72,6 +83,11 @@ pub(crate) fn fast_path<B>(
     head: &RequestHead<'_>,
 ) -> Option<Fast> {
     let Guard { context, mode } = guard;
+    #[cfg(feature = "panels")]
+    if let Some(presented) = bearer::presented(context, request.headers()) {
+        let admitted = presented.fast_path(guard).filter(|_| request.method() != Method::OPTIONS);
+        return admitted.map(|(token, panel)| Fast::Panel(token, panel));
+    }
     let cookies = head.cookies();
     if !context.token_follows_from_cookie()
         || cookies.needs_parsing
@@ -86,22 +102,34 @@ pub(crate) fn fast_path<B>(
     };
     let now = context.clock.unix_millis();
     let token = context.vault.cache.session(session, now)?;
-    let enough = match mode {
-        Mode::Required { scopes } => token.scopes().contains_all(scopes),
-        Mode::Optional => true,
-    };
-    if !enough || token.state().needs_attention(now) {
+    if !is_enough(mode, &token) || token.state().needs_attention(now) {
         return None;
     }
     metrics::cache(true);
     Some(Fast::Admit(token))
 }
 
+/// Whether the token has the scopes that the layer requires.
+pub(super) fn is_enough(mode: &Mode, token: &WebflowToken) -> bool {
+    match mode {
+        Mode::Required { scopes } => token.scopes().contains_all(scopes),
+        Mode::Optional => true,
+    }
+}
+
 pub(crate) fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -> Now {
     let context = &guard.context;
     // A CORS preflight carries no cookie; the inner service answers it, and gets no token.
     if parts.method == Method::OPTIONS {
+        #[cfg(feature = "panels")]
+        if let Some(answer) = bearer::preflight(context, parts) {
+            return Now::Decided(Decision::Answer(answer));
+        }
         return Now::Decided(Decision::Forward(Admitted::default()));
+    }
+    #[cfg(feature = "panels")]
+    if let Some(presented) = bearer::presented(context, &parts.headers) {
+        return presented.decide_now(guard);
     }
     if let Some(token) = parts.extensions.get::<WebflowToken>()
         && token.is_of(&context.vault.client)
@@ -124,12 +152,14 @@ pub(crate) async fn decide(guard: &Guard, parts: &Parts, lookup: Lookup) -> Deci
     let head = guard.context.head(parts);
     let subject = match lookup {
         Lookup::Grants(subject) => subject,
+        #[cfg(feature = "panels")]
+        Lookup::Bearer(panel, anew) => return bearer::decide(guard, panel, anew).await,
         Lookup::Identity => match guard.context.who(parts).await {
             Err(problem) => return settle(guard, &head, Err(problem)),
             Ok(who) => match decide_for(guard, parts, &head, who) {
                 Now::Decided(decision) => return decision,
                 Now::Later(Lookup::Grants(subject)) => subject,
-                Now::Later(Lookup::Identity) => {
+                Now::Later(_) => {
                     return settle(guard, &head, Err(catalog::internal()));
                 }
             },
@@ -176,7 +206,10 @@ fn decide_for(guard: &Guard, parts: &Parts, head: &RequestHead<'_>, who: Who) ->
 }
 
 /// The subject's grants, without those that died unnoticed.
-async fn live_grants(context: &Arc<Context>, subject: &Subject) -> Result<Tokens, StoreError> {
+pub(super) async fn live_grants(
+    context: &Arc<Context>,
+    subject: &Subject,
+) -> Result<Tokens, StoreError> {
     let tokens = context.vault.load(subject).await?;
     refresh(context, &tokens);
     if !tokens.iter().any(WebflowToken::is_dead) {
@@ -202,14 +235,20 @@ fn authorize(
     let token = context.selection.pick(parts, grants).map_err(|_| catalog::internal())?;
     let grants = (context.vault.grants != GrantPolicy::Single).then(|| Arc::clone(grants));
     match (token, mode) {
-        (token, Mode::Optional) => Ok(Decision::Forward(Admitted { token, grants })),
+        (token, Mode::Optional) => {
+            Ok(Decision::Forward(Admitted { token, grants, ..Admitted::default() }))
+        }
         (None, Mode::Required { .. }) => {
             challenge(context, head, Some(subject), FlowKind::Login, &guard.wanted())
                 .map(Decision::Answer)
         }
         (Some(token), Mode::Required { scopes }) => {
             if token.scopes().contains_all(scopes) {
-                Ok(Decision::Forward(Admitted { token: Some(token), grants }))
+                Ok(Decision::Forward(Admitted {
+                    token: Some(token),
+                    grants,
+                    ..Admitted::default()
+                }))
             } else {
                 step_up(guard, head, &token).map(Decision::Answer)
             }
@@ -255,6 +294,10 @@ pub(crate) fn forward<B>(
             parts.extensions.insert(Arc::clone(guard)).map(drop)
         }
     };
+    #[cfg(feature = "panels")]
+    if let Some(panel) = admitted.panel {
+        panel.insert_into(&mut parts.extensions);
+    }
     if let Some(grants) = admitted.grants {
         parts.extensions.insert(WebflowGrants(grants));
     }

@@ -1,5 +1,7 @@
 //! Every text that a user of the application may see.
 
+#[cfg(feature = "panels")]
+pub(crate) mod panel;
 #[cfg(feature = "webhooks")]
 pub(crate) mod webhook;
 
