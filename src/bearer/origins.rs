@@ -63,6 +63,8 @@ fn asks_for_authorization(headers: &HeaderMap) -> bool {
 pub(crate) struct Reader(Option<HeaderValue>);
 
 impl Reader {
+    pub(crate) const NOBODY: Self = Self(None);
+
     /// Adds what the response lacks; headers of the application stay as they are.
     pub(crate) fn add_to(&self, headers: &mut HeaderMap) {
         if !varies_by_origin(headers) {

@@ -45,6 +45,9 @@ pub(crate) fn admit(context: &Arc<Context>, parts: &Parts) -> Result<Post, Answe
     let Some(panels) = &context.panels else {
         return Err(catalog::misplaced_endpoints(&context.paths.callback).json());
     };
+    if parts.method == Method::OPTIONS {
+        return Err(panels.origins.preflight(&parts.headers, true).unwrap_or_else(options));
+    }
     let reader = panels.origins.reader(&parts.headers);
     let checked = check(context, panels, parts, &reader);
     checked.map_err(|mut answer| {
@@ -59,9 +62,6 @@ fn check(
     parts: &Parts,
     reader: &Reader,
 ) -> Result<Post, Answer> {
-    if parts.method == Method::OPTIONS {
-        return Err(panels.origins.preflight(&parts.headers, true).unwrap_or_else(options));
-    }
     if parts.method != Method::POST {
         return Err(catalog::method_not_allowed(METHODS).json());
     }
@@ -80,7 +80,9 @@ fn check(
 /// The response to an `OPTIONS` that is no preflight of a listed origin.
 fn options() -> Answer {
     let mut answer = answer(StatusCode::NO_CONTENT, "");
-    answer.headers_mut().insert(ALLOW, HeaderValue::from_static(METHODS));
+    let headers = answer.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static(METHODS));
+    Reader::NOBODY.add_to(headers);
     answer
 }
 

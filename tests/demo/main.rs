@@ -8,5 +8,6 @@
 mod support;
 
 mod instances;
+mod panels;
 mod process;
 mod webhooks;

@@ -28,7 +28,7 @@ use super::log::RecordedRequest;
 #[cfg(feature = "webhooks")]
 use super::webhooks;
 use super::world::{World, lock, too_many_requests};
-use super::{authorize, cms, data_api, oauth};
+use super::{authorize, cms, data_api, designer, oauth};
 
 /// More than any request of a client needs; the log keeps the bodies.
 const MAX_BODY: usize = 256 * 1024;
@@ -118,6 +118,9 @@ fn route(world: &World, request: &RecordedRequest) -> Answer {
         (&Method::GET, ["v2", "collections", id, "items"]) => cms::items(world, request, id),
         (&Method::POST, ["v2", "collections", id, "items"]) => cms::create_item(world, request, id),
         (&Method::POST, ["beta", "token", "resolve"]) => data_api::resolve_id_token(world, request),
+        (&Method::GET, ["designer"]) => designer::show(world, request),
+        (&Method::GET, ["designer.js"]) => designer::script(),
+        (&Method::POST, ["designer", "id-token"]) => designer::issue_id_token(world, request),
         #[cfg(feature = "webhooks")]
         (&Method::GET, ["v2", "sites", id, "webhooks"]) => webhooks::list(world, request, id),
         #[cfg(feature = "webhooks")]
