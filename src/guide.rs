@@ -25,6 +25,7 @@ pages! {
     migrating = "guide/migrating.md";
     observability = "observability.md";
     architecture = "architecture.md";
+    state = "state.md";
     decisions = "decisions.md";
     threat_model = "threat-model.md";
     performance = "performance.md";

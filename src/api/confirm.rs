@@ -16,7 +16,8 @@ use tokio::time::{Instant, timeout_at};
 use super::ApiClient;
 use crate::grant::token::WebflowToken;
 use crate::util::clock::is_within;
-use crate::webflow::{Introspection, LOOK_UP_BUDGET, LookUpError, introspect};
+use crate::util::log;
+use crate::webflow::{Introspection, LOOKUP_BUDGET, TokenLookupError, introspect};
 
 /// How long a confirmed token is not introspected again.
 const BELIEVED: Duration = Duration::from_secs(10);
@@ -96,7 +97,7 @@ impl ApiClient {
     pub(super) async fn life_of(&self, token: &WebflowToken, deadline: Instant) -> Life {
         let secret = token.access_token();
         let key = Sha256::digest(secret.expose_secret()).into();
-        let budget = self.budget.min(LOOK_UP_BUDGET);
+        let budget = self.budget.min(LOOKUP_BUDGET);
         let ask = async {
             let found = introspect(&self.http, &self.endpoints, secret, budget).await;
             life_by(token, found)
@@ -106,7 +107,7 @@ impl ApiClient {
     }
 }
 
-fn life_by(token: &WebflowToken, found: Result<Introspection, LookUpError>) -> Life {
+fn life_by(token: &WebflowToken, found: Result<Introspection, TokenLookupError>) -> Life {
     match found {
         Ok(found) => {
             if found.scopes.is_some_and(|scopes| scopes != *token.scopes()) {
@@ -114,10 +115,13 @@ fn life_by(token: &WebflowToken, found: Result<Introspection, LookUpError>) -> L
             }
             Life::Alive
         }
-        Err(LookUpError::Status(401)) => Life::Dead,
+        Err(TokenLookupError::Status(401)) => Life::Dead,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "introspection failed after a 401: the grant is kept");
+            tracing::warn!(
+                target: log::API, error,
+                "introspection failed after a 401: the grant is kept"
+            );
             Life::Unknown
         }
     }
@@ -172,6 +176,20 @@ mod tests {
             gate.add_permits(1);
         });
         assert_eq!(life, Life::Dead);
+    }
+
+    #[tokio::test]
+    async fn w1_what_is_remembered_is_bounded() {
+        let confirmations = Confirmations::default();
+        for i in 0..10_000_u32 {
+            let mut key = KEY;
+            key[..4].copy_from_slice(&i.to_be_bytes());
+            confirmations.life(key, 0, async { Life::Alive }).await;
+            let left = confirmations.life(key, 20_000, std::future::pending());
+            assert!(left.now_or_never().is_none(), "its caller leaves");
+        }
+        assert!(confirmations.alive.len() <= MAX_REMEMBERED);
+        assert!(confirmations.pending().len() <= 1);
     }
 
     #[tokio::test]

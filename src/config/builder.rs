@@ -2,8 +2,8 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -85,6 +85,7 @@ pub struct WebflowAuthBuilder {
     client_secret: Option<SecretString>,
     redirect_uri: Option<String>,
     scopes: Scopes,
+    further_scopes: Scopes,
     keyring: Option<Keyring>,
     endpoints: Endpoints,
     store: Option<Arc<dyn ErasedStore>>,
@@ -142,6 +143,7 @@ impl WebflowAuthBuilder {
             client_secret: None,
             redirect_uri: None,
             scopes: Scopes::default(),
+            further_scopes: Scopes::default(),
             keyring: None,
             endpoints: Endpoints::webflow(),
             store: None,
@@ -194,6 +196,16 @@ impl WebflowAuthBuilder {
     /// The scopes to ask for; each must be among those of the app's settings. Required.
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.scopes = scopes.into_iter().collect();
+        self
+    }
+
+    /// Further scopes that a link to the login path may ask for, in addition to
+    /// [`scopes`](Self::scopes) and to those of layers with
+    /// [`require_scopes`](WebflowAuthLayer::require_scopes).
+    ///
+    /// Anybody can make such a link, so other scopes are refused with 400.
+    pub fn further_scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        self.further_scopes = scopes.into_iter().collect();
         self
     }
 
@@ -497,6 +509,8 @@ impl WebflowAuthBuilder {
                 watcher: Watcher::default(),
                 grants: self.grants,
                 last_version: AtomicI64::new(0),
+                failed_at: AtomicU64::new(0),
+                configured: self.scopes.clone(),
                 locks: WriteLocks::default(),
                 states: TokenStates::new(self.cache.capacity.max(MIN_TOKEN_STATES)),
                 introspect: self.introspect,
@@ -523,6 +537,8 @@ impl WebflowAuthBuilder {
             },
             origin: redirect_uri.origin,
             scopes: self.scopes,
+            further_scopes: RwLock::new(self.further_scopes),
+            host_warned: AtomicBool::new(false),
             subjects: self.subjects,
             flow_lifetime: self.flow_lifetime,
             session_lifetime: self.session_lifetime,

@@ -7,23 +7,27 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 
 use super::persist::{Known, keep};
 use crate::context::Context;
 use crate::context::flow_cookie::{Flow, FlowKind};
+use crate::context::pending::{Before, Landing};
 use crate::grant::details::{Coverage, GrantDetails};
 use crate::grant::scope::Scopes;
 use crate::grant::token::WebflowToken;
 use crate::identity::subject::Subject;
-use crate::lifecycle::coverage::{self, LOOK_UPS};
+use crate::lifecycle::coverage::{self, LOOKUPS};
 use crate::problem::{Problem, catalog};
 use crate::store::StoreError;
 use crate::util::deadline::Deadline;
 use crate::util::{log, metrics};
 use crate::vault::cache::Tokens;
-use crate::webflow::{CallError, ExchangeError, Introspection, Issued};
+use crate::webflow::{CallError, ExchangeError, Issued};
 
 /// The longest `Retry-After` that is waited for while a user waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -36,12 +40,12 @@ const OTHER_INSTANCE_POLLS: [Duration; 4] = [
     Duration::from_millis(800),
 ];
 
-/// The time for a whole callback: store reads, exchange, look-ups, writes and clean-up.
+/// The time for a whole callback: store reads, exchange, lookups, writes and clean-up.
 const CALLBACK_BUDGET: Duration = Duration::from_secs(10);
 
-/// What the steps after the exchange need of it, and those after the look-ups.
+/// What the steps after the exchange need of it, and those after the lookups.
 const AFTER_EXCHANGE: Duration = Duration::from_secs(3);
-const AFTER_LOOK_UPS: Duration = Duration::from_millis(2500);
+const AFTER_LOOKUPS: Duration = Duration::from_millis(2500);
 
 /// How many past flows a grant remembers.
 const MAX_FLOWS: usize = 8;
@@ -55,14 +59,21 @@ pub(super) struct Arrival {
     pub(super) previous: Option<Subject>,
 }
 
-/// Exchanges the code and stores the grant. `first_attempt` is false when Webflow has refused a
-/// code of this flow before.
+/// Exchanges the code and stores the grant.
 pub(super) async fn complete(
     context: Arc<Context>,
-    arrival: Arrival,
-    first_attempt: bool,
-) -> Result<(), Problem> {
+    mut arrival: Arrival,
+    before: Before,
+) -> Result<Landing, Problem> {
+    if let Some(session) = &before.session
+        && arrival.subject.is_session()
+    {
+        // Another tab has just ended in this session: both grants belong there.
+        arrival.subject = Subject::session(session);
+        arrival.previous = arrival.previous.filter(|previous| *previous != arrival.subject);
+    }
     let id = arrival.flow.id();
+    let code = flow_entry(&id, arrival.code.expose_secret());
     let deadline = Deadline::after(CALLBACK_BUDGET);
     let before_exchange = deadline.leaving(AFTER_EXCHANGE);
     // The store is read first: a repeated callback needs no exchange, and while the store is down
@@ -77,9 +88,13 @@ pub(super) async fn complete(
     let loads = async { tokio::try_join!(load(&context, &arrival.subject), former) };
     let loaded = before_exchange.limit(loads).await;
     let (present, previous) = loaded.unwrap_or_else(|| Err(catalog::store_unavailable()))?;
-    if has_flow(&present, &id) {
-        tracing::info!(target: log::FLOW, flow = id, "callback repeated: the grant is there");
-        return Ok(());
+    for (subject, tokens) in
+        [(Some(&arrival.subject), &present), (arrival.previous.as_ref(), &previous)]
+    {
+        if let Some(subject) = subject.filter(|_| has_flow(tokens, &code)) {
+            tracing::info!(target: log::FLOW, flow = id, "callback repeated: the grant is there");
+            return Ok(landing(subject));
+        }
     }
     let timer = metrics::Timer::start();
     let exchanged = before_exchange.limit(exchange(&context, &arrival)).await;
@@ -89,11 +104,12 @@ pub(super) async fn complete(
         Ok(issued) => issued,
         // Another instance may be storing the grant of this code at this moment.
         Err(ExchangeError::InvalidGrant)
-            if first_attempt
-                && deadline.limit(appears(&context, &arrival.subject, &id)).await == Some(true) =>
+            if before.is_first_attempt
+                && deadline.limit(appears(&context, &arrival.subject, &code)).await
+                    == Some(true) =>
         {
             tracing::info!(target: log::FLOW, flow = id, "another instance has completed the flow");
-            return Ok(());
+            return Ok(landing(&arrival.subject));
         }
         Err(error) => {
             report(&id, &error);
@@ -101,9 +117,9 @@ pub(super) async fn complete(
         }
     };
     tracing::info!(target: log::FLOW, flow = id, "code exchanged");
-    let before = present.iter().chain(previous.iter());
-    let look_ups = deadline.leaving(AFTER_LOOK_UPS).within(LOOK_UPS);
-    let details = learn(&context, &arrival.flow, issued, before, look_ups).await;
+    let flows = remembered(present.iter().chain(previous.iter()), code);
+    let lookups = deadline.leaving(AFTER_LOOKUPS).within(LOOKUPS);
+    let details = learn(&context, &arrival.flow, flows, issued, lookups).await;
     let first = present.is_empty() && previous.is_empty();
     let known = Known { present, previous };
     let kept = keep(&context, &arrival, &known, details, deadline).await;
@@ -117,7 +133,19 @@ pub(super) async fn complete(
     );
     metrics::flow_completed();
     context.hooks.authorized(&token, first);
-    Ok(())
+    Ok(landing(&arrival.subject))
+}
+
+fn landing(subject: &Subject) -> Landing {
+    Landing { session: subject.is_session().then(|| subject.id().to_owned()) }
+}
+
+/// How a grant remembers a flow that led to it: its id, and which code it was. A second code for
+/// the same flow is another choice of the user.
+pub(super) fn flow_entry(id: &str, code: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(code).into();
+    let (start, _) = digest.split_at(6);
+    format!("{id}.{}", URL_SAFE_NO_PAD.encode(start))
 }
 
 async fn load(context: &Arc<Context>, subject: &Subject) -> Result<Tokens, Problem> {
@@ -150,15 +178,15 @@ fn problem(error: &ExchangeError) -> Problem {
     }
 }
 
-fn has_flow(tokens: &[WebflowToken], id: &String) -> bool {
-    tokens.iter().any(|token| token.grant().details.flows.contains(id))
+fn has_flow(tokens: &[WebflowToken], entry: &String) -> bool {
+    tokens.iter().any(|token| token.grant().details.flows.contains(entry))
 }
 
 /// Whether the flow's grant is there, or comes to be there in a moment.
-async fn appears(context: &Arc<Context>, subject: &Subject, id: &String) -> bool {
+async fn appears(context: &Arc<Context>, subject: &Subject, entry: &String) -> bool {
     for pause in OTHER_INSTANCE_POLLS {
         sleep(pause).await;
-        if context.vault.load_anew(subject).await.is_ok_and(|tokens| has_flow(&tokens, id)) {
+        if context.vault.load_anew(subject).await.is_ok_and(|tokens| has_flow(&tokens, entry)) {
             return true;
         }
     }
@@ -200,47 +228,43 @@ fn report(flow: &str, error: &ExchangeError) {
     tracing::error!(target: log::FLOW, flow, error, "the exchange failed");
 }
 
+/// The flows that led to a new grant, newest last.
+fn remembered<'a>(before: impl Iterator<Item = &'a WebflowToken>, entry: String) -> Vec<String> {
+    let mut flows: Vec<String> =
+        before.flat_map(|token| token.grant().details.flows.iter().cloned()).collect();
+    flows.push(entry);
+    flows.split_off(flows.len().saturating_sub(MAX_FLOWS))
+}
+
 /// All that Webflow tells of the new grant until the deadline.
 async fn learn(
     context: &Context,
     flow: &Flow,
+    flows: Vec<String>,
     issued: Issued,
-    before: impl Iterator<Item = &WebflowToken>,
     deadline: Deadline,
 ) -> GrantDetails {
     let found = coverage::introspect(context, &issued.access_token, deadline).await;
-    let mut details = details(context, flow, issued, found, before);
-    coverage::ask(context, &details, deadline).await.add_to(&mut details);
-    details
-}
-
-fn details<'a>(
-    context: &Context,
-    flow: &Flow,
-    issued: Issued,
-    looked_up: Option<Introspection>,
-    before: impl Iterator<Item = &'a WebflowToken>,
-) -> GrantDetails {
+    let asked = Scopes::parse_lenient(&flow.scopes);
     let granted = issued
         .scopes
-        .or_else(|| looked_up.as_ref().and_then(|found| found.scopes.clone()))
-        .unwrap_or_else(|| Scopes::parse_lenient(&flow.scopes));
-    let lacking = granted.missing(&Scopes::parse_lenient(&flow.scopes));
+        .or_else(|| found.as_ref().and_then(|found| found.scopes.clone()))
+        .unwrap_or_else(|| asked.clone());
+    let lacking = granted.missing(&asked);
     if !lacking.is_empty() {
         tracing::warn!(target: log::FLOW, flow = flow.id(), %lacking, "the grant is narrower than asked");
     }
-    let mut flows: Vec<String> =
-        before.flat_map(|token| token.grant().details.flows.iter().cloned()).collect();
-    flows.push(flow.id());
-    GrantDetails {
+    let mut details = GrantDetails {
         access_token: issued.access_token,
         scopes: granted,
         obtained_at: UNIX_EPOCH + Duration::from_secs(context.clock.unix_secs()),
-        coverage: looked_up.map(Coverage::from),
+        coverage: found.map(Coverage::from),
         user: None,
         extra: issued.extra,
-        asked: Scopes::parse_lenient(&flow.scopes),
-        flows: flows.split_off(flows.len().saturating_sub(MAX_FLOWS)),
+        asked,
+        flows,
         renewed: flow.kind == FlowKind::Reauthorize,
-    }
+    };
+    coverage::ask(context, &details, deadline).await.add_to(&mut details);
+    details
 }

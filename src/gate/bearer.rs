@@ -109,10 +109,7 @@ impl Presented<'_> {
 pub(super) async fn decide(guard: &Guard, panel: Panel, anew: bool) -> Decision {
     let context = &guard.context;
     let subject = panel.bearer.key.subject();
-    if anew {
-        context.vault.cache.forget(subject);
-    }
-    match live_grants(context, subject).await {
+    match live_grants(context, subject, anew).await {
         Ok(tokens) => match granted(&panel.bearer, &tokens) {
             Some(token) => admit(guard, token, panel),
             None => {
@@ -137,10 +134,10 @@ fn admit(guard: &Guard, token: &WebflowToken, panel: Panel) -> Decision {
         let token = Some(token.clone());
         return Decision::Forward(Admitted { token, panel: Some(panel), grants: None });
     }
-    let missing = guard.scopes().map(|scopes| token.scopes().missing(scopes)).unwrap_or_default();
-    let wanted = guard.wanted().union(token.scopes());
-    let problem = catalog::missing_scopes(missing.to_string())
-        .login_url(guard.context.absolute_login_url(Some(&wanted)));
+    let wanted = guard.wanted();
+    let missing = token.scopes().missing(&wanted);
+    let login_url = guard.context.absolute_login_url(Some(&wanted.union(token.scopes())));
+    let problem = catalog::missing_scopes(missing.to_string()).login_url(login_url);
     Decision::Answer(answer(&problem, &panel.reader))
 }
 

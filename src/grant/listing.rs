@@ -13,7 +13,7 @@ use crate::util::clock::is_within;
 const AFTER_SUCCESS: Duration = Duration::from_secs(60);
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
-/// Why the grants of a site could not be found. Callers that share a look-up share its error.
+/// Why the grants of a site could not be found. Callers that share a lookup share its error.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {

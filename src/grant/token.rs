@@ -38,6 +38,8 @@ pub(crate) struct Grant {
     pub(crate) key: TokenKey,
     pub(crate) version: TokenVersion,
     pub(crate) details: GrantDetails,
+    /// Whether the application's configured scopes go beyond those that the user was asked for.
+    pub(crate) lacks_configured: bool,
     /// What is known of this version, shared with everybody who has read it.
     pub(crate) state: Arc<TokenState>,
     pub(crate) client: Arc<ApiClient>,

@@ -13,10 +13,10 @@ use crate::grant::token::WebflowToken;
 use crate::grant::user::WebflowUser;
 use crate::util::deadline::Deadline;
 use crate::util::log;
-use crate::webflow::{CallError, Introspection, LookUpError};
+use crate::webflow::{CallError, Introspection, TokenLookupError};
 
-/// The time for all look-ups of one grant together.
-pub(crate) const LOOK_UPS: Duration = Duration::from_secs(5);
+/// The time for all lookups of one grant together.
+pub(crate) const LOOKUPS: Duration = Duration::from_secs(5);
 
 /// Looks up, in the background, what is missing or out of date of these grants.
 pub(crate) fn refresh(context: &Arc<Context>, tokens: &[WebflowToken]) {
@@ -108,12 +108,12 @@ pub(crate) async fn ask(context: &Context, details: &GrantDetails, deadline: Dea
     Learned { sites, user }
 }
 
-fn answer<T>(answered: Option<Result<T, LookUpError>>) -> Result<T, LookUpError> {
+fn answer<T>(answered: Option<Result<T, TokenLookupError>>) -> Result<T, TokenLookupError> {
     answered.unwrap_or_else(|| Err(CallError::Timeout.into()))
 }
 
 async fn look_up(context: &Context, token: &WebflowToken) {
-    let deadline = Deadline::after(LOOK_UPS);
+    let deadline = Deadline::after(LOOKUPS);
     let mut details = token.grant().details.clone();
     let found = if details.coverage.is_none() || token.state().is_doubted() {
         introspect(context, token.access_token(), deadline).await

@@ -61,6 +61,8 @@ kinds! {
     MethodNotAllowed = "method-not-allowed",
     /// The endpoints service is mounted at a path that is none of the crate's own.
     MisplacedEndpoints = "misplaced-endpoints",
+    /// The callback arrives at a path that is not the redirect URI's.
+    MisplacedCallback = "misplaced-callback",
     /// The user declined scopes that the route needs.
     MissingScopes = "missing-scopes",
     /// No grant covers the site of a panel.

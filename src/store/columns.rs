@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{GrantId, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::identity::subject::Subject;
+use crate::util::log;
 
 /// A row as an engine gives it.
 pub(super) struct Columns {
@@ -37,7 +38,7 @@ pub(super) fn tokens(rows: impl Iterator<Item = Option<Columns>>) -> Vec<SealedT
         .filter_map(|row| {
             let token = row.and_then(Columns::into_token);
             if token.is_none() {
-                tracing::warn!("a row of the token store is malformed: it counts as none");
+                tracing::warn!(target: log::STORE, "a row of the token store is malformed: it counts as none");
             }
             token
         })

@@ -255,14 +255,29 @@ impl<S: TokenStore> Suite<S> {
     }
 
     async fn large_tokens(&self) -> Checked {
-        let rule = "64 KiB of sealed bytes and a hundred sites are kept";
-        let sites = (0..100).map(|i| format!("site-{i}")).collect();
+        let rule = "64 KiB of sealed bytes and a thousand sites are kept";
+        let sites = (0..1000).map(|i| format!("{}-site-{i}", self.run)).collect();
         let key = TokenKey::new(self.subject("large"), GrantId::default());
         let bytes = (0..64 * 1024).map(|i: u32| i.to_le_bytes()[0]).collect();
         let token =
             SealedToken::new(key, number(1), bytes, SystemTime::UNIX_EPOCH).with_sites(sites);
         self.save(rule, &token).await?;
-        equal(rule, &self.load(rule, token.key().subject()).await?, &[token])
+        equal(rule, &self.load(rule, token.key().subject()).await?, std::slice::from_ref(&token))?;
+        let rule = "a grant is found by each of its sites, and by none of those that it lost";
+        let fewer = token.clone().with_sites(token.sites().iter().step_by(2).cloned().collect());
+        for (token, lost) in [(&token, None), (&fewer, token.sites().last())] {
+            self.update(rule, token).await?;
+            for site in [token.sites().first(), token.sites().last()].into_iter().flatten() {
+                match self.store.by_site(site).await {
+                    Err(StoreError::Unsupported(_)) => return Ok(()),
+                    found => equal(rule, &loaded(rule, found)?, std::slice::from_ref(token))?,
+                }
+            }
+            if let Some(lost) = lost {
+                equal(rule, &loaded(rule, self.store.by_site(lost).await)?, &[])?;
+            }
+        }
+        Ok(())
     }
 
     async fn concurrency(&self) -> Checked {

@@ -148,6 +148,7 @@ impl TestToken {
                 asked: self.scopes,
                 renewed: false,
             },
+            lacks_configured: false,
             state: Arc::default(),
             client,
         })

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::call;
 use super::call::Reply;
 use super::exchange::scopes_of;
-use super::look_up::{LOOK_UP_BUDGET, LookUpError};
+use super::lookup::{LOOKUP_BUDGET, TokenLookupError};
 use super::{Endpoints, WebflowClient, is_usable_id};
 use crate::grant::scope::Scopes;
 
@@ -28,8 +28,8 @@ impl WebflowClient {
     pub(crate) async fn introspect(
         &self,
         token: &SecretString,
-    ) -> Result<Introspection, LookUpError> {
-        introspect(&self.http, &self.endpoints, token, self.budget.min(LOOK_UP_BUDGET)).await
+    ) -> Result<Introspection, TokenLookupError> {
+        introspect(&self.http, &self.endpoints, token, self.budget.min(LOOKUP_BUDGET)).await
     }
 }
 
@@ -40,17 +40,17 @@ pub(crate) async fn introspect(
     endpoints: &Endpoints,
     token: &SecretString,
     budget: Duration,
-) -> Result<Introspection, LookUpError> {
+) -> Result<Introspection, TokenLookupError> {
     let request = http.get(endpoints.introspect()).bearer_auth(token.expose_secret());
     Introspection::from_reply(&call::call(request, budget).await?)
 }
 
 impl Introspection {
-    pub(super) fn from_reply(reply: &Reply) -> Result<Self, LookUpError> {
+    pub(super) fn from_reply(reply: &Reply) -> Result<Self, TokenLookupError> {
         if !reply.status.is_success() {
-            return Err(LookUpError::Status(reply.status.as_u16()));
+            return Err(TokenLookupError::Status(reply.status.as_u16()));
         }
-        reply.json().map(|body| Self::from_answer(&body)).ok_or(LookUpError::Malformed)
+        reply.json().map(|body| Self::from_answer(&body)).ok_or(TokenLookupError::Malformed)
     }
 
     pub(crate) fn from_answer(body: &Value) -> Self {

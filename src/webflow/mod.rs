@@ -6,7 +6,7 @@ mod endpoints;
 mod exchange;
 mod id;
 mod introspect;
-mod look_up;
+mod lookup;
 pub(crate) mod revocation;
 mod revoke;
 
@@ -26,7 +26,7 @@ pub(crate) use exchange::{ExchangeError, Issued};
 pub(crate) use id::is_plain_id;
 pub(crate) use id::{is_id, is_usable_id};
 pub(crate) use introspect::{Introspection, introspect};
-pub(crate) use look_up::{LOOK_UP_BUDGET, LookUpError, SiteIds};
+pub(crate) use lookup::{LOOKUP_BUDGET, SiteIds, TokenLookupError};
 
 /// What each call makes of an answer, whatever it is: the token issued, and whether the answer was
 /// good for an introspection and for a revocation; with all that may reach a log.

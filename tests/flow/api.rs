@@ -149,6 +149,7 @@ async fn unsafe_calls_are_not_retried() {
     let sent = token.api().post(path).json(&json!({})).send().await;
     assert!(matches!(sent, Err(ApiError::RateLimited { .. })), "{sent:?}");
     assert_eq!(app.fake.requests_to(path).len(), 1);
+    app.fake.clear_log();
     app.fake.fail_always(Endpoint::Sites, wait(0));
     assert!(token.api().sites().await.is_err());
     assert_eq!(app.fake.requests_to("/v2/sites").len(), 3, "others are made three times");

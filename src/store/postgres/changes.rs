@@ -14,6 +14,7 @@ use super::connections::Connections;
 use super::pooler::{self, Route};
 use crate::identity::subject::Subject;
 use crate::store::{ChangeSink, with_causes};
+use crate::util::log;
 
 /// The payload that says that anything may have changed; no base64 of a subject is this.
 pub(super) const EVERYTHING: &str = "*";
@@ -92,6 +93,7 @@ impl Listener<'_> {
             }
             if failures.is_multiple_of(LOG_EVERY) {
                 tracing::warn!(
+                    target: log::STORE,
                     error,
                     failures,
                     "changes by other instances are not received from Postgres: they are noticed \
@@ -107,6 +109,7 @@ impl Listener<'_> {
 
     fn give_up(&self) {
         tracing::warn!(
+            target: log::STORE,
             "Postgres is reached through a pooler, which keeps no LISTEN: changes by other \
              instances are noticed when the cache's time is over, or at once with a direct address \
              in PostgresStoreBuilder::listen_url"

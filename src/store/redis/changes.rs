@@ -14,6 +14,7 @@ use super::source::CONNECT_TIMEOUT;
 use super::tls;
 use crate::identity::subject::Subject;
 use crate::store::ChangeSink;
+use crate::util::log;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -72,6 +73,7 @@ pub(super) async fn listen(
 ) {
     if clients.is_empty() {
         tracing::info!(
+            target: log::STORE,
             "changes of other instances are noticed when cache entries expire: the Redis store \
              has no listen_url"
         );
@@ -85,11 +87,12 @@ pub(super) async fn listen(
                 changes.everything();
                 receive(listener, &mut drops, changes).await;
                 changes.everything();
-                tracing::warn!("lost the Redis connection that receives changes; reconnecting");
+                tracing::warn!(target: log::STORE, "lost the Redis connection that receives changes; reconnecting");
             }
             Err(error) => {
                 if failures % LOGGED == 0 {
                     tracing::warn!(
+                        target: log::STORE,
                         %error,
                         channel,
                         failures = failures.saturating_add(1),

@@ -39,15 +39,15 @@ mod tests {
     use serde_json::{Value, json};
 
     /// Reads the payload, and compares what was understood of it with all of it.
-    fn whole<T: DeserializeOwned + serde::Serialize>(payload: Value) -> T {
+    fn whole<T: DeserializeOwned + serde::Serialize>(payload: &Value) -> T {
         let read: T = serde_json::from_value(payload.clone()).unwrap();
-        assert_eq!(serde_json::to_value(&read).unwrap(), payload);
+        assert_eq!(&serde_json::to_value(&read).unwrap(), payload);
         read
     }
 
     #[test]
     fn the_documented_examples_are_read_whole() {
-        let form: FormSubmission = whole(json!({
+        let form: FormSubmission = whole(&json!({
             "name": "Contact Us", "siteId": "65427cf400e02b306eaa049c",
             "data": { "First Name": "Zaphod", "Phone Number": 15_550_000_000_u64 },
             "schema": [{ "fieldName": "First Name", "fieldType": "FormTextInput",
@@ -57,13 +57,13 @@ mod tests {
             "formElementId": "4e038d2c-6a1e-4953-7be9-a59a2b453177",
         }));
         assert_eq!(form.data.unwrap()["First Name"], "Zaphod");
-        let publish: SitePublish = whole(json!({
+        let publish: SitePublish = whole(&json!({
             "siteId": "62749158efef318abc8d5a0f", "publishedOn": "2023-07-31T12:34:56.789Z",
             "domains": ["my-website.webflow.io"], "publishedBy": { "displayName": "Some One" },
         }));
         assert_eq!(publish.domains.unwrap(), ["my-website.webflow.io"]);
         for time in ["createdOn", "lastUpdated", "deletedOn"] {
-            let page: Page = whole(json!({
+            let page: Page = whole(&json!({
                 "siteId": "63499e4e6e9ed55a17e42b68", "pageId": "641371d477a18c936fe237cd",
                 "pageTitle": "Home", "publishedPath": "/", time: "2023-03-16T19:48:48.499Z",
             }));
@@ -72,13 +72,13 @@ mod tests {
         for (by, on) in
             [("createdBy", "createdOn"), ("mergedBy", "mergedOn"), ("deletedBy", "deletedOn")]
         {
-            let branch: Branch = whole(json!({
+            let branch: Branch = whole(&json!({
                 "siteId": "s", "branchId": "b", "pageId": "p", "parentPageId": "", "pageName": "n",
                 by: "u", on: "2026-08-27T00:00:00Z",
             }));
             assert_eq!(branch.branch_id.as_deref(), Some("b"));
         }
-        let comment: Comment = whole(json!({
+        let comment: Comment = whole(&json!({
             "threadId": "t", "commentId": "c", "type": "reply", "siteId": "s", "pageId": "p",
             "localeId": "l", "itemId": "i", "breakpoint": "main", "url": "https://x.webflow.io",
             "content": "Nice", "isResolved": false,
@@ -98,15 +98,15 @@ mod tests {
             "lastUpdated": "2026-02-22T23:45:45.885Z", "createdOn": "2026-02-22T23:45:45.885Z",
             "isArchived": false, "isDraft": true, "fieldData": { "name": "A", "slug": "a" },
         });
-        let read: CollectionItem = whole(item.clone());
-        let listed: PublishedItems = whole(json!({ "items": [item] }));
-        assert_eq!(listed.items(), [read.clone()]);
+        let read: CollectionItem = whole(&item);
+        let listed: PublishedItems = whole(&json!({ "items": [item] }));
+        assert_eq!(listed.items(), std::slice::from_ref(&read));
         // The SDK's types have the item itself where the documentation has a list.
         let single: PublishedItems = serde_json::from_value(item).unwrap();
         assert_eq!(single.items(), [read]);
 
         let inventory: Inventory = whole(
-            json!({ "id": "5bfedb42bab0ad90fa7dad39", "quantity": 10, "inventoryType": "finite" }),
+            &json!({ "id": "5bfedb42bab0ad90fa7dad39", "quantity": 10, "inventoryType": "finite" }),
         );
         assert_eq!(inventory.quantity, Some(10));
         let price = json!({ "unit": "USD", "value": 5892, "string": "$58.92" });
@@ -114,7 +114,7 @@ mod tests {
             "type": "shipping", "addressee": "A", "line1": "1", "line2": "2", "city": "C",
             "state": "S", "country": "US", "postalCode": "94103",
         });
-        let order: Order = whole(json!({
+        let order: Order = whole(&json!({
             "orderId": "dfa-3f1", "status": "unfulfilled", "comment": "", "orderComment": "",
             "acceptedOn": "2018-12-03T22:06:15.761Z", "customerPaid": price, "netAmount": price,
             "allAddresses": [address], "shippingAddress": address, "billingAddress": address,

@@ -12,18 +12,18 @@ use super::call;
 use super::{CallError, WebflowClient, is_usable_id};
 use crate::grant::user::WebflowUser;
 
-/// The time for one look-up while a user waits for the callback.
-pub(crate) const LOOK_UP_BUDGET: Duration = Duration::from_secs(5);
+/// The time for one lookup while a user waits for the callback.
+pub(crate) const LOOKUP_BUDGET: Duration = Duration::from_secs(5);
 
 /// The longest answer of `/v2/sites`, which has no pages: thousands of sites.
 const MAX_SITES_LEN: usize = 8 * 1024 * 1024;
 
 /// Why a token could not be looked up.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LookUpError {
-    #[error("Webflow answered the look-up with status {0}")]
+pub(crate) enum TokenLookupError {
+    #[error("Webflow answered the lookup with status {0}")]
     Status(u16),
-    #[error("Webflow's answer to the look-up is not the JSON expected")]
+    #[error("Webflow's answer to the lookup is not the JSON expected")]
     Malformed,
     #[error(transparent)]
     Call(#[from] CallError),
@@ -62,14 +62,17 @@ impl From<SitesAnswer> for SiteIds {
 
 impl WebflowClient {
     /// The sites that a token covers; needs `sites:read`.
-    pub(crate) async fn sites(&self, token: &SecretString) -> Result<Vec<String>, LookUpError> {
+    pub(crate) async fn sites(
+        &self,
+        token: &SecretString,
+    ) -> Result<Vec<String>, TokenLookupError> {
         let SiteIds(ids) = self.look_up(self.endpoints.sites(), token, MAX_SITES_LEN).await?;
         Ok(ids)
     }
 
     /// The user who gave the grant; needs `authorized_user:read` (Webflow Data API, Token, *Get
     /// Authorization User Info*).
-    pub(crate) async fn user(&self, token: &SecretString) -> Result<WebflowUser, LookUpError> {
+    pub(crate) async fn user(&self, token: &SecretString) -> Result<WebflowUser, TokenLookupError> {
         self.look_up(self.endpoints.authorized_by(), token, call::MAX_BODY_LEN).await
     }
 
@@ -78,14 +81,14 @@ impl WebflowClient {
         url: Url,
         token: &SecretString,
         longest: usize,
-    ) -> Result<T, LookUpError> {
+    ) -> Result<T, TokenLookupError> {
         let request = self.http.get(url).bearer_auth(token.expose_secret());
-        let budget = self.budget.min(LOOK_UP_BUDGET);
+        let budget = self.budget.min(LOOKUP_BUDGET);
         let reply = call::call_up_to(request, budget, longest).await?;
         if !reply.status.is_success() {
-            return Err(LookUpError::Status(reply.status.as_u16()));
+            return Err(TokenLookupError::Status(reply.status.as_u16()));
         }
-        reply.json_as().ok_or(LookUpError::Malformed)
+        reply.json_as().ok_or(TokenLookupError::Malformed)
     }
 }
 
