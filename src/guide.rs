@@ -20,6 +20,7 @@ pages! {
     instances = "guide/instances.md";
     errors = "guide/errors.md";
     webhooks = "guide/webhooks.md";
+    panels = "guide/panels.md";
     testing = "guide/testing.md";
     troubleshooting = "guide/troubleshooting.md";
     migrating = "guide/migrating.md";

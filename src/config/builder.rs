@@ -318,8 +318,8 @@ impl WebflowAuthBuilder {
     ///
     /// Browsers keep such cookies apart for each site around the frame: a login in a pop-up or tab
     /// of the application is not seen in the frame. Consent itself cannot be given in a frame, so
-    /// open the login path in a window of its own, and let the frame prove its user by an ID token
-    /// ([`resolve_id_token`](crate::WebflowAuthHandle::resolve_id_token)).
+    /// open the login path in a window of its own, and let the frame prove its user by an ID token:
+    /// the feature `panels` does both without cookies.
     ///
     /// # Security
     /// Requests that other sites cause then carry the session: every handler that changes

@@ -87,7 +87,7 @@ pub(crate) async fn resolve(
 
 fn log_failure(token: &WebflowToken, error: &ApiError) {
     let (grant, error) = (token.grant_id(), error as &dyn std::error::Error);
-    tracing::info!(target: log::GRANT, %grant, error, "an ID token was not resolved");
+    tracing::info!(target: log::API, %grant, error, "an ID token was not resolved");
 }
 
 async fn ask(
@@ -105,7 +105,7 @@ async fn ask(
 fn accept(resolved: ResolvedUser, site_id: &str) -> Result<WebflowUser, ResolveError> {
     // Webflow may omit the site. The grant that was used covers the claimed one.
     if resolved.site_id.is_some_and(|id| id != site_id) {
-        tracing::warn!(target: log::GRANT, "an ID token of another site was refused");
+        tracing::warn!(target: log::API, "an ID token of another site was refused");
         return Err(ResolveError::Refused);
     }
     if resolved.user.id.as_ref().is_none_or(String::is_empty) {
