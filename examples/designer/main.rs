@@ -14,6 +14,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower_webflow_auth::api::ApiError;
+use tower_webflow_auth::testing::Workspace;
 use tower_webflow_auth::{PanelSession, Scope, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken};
 
 const PANEL: &str = include_str!("panel.html");
@@ -38,7 +39,7 @@ async fn site(
     token: WebflowToken,
 ) -> Result<Json<Value>, ApiError> {
     let site: Value = token.api().get(["sites", &site_id]).send().await?.json().await?;
-    Ok(Json(json!({ "name": site["displayName"], "email": user.email })))
+    Ok(Json(json!({ "name": site.get("displayName"), "email": user.email })))
 }
 
 /// What a real app uploads to Webflow. `designer` is the script of the fake Designer; in the real one
@@ -58,7 +59,7 @@ async fn main() -> Result<(), support::Error> {
     let auth = with_panel(stage.auth(), &origin).build()?;
     let panel = panel(&format!("http://{}", stage.address), stage.fake.designer_script().as_str());
     tokio::spawn(async move { axum::serve(listener, panel).await });
-    for site in stage.fake.workspaces().iter().flat_map(|workspace| workspace.sites()) {
+    for site in stage.fake.workspaces().iter().flat_map(Workspace::sites) {
         let url = stage.fake.designer_url(site.id(), &format!("{origin}/"));
         println!("the Designer on {}: {url}", site.display_name());
     }

@@ -109,16 +109,15 @@ impl Presented<'_> {
 pub(super) async fn decide(guard: &Guard, panel: Panel, anew: bool) -> Decision {
     let context = &guard.context;
     let subject = panel.bearer.key.subject();
-    match live_grants(context, subject, anew).await {
-        Ok(tokens) => match granted(&panel.bearer, &tokens) {
-            Some(token) => admit(guard, token, panel),
-            None => {
-                tracing::debug!(target: log::PANELS, "the grant of a bearer has ended");
-                Decision::Answer(refused(&panel.reader))
-            }
-        },
-        Err(error) => Decision::Answer(answer(&catalog::of_store(&error), &panel.reader)),
-    }
+    let tokens = match live_grants(context, subject, anew).await {
+        Ok(tokens) => tokens,
+        Err(error) => return Decision::Answer(answer(&catalog::of_store(&error), &panel.reader)),
+    };
+    let Some(token) = granted(&panel.bearer, &tokens) else {
+        tracing::debug!(target: log::PANELS, "the grant of a bearer has ended");
+        return Decision::Answer(refused(&panel.reader));
+    };
+    admit(guard, token, panel)
 }
 
 /// The bearer's own grant, while it still covers the site.
