@@ -10,4 +10,5 @@ mod support;
 mod instances;
 mod panels;
 mod process;
+mod sites;
 mod webhooks;
