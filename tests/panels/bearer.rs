@@ -160,6 +160,7 @@ mod b2 {
             .layer("http://127.0.0.1:9/auth/webflow/callback")
             .keyring(Keyring::from_base64(&keys).unwrap())
             .panel_origin(ORIGIN)
+            .scopes(SCOPES)
             .clock(panel.clock.clone())
             .store(SqliteStore::open(&file).await.unwrap())
             .build()
@@ -168,6 +169,39 @@ mod b2 {
         let (name, value) = bearer(&token);
         let response = app.oneshot(request(Method::GET, "/whoami", &[(name, &value)])).await;
         assert_eq!(response.unwrap().status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_bearer_of_a_grant_that_another_instance_has_just_written_is_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tokens.db");
+        let open = async || SqliteStore::open(&file).await.unwrap();
+        let store = open().await;
+        let user = |_: &axum::http::request::Parts| Some(Subject::user(1));
+        let panel = Panel::with(|builder| builder.store(store).subject(user)).await;
+        let first = panel.bearer_of_user().await;
+        let other = panel
+            .fake
+            .layer("http://127.0.0.1:9/auth/webflow/callback")
+            .keyring(Keyring::from_base64(support::KEY).unwrap())
+            .panel_origin(ORIGIN)
+            .scopes(SCOPES)
+            .clock(panel.clock.clone())
+            .store(open().await)
+            .subject(user)
+            .build()
+            .unwrap();
+        let app = router(&other);
+        let at_other = async |token: &str| {
+            let (name, value) = bearer(token);
+            let request = request(Method::GET, "/whoami", &[(name, &value)]);
+            app.clone().oneshot(request).await.unwrap().status()
+        };
+        assert_eq!(at_other(&first).await, StatusCode::OK, "the other instance has cached it");
+        panel.step_up().await;
+        let second = panel.sign_in(panel.site(0)).await.json["token"].as_str().unwrap().to_owned();
+        assert_eq!(at_other(&second).await, StatusCode::OK);
+        assert_eq!(at_other(&first).await, StatusCode::UNAUTHORIZED);
     }
 }
 

@@ -31,6 +31,7 @@ use tower_webflow_auth::{
 
 pub(crate) const ORIGIN: &str = "https://abc.webflow-ext.com";
 const REDIRECT_URI: &str = "http://127.0.0.1:9/auth/webflow/callback";
+pub(crate) const SCOPES: [Scope; 2] = [Scope::AUTHORIZED_USER_READ, Scope::SITES_READ];
 pub(crate) const RESOLVE: &str = "/beta/token/resolve";
 
 /// An application with a panel, called in process.
@@ -91,7 +92,7 @@ impl Panel {
         let builder = fake
             .layer(REDIRECT_URI)
             .clock(clock.clone())
-            .scopes([Scope::AUTHORIZED_USER_READ, Scope::SITES_READ])
+            .scopes(SCOPES)
             .keyring(Keyring::from_base64(support::KEY).unwrap())
             .panel_origin(ORIGIN);
         let auth = change(builder).build().unwrap();

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use futures::stream;
 use serde_json::{Value, json};
 use tower_webflow_auth::testing::{Access, Endpoint, Fault};
-use tower_webflow_auth::{CacheConfig, Scope};
+use tower_webflow_auth::{CacheConfig, ConfigProblem, Scope};
 
 use super::*;
 
@@ -382,7 +382,7 @@ async fn settings_that_cannot_work_are_refused() {
     let builder = || webflow.layer("http://127.0.0.1:9/auth/webflow/callback");
     let named = |builder: WebflowAuthBuilder| {
         let error = builder.build().unwrap_err();
-        error.problems().iter().map(|problem| problem.setting()).collect::<Vec<_>>()
+        error.problems().iter().map(ConfigProblem::setting).collect::<Vec<_>>()
     };
     assert_eq!(named(builder().panel_origin("https://a.example/")), ["panel_origin"]);
     assert_eq!(named(builder().panel_origin("http://a.example")), ["panel_origin"]);
