@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::context::Context;
+use crate::context::handle::WebflowAuthHandle;
 use crate::grant::listing::LookupError;
 use crate::grant::token::WebflowToken;
 use crate::grant::user::WebflowUser;
@@ -13,32 +13,7 @@ use crate::lifecycle::id_token::{ResolveError, is_id_token, resolve};
 use crate::lifecycle::revoke::{RevokeError, disconnect, disconnect_one};
 use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
-
-/// The way to stored tokens outside a request.
-///
-/// Made by [`WebflowAuthLayer::handle`](crate::WebflowAuthLayer::handle); clones share everything.
-/// No layer is there to forget a token that Webflow refuses: a job does that itself.
-///
-/// ```no_run
-/// use tower_webflow_auth::{WebflowAuthHandle, api::ApiError};
-///
-/// type Error = Box<dyn std::error::Error>;
-///
-/// async fn count_sites(handle: WebflowAuthHandle, site_id: &str) -> Result<usize, Error> {
-///     for token in handle.tokens_for_site(site_id).await? {
-///         match token.api().sites().await {
-///             Ok(sites) => return Ok(sites.len()),
-///             Err(ApiError::Unauthorized { token, .. }) => handle.revoke_grant(&token).await?,
-///             Err(error) => return Err(error.into()),
-///         }
-///     }
-///     Err("nobody has connected this site".into())
-/// }
-/// ```
-#[derive(Debug, Clone)]
-pub struct WebflowAuthHandle {
-    pub(crate) context: Arc<Context>,
-}
+use crate::vault::cache::Tokens;
 
 impl WebflowAuthLayer {
     /// Tokens outside a request: for jobs and webhooks.
@@ -48,8 +23,9 @@ impl WebflowAuthLayer {
 }
 
 impl WebflowAuthHandle {
-    pub(crate) const fn new(context: Arc<Context>) -> Self {
-        Self { context }
+    async fn load(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+        let vault = &self.context.vault;
+        vault.load(&vault.public(subject)).await
     }
 
     /// The subject's newest token; `None` when it has none.
@@ -65,8 +41,8 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`] when the store cannot be read.
     pub async fn tokens(&self, subject: &Subject) -> Result<Vec<WebflowToken>, StoreError> {
-        let tokens = self.context.vault.load(subject).await?;
-        Ok(find::live(&self.context, &tokens))
+        let tokens = self.load(subject).await?;
+        Ok(for_jobs(find::live(&self.context, &tokens)))
     }
 
     /// Every token whose grant covers the site, newest first.
@@ -79,7 +55,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no lookup by site.
     pub async fn tokens_for_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {
-        find::by_site(&self.context, site_id).await
+        Ok(for_jobs(find::by_site(&self.context, site_id).await?))
     }
 
     /// Every token whose grant covers the site, newest first; the site may be new in its workspace.
@@ -106,7 +82,7 @@ impl WebflowAuthHandle {
         site_id: &str,
         workspace_id: &str,
     ) -> Result<Vec<WebflowToken>, LookupError> {
-        find::by_site_in(&self.context, site_id, workspace_id).await
+        Ok(for_jobs(find::by_site_in(&self.context, site_id, workspace_id).await?))
     }
 
     /// The user of an ID token.
@@ -147,7 +123,7 @@ impl WebflowAuthHandle {
         &self,
         workspace_id: &str,
     ) -> Result<Vec<WebflowToken>, StoreError> {
-        find::by_workspace(&self.context, workspace_id).await
+        Ok(for_jobs(find::by_workspace(&self.context, workspace_id).await?))
     }
 
     /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.
@@ -160,7 +136,7 @@ impl WebflowAuthHandle {
     /// Once it is polled, it comes to its end also when this future is dropped: no grant is revoked
     /// and still served.
     pub async fn revoke(&self, subject: &Subject) -> Result<usize, RevokeError> {
-        disconnect(&self.context, subject, true).await
+        disconnect(&self.context, &self.context.vault.public(subject), true).await
     }
 
     /// Revokes one grant at Webflow and removes it; the subject's others stay.
@@ -171,11 +147,13 @@ impl WebflowAuthHandle {
         disconnect_one(&self.context, grant).await
     }
 
-    /// Removes every grant whose token was obtained longer ago than `age`, whether it is in use or
-    /// not, without telling Webflow. Tells how many there were.
+    /// Removes every grant of this app whose token was obtained longer ago than `age`, whether it is
+    /// in use or not, without telling Webflow. Returns how many there were.
+    ///
+    /// In a store that cannot list its rows, the grants of every app that shares it are removed.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Unsupported`] when the store cannot purge.
+    /// [`StoreError`]; [`StoreError::Unsupported`] when the store can neither list nor purge.
     pub async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
         self.context.vault.purge_older_than(age).await
     }
@@ -187,4 +165,9 @@ impl WebflowAuthHandle {
     pub async fn healthy(&self) -> Result<(), StoreError> {
         self.context.vault.healthy().await
     }
+}
+
+/// The same tokens for use outside a request.
+fn for_jobs(tokens: Vec<WebflowToken>) -> Vec<WebflowToken> {
+    tokens.iter().map(WebflowToken::for_job).collect()
 }

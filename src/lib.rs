@@ -63,6 +63,7 @@ mod wire;
 #[cfg(feature = "panels")]
 pub use bearer::session::PanelSession;
 pub use config::{CacheConfig, ConfigError, ConfigProblem, WebflowAuthBuilder};
+pub use context::handle::WebflowAuthHandle;
 pub use crypto::keyring::Keyring;
 pub use doctor::{Check, CheckStatus, Checkup};
 #[cfg(feature = "axum")]
@@ -72,12 +73,16 @@ pub use grant::policy::GrantPolicy;
 pub use grant::scope::{Scope, Scopes};
 pub use grant::token::{Reauthorize, WebflowGrants, WebflowToken};
 pub use grant::user::WebflowUser;
-pub use handle::WebflowAuthHandle;
 pub use hooks::{AuthFailure, Authorized};
 pub use identity::resolver::SubjectResolver;
 pub use identity::subject::{InvalidSubject, Subject};
 pub use lifecycle::id_token::ResolveError;
+pub use lifecycle::import::ImportError;
+pub use lifecycle::list::StoredGrant;
+pub use lifecycle::pace::Pace;
+pub use lifecycle::reseal::ResealError;
 pub use lifecycle::revoke::RevokeError;
+pub use lifecycle::verify::{GrantState, Verified};
 pub use middleware::{
     EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth, WebflowAuthLayer,
 };

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use tower_webflow_auth::api::{ApiError, RateLimit};
+use tower_webflow_auth::api::{ApiError, ListError, RateLimit};
 use tower_webflow_auth::{Scope, WebflowAuthLayer, WebflowToken};
 use url::form_urlencoded;
 
@@ -32,6 +32,7 @@ pub(crate) fn router(tour: Tour) -> Router {
         .route("/disconnect", get(ask_to_leave))
         .route("/whoami", get(whoami))
         .merge(calls::protected())
+        .route("/sites/{site_id}/pages", get(list_pages))
         .fallback(not_found)
         .layer(auth.clone())
         .route("/", get(show_home).layer(auth.optional()))
@@ -71,6 +72,23 @@ async fn ask(token: &WebflowToken, path: &str) -> Result<(Value, Option<RateLimi
     let answer = token.api().get(path).send().await?;
     let limit = answer.rate_limit();
     Ok((answer.json().await?, limit))
+}
+
+/// A site's pages, two a call. What was read before an error is in its response.
+async fn list_pages(
+    token: WebflowToken,
+    Path(site_id): Path<String>,
+) -> Result<Response, ApiError> {
+    let list = token.api().list::<Value>(["sites", &site_id, "pages"]).field("pages");
+    match list.page_size(2).all().await {
+        Ok(pages) => Ok(Json(json!({ "pages": pages })).into_response()),
+        // The layer turns this error into a new consent.
+        Err(ListError { error: error @ ApiError::Unauthorized { .. }, .. }) => Err(error),
+        Err(ListError { read, error, .. }) => {
+            let problem = json!({ "error": error.to_string(), "read": read });
+            Ok((error.status(), Json(problem)).into_response())
+        }
+    }
 }
 
 async fn show_access(

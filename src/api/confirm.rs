@@ -100,16 +100,17 @@ impl ApiClient {
         let budget = self.budget.min(LOOKUP_BUDGET);
         let ask = async {
             let found = introspect(&self.http, &self.endpoints, secret, budget).await;
-            life_by(token, found)
+            life_by(token, found, self.clock.unix_millis())
         };
         let life = self.confirmations.life(key, self.clock.unix_millis(), ask);
         timeout_at(deadline, life).await.unwrap_or(Life::Unknown)
     }
 }
 
-fn life_by(token: &WebflowToken, found: Result<Introspection, TokenLookupError>) -> Life {
+fn life_by(token: &WebflowToken, found: Result<Introspection, TokenLookupError>, now: u64) -> Life {
     match found {
         Ok(found) => {
+            token.state().seen_alive(now);
             if found.scopes.is_some_and(|scopes| scopes != *token.scopes()) {
                 token.state().mark_outdated();
             }

@@ -1,21 +1,23 @@
 //! The calls that every application makes, with types.
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{ApiError, WebflowApi};
-use crate::grant::scope::Scopes;
+use crate::grant::scope::{Scope, Scopes};
 use crate::grant::user::WebflowUser;
 use crate::webflow::{Introspection, SiteIds, is_usable_id};
 
 /// What Webflow says of the token itself (Webflow Data API, Token, *Get Authorization Info*).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TokenInfo {
     /// The id of the authorization.
     pub authorization_id: Option<String>,
     /// What the user allows at present.
+    #[serde(serialize_with = "as_list")]
     pub scopes: Scopes,
     /// The ids of the sites that it covers.
     pub sites: Vec<String>,
@@ -26,7 +28,7 @@ pub struct TokenInfo {
 }
 
 /// A site (Webflow Data API, Sites, *List Sites*). What Webflow leaves out is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SiteInfo {
@@ -65,6 +67,10 @@ pub(crate) struct ResolvedUser {
     #[serde(flatten)]
     pub(crate) user: WebflowUser,
     pub(crate) site_id: Option<String>,
+}
+
+fn as_list<S: Serializer>(scopes: &Scopes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(scopes.iter().map(Scope::as_str))
 }
 
 /// A text; `null` is empty.

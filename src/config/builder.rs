@@ -26,7 +26,9 @@ use crate::grant::state::TokenStates;
 use crate::grant::token::WebflowToken;
 use crate::hooks::{AuthFailure, Authorized, Hooks};
 use crate::identity::SubjectSource;
+use crate::identity::app::AppId;
 use crate::identity::resolver::SubjectResolver;
+use crate::identity::session_cookie::Sliding;
 use crate::identity::subject::Subject;
 use crate::middleware::WebflowAuthLayer;
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
@@ -36,11 +38,12 @@ use crate::util::log;
 use crate::vault::cache::Cache;
 use crate::vault::{Vault, Watcher, WriteLocks};
 use crate::webflow::Endpoints;
-use crate::webflow::WebflowClient;
+use crate::webflow::{ApplicationId, WebflowClient};
 use crate::wire::cookies::CookiePolicy;
 use crate::wire::paths::Paths;
 
 const FLOW_LIFETIME: Duration = Duration::from_secs(15 * 60);
+const SESSION_MAX_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const TIMEOUT: Duration = Duration::from_secs(10);
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,6 +87,8 @@ pub struct WebflowAuthBuilder {
     client_id: Option<String>,
     client_secret: Option<SecretString>,
     redirect_uri: Option<String>,
+    name: Option<String>,
+    application_id: Option<String>,
     scopes: Scopes,
     further_scopes: Scopes,
     keyring: Option<Keyring>,
@@ -97,6 +102,7 @@ pub struct WebflowAuthBuilder {
     logout_path: Option<String>,
     flow_lifetime: Duration,
     session_lifetime: Duration,
+    session_max_lifetime: Duration,
     timeout: Duration,
     store_timeout: Duration,
     max_callbacks: usize,
@@ -142,6 +148,8 @@ impl WebflowAuthBuilder {
             client_id: None,
             client_secret: None,
             redirect_uri: None,
+            name: None,
+            application_id: None,
             scopes: Scopes::default(),
             further_scopes: Scopes::default(),
             keyring: None,
@@ -154,6 +162,7 @@ impl WebflowAuthBuilder {
             logout_path: Some("/auth/webflow/logout".to_owned()),
             flow_lifetime: FLOW_LIFETIME,
             session_lifetime: SESSION_LIFETIME,
+            session_max_lifetime: SESSION_MAX_LIFETIME,
             timeout: TIMEOUT,
             store_timeout: STORE_TIMEOUT,
             max_callbacks: MAX_CALLBACKS,
@@ -193,6 +202,31 @@ impl WebflowAuthBuilder {
         self
     }
 
+    /// A name for this app, which keeps it apart from others on the same host; default none.
+    ///
+    /// It has 1 to 32 characters of `a-z`, `0-9` and `-`. Two layers with different names share a
+    /// host, a key ring and a store without seeing each other's cookies and grants: the name is part
+    /// of the cookies' names (`__Host-webflow.staging.session`), and together with the client id it
+    /// is part of every stored grant's key. Whoever changes it starts without sessions and grants;
+    /// the former name finds them again.
+    ///
+    /// ```
+    /// # use tower_webflow_auth::WebflowAuthLayer;
+    /// let staging = WebflowAuthLayer::builder().name("staging");
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The app's ID at Webflow, 24 hex digits, which is not its client ID; only
+    /// [`import`](crate::WebflowAuthHandle::import) needs it. By default it is learned from the
+    /// first grant that comes by a login.
+    pub fn application_id(mut self, id: impl Into<String>) -> Self {
+        self.application_id = Some(id.into());
+        self
+    }
+
     /// The scopes to ask for; each must be among those of the app's settings. Required.
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.scopes = scopes.into_iter().collect();
@@ -218,7 +252,7 @@ impl WebflowAuthBuilder {
     /// Where tokens are kept. The default is a [`MemoryStore`], which forgets them with the
     /// process; the log warns about that.
     pub fn store(mut self, store: impl TokenStore) -> Self {
-        self.volatile = (&store as &dyn Any).is::<MemoryStore>();
+        self.volatile = is_in_memory(&store);
         self.store = Some(Arc::new(store));
         self
     }
@@ -275,9 +309,20 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// How long a browser session lasts after its flow; default 30 days.
+    /// How long a browser session lasts after its last use; default 30 days.
+    ///
+    /// A session slides: at page loads its cookie is set anew when that lets it last at least a
+    /// day longer, up to [`session_max_lifetime`](Self::session_max_lifetime). Responses that
+    /// shared caches may keep get no cookie. An active user is therefore not sent to Webflow
+    /// again, which Webflow's Marketplace review expects.
     pub const fn session_lifetime(mut self, lifetime: Duration) -> Self {
         self.session_lifetime = lifetime;
+        self
+    }
+
+    /// How long a browser session lasts at most, from its login; default 365 days.
+    pub const fn session_max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.session_max_lifetime = lifetime;
         self
     }
 
@@ -293,10 +338,12 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// How many callbacks may be worked on at the same time; default 256.
+    /// How many callbacks, and how many logouts, may be in progress at the same time; default 256
+    /// of each.
     ///
     /// Beyond it the answer is 503 with `Retry-After`, before the code is used, and the browser
-    /// can complete the login later. This bounds what unauthenticated clients can cause.
+    /// can complete the login or the logout later. This bounds what unauthenticated clients can
+    /// cause.
     pub const fn max_callbacks(mut self, callbacks: usize) -> Self {
         self.max_callbacks = callbacks;
         self
@@ -497,9 +544,13 @@ impl WebflowAuthBuilder {
         let (http_api, clock) = (http.clone(), self.clock.clone());
         let api = ApiClient::new(http_api, self.endpoints.clone(), self.timeout, clock);
         let tasks = Tasks::default();
-        let cookies = CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames);
+        let mut cookies = CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames);
+        if let Some(name) = &self.name {
+            cookies = cookies.named(name);
+        }
         Ok(WebflowAuthLayer::new(Context {
             vault: Arc::new(Vault {
+                app: AppId::new(self.name.as_deref(), &client_id),
                 store,
                 keyring: keyring.clone(),
                 clock: self.clock.clone(),
@@ -526,6 +577,7 @@ impl WebflowAuthBuilder {
                 budget: self.timeout,
             }),
             pending: PendingFlows::new(tasks.clone(), self.max_callbacks),
+            logouts: Arc::new(tokio::sync::Semaphore::new(self.max_callbacks)),
             tasks,
             keyring,
             clock: self.clock,
@@ -541,9 +593,13 @@ impl WebflowAuthBuilder {
             host_warned: AtomicBool::new(false),
             subjects: self.subjects,
             flow_lifetime: self.flow_lifetime,
-            session_lifetime: self.session_lifetime,
+            sliding: Sliding {
+                lifetime: self.session_lifetime.as_secs(),
+                max_lifetime: self.session_max_lifetime.as_secs(),
+            },
             volatile: self.volatile,
             selection: self.selection,
+            application: ApplicationId::new(self.application_id),
             hooks: self.hooks,
             #[cfg(feature = "webhooks")]
             webhooks,
@@ -609,6 +665,13 @@ impl WebflowAuthBuilder {
         }
         let callback = redirect_uri.as_ref().map(|uri| uri.path.as_str());
         self.check_paths(callback, problems);
+        if self.name.as_deref().is_some_and(|name| !is_app_name(name)) {
+            problems.push(ConfigProblem::Invalid {
+                setting: "name",
+                problem: "is no name for an app".to_owned(),
+                remedy: "use 1 to 32 characters of a-z, 0-9 and -",
+            });
+        }
         self.check_durations(problems);
         #[cfg(feature = "webhooks")]
         problems.extend(self.webhook_secrets.iter().filter_map(|(setting, secret)| {
@@ -676,11 +739,19 @@ impl WebflowAuthBuilder {
     }
 
     fn check_durations(&self, problems: &mut Vec<ConfigProblem>) {
+        if self.session_lifetime > self.session_max_lifetime {
+            problems.push(ConfigProblem::Invalid {
+                setting: "session_lifetime",
+                problem: "is longer than session_max_lifetime".to_owned(),
+                remedy: "give session_max_lifetime at least the same length",
+            });
+        }
         for (setting, duration) in [
             #[cfg(feature = "panels")]
             ("panel_lifetime", self.panels.lifetime),
             ("flow_lifetime", self.flow_lifetime),
             ("session_lifetime", self.session_lifetime),
+            ("session_max_lifetime", self.session_max_lifetime),
             ("timeout", self.timeout),
             ("store_timeout", self.store_timeout),
         ] {
@@ -696,6 +767,16 @@ impl WebflowAuthBuilder {
             }
         }
     }
+}
+
+/// Whether the name can be part of a cookie's name.
+fn is_app_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=32).contains(&name.len()) && name.bytes().all(plain)
+}
+
+fn is_in_memory(store: &dyn Any) -> bool {
+    store.is::<MemoryStore>() || store.is::<Arc<MemoryStore>>()
 }
 
 const A_SECOND: Duration = Duration::from_secs(1);

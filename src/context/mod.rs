@@ -1,6 +1,7 @@
 //! The state that all clones of one layer, its services and handles share.
 
 pub(crate) mod flow_cookie;
+pub(crate) mod handle;
 pub(crate) mod pending;
 
 use std::fmt;
@@ -14,13 +15,14 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::utf8_percent_encode;
+use tokio::sync::Semaphore;
 
 use crate::context::flow_cookie::FlowJar;
 use crate::crypto::keyring::Keyring;
 use crate::grant::policy::{GrantPolicy, Selection};
 use crate::grant::scope::Scopes;
 use crate::hooks::Hooks;
-use crate::identity::session_cookie::Session;
+use crate::identity::session_cookie::{Session, Sliding};
 use crate::identity::subject::Subject;
 use crate::identity::{self, SubjectSource, Who};
 use crate::problem::{Answer, FailureKind, Problem};
@@ -28,7 +30,7 @@ use crate::util::background::Tasks;
 use crate::util::clock::Clock;
 use crate::util::{log, metrics};
 use crate::vault::Vault;
-use crate::webflow::WebflowClient;
+use crate::webflow::{ApplicationId, WebflowClient};
 use crate::wire::cookies::{self, CookiePolicy};
 use crate::wire::paths::{COMPONENT, Paths, original_uri};
 use crate::wire::request_head::RequestHead;
@@ -59,11 +61,14 @@ pub(crate) struct Context {
     pub(crate) further_scopes: RwLock<Scopes>,
     pub(crate) subjects: SubjectSource,
     pub(crate) flow_lifetime: Duration,
-    pub(crate) session_lifetime: Duration,
+    pub(crate) sliding: Sliding,
     pub(crate) pending: PendingFlows,
+    /// One permit for each logout that may be in progress: it goes on when its browser hangs up.
+    pub(crate) logouts: Arc<Semaphore>,
     /// Whether the store is lost with the process.
     pub(crate) volatile: bool,
     pub(crate) selection: Selection,
+    pub(crate) application: ApplicationId,
     pub(crate) hooks: Hooks,
     /// Whether a login at another host was logged.
     pub(crate) host_warned: AtomicBool,
@@ -77,7 +82,7 @@ pub(crate) struct Context {
 impl Context {
     /// What the request's head says.
     pub(crate) fn head<'r>(&self, parts: &'r Parts) -> RequestHead<'r> {
-        RequestHead::read(&parts.method, original_uri(parts), &parts.headers, self.cookies)
+        RequestHead::read(&parts.method, original_uri(parts), &parts.headers, &self.cookies)
     }
 
     /// Whose request it is.
@@ -130,13 +135,29 @@ impl Context {
     /// The `Set-Cookie` value for a session of that id that begins now.
     pub(crate) fn session_cookie(&self, id: &str) -> Option<HeaderValue> {
         let now = self.clock.unix_secs();
-        let session = Session {
+        let lifetime = self.sliding.lifetime.min(self.sliding.max_lifetime);
+        self.set_session(&Session {
             id: id.to_owned(),
             began_unix_secs: now,
-            expires_unix_secs: now.saturating_add(self.session_lifetime.as_secs()),
-        };
+            expires_unix_secs: now.saturating_add(lifetime),
+            has_old_key: false,
+        })
+    }
+
+    fn set_session(&self, session: &Session) -> Option<HeaderValue> {
         let value = session.sign(&self.session_binding, &self.keyring)?;
-        self.cookies.set(self.cookies.session_name(), &value, self.session_lifetime)
+        let lifetime = session.expires_unix_secs.saturating_sub(self.clock.unix_secs());
+        self.cookies.set(self.cookies.session_name(), &value, Duration::from_secs(lifetime))
+    }
+
+    /// The `Set-Cookie` value that lets the session last longer, where that is due.
+    pub(crate) fn slide(&self, subject: &Subject, head: &RequestHead<'_>) -> Option<HeaderValue> {
+        if !subject.is_session() || !head.is_page_load() {
+            return None;
+        }
+        let sessions = self.sessions(head.headers());
+        let (session, _) = sessions.into_iter().find(|(session, _)| session.id == subject.id())?;
+        self.set_session(&session.slide(self.clock.unix_secs(), self.sliding)?)
     }
 
     /// The `Set-Cookie` values that end the browser's session, in every form of the cookie that
@@ -236,7 +257,7 @@ impl Context {
     /// The flow cookies of this app, as of now.
     pub(crate) fn flows(&self) -> FlowJar<'_> {
         FlowJar {
-            policy: self.cookies,
+            policy: &self.cookies,
             keyring: &self.keyring,
             client_id: &self.webflow.client_id,
             lifetime: self.flow_lifetime,

@@ -143,6 +143,12 @@ impl Keyring {
         })
     }
 
+    /// Whether a sealed value says that the newest key has sealed it.
+    pub(crate) fn is_newest(&self, sealed: &[u8]) -> bool {
+        let id = sealed.strip_prefix(&[FORMAT]).and_then(|rest| rest.first_chunk::<ID_LEN>());
+        self.keys().first().is_some_and(|key| id == Some(&key.id))
+    }
+
     /// The newest key's MAC over a session cookie's content.
     pub(crate) fn sign_session(&self, message: &[u8]) -> [u8; MAC_LEN] {
         self.keys()
@@ -151,12 +157,11 @@ impl Keyring {
             .map_or([0; MAC_LEN], |mac| mac.finalize().into_bytes().into())
     }
 
-    /// Whether any key of the ring made that MAC; compares in constant time.
-    pub(crate) fn verify_session(&self, message: &[u8], tag: &[u8]) -> bool {
-        self.keys()
-            .iter()
-            .filter_map(|key| key.session_mac(message))
-            .any(|mac| mac.verify_slice(tag).is_ok())
+    /// The place of the key that made that MAC, 0 for the newest; compares in constant time.
+    pub(crate) fn session_key(&self, message: &[u8], tag: &[u8]) -> Option<usize> {
+        self.keys().iter().position(|key| {
+            key.session_mac(message).is_some_and(|mac| mac.verify_slice(tag).is_ok())
+        })
     }
 }
 
@@ -192,12 +197,13 @@ mod tests {
         let sealed = old.seal(Purpose::Token, b"", b"x");
         assert!(both.open(Purpose::Token, b"", &sealed).is_some());
         assert!(new.open(Purpose::Token, b"", &sealed).is_none());
+        assert!(old.is_newest(&sealed) && !both.is_newest(&sealed) && !old.is_newest(&sealed[..4]));
         assert!(new.open(Purpose::Token, b"", &both.seal(Purpose::Token, b"", b"x")).is_some());
 
         let tag = old.sign_session(b"id");
-        assert!(both.verify_session(b"id", &tag));
-        assert!(!new.verify_session(b"id", &tag));
-        assert!(new.verify_session(b"id", &both.sign_session(b"id")));
+        assert!(both.session_key(b"id", &tag).is_some());
+        assert!(new.session_key(b"id", &tag).is_none());
+        assert!(new.session_key(b"id", &both.sign_session(b"id")).is_some());
     }
 
     /// Made by another implementation of HKDF and XChaCha20-Poly1305 (PyCryptodome): that these
@@ -233,12 +239,12 @@ mod tests {
     fn s7_a_mac_of_another_length_is_none() {
         let ring = ring(&[9; 32]);
         let tag = ring.sign_session(b"id");
-        assert!(ring.verify_session(b"id", &tag));
-        assert!(!ring.verify_session(b"ie", &tag));
+        assert!(ring.session_key(b"id", &tag).is_some());
+        assert!(ring.session_key(b"ie", &tag).is_none());
         for cut in 0..MAC_LEN {
-            assert!(!ring.verify_session(b"id", &tag[..cut]));
+            assert!(ring.session_key(b"id", &tag[..cut]).is_none());
         }
-        assert!(!ring.verify_session(b"id", &[&tag[..], &[0]].concat()));
+        assert!(ring.session_key(b"id", &[&tag[..], &[0]].concat()).is_none());
     }
 
     proptest! {

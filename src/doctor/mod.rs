@@ -1,5 +1,6 @@
 //! Diagnoses what would keep a login from working, before a user finds out.
 
+mod old_keys;
 mod own;
 mod probe;
 mod report;
@@ -30,10 +31,15 @@ impl WebflowAuthLayer {
     /// ```
     pub async fn check(&self) -> Checkup {
         let context: &Context = self.context();
-        let (store, webflow, own) =
-            tokio::join!(settings::store(context), webflow::check(context), own::check(context));
+        let (store, old_keys, webflow, own) = tokio::join!(
+            settings::store(context),
+            old_keys::check(context),
+            webflow::check(context),
+            own::check(context)
+        );
         let mut checks = settings::check(context);
         checks.push(store);
+        checks.extend(old_keys);
         checks.extend(webflow);
         checks.extend(own);
         Checkup::new(checks)

@@ -245,6 +245,9 @@ async fn learn(
     deadline: Deadline,
 ) -> GrantDetails {
     let found = coverage::introspect(context, &issued.access_token, deadline).await;
+    if let Some(application) = found.as_ref().and_then(|found| found.application.as_ref()) {
+        context.application.learn(application.id.as_deref());
+    }
     let asked = Scopes::parse_lenient(&flow.scopes);
     let granted = issued
         .scopes

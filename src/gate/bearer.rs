@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
-use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue};
 
 use super::decide::{Admitted, Decision, Lookup, Now, is_enough, live_grants};
@@ -131,7 +130,7 @@ fn granted<'t>(bearer: &Bearer, tokens: &'t [WebflowToken]) -> Option<&'t Webflo
 fn admit(guard: &Guard, token: &WebflowToken, panel: Panel) -> Decision {
     if is_enough(&guard.mode, token) {
         let token = Some(token.clone());
-        return Decision::Forward(Admitted { token, panel: Some(panel), grants: None });
+        return Decision::Forward(Admitted { token, panel: Some(panel), ..Admitted::default() });
     }
     let wanted = guard.wanted();
     let missing = token.scopes().missing(&wanted);
@@ -161,8 +160,8 @@ fn answer(problem: &Problem, reader: &Reader) -> Answer {
 }
 
 /// The response to a CORS preflight for a request with a bearer.
-pub(super) fn preflight(context: &Context, parts: &Parts) -> Option<Answer> {
-    context.panels.as_ref()?.origins.preflight(&parts.headers, false)
+pub(crate) fn preflight(context: &Context, headers: &HeaderMap) -> Option<Answer> {
+    context.panels.as_ref()?.origins.preflight(headers, false)
 }
 
 #[cfg(test)]

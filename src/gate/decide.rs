@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Method, Request};
+use http::{HeaderValue, Request};
 
 #[cfg(feature = "panels")]
 use super::bearer::{self, Panel};
@@ -42,6 +42,8 @@ pub(crate) struct Admitted {
     /// The panel whose bearer the request has.
     #[cfg(feature = "panels")]
     pub(crate) panel: Option<Panel>,
+    /// The session cookie set anew, for the response.
+    pub(crate) slide: Option<HeaderValue>,
 }
 
 /// What is known without waiting.
@@ -87,14 +89,10 @@ pub(crate) fn fast_path<B>(
     let Guard { context, mode } = guard;
     #[cfg(feature = "panels")]
     if let Some(presented) = bearer::presented(context, request.headers()) {
-        let admitted = presented.fast_path(guard).filter(|_| request.method() != Method::OPTIONS);
-        return admitted.map(|(token, panel)| Fast::Panel(token, panel));
+        return presented.fast_path(guard).map(|(token, panel)| Fast::Panel(token, panel));
     }
     let cookies = head.cookies();
-    if !context.token_follows_from_cookie()
-        || cookies.needs_parsing
-        || request.method() == Method::OPTIONS
-    {
+    if !context.token_follows_from_cookie() || cookies.needs_parsing {
         return None;
     }
     let Some(session) = cookies.session else {
@@ -103,7 +101,10 @@ pub(crate) fn fast_path<B>(
         return nobody.then_some(Fast::Pass);
     };
     let now = context.clock.unix_millis();
-    let token = context.vault.cache.session(session, now)?;
+    let (token, slides) = context.vault.cache.session(session, now)?;
+    if slides && head.is_page_load() {
+        return None;
+    }
     if !is_enough(mode, &token) || token.state().needs_attention(now) {
         return None;
     }
@@ -124,14 +125,6 @@ pub(super) fn is_enough(mode: &Mode, token: &WebflowToken) -> bool {
 
 pub(crate) fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -> Now {
     let context = &guard.context;
-    // A CORS preflight carries no cookie; the inner service answers it, and gets no token.
-    if parts.method == Method::OPTIONS {
-        #[cfg(feature = "panels")]
-        if let Some(answer) = bearer::preflight(context, parts) {
-            return Now::Decided(Decision::Answer(answer));
-        }
-        return Now::Decided(Decision::Forward(Admitted::default()));
-    }
     #[cfg(feature = "panels")]
     if let Some(presented) = bearer::presented(context, &parts.headers) {
         return presented.decide_now(guard);
@@ -222,7 +215,8 @@ fn decide_for(guard: &Guard, parts: &Parts, head: &RequestHead<'_>, who: Who) ->
                         && let Some((session, cookie)) = context.session(&parts.headers)
                         && Subject::session(&session.id) == subject
                     {
-                        slot.remember(cookie, session.expires_unix_secs);
+                        let slides_at = session.slides_at(context.sliding);
+                        slot.remember(cookie, session.expires_unix_secs, slides_at);
                     }
                     if !admits(guard, parts, &slot.tokens) {
                         return Now::Later(Lookup::GrantsAnew(subject));
@@ -290,7 +284,8 @@ fn authorize(
     let grants = (context.vault.grants != GrantPolicy::Single).then(|| Arc::clone(grants));
     match (token, mode) {
         (token, Mode::Optional) => {
-            Ok(Decision::Forward(Admitted { token, grants, ..Admitted::default() }))
+            let slide = token.as_ref().and_then(|_| context.slide(subject, head));
+            Ok(Decision::Forward(Admitted { token, grants, slide, ..Admitted::default() }))
         }
         (None, Mode::Required { .. }) => {
             challenge(context, head, Some(subject), FlowKind::Login, &guard.wanted())
@@ -298,9 +293,11 @@ fn authorize(
         }
         (Some(token), Mode::Required { .. }) => {
             if is_enough(mode, &token) {
+                let slide = context.slide(subject, head);
                 Ok(Decision::Forward(Admitted {
                     token: Some(token),
                     grants,
+                    slide,
                     ..Admitted::default()
                 }))
             } else {
@@ -342,8 +339,6 @@ pub(crate) fn forward<B>(
 ) -> Request<B> {
     match admitted.token {
         Some(token) => parts.extensions.insert(token).map(drop),
-        // Preflights are never authenticated, so there is nothing to record for the extractor.
-        None if parts.method == Method::OPTIONS => None,
         None => {
             // A token from the layer of another app is not this layer's to pass on.
             parts.extensions.remove::<WebflowToken>();

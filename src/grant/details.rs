@@ -31,6 +31,8 @@ pub(crate) struct GrantDetails {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Coverage {
     pub(crate) authorization_id: Option<String>,
+    /// The ID of the app at Webflow.
+    pub(crate) application_id: Option<String>,
     pub(crate) sites: Sites,
     pub(crate) workspaces: Vec<String>,
 }
@@ -164,6 +166,7 @@ pub(crate) mod tests {
     pub(crate) fn coverage(sites: &[&str], workspaces: &[&str]) -> Coverage {
         Coverage {
             authorization_id: None,
+            application_id: None,
             sites: Sites::named(ids(sites)),
             workspaces: ids(workspaces),
         }

@@ -23,6 +23,10 @@ pub(crate) struct TokenStates(sync::Cache<TokenVersion, Arc<TokenState>>);
 pub(crate) struct TokenState {
     /// Webflow does not accept it any more, or its user has signed out.
     dead: AtomicBool,
+    /// When introspection last accepted it, in Unix milliseconds.
+    alive_at: AtomicU64,
+    /// `on_revoked` was told.
+    reported: AtomicBool,
     /// Something of the grant is to be looked up.
     outdated: AtomicBool,
     /// What introspection said may be out of date.
@@ -61,8 +65,22 @@ impl TokenState {
         self.dead.store(false, Ordering::Relaxed);
     }
 
+    /// Webflow has accepted the token, at `now` in Unix milliseconds.
+    pub(crate) fn seen_alive(&self, now: u64) {
+        self.alive_at.fetch_max(now, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_alive_since(&self, since: u64) -> bool {
+        self.alive_at.load(Ordering::Relaxed) > since
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Whether `on_revoked` is still to be told that it was removed. True to one caller.
+    pub(crate) fn take_report(&self) -> bool {
+        !self.reported.swap(true, Ordering::Relaxed)
     }
 
     /// Has what introspection says of the grant looked up anew.

@@ -31,7 +31,16 @@ use crate::store::{GrantId, TokenKey, TokenVersion};
 /// }
 /// ```
 #[derive(Clone)]
-pub struct WebflowToken(Arc<Grant>);
+pub struct WebflowToken(Arc<Grant>, Whose);
+
+/// Who removes the grant when a call finds its token dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The layer, which also asks the user for a new one.
+    Request,
+    /// Nobody but the call itself.
+    Job,
+}
 
 /// What the user allowed.
 pub(crate) struct Grant {
@@ -47,7 +56,7 @@ pub(crate) struct Grant {
 
 impl WebflowToken {
     pub(crate) fn new(grant: Grant) -> Self {
-        Self(Arc::new(grant))
+        Self(Arc::new(grant), Whose::Request)
     }
 
     /// The access token itself, for a client of your own:
@@ -133,6 +142,15 @@ impl WebflowToken {
     /// Calls to Webflow's Data API with this token.
     pub fn api(&self) -> WebflowApi {
         WebflowApi::new(self.clone())
+    }
+
+    /// The same token for use outside of a request: its confirmed death removes the grant.
+    pub(crate) fn for_job(&self) -> Self {
+        Self(Arc::clone(&self.0), Whose::Job)
+    }
+
+    pub(crate) fn is_for_job(&self) -> bool {
+        self.1 == Whose::Job
     }
 
     pub(crate) fn grant(&self) -> &Grant {

@@ -7,11 +7,18 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::app::AppId;
+
 /// Whose token it is: a browser session, or the application's own user.
 ///
 /// Two subjects are the same only when they are equal byte for byte; nothing is folded or
-/// normalized. [`as_str`](Self::as_str) is the key under which a store keeps a subject's grants,
-/// and [`FromStr`] reads it back. `Debug` shows a digest, since the id may be personal.
+/// normalized. [`FromStr`] reads what [`as_str`](Self::as_str) returns. `Debug` shows a digest,
+/// since the id may be personal.
+///
+/// A store gets subjects that also name the app: `user@<app>:42`, where `<app>` is a digest of the
+/// app's [name](crate::WebflowAuthBuilder::name) and client id. Several apps can therefore share a
+/// store. [`WebflowAuthHandle`](crate::WebflowAuthHandle) takes both forms, so that a tool can pass
+/// on what it has read from a row; the layer treats a request of a store's form as signed out.
 ///
 /// ```
 /// use tower_webflow_auth::Subject;
@@ -51,7 +58,7 @@ impl Subject {
         Self(format!("{}{id}", Self::SESSION).into())
     }
 
-    /// The key of this subject: `user:` or `session:` and the id.
+    /// The subject as text: `user:` or `session:` and the id; in a store also the app.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -63,7 +70,41 @@ impl Subject {
 
     /// Whether this is a browser session rather than a user of the application's.
     pub fn is_session(&self) -> bool {
-        self.0.starts_with(Self::SESSION)
+        self.kind() == "session"
+    }
+
+    /// `user` or `session`.
+    fn kind(&self) -> &str {
+        self.0.split([':', '@']).next().unwrap_or_default()
+    }
+
+    /// The app that a store's subject names.
+    fn app(&self) -> Option<&str> {
+        let (kind, _) = self.0.split_once(':')?;
+        kind.split_once('@').map(|(_, app)| app)
+    }
+
+    /// Whether this is a store's form of a subject.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.app().is_some()
+    }
+
+    /// The store's form of this subject.
+    pub(crate) fn stored(&self, app: &AppId) -> Result<Self, InvalidSubject> {
+        if self.is_stored() {
+            return Err(InvalidSubject);
+        }
+        Ok(Self(format!("{}@{}:{}", self.kind(), app.as_str(), self.id()).into()))
+    }
+
+    /// Where the store's subjects of an app begin: those of sessions, and those of users.
+    pub(crate) fn first_stored(app: &AppId) -> [Self; 2] {
+        ["session", "user"].map(|kind| Self(format!("{kind}@{}:", app.as_str()).into()))
+    }
+
+    /// The subject of a store's form; `None` if that belongs to another app.
+    pub(crate) fn of_app(&self, app: &AppId) -> Option<Self> {
+        (self.app()? == app.as_str()).then(|| Self(format!("{}:{}", self.kind(), self.id()).into()))
     }
 
     /// An error unless the id has 1 to [`MAX_ID_LEN`](Self::MAX_ID_LEN) bytes.
@@ -74,9 +115,10 @@ impl Subject {
         if (1..=Self::MAX_ID_LEN).contains(&self.id().len()) { Ok(()) } else { Err(InvalidSubject) }
     }
 
-    /// A short digest that stands for the subject in logs.
+    /// A short digest that stands for the subject in logs; a store's form has the same one.
     pub(crate) fn digest(&self) -> [u8; 32] {
-        Sha256::digest(self.as_str()).into()
+        let digest = Sha256::new().chain_update(self.kind()).chain_update(":");
+        digest.chain_update(self.id()).finalize().into()
     }
 }
 
@@ -91,7 +133,10 @@ impl FromStr for Subject {
     type Err = InvalidSubject;
 
     fn from_str(key: &str) -> Result<Self, InvalidSubject> {
-        if !key.starts_with(USER) && !key.starts_with(Self::SESSION) {
+        let (kind, _) = key.split_once(':').ok_or(InvalidSubject)?;
+        let (kind, app) =
+            kind.split_once('@').map_or((kind, None), |(kind, app)| (kind, Some(app)));
+        if !matches!(kind, "user" | "session") || !app.is_none_or(AppId::is_one) {
             return Err(InvalidSubject);
         }
         let subject = Self(key.into());
@@ -101,8 +146,7 @@ impl FromStr for Subject {
 
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.is_session() { "session" } else { "user" };
-        write!(f, "Subject({kind} #")?;
+        write!(f, "Subject({} #", self.kind())?;
         self.digest().iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str(")")
     }

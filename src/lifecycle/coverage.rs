@@ -53,6 +53,7 @@ impl From<Introspection> for Coverage {
     fn from(found: Introspection) -> Self {
         Self {
             authorization_id: found.authorization_id,
+            application_id: found.application.and_then(|application| application.id),
             sites: Sites::named(found.sites),
             workspaces: found.workspaces,
         }

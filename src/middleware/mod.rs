@@ -3,6 +3,7 @@
 mod endpoints;
 mod future;
 mod layer;
+mod renew;
 mod service;
 
 pub use endpoints::{EndpointsFuture, EndpointsService};

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::future::ResponseFuture;
 use crate::flow;
+#[cfg(feature = "panels")]
+use crate::gate::bearer;
 use crate::gate::decide::{self, Decision, Fast, Now};
 use crate::gate::guard::Guard;
 use crate::gate::recover::Recovery;
@@ -89,7 +91,16 @@ where
                 Err(answer) => ResponseFuture::answered(answer),
             };
         }
-        let head = RequestHead::read(request.method(), uri, request.headers(), context.cookies);
+        // A CORS preflight carries no cookie; the inner service answers it, and gets no token.
+        if request.method() == Method::OPTIONS {
+            #[cfg(feature = "panels")]
+            if let Some(answer) = bearer::preflight(context, request.headers()) {
+                release(inner);
+                return ResponseFuture::answered(answer);
+            }
+            return ResponseFuture::forwarding(inner.call(request), None);
+        }
+        let head = RequestHead::read(request.method(), uri, request.headers(), &context.cookies);
         match decide::fast_path(guard, &request, &head) {
             Some(Fast::Admit(token)) => {
                 let recovery = Recovery::new(guard, &token, &head);
@@ -116,10 +127,11 @@ where
                 release(inner);
                 ResponseFuture::answered(answer)
             }
-            Now::Decided(Decision::Forward(admitted)) => {
+            Now::Decided(Decision::Forward(mut admitted)) => {
                 let recovery = Recovery::of_admitted(guard, &admitted, &head);
+                let slide = admitted.slide.take();
                 let request = decide::forward(guard, parts, admitted, body);
-                ResponseFuture::forwarding(inner.call(request), recovery)
+                ResponseFuture::sliding(inner.call(request), recovery, slide)
             }
             Now::Later(lookup) => {
                 let own = Arc::clone(guard);

@@ -97,6 +97,8 @@ kinds! {
     TooManyCallbacks = "too-many-callbacks",
     /// Webflow has refused too many ID tokens of one site within a minute.
     TooManyIdTokens = "too-many-id-tokens",
+    /// More logouts are in progress than the layer allows.
+    TooManyLogouts = "too-many-logouts",
     /// The callback belongs to no flow of this browser.
     UnknownFlow = "unknown-flow",
     /// The grant's user is not known yet.

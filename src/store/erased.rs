@@ -19,6 +19,11 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn update<'a>(&'a self, token: &'a SealedToken) -> Answer<'a, bool>;
     fn by_site<'a>(&'a self, site_id: &'a str) -> Answer<'a, Vec<SealedToken>>;
     fn by_workspace<'a>(&'a self, workspace_id: &'a str) -> Answer<'a, Vec<SealedToken>>;
+    fn page<'a>(
+        &'a self,
+        after: Option<&'a TokenKey>,
+        limit: usize,
+    ) -> Answer<'a, Vec<SealedToken>>;
     fn purge_older_than(&self, age: Duration) -> Answer<'_, u64>;
     fn healthy(&self) -> Answer<'_, ()>;
     fn warnings(&self) -> Answer<'_, Vec<String>>;
@@ -48,6 +53,14 @@ impl<S: TokenStore> ErasedStore for S {
 
     fn by_workspace<'a>(&'a self, workspace_id: &'a str) -> Answer<'a, Vec<SealedToken>> {
         guard(move || TokenStore::by_workspace(self, workspace_id))
+    }
+
+    fn page<'a>(
+        &'a self,
+        after: Option<&'a TokenKey>,
+        limit: usize,
+    ) -> Answer<'a, Vec<SealedToken>> {
+        guard(move || TokenStore::page(self, after, limit))
     }
 
     fn purge_older_than(&self, age: Duration) -> Answer<'_, u64> {

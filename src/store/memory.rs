@@ -1,8 +1,9 @@
 //! A store in memory: for tests, demos, and what may be forgotten.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct Rows {
-    subjects: HashMap<Subject, HashMap<GrantId, SealedToken>>,
+    subjects: BTreeMap<Subject, BTreeMap<GrantId, SealedToken>>,
     len: usize,
     sites: Index,
     workspaces: Index,
@@ -141,7 +142,7 @@ impl Rows {
     }
 
     fn retain(&mut self, keep: impl Fn(&SealedToken) -> bool) -> usize {
-        let all = self.subjects.values().flat_map(HashMap::values);
+        let all = self.subjects.values().flat_map(BTreeMap::values);
         let over: Vec<_> = all.filter(|row| !keep(row)).map(|row| row.key().clone()).collect();
         for key in &over {
             self.remove(key);
@@ -159,7 +160,7 @@ fn newest_first<'a>(rows: impl Iterator<Item = &'a SealedToken>) -> Vec<SealedTo
 impl TokenStore for MemoryStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
         let rows = self.read();
-        let grants = rows.subjects.get(subject).into_iter().flat_map(HashMap::values);
+        let grants = rows.subjects.get(subject).into_iter().flat_map(BTreeMap::values);
         Ok(newest_first(grants.filter(|row| self.is_younger(row, self.lifetime))))
     }
 
@@ -200,6 +201,19 @@ impl TokenStore for MemoryStore {
 
     async fn by_workspace(&self, workspace_id: &str) -> Result<Vec<SealedToken>, StoreError> {
         Ok(self.find(|rows| &rows.workspaces, workspace_id))
+    }
+
+    async fn page(
+        &self,
+        after: Option<&TokenKey>,
+        limit: usize,
+    ) -> Result<Vec<SealedToken>, StoreError> {
+        let rows = self.read();
+        let from = after.map_or(Bound::Unbounded, |key| Bound::Included(key.subject()));
+        let subjects = rows.subjects.range::<Subject, _>((from, Bound::Unbounded));
+        let rows = subjects.flat_map(|(_, grants)| grants.values());
+        let rows = rows.filter(|row| after.is_none_or(|after| row.key() > after));
+        Ok(rows.filter(|row| self.is_younger(row, self.lifetime)).take(limit).cloned().collect())
     }
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {

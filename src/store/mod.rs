@@ -48,6 +48,7 @@ mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod sealed;
+mod shared;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod watch;
@@ -160,7 +161,25 @@ pub trait TokenStore: Send + Sync + 'static {
         ready(Err(StoreError::Unsupported("look-up by workspace")))
     }
 
-    /// Removes every grant whose token was obtained longer ago than `age`, and tells how many.
+    /// The rows behind `after` in the order of their keys (see [`TokenKey`]), `limit` at most; from
+    /// the first one without `after`. Only the page behind the last row is empty.
+    ///
+    /// `after` need not exist. A row that is saved or removed between two pages may be missing or
+    /// included; every other row is in exactly one of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] unless the store overrides it.
+    fn page(
+        &self,
+        after: Option<&TokenKey>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<SealedToken>, StoreError>> + Send {
+        let _ = (after, limit);
+        ready(Err(StoreError::Unsupported("listing")))
+    }
+
+    /// Removes every grant whose token was obtained longer ago than `age`, whichever app it belongs
+    /// to, and returns how many.
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] unless the store overrides it.

@@ -3,24 +3,30 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::identity::app::AppId;
 use crate::identity::subject::Subject;
 use crate::vault::cache::Cache;
 
 /// Takes the news of changes that other instances make; see
 /// [`TokenStore::watch`](super::TokenStore::watch).
 #[derive(Clone)]
-pub struct ChangeSink(pub(crate) Arc<Cache>);
+pub struct ChangeSink {
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) app: AppId,
+}
 
 impl ChangeSink {
-    /// A grant of this subject was written or removed.
+    /// A grant of this subject was written or removed. Other apps' subjects are ignored.
     pub fn changed(&self, subject: &Subject) {
-        self.0.forget(subject);
+        if let Some(subject) = subject.of_app(&self.app) {
+            self.cache.forget(&subject);
+        }
     }
 
     /// Anything may have changed: news may have been missed, for example after a connection was
     /// lost.
     pub fn everything(&self) {
-        self.0.forget_all();
+        self.cache.forget_all();
     }
 }
 

@@ -34,6 +34,7 @@ pub struct TestToken {
     user: Option<WebflowUser>,
     obtained_at: SystemTime,
     endpoints: Option<Endpoints>,
+    clock: Clock,
 }
 
 /// For unit tests of handlers; feature `testing`.
@@ -70,16 +71,18 @@ impl WebflowToken {
             user: None,
             obtained_at: SystemTime::now(),
             endpoints: None,
+            clock: Clock::system(),
         }
     }
 }
 
 impl TestToken {
     /// Issues a live token at this stand-in and sends calls there: for the user's first workspace,
-    /// with these scopes.
+    /// with these scopes. Waits between retries end by its clock.
     pub fn webflow(mut self, webflow: &FakeWebflow) -> Self {
         self.access_token = webflow.issue_token(self.scopes.iter().cloned()).into();
         self.endpoints = Some(webflow.endpoints());
+        self.clock = webflow.clock().clone();
         self
     }
 
@@ -133,7 +136,7 @@ impl TestToken {
         let http = client_builder(endpoints.token()).build().unwrap_or_default();
         let obtained_at_secs =
             self.obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET, Clock::system()));
+        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET, self.clock));
         WebflowToken::new(Grant {
             key: TokenKey::new(self.subject, GrantId::default()),
             version: TokenVersion::at(obtained_at_secs.saturating_mul(1000), 0),

@@ -42,6 +42,8 @@ pub(super) struct Plain {
 struct PlainCoverage {
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
     authorization_id: Option<String>,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    application_id: Option<String>,
     #[serde(rename = "s", default, skip_serializing_if = "Vec::is_empty")]
     sites: Vec<String>,
     /// Whether `/v2/sites` has listed the sites; introspection names them otherwise.
@@ -74,6 +76,7 @@ impl Plain {
                 .map_or(0, |since| since.as_secs()),
             coverage: details.coverage.as_ref().map(|coverage| PlainCoverage {
                 authorization_id: coverage.authorization_id.clone(),
+                application_id: coverage.application_id.clone(),
                 sites: coverage.sites.ids().to_vec(),
                 listed: matches!(coverage.sites, Sites::Listed(Some(_))),
                 workspaces: coverage.workspaces.clone(),
@@ -93,6 +96,7 @@ impl Plain {
             obtained_at: at_unix_secs(self.obtained_at_unix_secs),
             coverage: self.coverage.map(|coverage| Coverage {
                 authorization_id: coverage.authorization_id,
+                application_id: coverage.application_id,
                 sites: if coverage.listed {
                     Sites::Listed(Some(coverage.sites))
                 } else {

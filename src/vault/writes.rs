@@ -74,7 +74,7 @@ impl Vault {
     pub(crate) async fn save(self: &Arc<Self>, draft: &Draft) -> Result<(), StoreError> {
         let (vault, draft) = (Arc::clone(self), draft.clone());
         let timer = metrics::Timer::start();
-        let saved = self.write(draft.row.key().subject().clone(), async move {
+        let saved = self.write(draft.token.subject().clone(), async move {
             let saved = vault.store.save(&draft.row).await;
             if saved.is_ok() && vault.grants == GrantPolicy::Single {
                 let (token, now) = (&draft.token, vault.clock.unix_millis());
@@ -135,27 +135,68 @@ impl Vault {
 
     /// Removes exactly this version of the grant. True if it was there.
     pub(crate) async fn remove(self: &Arc<Self>, token: &WebflowToken) -> Result<bool, StoreError> {
-        let (vault, token) = (Arc::clone(self), token.clone());
+        self.remove_or_late(token, || ()).await
+    }
+
+    /// Removes exactly this version of a row of this app.
+    pub(super) async fn remove_row(self: &Arc<Self>, row: SealedToken) -> Result<bool, StoreError> {
+        let subject = self.public(row.key().subject()).into_owned();
+        self.remove_stored(subject, row.key().clone(), row.version(), || ()).await
+    }
+
+    /// Like [`remove`](Self::remove). Calls `late` if the row is removed after the store's budget:
+    /// the caller has been told of a timeout by then.
+    pub(crate) async fn remove_or_late(
+        self: &Arc<Self>,
+        token: &WebflowToken,
+        late: impl FnOnce() + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        let stored = token.grant().key.stored(&self.app)?;
+        self.remove_stored(token.subject().clone(), stored, token.grant().version, late).await
+    }
+
+    async fn remove_stored(
+        self: &Arc<Self>,
+        subject: Subject,
+        stored: TokenKey,
+        version: TokenVersion,
+        late: impl FnOnce() + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        let (vault, own) = (Arc::clone(self), subject.clone());
         let timer = metrics::Timer::start();
-        let removed = self.write(token.subject().clone(), async move {
-            let grant = token.grant();
-            let removed = vault.store.remove(&grant.key, grant.version).await;
+        let remove = async move {
+            let removed = vault.store.remove(&stored, version).await;
             // Also when the store fails: better to read once more than to serve what should be
             // gone.
-            vault.cache.forget(token.subject());
+            vault.cache.forget(&own);
             removed
-        });
-        let removed = removed.await;
+        };
+        let late = |removed| {
+            if removed {
+                late();
+            }
+        };
+        let removed = self.write_or_late(subject, remove, late).await;
         timer.store("remove");
         removed
     }
 
-    /// Runs a write when it is its turn, in its own task, and waits for it within the store's
-    /// budget.
-    async fn write<T: Send + 'static>(
+    /// Runs a write in its turn.
+    pub(super) async fn write<T: Send + 'static>(
         self: &Arc<Self>,
         subject: Subject,
         write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write_or_late(subject, write, drop).await
+    }
+
+    /// Runs a write when it is its turn, in its own task, and waits for it within the store's
+    /// budget. What a write that ends later returns goes to `late`.
+    async fn write_or_late<T: Send + 'static>(
+        self: &Arc<Self>,
+        subject: Subject,
+        write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+        late: impl FnOnce(T) + Send + 'static,
     ) -> Result<T, StoreError> {
         let (vault, turn) = (Arc::clone(self), self.locks.of(&subject));
         let (answer, outcome) = oneshot::channel();
@@ -170,7 +211,9 @@ impl Vault {
                 Err(StoreError::Timeout)
             });
             vault.note(&written);
-            answer.send(written).ok();
+            if let Err(Ok(written)) = answer.send(written) {
+                late(written);
+            }
         });
         let outcome =
             async { outcome.await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone))) };
@@ -183,9 +226,10 @@ impl Vault {
         version: TokenVersion,
         details: &GrantDetails,
     ) -> Result<SealedToken, StoreError> {
+        let key = key.stored(&self.app)?;
         let json = Plain::to_json(details)?;
-        let sealed = self.keyring.seal(Purpose::Token, &context(key, version), &json);
-        Ok(SealedToken::new(key.clone(), version, sealed, details.obtained_at)
+        let sealed = self.keyring.seal(Purpose::Token, &context(&key, version), &json);
+        Ok(SealedToken::new(key, version, sealed, details.obtained_at)
             .with_sites(details.sites().to_vec())
             .with_workspaces(details.workspaces().to_vec()))
     }

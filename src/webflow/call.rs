@@ -1,11 +1,11 @@
 //! One request to Webflow's authorization server and its bounded answer.
 
 use std::ops::Deref;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -155,7 +155,7 @@ impl Reply {
     }
 
     pub(super) fn retry_after(&self) -> Option<Duration> {
-        retry_after(&self.headers)
+        retry_after(&self.headers, SystemTime::now())
     }
 }
 
@@ -167,10 +167,31 @@ fn is_code(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
-/// `Retry-After` in its form of seconds (RFC 9110 section 10.2.3), the one that Webflow sends.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let secs = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(secs))
+/// How long an answer asks to wait: `Retry-After` in seconds, with a fraction, or as a date (RFC 9110
+/// section 10.2.3), else `X-RateLimit-Reset` in Unix seconds. Both official SDKs read these.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
+    let until = |at: SystemTime| at.duration_since(now).unwrap_or_default();
+    let asked = text(RETRY_AFTER).and_then(|value| {
+        seconds(value).or_else(|| httpdate::parse_http_date(value).ok().map(until))
+    });
+    asked.or_else(|| {
+        let reset = SystemTime::UNIX_EPOCH.checked_add(seconds(text(RATE_LIMIT_RESET)?)?)?;
+        Some(until(reset))
+    })
+}
+
+const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// A decimal number of seconds; without a sign, an exponent or a unit.
+fn seconds(text: &str) -> Option<Duration> {
+    let is_decimal = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if !is_decimal || text.is_empty() {
+        return None;
+    }
+    // A whole number does not lose precision by way of a float.
+    let whole = text.parse().ok().map(Duration::from_secs);
+    whole.or_else(|| Duration::try_from_secs_f64(text.parse().ok()?).ok())
 }
 
 #[cfg(test)]
@@ -191,5 +212,39 @@ mod tests {
         assert_eq!(code_of("<html>no</html>"), None);
         assert_eq!(code_of(r#"{"error":"<script>"}"#), None);
         assert_eq!(code_of(r#"{"error":{"a":1}}"#), None);
+    }
+
+    #[test]
+    fn w9_the_wait_is_in_seconds_a_fraction_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let wait = |retry_after: &str, reset: &str| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(RETRY_AFTER, retry_after), (RATE_LIMIT_RESET, reset)] {
+                if !value.is_empty() {
+                    headers.insert(name, value.parse().unwrap());
+                }
+            }
+            super::retry_after(&headers, now).map(|wait| wait.as_secs_f64())
+        };
+        for (retry_after, reset, expected) in [
+            ("60", "", Some(60.0)),
+            (" 0 ", "", Some(0.0)),
+            ("0.5", "", Some(0.5)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", "", Some(10.0)),
+            ("Sun, 06 Nov 1994 08:49:27 GMT", "", Some(0.0)),
+            ("2", "784111779.5", Some(2.0)),
+            ("soon", "784111779.5", Some(2.5)),
+            ("", "784111807", Some(30.0)),
+            ("", "784111000", Some(0.0)),
+            ("-1", "", None),
+            ("1e3", "", None),
+            ("NaN", "", None),
+            (".", "", None),
+            ("", "", None),
+        ] {
+            assert_eq!(wait(retry_after, reset), expected, "{retry_after:?} {reset:?}");
+        }
+        assert!(wait("18446744073709551615", "").is_some_and(|wait| wait > 1e19));
+        assert_eq!(wait("", "18446744073709551615"), None);
     }
 }

@@ -21,6 +21,13 @@ pub(crate) struct Introspection {
     pub(crate) workspaces: Vec<String>,
     /// Requests per minute.
     pub(crate) rate_limit: Option<u32>,
+    /// The app that the token was issued to; a site token has none.
+    pub(crate) application: Option<Application>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Application {
+    pub(crate) id: Option<String>,
 }
 
 impl WebflowClient {
@@ -69,6 +76,10 @@ impl Introspection {
             sites: ids("siteIds"),
             workspaces: ids("workspaceIds"),
             rate_limit: rate_limit.and_then(|limit| u32::try_from(limit).ok()),
+            application: body.get("application").filter(|it| it.is_object()).map(|application| {
+                let id = application.get("id").and_then(Value::as_str);
+                Application { id: id.filter(|id| is_usable_id(id)).map(str::to_owned) }
+            }),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Calls to Webflow's authorization server.
 
+mod application;
 mod call;
 mod client;
 mod endpoints;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub(crate) use application::ApplicationId;
 pub(crate) use call::{CallError, retry_after};
 #[cfg(feature = "testing")]
 pub(crate) use client::direct_client_builder;

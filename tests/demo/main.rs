@@ -7,7 +7,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod instances;
+mod lists;
 mod panels;
 mod process;
 mod sites;

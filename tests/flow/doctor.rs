@@ -109,7 +109,7 @@ async fn finds_an_authorize_link_that_webflow_refuses() {
         &checkup,
         "authorize page",
         CheckStatus::Failed,
-        "refuses this client's link (400)",
+        "sends the link back with an error",
     );
     assert_line(&checkup, "scopes", CheckStatus::Warning, "sites:raed: not among those");
 

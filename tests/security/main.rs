@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod apps;
 mod cancellation;
 mod capture;
 mod cookies;
@@ -24,3 +25,4 @@ mod redirects;
 mod retries;
 mod shown;
 mod state;
+mod unauthenticated;

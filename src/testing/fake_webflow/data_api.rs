@@ -1,11 +1,10 @@
-//! The Data API: who may call, and the look-ups of tokens and sites.
+//! The Data API: who may call, and the look-ups of tokens.
 
 use http::header::HeaderName;
 use http::{HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::answer::{Answer, ListShape, api_error, json, not_found, with_header};
-use super::directory::{Site, Workspace};
+use super::answer::{Answer, api_error, json, with_header};
 use super::ledger::{Budget, Grant};
 use super::log::RecordedRequest;
 use super::oauth::comma_separated;
@@ -51,7 +50,7 @@ pub(super) fn with_grant(
 
 /// The answer to a token that is dead or that has no access. Source: the published schemas word
 /// every 401 as "invalid or does not have access to requested resource".
-fn not_authorized() -> Answer {
+pub(super) fn not_authorized() -> Answer {
     api_error(StatusCode::UNAUTHORIZED, "not_authorized", "Request not authorized")
 }
 
@@ -71,8 +70,8 @@ pub(super) fn introspect(world: &World, request: &RecordedRequest) -> Answer {
                     "authorizedTo": grant.approval.access.to_json(&world.user.id),
                 },
                 "application": {
-                    "id": world.app.client_id,
-                    "description": "An app of the stand-in for Webflow",
+                    "id": world.app.id,
+                    "description": "An app of the fake Webflow",
                     "homepage": "https://app.example",
                     "displayName": world.app.name,
                 },
@@ -85,50 +84,6 @@ pub(super) fn introspect(world: &World, request: &RecordedRequest) -> Answer {
 pub(super) fn authorized_by(world: &World, request: &RecordedRequest) -> Answer {
     let scope = Some(&Scope::AUTHORIZED_USER_READ);
     with_grant(world, request, scope, |_| json(StatusCode::OK, &world.user.to_json()))
-}
-
-/// `GET /v2/sites`: those that the user chose. Source: Webflow Data API, *List Sites*.
-pub(super) fn sites(world: &World, request: &RecordedRequest) -> Answer {
-    with_grant(world, request, Some(&Scope::SITES_READ), |grant| {
-        let created = timestamp(world.started_at);
-        let sites: Vec<_> =
-            sites_of(world, grant).into_iter().map(|site| site.to_json(&created)).collect();
-        let sites = match world.settings().list_shape {
-            ListShape::Null => Value::Null,
-            _ => sites.into(),
-        };
-        json(StatusCode::OK, &json!({"sites": sites}))
-    })
-}
-
-/// `GET /v2/sites/{site_id}`. Source: Webflow Data API, *Get Site*.
-pub(super) fn site(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_grant(world, request, Some(&Scope::SITES_READ), |grant| {
-        if let Some(refused) = refuse_site(world, grant, |site| site.id() == id) {
-            return refused;
-        }
-        let site = sites_of(world, grant).into_iter().find(|site| site.id() == id);
-        let created = timestamp(world.started_at);
-        json(StatusCode::OK, &site.map_or(Value::Null, |site| site.to_json(&created)))
-    })
-}
-
-/// The answer when the grant has no access to such a site, or there is none.
-pub(super) fn refuse_site(
-    world: &World,
-    grant: &Grant,
-    is_it: impl Fn(&Site) -> bool,
-) -> Option<Answer> {
-    if sites_of(world, grant).into_iter().any(&is_it) {
-        return None;
-    }
-    let exists = world.workspaces.iter().flat_map(Workspace::sites).any(is_it);
-    Some(if exists { not_authorized() } else { not_found("Requested resource not found") })
-}
-
-pub(super) fn sites_of<'a>(world: &'a World, grant: &Grant) -> Vec<&'a Site> {
-    let access = &grant.approval.access;
-    access.resolve(&world.workspaces).unwrap_or_default()
 }
 
 /// `POST /beta/token/resolve`: who uses a Designer Extension. Source: Webflow, *Hybrid Apps*.

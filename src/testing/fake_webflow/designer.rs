@@ -52,8 +52,17 @@ impl FakeWebflow {
     }
 }
 
+/// Below `/designer`.
+pub(super) fn answer(world: &World, request: &RecordedRequest, asked: (&str, &[&str])) -> Answer {
+    match asked {
+        ("GET", []) => show(world, request),
+        ("POST", ["id-token"]) => issue_id_token(world, request),
+        _ => answer::not_found("The Designer has no such page"),
+    }
+}
+
 /// `GET /designer?site=..&panel=..`.
-pub(super) fn show(world: &World, request: &RecordedRequest) -> Answer {
+fn show(world: &World, request: &RecordedRequest) -> Answer {
     let parameter = |name: &str| {
         request.query().iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     };
@@ -109,7 +118,7 @@ pub(super) fn script() -> Answer {
 }
 
 /// `POST /designer/id-token?site=..`, which the Designer's own page sends.
-pub(super) fn issue_id_token(world: &World, request: &RecordedRequest) -> Answer {
+fn issue_id_token(world: &World, request: &RecordedRequest) -> Answer {
     let known =
         request.query().iter().find(|(name, id)| name == "site" && site(world, id).is_some());
     // No other page may have one issued.

@@ -1,12 +1,13 @@
 //! A stand-in for Webflow that holds clients to Webflow's documented rules.
 //!
-//! `server` takes requests and hands each to the file of its endpoint; `world` is the state they
+//! `server` takes requests, `routes` hands each to the file of its endpoint; `world` is the state they
 //! share. Endpoints answer without waiting, so a client that leaves cannot stop one half way.
 
 mod answer;
+mod assets;
 mod authorize;
 mod builder;
-mod cms;
+mod collections;
 mod consent;
 mod data_api;
 #[cfg(feature = "webhooks")]
@@ -14,11 +15,19 @@ mod delivery;
 mod designer;
 mod directory;
 mod faults;
+mod forms;
+mod item;
+mod item_query;
+mod items;
 mod ledger;
+mod list;
 mod log;
 mod mint;
 mod oauth;
+mod pages;
+mod routes;
 mod server;
+mod sites;
 mod user;
 #[cfg(feature = "webhooks")]
 mod webhooks;
@@ -27,6 +36,7 @@ mod world;
 use std::fmt;
 use std::sync::Arc;
 
+use http::Method;
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 
@@ -53,12 +63,14 @@ use crate::webflow::Endpoints;
 /// 1. The authorize link is refused with a 400 page unless `client_id`, `redirect_uri`,
 ///    `response_type` and `scope` agree to the letter with the app's registration.
 /// 2. A code works once, for 15 minutes, and only with the `redirect_uri` of its link.
-/// 3. The exchange and the revocation take JSON and nothing else.
+/// 3. The exchange takes JSON or a form, the revocation JSON only.
 /// 4. The Data API asks for a live token, the endpoint's scope and patience (60 requests a minute).
-///    It answers 401 for a dead token and for a site that the token does not cover alike.
+///    It answers 401 for a dead token and for a site that the token does not cover alike, and 501 to
+///    what it does not serve.
 ///
 /// [`fail_next`](Self::fail_next) and [`fail_always`](Self::fail_always) make any endpoint
-/// misbehave, [`log`](Self::log) tells what was asked. Dropping the value stops the server and its
+/// misbehave, [`answer`](Self::answer) answers anything to any path, and [`log`](Self::log) has the
+/// requests. Dropping the value stops the server and its
 /// connections.
 ///
 /// ```
@@ -126,6 +138,11 @@ impl FakeWebflow {
     /// The app's client identifier.
     pub fn client_id(&self) -> &str {
         &self.world.app.client_id
+    }
+
+    /// The app's ID, 24 hex digits, as introspection tells it. It differs from the client ID.
+    pub fn application_id(&self) -> &str {
+        &self.world.app.id
     }
 
     /// The app's client secret.
@@ -254,7 +271,25 @@ impl FakeWebflow {
         lock(&self.world.faults).set(endpoint, fault);
     }
 
-    /// Takes back every fault that has not struck yet.
+    /// Answers every request with this method and path, until the next [`heal`](Self::heal). The
+    /// path is compared as it was sent, without the query, and may be one that the fake does not
+    /// serve. An answer given to the same method and path later replaces this one.
+    ///
+    /// ```
+    /// # #[tokio::main] async fn main() {
+    /// use serde_json::json;
+    /// use tower_webflow_auth::testing::{FakeWebflow, Fault};
+    ///
+    /// let webflow = FakeWebflow::start().await;
+    /// let redirects = json!({"redirects": [{"id": "r1", "fromUrl": "/a", "toUrl": "/b"}]});
+    /// webflow.answer(http::Method::GET, "/v2/sites/s1/redirects", Fault::json(200, &redirects));
+    /// # }
+    /// ```
+    pub fn answer(&self, method: Method, path: impl Into<String>, answer: Fault) {
+        lock(&self.world.faults).answer(method, path.into(), answer);
+    }
+
+    /// Takes back every fault that has not struck yet, and the answers.
     pub fn heal(&self) {
         *lock(&self.world.faults) = faults::Faults::default();
     }

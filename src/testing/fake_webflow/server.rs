@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Frame, Incoming};
@@ -21,14 +21,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::answer;
 use super::answer::{Answer, redirect, text};
 use super::faults::{Endpoint, Fault};
 use super::log::RecordedRequest;
-#[cfg(feature = "webhooks")]
-use super::webhooks;
+use super::routes::{route, segments};
 use super::world::{World, lock, too_many_requests};
-use super::{authorize, cms, data_api, designer, oauth};
 
 /// More than any request of a client needs; the log keeps the bodies.
 const MAX_BODY: usize = 256 * 1024;
@@ -87,8 +84,7 @@ async fn handle(
     lock(&world.log).push(request.clone());
     world.logged.notify_waiters();
 
-    let fault =
-        Endpoint::of(&segments(&request)).and_then(|endpoint| lock(&world.faults).take(endpoint));
+    let fault = fault_for(&world, &request);
     match fault {
         None => Ok(whole(route(&world, &request))),
         Some(Fault::AfterEffect(fault)) => {
@@ -99,39 +95,11 @@ async fn handle(
     }
 }
 
-fn segments(request: &RecordedRequest) -> Vec<&str> {
-    request.path().split('/').skip(1).collect()
-}
-
-fn route(world: &World, request: &RecordedRequest) -> Answer {
-    let segments = segments(request);
-    match (request.method(), segments.as_slice()) {
-        (&Method::GET, ["oauth", "authorize"]) => authorize::show(world, request),
-        (&Method::POST, ["oauth", "authorize"]) => authorize::submit(world, request),
-        (&Method::POST, ["oauth", "access_token"]) => oauth::exchange(world, request),
-        (&Method::POST, ["oauth", "revoke_authorization"]) => oauth::revoke(world, request),
-        (&Method::GET, ["v2", "token", "introspect"]) => data_api::introspect(world, request),
-        (&Method::GET, ["v2", "token", "authorized_by"]) => data_api::authorized_by(world, request),
-        (&Method::GET, ["v2", "sites"]) => data_api::sites(world, request),
-        (&Method::GET, ["v2", "sites", id]) => data_api::site(world, request, id),
-        (&Method::GET, ["v2", "sites", id, "collections"]) => cms::collections(world, request, id),
-        (&Method::GET, ["v2", "collections", id, "items"]) => cms::items(world, request, id),
-        (&Method::POST, ["v2", "collections", id, "items"]) => cms::create_item(world, request, id),
-        (&Method::POST, ["beta", "token", "resolve"]) => data_api::resolve_id_token(world, request),
-        (&Method::GET, ["designer"]) => designer::show(world, request),
-        (&Method::GET, ["designer.js"]) => designer::script(),
-        (&Method::POST, ["designer", "id-token"]) => designer::issue_id_token(world, request),
-        #[cfg(feature = "webhooks")]
-        (&Method::GET, ["v2", "sites", id, "webhooks"]) => webhooks::list(world, request, id),
-        #[cfg(feature = "webhooks")]
-        (&Method::POST, ["v2", "sites", id, "webhooks"]) => webhooks::create(world, request, id),
-        #[cfg(feature = "webhooks")]
-        (&Method::DELETE, ["v2", "webhooks", id]) => webhooks::remove(world, request, id),
-        (_, path) if Endpoint::of(path).is_some() => {
-            text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
-        }
-        _ => answer::not_found(&format!("Route not found: {}", request.path())),
-    }
+fn fault_for(world: &World, request: &RecordedRequest) -> Option<Fault> {
+    let mut faults = lock(&world.faults);
+    faults
+        .answer_to(request.method(), request.path())
+        .or_else(|| faults.take(Endpoint::of(&segments(request))?))
 }
 
 /// Carries a fault out. `answer` is there when the endpoint did its work first.
