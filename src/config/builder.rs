@@ -730,11 +730,14 @@ impl WebflowAuthBuilder {
     }
 
     /// The panel path, where panels are switched on.
+    #[cfg(feature = "panels")]
     fn panel_path_setting(&self) -> Option<&str> {
-        #[cfg(feature = "panels")]
-        if !self.panels.origins.is_empty() {
-            return Some(&self.panels.path);
-        }
+        (!self.panels.origins.is_empty()).then_some(self.panels.path.as_str())
+    }
+
+    #[cfg(not(feature = "panels"))]
+    #[expect(clippy::unused_self)]
+    const fn panel_path_setting(&self) -> Option<&str> {
         None
     }
 

@@ -46,6 +46,22 @@ pub(crate) struct Admitted {
     pub(crate) slide: Option<HeaderValue>,
 }
 
+impl Admitted {
+    fn by_cookie(
+        token: Option<WebflowToken>,
+        grants: Option<Tokens>,
+        slide: Option<HeaderValue>,
+    ) -> Self {
+        Self {
+            token,
+            grants,
+            slide,
+            #[cfg(feature = "panels")]
+            panel: None,
+        }
+    }
+}
+
 /// What is known without waiting.
 pub(crate) enum Now {
     Decided(Decision),
@@ -285,7 +301,7 @@ fn authorize(
     match (token, mode) {
         (token, Mode::Optional) => {
             let slide = token.as_ref().and_then(|_| context.slide(subject, head));
-            Ok(Decision::Forward(Admitted { token, grants, slide, ..Admitted::default() }))
+            Ok(Decision::Forward(Admitted::by_cookie(token, grants, slide)))
         }
         (None, Mode::Required { .. }) => {
             challenge(context, head, Some(subject), FlowKind::Login, &guard.wanted())
@@ -294,12 +310,7 @@ fn authorize(
         (Some(token), Mode::Required { .. }) => {
             if is_enough(mode, &token) {
                 let slide = context.slide(subject, head);
-                Ok(Decision::Forward(Admitted {
-                    token: Some(token),
-                    grants,
-                    slide,
-                    ..Admitted::default()
-                }))
+                Ok(Decision::Forward(Admitted::by_cookie(Some(token), grants, slide)))
             } else {
                 step_up(guard, head, &token).map(Decision::Answer)
             }
