@@ -42,7 +42,7 @@ impl WebflowAuthHandle {
     /// [`StoreError`] when the store cannot be read.
     pub async fn tokens(&self, subject: &Subject) -> Result<Vec<WebflowToken>, StoreError> {
         let tokens = self.load(subject).await?;
-        Ok(for_jobs(find::live(&self.context, &tokens)))
+        Ok(for_jobs(&find::live(&self.context, &tokens)))
     }
 
     /// Every token whose grant covers the site, newest first.
@@ -55,7 +55,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no lookup by site.
     pub async fn tokens_for_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {
-        Ok(for_jobs(find::by_site(&self.context, site_id).await?))
+        Ok(for_jobs(&find::by_site(&self.context, site_id).await?))
     }
 
     /// Every token whose grant covers the site, newest first; the site may be new in its workspace.
@@ -82,7 +82,7 @@ impl WebflowAuthHandle {
         site_id: &str,
         workspace_id: &str,
     ) -> Result<Vec<WebflowToken>, LookupError> {
-        Ok(for_jobs(find::by_site_in(&self.context, site_id, workspace_id).await?))
+        Ok(for_jobs(&find::by_site_in(&self.context, site_id, workspace_id).await?))
     }
 
     /// The user of an ID token.
@@ -123,7 +123,7 @@ impl WebflowAuthHandle {
         &self,
         workspace_id: &str,
     ) -> Result<Vec<WebflowToken>, StoreError> {
-        Ok(for_jobs(find::by_workspace(&self.context, workspace_id).await?))
+        Ok(for_jobs(&find::by_workspace(&self.context, workspace_id).await?))
     }
 
     /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.
@@ -168,6 +168,6 @@ impl WebflowAuthHandle {
 }
 
 /// The same tokens for use outside a request.
-fn for_jobs(tokens: Vec<WebflowToken>) -> Vec<WebflowToken> {
+fn for_jobs(tokens: &[WebflowToken]) -> Vec<WebflowToken> {
     tokens.iter().map(WebflowToken::for_job).collect()
 }
