@@ -157,7 +157,6 @@ async fn grants_and_calls() {
     assert_eq!(unsigned.status, StatusCode::UNAUTHORIZED);
     app.fake.fail_next(Endpoint::Introspect, Fault::Status(503));
     let mut browser = app.connected().await;
-    // The grant's own lookup may ask as well.
     app.fake.fail_always(Endpoint::Sites, Fault::Status(503));
     let sites = app.url("/sites");
     assert_eq!(browser.step(&sites).await.unwrap().status, StatusCode::BAD_GATEWAY);
