@@ -92,14 +92,15 @@ impl Presented<'_> {
             return Now::Decided(Decision::Answer(refused(&reader)));
         };
         let slot = context.vault.cached(bearer.key.subject(), now);
-        match &slot {
-            Some(slot) if let Some(token) = granted(&bearer, &slot.tokens) => {
+        let panel = Panel { bearer, reader };
+        let Some(slot) = slot else { return Now::Later(Lookup::Bearer(panel, false)) };
+        match granted(&panel.bearer, &slot.tokens) {
+            Some(token) => {
                 refresh(context, &slot.tokens);
-                let panel = Panel { bearer, reader };
                 Now::Decided(admit(guard, token, panel))
             }
             // Another instance may have written the grant since that entry was read.
-            _ => Now::Later(Lookup::Bearer(Panel { bearer, reader }, slot.is_some())),
+            None => Now::Later(Lookup::Bearer(panel, true)),
         }
     }
 }
