@@ -123,7 +123,6 @@ async fn request_with_a_bearer_allocates_once_more() {
     assert_eq!(opened.unwrap().status(), 200);
     let headers = headers([("authorization", &*bearer), ("origin", PANEL), ("accept", "*/*")]);
     for layer in [app.auth.clone(), app.auth.optional()] {
-        // The token, the session, and the two headers that let the panel read the response.
         // The token and the session. An empty response also allocates its table of headers, of
         // which the layer adds two; that of a real one has room for them.
         assert_eq!(allocations(&layer, &Method::GET, &headers, true), 2 + 2);
