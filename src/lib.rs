@@ -5,7 +5,8 @@
         feature = "postgres",
         feature = "redis",
         feature = "testing",
-        feature = "webhooks"
+        feature = "webhooks",
+        feature = "panels"
     ),
     doc = include_str!("links.md")
 )]
@@ -13,6 +14,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod api;
+#[cfg(feature = "panels")]
+mod bearer;
 mod config;
 mod context;
 mod crypto;
@@ -35,7 +38,8 @@ mod grant;
     feature = "postgres",
     feature = "redis",
     feature = "testing",
-    feature = "webhooks"
+    feature = "webhooks",
+    feature = "panels"
 ))]
 pub mod guide;
 mod handle;
@@ -43,6 +47,8 @@ mod hooks;
 mod identity;
 mod lifecycle;
 mod middleware;
+#[cfg(feature = "panels")]
+mod panels;
 mod problem;
 pub mod store;
 #[cfg(feature = "testing")]
@@ -54,6 +60,8 @@ mod webflow;
 pub mod webhooks;
 mod wire;
 
+#[cfg(feature = "panels")]
+pub use bearer::session::PanelSession;
 pub use config::{CacheConfig, ConfigError, ConfigProblem, WebflowAuthBuilder};
 pub use context::handle::WebflowAuthHandle;
 pub use crypto::keyring::Keyring;
@@ -65,10 +73,10 @@ pub use grant::policy::GrantPolicy;
 pub use grant::scope::{Scope, Scopes};
 pub use grant::token::{Reauthorize, WebflowGrants, WebflowToken};
 pub use grant::user::WebflowUser;
-pub use handle::ResolveError;
 pub use hooks::{AuthFailure, Authorized};
 pub use identity::resolver::SubjectResolver;
 pub use identity::subject::{InvalidSubject, Subject};
+pub use lifecycle::id_token::ResolveError;
 pub use lifecycle::import::ImportError;
 pub use lifecycle::list::StoredGrant;
 pub use lifecycle::pace::Pace;

@@ -13,6 +13,8 @@ use super::CacheConfig;
 use super::redirect_uri::RedirectUri;
 use super::{ConfigError, ConfigProblem};
 use crate::api::ApiClient;
+#[cfg(feature = "panels")]
+use crate::bearer::{PanelSettings, Panels};
 use crate::context::Context;
 use crate::context::pending::PendingFlows;
 use crate::crypto::keyring::Keyring;
@@ -114,8 +116,10 @@ pub struct WebflowAuthBuilder {
     /// Secrets beside the client's that sign webhooks, each with the setting that gave it.
     #[cfg(feature = "webhooks")]
     webhook_secrets: Vec<(&'static str, SecretString)>,
+    #[cfg(feature = "panels")]
+    pub(super) panels: PanelSettings,
     /// What was found wrong while reading text out of the environment.
-    problems: Vec<ConfigProblem>,
+    pub(super) problems: Vec<ConfigProblem>,
 }
 
 impl WebflowAuthLayer {
@@ -171,6 +175,8 @@ impl WebflowAuthBuilder {
             clock: Clock::system(),
             #[cfg(feature = "webhooks")]
             webhook_secrets: Vec::new(),
+            #[cfg(feature = "panels")]
+            panels: PanelSettings::default(),
             problems: Vec::new(),
         }
     }
@@ -359,8 +365,8 @@ impl WebflowAuthBuilder {
     ///
     /// Browsers keep such cookies apart for each site around the frame: a login in a pop-up or tab
     /// of the application is not seen in the frame. Consent itself cannot be given in a frame, so
-    /// open the login path in a window of its own, and let the frame prove its user by an ID token
-    /// ([`resolve_id_token`](crate::WebflowAuthHandle::resolve_id_token)).
+    /// open the login path in a window of its own, and let the frame prove its user by an ID token:
+    /// the feature `panels` does both without cookies.
     ///
     /// # Security
     /// Requests that other sites cause then carry the session: every handler that changes
@@ -597,6 +603,8 @@ impl WebflowAuthBuilder {
             hooks: self.hooks,
             #[cfg(feature = "webhooks")]
             webhooks,
+            #[cfg(feature = "panels")]
+            panels: Panels::new(self.panels, self.cache.capacity),
         }))
     }
 }
@@ -688,11 +696,16 @@ impl WebflowAuthBuilder {
 
     fn check_paths(&self, callback: Option<&str>, problems: &mut Vec<ConfigProblem>) {
         let (login, logout) = (self.login_path.as_deref(), self.logout_path.as_deref());
-        let others = [("login_path", login, logout), ("logout_path", logout, None)];
+        let panel = self.panel_path_setting();
+        let others = [
+            ("login_path", login, [logout, panel]),
+            ("logout_path", logout, [panel, None]),
+            ("panel_path", panel, [None, None]),
+        ];
         if callback == Some("/") {
             problems.push(is_the_home_page("redirect_uri (WEBFLOW_REDIRECT_URI)"));
         }
-        for (setting, path, other) in others {
+        for (setting, path, later) in others {
             let Some(path) = path else { continue };
             if !is_normal_path(path) {
                 problems.push(ConfigProblem::Invalid {
@@ -706,7 +719,7 @@ impl WebflowAuthBuilder {
             if path == "/" {
                 problems.push(is_the_home_page(setting));
             }
-            if Some(path) == callback || Some(path) == other {
+            if Some(path) == callback || later.contains(&Some(path)) {
                 problems.push(ConfigProblem::Invalid {
                     setting,
                     problem: "is the same as another endpoint's".to_owned(),
@@ -714,6 +727,18 @@ impl WebflowAuthBuilder {
                 });
             }
         }
+    }
+
+    /// The panel path, where panels are switched on.
+    #[cfg(feature = "panels")]
+    fn panel_path_setting(&self) -> Option<&str> {
+        (!self.panels.origins.is_empty()).then_some(self.panels.path.as_str())
+    }
+
+    #[cfg(not(feature = "panels"))]
+    #[expect(clippy::unused_self)]
+    const fn panel_path_setting(&self) -> Option<&str> {
+        None
     }
 
     fn check_durations(&self, problems: &mut Vec<ConfigProblem>) {
@@ -725,6 +750,8 @@ impl WebflowAuthBuilder {
             });
         }
         for (setting, duration) in [
+            #[cfg(feature = "panels")]
+            ("panel_lifetime", self.panels.lifetime),
             ("flow_lifetime", self.flow_lifetime),
             ("session_lifetime", self.session_lifetime),
             ("session_max_lifetime", self.session_max_lifetime),

@@ -4,6 +4,8 @@ mod builder;
 mod cache;
 mod env;
 mod error;
+#[cfg(feature = "panels")]
+mod panels;
 mod redirect_uri;
 
 pub use builder::WebflowAuthBuilder;

@@ -39,6 +39,9 @@ pub enum WebflowTokenRejectionReason {
     MissingScope,
     /// Webflow could not be asked yet who gave the grant.
     UserPending,
+    /// The request has no bearer of a panel.
+    #[cfg(feature = "panels")]
+    BearerRequired,
 }
 
 impl WebflowTokenRejection {
@@ -76,6 +79,13 @@ impl WebflowTokenRejection {
         Self { reason, answer }
     }
 
+    /// A request without a panel's bearer.
+    #[cfg(feature = "panels")]
+    pub(crate) fn without_bearer() -> Self {
+        let answer = Box::new(catalog::panel::bearer_required().json());
+        Self { reason: WebflowTokenRejectionReason::BearerRequired, answer }
+    }
+
     /// What kind of rejection it is.
     pub const fn reason(&self) -> WebflowTokenRejectionReason {
         self.reason
@@ -104,6 +114,10 @@ impl fmt::Display for WebflowTokenRejection {
             }
             WebflowTokenRejectionReason::UserPending => {
                 f.write_str("the grant's user is not known yet")
+            }
+            #[cfg(feature = "panels")]
+            WebflowTokenRejectionReason::BearerRequired => {
+                f.write_str("the request has no panel's bearer")
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Reads bytes from other parties, strictly: headers, cookies, queries and paths.
 
+#[cfg(any(feature = "webhooks", feature = "panels"))]
+pub(crate) mod body;
 pub(crate) mod cookies;
 pub(crate) mod paths;
 pub(crate) mod query;

@@ -9,8 +9,9 @@ use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
 use tower_webflow_auth::webhooks::WebflowEvent;
 use tower_webflow_auth::{
     AuthFailure, Authorized, Checkup, Clock, ConfigError, Endpoints, EndpointsFuture,
-    EndpointsService, Keyring, ResponseFuture, RevokeError, Scopes, Subject, WebflowAuth,
-    WebflowAuthBuilder, WebflowAuthHandle, WebflowAuthLayer, WebflowGrants, WebflowToken,
+    EndpointsService, Keyring, PanelSession, ResponseFuture, RevokeError, Scopes, Subject,
+    WebflowAuth, WebflowAuthBuilder, WebflowAuthHandle, WebflowAuthLayer, WebflowGrants,
+    WebflowToken,
 };
 
 const fn send<T: Send>() {}
@@ -18,7 +19,8 @@ const fn send_sync<T: Send + Sync>() {}
 
 const _: () = {
     send_sync::<(WebflowAuthLayer, WebflowAuth<()>, WebflowAuthHandle, EndpointsService)>();
-    send_sync::<(WebflowToken, WebflowGrants, Scopes, Subject, Keyring, Clock, Endpoints)>();
+    send_sync::<(WebflowToken, WebflowGrants, PanelSession, Scopes, Subject)>();
+    send_sync::<(Keyring, Clock, Endpoints)>();
     send_sync::<(MemoryStore, SqliteStore, PostgresStore, RedisStore, SealedToken)>();
     send_sync::<(ConfigError, StoreError, ApiError, RevokeError)>();
     send_sync::<(AuthFailure, Authorized, Checkup, WebflowApi, WebflowEvent)>();

@@ -12,6 +12,7 @@ mod consent;
 mod data_api;
 #[cfg(feature = "webhooks")]
 mod delivery;
+mod designer;
 mod directory;
 mod faults;
 mod forms;
