@@ -68,12 +68,13 @@ pub use crypto::keyring::Keyring;
 pub use doctor::{Check, CheckStatus, Checkup};
 #[cfg(feature = "axum")]
 pub use extract::rejection::{WebflowTokenRejection, WebflowTokenRejectionReason};
+pub use flow::begin::{BeginError, Login};
 pub use grant::listing::LookupError;
 pub use grant::policy::GrantPolicy;
 pub use grant::scope::{Scope, Scopes};
 pub use grant::token::{Reauthorize, WebflowGrants, WebflowToken};
 pub use grant::user::WebflowUser;
-pub use hooks::{AuthFailure, Authorized};
+pub use hooks::{AuthFailure, Gone, NewGrant, Next, Why};
 pub use identity::resolver::SubjectResolver;
 pub use identity::subject::{InvalidSubject, Subject};
 pub use lifecycle::id_token::ResolveError;

@@ -18,6 +18,9 @@ use crate::util::clock::Clock;
 use crate::webflow::{Endpoints, client_builder};
 
 /// The time for one call; tests that wait for longer are wrong.
+/// Whose tokens they are.
+const CLIENT_ID: &str = "test-client";
+
 const BUDGET: Duration = Duration::from_secs(5);
 
 /// A [`WebflowToken`] in the making, for the unit test of a handler.
@@ -136,7 +139,8 @@ impl TestToken {
         let http = client_builder(endpoints.token()).build().unwrap_or_default();
         let obtained_at_secs =
             self.obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET, self.clock));
+        let client =
+            Arc::new(ApiClient::new(http, endpoints, CLIENT_ID.to_owned(), BUDGET, self.clock));
         WebflowToken::new(Grant {
             key: TokenKey::new(self.subject, GrantId::default()),
             version: TokenVersion::at(obtained_at_secs.saturating_mul(1000), 0),

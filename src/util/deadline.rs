@@ -23,6 +23,11 @@ impl Deadline {
         Self(self.0.min(Instant::now() + budget))
     }
 
+    /// The time until then.
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
     /// The step's outcome, or `None` if the deadline passes first. The step is then dropped.
     pub(crate) async fn limit<T>(self, step: impl Future<Output = T>) -> Option<T> {
         timeout_at(self.0, step).await.ok()

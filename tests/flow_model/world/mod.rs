@@ -268,9 +268,10 @@ impl Inner {
             .clock(self.clock.clone())
             .cache(cache)
             .store_timeout(STORE_TIMEOUT)
-            .on_revoked(move |token| {
-                let secret = token.access_token().expose_secret().to_owned();
-                told.lock().unwrap().push((token.subject().as_str().to_owned(), secret));
+            .on_revoked(move |gone| {
+                let secret = gone.token().access_token().expose_secret().to_owned();
+                told.lock().unwrap().push((gone.subject().as_str().to_owned(), secret));
+                std::future::ready(())
             })
             .store(self.store.clone());
         let builder =
