@@ -382,7 +382,10 @@ mod begin {
         let mut browser = TestBrowser::new();
         let page = browser.submit(&app.url("/begin?project-7")).await.unwrap();
         assert_eq!(page.url.path(), "/oauth/authorize", "{}", page.text);
-        assert_eq!(parameter(page.url.as_str(), "scope"), "sites%3Aread%20cms%3Aread%20cms%3Awrite");
+        assert_eq!(
+            parameter(page.url.as_str(), "scope"),
+            "sites%3Aread%20cms%3Aread%20cms%3Awrite"
+        );
         assert!(!page.url.as_str().contains("project-7"));
         let page = browser.press("Authorize", &page).await.unwrap();
         assert_eq!((page.path(), page.status), ("/whoami", StatusCode::OK), "{}", page.text);
