@@ -24,6 +24,7 @@ pages! {
     testing = "guide/testing.md";
     troubleshooting = "guide/troubleshooting.md";
     migrating = "guide/migrating.md";
+    examples = "../examples/README.md";
     observability = "observability.md";
     architecture = "architecture.md";
     state = "state.md";
