@@ -21,6 +21,7 @@ pages! {
     errors = "guide/errors.md";
     calls = "guide/calls.md";
     webhooks = "guide/webhooks.md";
+    command = "guide/command.md";
     testing = "guide/testing.md";
     troubleshooting = "guide/troubleshooting.md";
     migrating = "guide/migrating.md";
