@@ -27,6 +27,7 @@ pages! {
     migrating = "guide/migrating.md";
     examples = "../examples/README.md";
     observability = "observability.md";
+    runbook = "runbook.md";
     architecture = "architecture.md";
     state = "state.md";
     decisions = "decisions.md";
