@@ -4,10 +4,10 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{Method, Request, Response};
 use tower_service::Service;
 
+use super::body::ResponseBody;
 use super::future::ResponseFuture;
 use crate::flow;
 use crate::gate::decide::{self, Decision, Fast, Now};
@@ -56,7 +56,7 @@ fn release<S: Clone>(inner: &mut S) {
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for WebflowAuth<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-    ResBody: From<Bytes>,
+    ResBody: ResponseBody,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
