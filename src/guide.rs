@@ -22,10 +22,13 @@ pages! {
     calls = "guide/calls.md";
     webhooks = "guide/webhooks.md";
     panels = "guide/panels.md";
+    command = "guide/command.md";
     testing = "guide/testing.md";
     troubleshooting = "guide/troubleshooting.md";
     migrating = "guide/migrating.md";
+    examples = "../examples/README.md";
     observability = "observability.md";
+    runbook = "runbook.md";
     architecture = "architecture.md";
     state = "state.md";
     decisions = "decisions.md";

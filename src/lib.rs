@@ -85,7 +85,7 @@ pub use lifecycle::reseal::ResealError;
 pub use lifecycle::revoke::RevokeError;
 pub use lifecycle::verify::{GrantState, Verified};
 pub use middleware::{
-    EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth, WebflowAuthLayer,
+    EndpointsFuture, EndpointsService, ResponseBody, ResponseFuture, WebflowAuth, WebflowAuthLayer,
 };
 pub use problem::FailureKind;
 pub use secrecy::{ExposeSecret, SecretString};

@@ -87,6 +87,12 @@ use crate::identity::subject::Subject;
 /// Only one that has not ended after a minute is dropped: its row is then whole or absent, and the
 /// next write succeeds. A layer's writes of one subject come one
 /// after another; those of several instances may come at once.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a token store",
+    label = "not a token store",
+    note = "opening a store takes `.await?`, for example `SqliteStore::open(path).await?`",
+    note = "to use a database of your own, implement `TokenStore`"
+)]
 pub trait TokenStore: Send + Sync + 'static {
     /// Every grant of that subject, newest version first; empty when there is none.
     ///
