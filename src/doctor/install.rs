@@ -18,6 +18,8 @@ use crate::grant::scope::Scopes;
 
 const NAME: &str = "install url";
 
+const ANOTHER: &str = "another application or an older deployment answers there";
+
 /// How many redirects the form follows.
 const MAX_HOPS: usize = 8;
 
@@ -81,7 +83,6 @@ fn compare(context: &Context, first: &Url, second: &Url) -> Result<(), Finding> 
     let (first, second): (HashMap<_, _>, HashMap<_, _>) =
         (first.query_pairs().collect(), second.query_pairs().collect());
     let (webflow, configured) = (&context.webflow, &context.scopes);
-    const ANOTHER: &str = "another application or an older deployment answers there";
     if first.get("client_id").is_none_or(|id| *id != webflow.client_id) {
         return Err(("it names another client".to_owned(), ANOTHER));
     }
