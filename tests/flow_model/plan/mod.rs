@@ -97,6 +97,11 @@ impl ReferenceStateMachine for Plan {
                 };
                 callback(code) && state_is_there && !is_s10(*browser, code, state)
             }
+            Step::SwitchUser
+            | Step::Sign { .. }
+            | Step::Park { .. }
+            | Step::Claim { .. }
+            | Step::ClaimTwice { .. } => plan.setup.users,
             _ => true,
         }
     }

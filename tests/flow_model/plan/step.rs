@@ -50,6 +50,10 @@ impl Outage {
         Self::WritesHang,
         Self::Lag,
     ];
+
+    pub(crate) const fn fails_removals(self) -> bool {
+        matches!(self, Self::Removals | Self::Removed | Self::Hang | Self::WritesHang)
+    }
 }
 
 /// Who asks for the grant of a parked code.

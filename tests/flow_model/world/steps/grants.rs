@@ -45,7 +45,7 @@ impl Inner {
         self.issued.insert(token.clone());
         *self.imports.entry(token.clone()).or_default() += 1;
         let is_live = self.is_live(&token).await;
-        let is_there = self.stored.contains_key(&token);
+        let is_there = self.stored.contains_key(&token) && !self.unopenable.contains(&token);
         let works = self.outage == Outage::None;
         let saves = self.store.saves.load(Ordering::SeqCst);
         let handle = self.instances[instance].handle.clone();

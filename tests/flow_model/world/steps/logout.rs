@@ -55,8 +55,8 @@ impl Inner {
         }
         let owner = self.owner(browser);
         let known = (instance, self.instances[instance].incarnation);
-        let newest = self.keys.len();
-        if self.setup.users {
+        let (newest, users) = (self.keys.len(), self.setup.users);
+        if users {
             let all = self.stored.iter().filter(|(_, workspace)| Some(**workspace / 2) == owner);
             let all = all.map(|(token, _)| token.clone());
             gone.extend(all.filter(|token| !self.unopenable.contains(token)));
@@ -68,7 +68,7 @@ impl Inner {
             // The flows whose cookie opens no more cannot be ended, nor completed.
             if open && newest - flow.keys < 2 {
                 flow.over_at.insert(known);
-                if flow.owner == owner {
+                if !users {
                     gone.append(&mut flow.tokens);
                 }
             }
