@@ -1,5 +1,5 @@
-// The pages are files that can be read in the repository too, where their links lead to files.
-// Here `links.md` comes first, and of two definitions of a link the first counts.
+// The pages also live in the repository, where their links point to files. `links.md` comes first
+// because rustdoc uses the first of two definitions of a link.
 #![doc = include_str!("links.md")]
 #![doc = include_str!("../docs/guide/README.md")]
 

@@ -43,17 +43,17 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_CALLBACKS: usize = 256;
 
-/// Of how many tokens it is remembered at least whether they are dead or out of date.
+/// Minimum number of tokens whose state (dead or outdated) is remembered.
 const MIN_TOKEN_STATES: usize = 4096;
 
-/// How many connections to a host of Webflow's are kept for the next call; without a bound a burst
-/// of sign-ins leaves as many open as it had callbacks.
+/// Idle connections kept per Webflow host. Without a limit, a burst of sign-ins would leave one
+/// open per callback.
 const MAX_IDLE_CONNECTIONS: usize = 32;
 
-/// The settings of a [`WebflowAuthLayer`].
+/// Builds a [`WebflowAuthLayer`].
 ///
-/// Required are the client's id and secret, the redirect URI, at least one scope and a key ring;
-/// everything else has a default. [`build`](Self::build) checks all of it at once.
+/// The client ID and secret, the redirect URI, at least one scope and a key ring are required.
+/// Everything else has a default. [`build`](Self::build) validates all settings together.
 ///
 /// ```
 /// use std::time::Duration;
@@ -75,7 +75,7 @@ const MAX_IDLE_CONNECTIONS: usize = 32;
 /// # }
 /// # run().unwrap();
 /// ```
-#[must_use = "`build` makes the layer"]
+#[must_use = "call `build` to create the layer"]
 pub struct WebflowAuthBuilder {
     client_id: Option<String>,
     client_secret: Option<SecretString>,
@@ -102,7 +102,7 @@ pub struct WebflowAuthBuilder {
     selection: Selection,
     hooks: Hooks,
     clock: Clock,
-    /// What was found wrong while reading text out of the environment.
+    /// Problems found while parsing environment variables.
     problems: Vec<ConfigProblem>,
 }
 
@@ -116,11 +116,11 @@ impl WebflowAuthLayer {
     /// `WEBFLOW_REDIRECT_URI`, `WEBFLOW_SCOPES` (separated by spaces or commas),
     /// `WEBFLOW_AUTH_KEY`, and `WEBFLOW_BASE_URL` for a fake Webflow.
     ///
-    /// The builder that comes back can be changed before [`build`](WebflowAuthBuilder::build),
-    /// which names every variable that is missing or malformed.
+    /// Settings can still be changed before [`build`](WebflowAuthBuilder::build), which reports
+    /// every missing or malformed variable.
     ///
     /// # Errors
-    /// [`ConfigError`] when a variable is not Unicode.
+    /// [`ConfigError`] if a variable is not valid Unicode.
     pub fn from_env() -> Result<WebflowAuthBuilder, ConfigError> {
         WebflowAuthBuilder::from_env()
     }
@@ -157,57 +157,58 @@ impl WebflowAuthBuilder {
         }
     }
 
-    /// The app's client id, out of its settings at Webflow. Required.
+    /// Sets the app's client ID, from its settings at Webflow. Required.
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
         self.client_id = Some(id.into());
         self
     }
 
-    /// The app's client secret, out of its settings at Webflow. Required.
+    /// Sets the app's client secret, from its settings at Webflow. Required.
     pub fn client_secret(mut self, secret: impl Into<SecretString>) -> Self {
         self.client_secret = Some(secret.into());
         self
     }
 
-    /// The redirect URI, exactly as it is registered at Webflow. Required.
+    /// Sets the redirect URI, exactly as registered at Webflow. Required.
     ///
-    /// Its path becomes the callback path. It must be https; plain http is accepted on loopback
-    /// only, where cookies then do without `Secure` and the `__Host-` prefix.
+    /// Its path becomes the callback path. It must use https; plain http is accepted on loopback
+    /// only, where cookies then have neither `Secure` nor the `__Host-` prefix.
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.redirect_uri = Some(uri.into());
         self
     }
 
-    /// The scopes to ask for; each must be among those of the app's settings. Required.
+    /// Sets the scopes to request, each of which the app's settings at Webflow must include.
+    /// Required.
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.scopes = scopes.into_iter().collect();
         self
     }
 
-    /// The keys that seal tokens and cookies. Required.
+    /// Sets the keys that encrypt tokens and protect cookies. Required.
     pub fn keyring(mut self, keyring: Keyring) -> Self {
         self.keyring = Some(keyring);
         self
     }
 
-    /// Where tokens are kept. The default is a [`MemoryStore`], which forgets them with the
-    /// process; the log warns about that.
+    /// Sets the token store. The default is a [`MemoryStore`], which loses all tokens with the
+    /// process and logs a warning.
     pub fn store(mut self, store: impl TokenStore) -> Self {
         self.volatile = (&store as &dyn Any).is::<MemoryStore>();
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// Where Webflow is reached. The default is [`Endpoints::webflow`].
+    /// Sets Webflow's addresses. The default is [`Endpoints::webflow`].
     pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
         self.endpoints = endpoints;
         self
     }
 
-    /// Takes the application's own user for the subject, instead of a browser session.
+    /// Ties grants to your application's users instead of to a session cookie.
     ///
-    /// The closure sees the request's head with the extensions that outer middleware has put
-    /// there. `None` means that nobody is signed in to the application: the answer is 401.
+    /// The closure gets the request's head, including extensions set by outer middleware. `None`
+    /// means that nobody is signed in to the application; the request is answered with 401.
     ///
     /// ```
     /// # use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken};
@@ -225,93 +226,96 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Takes the application's own user for the subject, where finding out takes a look-up.
+    /// Like [`subject`](Self::subject), for a lookup that is asynchronous or may fail.
     pub fn subject_resolver(mut self, resolver: impl SubjectResolver) -> Self {
         self.subjects = SubjectSource::Resolver(Arc::new(resolver));
         self
     }
 
-    /// The path that begins a login; default `/auth/webflow/login`. `None` switches it off:
-    /// answers for scripts then name the page itself.
+    /// Sets the path that starts a login, or disables it with `None`. The default is
+    /// `/auth/webflow/login`. When disabled, the `login_url` in 401 responses is the page itself.
     pub fn login_path<'a>(mut self, path: impl Into<Option<&'a str>>) -> Self {
         self.login_path = path.into().map(str::to_owned);
         self
     }
 
-    /// The path that ends a session; default `/auth/webflow/logout`. `None` switches it off.
+    /// Sets the path that ends a session, or disables it with `None`. The default is
+    /// `/auth/webflow/logout`.
     pub fn logout_path<'a>(mut self, path: impl Into<Option<&'a str>>) -> Self {
         self.logout_path = path.into().map(str::to_owned);
         self
     }
 
-    /// How long a flow may take; default 15 minutes, the lifetime of Webflow's codes.
+    /// Sets the time limit of a login flow. The default is 15 minutes, the lifetime of Webflow's
+    /// codes.
     pub const fn flow_lifetime(mut self, lifetime: Duration) -> Self {
         self.flow_lifetime = lifetime;
         self
     }
 
-    /// How long a browser session lasts after its flow; default 30 days.
+    /// Sets how long a browser session lasts after login. The default is 30 days.
     pub const fn session_lifetime(mut self, lifetime: Duration) -> Self {
         self.session_lifetime = lifetime;
         self
     }
 
-    /// The time for one call to Webflow, connecting included; default 10 seconds.
+    /// Sets the time limit of one call to Webflow, connecting included. The default is 10 seconds.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The time for one operation of the store, after which the answer is 503; default 5 seconds.
+    /// Sets the time limit of one store operation, after which the response is 503. The default is
+    /// 5 seconds.
     pub const fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self
     }
 
-    /// How many callbacks may be worked on at the same time; default 256.
+    /// Sets how many callbacks are processed concurrently. The default is 256.
     ///
-    /// Beyond it the answer is 503 with `Retry-After`, before the code is used, and the browser
-    /// can complete the login later. This bounds what unauthenticated clients can cause.
+    /// Further callbacks get a 503 with `Retry-After` before their code is used, so the browser can
+    /// retry. This limits the load that unauthenticated clients can cause.
     pub const fn max_callbacks(mut self, callbacks: usize) -> Self {
         self.max_callbacks = callbacks;
         self
     }
 
-    /// Whether to ask Webflow at the callback which sites and workspaces the grant covers; default
-    /// true. A look-up that fails does not fail the flow.
+    /// Sets whether the callback asks Webflow which sites and workspaces the grant covers. The
+    /// default is true. A failed lookup does not fail the login.
     ///
-    /// Without it [`sites`](WebflowToken::sites) and [`workspaces`](WebflowToken::workspaces) stay
-    /// empty, look-ups by site and workspace find nothing, and
-    /// [`GrantPolicy::PerWorkspace`] keeps one grant more for each login.
+    /// When disabled, [`sites`](WebflowToken::sites) and [`workspaces`](WebflowToken::workspaces)
+    /// stay empty, lookups by site and workspace find nothing, and [`GrantPolicy::PerWorkspace`]
+    /// adds a grant with every login.
     pub const fn introspect(mut self, introspect: bool) -> Self {
         self.introspect = introspect;
         self
     }
 
-    /// Lets the cookies come along when the application is shown in a frame of another site, such
-    /// as Webflow's Designer: `SameSite=None; Partitioned`. Default false; needs https.
+    /// Sends the cookies in frames on other sites too, such as Webflow's Designer, with
+    /// `SameSite=None; Partitioned`. The default is false. Requires https.
     ///
-    /// Browsers keep such cookies apart for each site around the frame: a login in a pop-up or tab
-    /// of the application is not seen in the frame. Consent itself cannot be given in a frame, so
-    /// open the login path in a window of its own, and let the frame prove its user by an ID token
+    /// Browsers partition such cookies by the embedding site, so a frame does not see a login from
+    /// a pop-up or tab. Consent cannot be given inside a frame: open the login path in a separate
+    /// window, and identify the frame's user with an ID token
     /// ([`resolve_id_token`](crate::WebflowAuthHandle::resolve_id_token)).
     ///
     /// # Security
-    /// Requests that other sites cause then carry the session: every handler that changes
-    /// something must check `Origin` or `Sec-Fetch-Site` by itself. The crate's own paths do.
+    /// Requests caused by other sites then carry the session cookie. Every handler that changes
+    /// something must check `Origin` or `Sec-Fetch-Site`. The crate's own paths do.
     pub const fn insecure_cookies_in_frames(mut self, in_frames: bool) -> Self {
         self.insecure_in_frames = in_frames;
         self
     }
 
-    /// Whether a new grant replaces the former one; default [`GrantPolicy::Single`].
+    /// Sets whether a new grant replaces the previous one. The default is [`GrantPolicy::Single`].
     pub const fn grants(mut self, policy: GrantPolicy) -> Self {
         self.grants = policy;
         self
     }
 
-    /// Which of several grants a request gets; default is the newest. The grants come newest
-    /// first; `None` is answered as if there were none.
+    /// Selects one of several grants for a request. The default is the newest. The grants are
+    /// sorted newest first; returning `None` means that the request has no grant.
     ///
     /// ```
     /// # use tower_webflow_auth::WebflowAuthLayer;
@@ -328,10 +332,10 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Called after a grant was stored, before the browser goes on: for provisioning.
+    /// Called after a grant was stored and before the browser is redirected, for example to
+    /// provision an account.
     ///
-    /// Runs within the callback; hand longer work to a task of its own. A panic is logged and
-    /// changes nothing.
+    /// Runs inside the callback, so spawn longer work. A panic is logged and has no other effect.
     ///
     /// ```
     /// # use tower_webflow_auth::WebflowAuthLayer;
@@ -344,12 +348,12 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Called with a refusal or failure that the crate is about to answer, at its own paths and on
-    /// guarded routes; a response from it replaces the crate's own.
+    /// Called with each error response of the crate, on its own paths and on guarded routes. A
+    /// returned response replaces it.
     ///
     /// Not called for the 401s `login-required` and `token-refused`, for `method-not-allowed`,
-    /// `prefetch`, `token-replaced` and `misplaced-endpoints`, nor for what handlers and extractors
-    /// answer.
+    /// `prefetch`, `token-replaced` and `misplaced-endpoints`, or for responses of handlers and
+    /// extractors.
     ///
     /// ```
     /// # use tower_webflow_auth::WebflowAuthLayer;
@@ -366,29 +370,29 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Called with each grant that was removed: by logout, by revocation, or because Webflow
-    /// refused its token.
+    /// Called with each removed grant, after a logout, a revocation, or Webflow's rejection of its
+    /// token.
     pub fn on_revoked(mut self, hook: impl Fn(&WebflowToken) + Send + Sync + 'static) -> Self {
         self.hooks.revoked = Some(Arc::new(hook));
         self
     }
 
-    /// The read cache in front of the store; default [`CacheConfig::new`].
+    /// Sets the read cache in front of the store. The default is [`CacheConfig::new`].
     pub const fn cache(mut self, cache: CacheConfig) -> Self {
         self.cache = cache;
         self
     }
 
-    /// The client for calls to Webflow, of reqwest 0.13, for a proxy or TLS settings of your own.
+    /// Sets the reqwest 0.13 client for calls to Webflow, for custom proxy or TLS settings.
     ///
     /// # Security
-    /// It must not follow redirects: the client secret would go along.
+    /// The client must not follow redirects: they would forward the client secret.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http = Some(client);
         self
     }
 
-    /// Where the time is read; default is the system's clock.
+    /// Sets the clock. The default is the system clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -424,10 +428,10 @@ impl WebflowAuthBuilder {
         }
     }
 
-    /// Checks the settings and makes the layer.
+    /// Validates the settings and creates the layer.
     ///
     /// # Errors
-    /// [`ConfigError`] with every problem there is.
+    /// [`ConfigError`] with every problem found.
     pub fn build(mut self) -> Result<WebflowAuthLayer, ConfigError> {
         let mut problems = std::mem::take(&mut self.problems);
         let Some(required) = self.check(&mut problems) else {
@@ -437,7 +441,7 @@ impl WebflowAuthBuilder {
         let store = self.store.unwrap_or_else(|| {
             tracing::warn!(
                 target: log::CONFIG,
-                "tokens are kept in memory only: they are lost with the process; \
+                "tokens are kept in memory only and are lost with the process; \
                  set a store with WebflowAuthBuilder::store"
             );
             Arc::new(MemoryStore::new().with_clock(self.clock.clone()))
@@ -493,7 +497,7 @@ impl WebflowAuthBuilder {
     }
 }
 
-/// What a layer cannot be without, checked.
+/// The required settings, validated.
 struct Required {
     keyring: Keyring,
     client_id: String,
@@ -503,7 +507,7 @@ struct Required {
 }
 
 impl WebflowAuthBuilder {
-    /// Finds every problem, besides those known already; `None` if there is any.
+    /// Finds every problem not already known. Returns `None` if there is any.
     fn check(&mut self, problems: &mut Vec<ConfigProblem>) -> Option<Required> {
         let named = |problems: &[ConfigProblem], setting: &str| {
             problems.iter().any(|problem| problem.setting().starts_with(setting))
@@ -512,30 +516,30 @@ impl WebflowAuthBuilder {
         if keyring.is_none() && !named(problems, "keyring") {
             problems.push(missing(
                 "keyring (WEBFLOW_AUTH_KEY)",
-                "make a key with `openssl rand -base64 32`, and keep it secret",
+                "create a key with `openssl rand -base64 32` and keep it secret",
             ));
         }
         if self.scopes.is_empty() && !named(problems, "scope") {
             problems.push(missing(
                 "scopes (WEBFLOW_SCOPES)",
-                "name at least one of the app's scopes, for example sites:read",
+                "set at least one of the app's scopes, for example sites:read",
             ));
         }
         let client_id = self.client_id.take().filter(|id| !id.trim().is_empty());
         if client_id.is_none() {
             let setting = "client_id (WEBFLOW_CLIENT_ID)";
-            problems.push(missing(setting, "it is in the app's settings at Webflow"));
+            problems.push(missing(setting, "copy it from the app's settings at Webflow"));
         }
         let client_secret =
             self.client_secret.take().filter(|secret| !secret.expose_secret().trim().is_empty());
         if client_secret.is_none() {
             let setting = "client_secret (WEBFLOW_CLIENT_SECRET)";
-            problems.push(missing(setting, "it is in the app's settings at Webflow"));
+            problems.push(missing(setting, "copy it from the app's settings at Webflow"));
         }
         let redirect_uri = match self.redirect_uri.as_deref() {
             None | Some("") => Err(missing(
                 "redirect_uri (WEBFLOW_REDIRECT_URI)",
-                "give the one registered in the app's settings at Webflow",
+                "use the one registered in the app's settings at Webflow",
             )),
             Some(uri) => RedirectUri::parse(uri),
         };
@@ -543,8 +547,8 @@ impl WebflowAuthBuilder {
         if self.insecure_in_frames && redirect_uri.as_ref().is_some_and(|uri| !uri.secure) {
             problems.push(ConfigProblem::Invalid {
                 setting: "insecure_cookies_in_frames",
-                problem: "cannot work on plain http".to_owned(),
-                remedy: "browsers take such cookies over https only",
+                problem: "cannot work with plain http".to_owned(),
+                remedy: "browsers accept such cookies over https only",
             });
         }
         let callback = redirect_uri.as_ref().map(|uri| uri.path.as_str());
@@ -578,8 +582,8 @@ impl WebflowAuthBuilder {
                 problems.push(ConfigProblem::Invalid {
                     setting,
                     problem: "is not a path that browsers send unchanged".to_owned(),
-                    remedy: "begin with one slash; use ASCII without blanks and quotes, \
-                             percent-encode the rest, and leave out dot segments, query and \
+                    remedy: "start with one slash; use ASCII without spaces and quotes, \
+                             percent-encode the rest, and remove dot segments, query and \
                              fragment",
                 });
             }
@@ -590,7 +594,7 @@ impl WebflowAuthBuilder {
                 problems.push(ConfigProblem::Invalid {
                     setting,
                     problem: "is the same as another endpoint's".to_owned(),
-                    remedy: "give each endpoint a path of its own",
+                    remedy: "give each endpoint its own path",
                 });
             }
         }
@@ -603,14 +607,14 @@ impl WebflowAuthBuilder {
             ("timeout", self.timeout),
             ("store_timeout", self.store_timeout),
         ] {
-            // Cookies count whole seconds.
+            // Cookie lifetimes are whole seconds.
             let shortest = if setting.ends_with("lifetime") { A_SECOND } else { Duration::ZERO };
             if duration.is_zero() || duration < shortest {
                 problems.push(ConfigProblem::Invalid {
                     setting,
                     problem: format!("is {duration:?}"),
-                    remedy: "give lifetimes at least one second and timeouts more than zero, \
-                             or leave the default",
+                    remedy: "use lifetimes of at least one second and timeouts above zero, \
+                             or keep the default",
                 });
             }
         }
@@ -619,8 +623,7 @@ impl WebflowAuthBuilder {
 
 const A_SECOND: Duration = Duration::from_secs(1);
 
-/// Whether a browser sends the path exactly as it is written: request paths are compared byte for
-/// byte.
+/// Whether browsers send the path exactly as written. Request paths are compared byte for byte.
 fn is_normal_path(path: &str) -> bool {
     let base = url::Url::parse("http://localhost").ok();
     let resolved = base.and_then(|base| base.join(path).ok());
@@ -629,7 +632,7 @@ fn is_normal_path(path: &str) -> bool {
     unchanged && path.starts_with('/') && !path.starts_with("//") && !path.contains(['\'', '"'])
 }
 
-/// The problem of one scope, as one of the setting that it stands in.
+/// Attributes the problem of a single scope to the `scopes` setting.
 fn of_the_scopes(problem: ConfigProblem) -> ConfigProblem {
     match problem {
         ConfigProblem::Invalid { problem, remedy, .. } => {
@@ -639,12 +642,12 @@ fn of_the_scopes(problem: ConfigProblem) -> ConfigProblem {
     }
 }
 
-/// A sign-in ends at the root where nothing else is asked for, and the root has to be a page.
+/// A login without `return_to` ends at `/`, which must be a page.
 fn is_the_home_page(setting: &'static str) -> ConfigProblem {
     ConfigProblem::Invalid {
         setting,
         problem: "has the path /, the application's home page".to_owned(),
-        remedy: "give it a path of its own, for example one below /auth/webflow/",
+        remedy: "use another path, for example one below /auth/webflow/",
     }
 }
 
@@ -652,13 +655,13 @@ fn missing(setting: &'static str, remedy: &'static str) -> ConfigProblem {
     ConfigProblem::Missing { setting, remedy }
 }
 
-/// The client for Webflow: uses https unless the endpoints are on loopback.
+/// The default client for Webflow. Requires https unless the endpoints are on loopback.
 fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
     let https = endpoints.token().scheme() == "https";
     if https && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
         return Err(ConfigProblem::Missing {
             setting: "http_client",
-            remedy: "without the features rustls and native-tls, give a client that speaks https",
+            remedy: "without the features rustls and native-tls, set a client that supports https",
         });
     }
     crate::webflow::client_builder(endpoints.token())
@@ -669,8 +672,8 @@ fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
         .build()
         .map_err(|error| ConfigProblem::Invalid {
             setting: "http_client",
-            problem: format!("cannot be made ({error})"),
-            remedy: "check the system's TLS certificates, or give a client of your own",
+            problem: format!("cannot be created ({error})"),
+            remedy: "check the system's TLS certificates, or set your own client",
         })
 }
 

@@ -1,4 +1,4 @@
-//! The builder, filled from the environment.
+//! The builder, filled from environment variables.
 
 use std::env::{self, VarError};
 
@@ -14,7 +14,7 @@ impl WebflowAuthBuilder {
             Err(VarError::NotUnicode(_)) => {
                 problems.push(ConfigProblem::Invalid {
                     setting: name,
-                    problem: "is not Unicode".to_owned(),
+                    problem: "is not valid Unicode".to_owned(),
                     remedy: "set it to plain text",
                 });
                 None

@@ -1,4 +1,4 @@
-//! The builder: every setting, its default, and what must be right about it.
+//! The builder: settings, defaults and validation.
 
 mod builder;
 mod cache;

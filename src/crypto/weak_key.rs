@@ -1,18 +1,17 @@
-//! What a look at a key's bytes says against it. These are guesses, so they refuse nothing; the
-//! doctor tells of them.
+//! Heuristics for weak keys. They never reject a key; the doctor reports them.
 
-/// Why a key may be easier to guess than its length says; the worst comes last.
+/// Why a key may be easier to guess than its length suggests, in ascending severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Doubt {
-    /// Random, but made by this very process and lost with it.
+    /// Random, but created by this process and lost with it.
     Generated,
-    /// Printable text: a sentence rather than random bytes.
+    /// Printable text, so probably not random bytes.
     Text,
-    /// So few different bytes as chance does not draw.
+    /// Fewer distinct bytes than random data plausibly has.
     Repetitive,
 }
 
-/// Of 32 random bytes some 30 differ; fewer than this come about once in 10^20 keys.
+/// 32 random bytes have about 30 distinct values. Fewer than this happens once in about 10^20 keys.
 const MIN_DIFFERENT: usize = 16;
 
 pub(super) fn doubt(key: &[u8]) -> Option<Doubt> {

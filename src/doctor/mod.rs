@@ -1,4 +1,4 @@
-//! Diagnoses what would keep a login from working, before a user finds out.
+//! Diagnoses what would keep a login from working.
 
 mod own;
 mod probe;
@@ -12,13 +12,13 @@ use crate::middleware::WebflowAuthLayer;
 pub use report::{Check, CheckStatus, Checkup};
 
 impl WebflowAuthLayer {
-    /// Checks for what would keep a login from working: in the settings, at Webflow, in the store,
+    /// Diagnoses what would keep a login from working: in the settings, at Webflow, in the store,
     /// and between the redirect URI and this layer.
     ///
-    /// It sends no secret and changes nothing, and takes about 5 seconds at most. It also requests
-    /// the application's own paths, so the application must be running, in this process or
-    /// another: at start-up, call it in a background task. It cannot tell whether the client
-    /// secret is right, which takes a login.
+    /// It sends no secrets, changes nothing and takes about 5 seconds at most. It also requests the
+    /// application's own paths, so the application must be running, in this process or another: at
+    /// startup, call it from a background task. It cannot verify the client secret; only a login
+    /// can.
     ///
     /// ```
     /// # async fn run(auth: tower_webflow_auth::WebflowAuthLayer) {

@@ -1,14 +1,15 @@
-//! What the doctor found.
+//! The doctor's report.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::config::{ConfigError, ConfigProblem};
 
-/// What [`WebflowAuthLayer::check`](crate::WebflowAuthLayer::check) found, one line for each check.
+/// The result of [`WebflowAuthLayer::diagnose`](crate::WebflowAuthLayer::diagnose), one line per
+/// check.
 ///
-/// `Display` is a table with a remedy under every line that is not well. It holds no secret:
-/// neither the client secret nor a key; a store's own error is shown as the store words it.
+/// `Display` prints a table, with a suggested fix under every line that is not `ok`. It contains
+/// neither the client secret nor a key. A store's error is shown verbatim.
 ///
 /// ```
 /// use tower_webflow_auth::{Checkup, WebflowAuthLayer};
@@ -23,7 +24,7 @@ pub struct Checkup {
     checks: Vec<Check>,
 }
 
-/// One line of a [`Checkup`].
+/// One line of a [`Report`].
 ///
 /// ```
 /// use tower_webflow_auth::{CheckStatus, Checkup, WebflowAuthLayer};
@@ -42,15 +43,15 @@ pub struct Check {
     remedy: Option<&'static str>,
 }
 
-/// How a [`Check`] ended.
+/// The result of a [`Check`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum CheckStatus {
-    /// Nothing is wrong.
+    /// No problem found.
     Ok,
-    /// It works, but not for production; or it could not be looked at.
+    /// Works, but not suitable for production; or could not be checked.
     Warning,
-    /// A login cannot work like this.
+    /// Logins cannot work.
     Failed,
 }
 
@@ -59,20 +60,21 @@ impl Checkup {
         Self { checks }
     }
 
-    /// Every line, in the order of the table.
+    /// Returns every check, in the order of the table.
     pub fn checks(&self) -> &[Check] {
         &self.checks
     }
 
-    /// The line of that name. From [`check`](crate::WebflowAuthLayer::check): `client`,
-    /// `redirect_uri`, `scopes`, `endpoints`, `keyring`, `store`, `authorize page`,
-    /// `token endpoint`, `clock`, `callback`, and, if that one answered, `login path` and
-    /// `logout path`. From a [`ConfigError`]: the problem's [`setting`](ConfigProblem::setting).
+    /// Returns the check with this name. [`diagnose`](crate::WebflowAuthLayer::diagnose) reports
+    /// `client`, `redirect_uri`, `scopes`, `endpoints`, `keyring`, `store`, `authorize page`,
+    /// `token endpoint`, `clock`, `callback`, and, if the callback responded, `login path` and
+    /// `logout path`. A report from a [`ConfigError`] is keyed by
+    /// [`setting`](ConfigProblem::setting).
     pub fn get(&self, name: &str) -> Option<&Check> {
         self.checks.iter().find(|check| check.name == name)
     }
 
-    /// Whether nothing has failed. Warnings do not count.
+    /// Whether no check failed. Warnings do not count.
     pub fn is_ok(&self) -> bool {
         self.count(CheckStatus::Failed) == 0
     }
@@ -105,28 +107,28 @@ impl Check {
         Self { name, status: CheckStatus::Failed, finding, remedy: Some(remedy) }
     }
 
-    /// What was looked at, such as `callback`; the same from run to run.
+    /// Returns what was checked, such as `callback`. Names are stable.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// How it ended.
+    /// Returns the result.
     pub const fn status(&self) -> CheckStatus {
         self.status
     }
 
-    /// What was found.
+    /// Returns what was found.
     pub fn finding(&self) -> &str {
         &self.finding
     }
 
-    /// How to mend it; `None` when nothing is wrong.
+    /// Returns how to fix it, or `None` if nothing is wrong.
     pub const fn remedy(&self) -> Option<&'static str> {
         self.remedy
     }
 }
 
-/// A configuration that the builder refused, every problem as a line that failed.
+/// Every problem of the configuration as a failed check.
 impl From<&ConfigError> for Checkup {
     fn from(error: &ConfigError) -> Self {
         let line = |problem: &ConfigProblem| match problem {
@@ -145,7 +147,7 @@ impl fmt::Display for Checkup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
         for Check { name, status, finding, remedy } in &self.checks {
-            // Of an address or a store's error: it must not begin lines of its own.
+            // May contain an address or a store's error, which must not start new lines.
             let finding = finding.replace(char::is_control, " ");
             writeln!(f, "{status:<8} {name:<width$}  {finding}")?;
             if let Some(remedy) = remedy {

@@ -1,4 +1,4 @@
-//! What handlers may return as it is: errors of calls, and the wish to ask for a new token.
+//! Values that handlers can return: API errors, and the request for a new token.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl IntoResponse for Reauthorize {
     }
 }
 
-/// The problem as JSON, which the layer turns into a page where a browser shows the answer.
+/// The problem as JSON, which the layer renders as a page for a navigation.
 fn respond_with_page(problem: Problem) -> Response {
     let mut response = problem.json().map(Body::from);
     response.extensions_mut().insert(HasPage(Arc::new(problem)));

@@ -1,4 +1,4 @@
-//! The token as an argument of axum handlers.
+//! Extractors and responses for axum.
 
 mod into_response;
 pub(crate) mod rejection;
@@ -24,8 +24,8 @@ impl<S: Sync> FromRequestParts<S> for WebflowToken {
     }
 }
 
-/// `None` when the user has not connected Webflow. A missing layer is an error here too: it is a
-/// mistake that would otherwise pass for users who never connect.
+/// `None` if the user has not connected Webflow. A missing layer is an error even here, because it
+/// would otherwise look like users who never connect.
 impl<S: Sync> OptionalFromRequestParts<S> for WebflowToken {
     type Rejection = WebflowTokenRejection;
 
@@ -40,7 +40,7 @@ impl<S: Sync> FromRequestParts<S> for WebflowGrants {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let token = extract(parts)?;
         let grants = parts.extensions.get::<Self>();
-        // Not those that a layer of another application has left there.
+        // Ignore grants from another application's layer.
         let ours = |grants: &&Self| {
             let token = token.as_ref();
             grants.iter().all(|grant| token.is_none_or(|token| grant.is_of(token.client())))

@@ -1,4 +1,4 @@
-//! Why a handler does not get its token.
+//! The rejection of the token extractors.
 
 use std::fmt;
 
@@ -13,22 +13,21 @@ use crate::problem::{Answer, catalog};
 
 /// Why [`WebflowToken`](crate::WebflowToken) could not be extracted.
 ///
-/// As a response it is 500 with a hint when the layer is missing on the route, and the challenge's
-/// 401 when there is no token, which happens behind
-/// [`optional`](crate::WebflowAuthLayer::optional).
+/// As a response it is a 500 with a hint if the route has no layer, and the challenge's 401 if
+/// there is no token, which happens behind [`optional`](crate::WebflowAuthLayer::optional).
 #[derive(Debug)]
 pub struct WebflowTokenRejection {
     reason: WebflowTokenRejectionReason,
     answer: Box<Answer>,
 }
 
-/// What kind of rejection it is.
+/// The reason for a [`WebflowTokenRejection`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WebflowTokenRejectionReason {
-    /// No layer has seen the request: a mistake in the router.
+    /// The route has no layer, which is a mistake in the router.
     LayerMissing,
-    /// The request's user has not connected Webflow.
+    /// The user has not connected Webflow.
     NotConnected,
 }
 
@@ -53,19 +52,19 @@ impl WebflowTokenRejection {
         Self { reason: WebflowTokenRejectionReason::NotConnected, answer }
     }
 
-    /// What kind of rejection it is.
+    /// Returns the reason.
     pub const fn reason(&self) -> WebflowTokenRejectionReason {
         self.reason
     }
 
-    /// The status of the response.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         self.answer.status()
     }
 }
 
 const LAYER_MISSING: &str = "add `.layer(auth.clone())` or `.layer(auth.optional())` after the \
-     route: a layer of axum's wraps the routes that were added before it";
+     route: an axum layer wraps only routes added before it";
 
 impl fmt::Display for WebflowTokenRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! The token that handlers get.
+//! The token that handlers use.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,12 +12,11 @@ use crate::api::{ApiClient, WebflowApi};
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey, TokenVersion};
 
-/// An access token for Webflow's Data API, with what is known of its grant.
+/// An access token for Webflow's Data API, with details of its grant.
 ///
-/// Behind [`WebflowAuthLayer`](crate::WebflowAuthLayer) every handler can take it as an argument;
-/// `Option<WebflowToken>` is for routes behind
-/// [`optional`](crate::WebflowAuthLayer::optional). Cloning costs one reference count; `Debug`
-/// shows no secret.
+/// An extractor behind [`WebflowAuthLayer`](crate::WebflowAuthLayer). Use `Option<WebflowToken>` on
+/// routes behind [`optional`](crate::WebflowAuthLayer::optional). Cloning increments one reference
+/// count. `Debug` prints no secret.
 ///
 /// ```no_run
 /// use axum::Json;
@@ -31,17 +30,17 @@ use crate::store::{GrantId, TokenKey, TokenVersion};
 #[derive(Clone)]
 pub struct WebflowToken(Arc<Grant>);
 
-/// What the user allowed.
+/// A stored grant: the user's consent and its token.
 pub(crate) struct Grant {
     pub(crate) key: TokenKey,
     pub(crate) version: TokenVersion,
     pub(crate) details: GrantDetails,
-    /// What is known of this version, shared with everybody who has read it.
+    /// State of this token version, shared by every copy of it.
     pub(crate) state: Arc<TokenState>,
     pub(crate) client: Arc<ApiClient>,
 }
 
-/// The part of a grant that is sealed.
+/// The encrypted part of a grant.
 #[derive(Clone)]
 pub(crate) struct GrantDetails {
     pub(crate) access_token: SecretString,
@@ -49,15 +48,16 @@ pub(crate) struct GrantDetails {
     pub(crate) obtained_at: SystemTime,
     /// What the token covers; `None` until an introspection has succeeded.
     pub(crate) coverage: Option<Coverage>,
-    /// Ids of the flows that led here, newest last: a repeated callback is known by them.
+    /// IDs of the flows that led to this grant, newest last, to recognize a repeated callback.
     pub(crate) flows: Vec<String>,
-    /// What the flow asked for: what is lacking of it was refused, and not forgotten.
+    /// The scopes that were requested. One that is here but not in `scopes` was declined by the
+    /// user.
     pub(crate) asked: Scopes,
-    /// Whether it was asked for because the token before it had died.
+    /// Whether this grant was requested because its predecessor's token was dead.
     pub(crate) renewed: bool,
 }
 
-/// What introspection says that a token covers.
+/// What a token covers, according to introspection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Coverage {
     pub(crate) authorization_id: Option<String>,
@@ -70,68 +70,69 @@ impl WebflowToken {
         Self(Arc::new(grant))
     }
 
-    /// The access token itself, for a client of your own:
+    /// Returns the access token, for your own HTTP client:
     /// `client.bearer_auth(token.access_token().expose_secret())`, with
     /// [`ExposeSecret`](crate::ExposeSecret) in scope.
     ///
     /// # Security
-    /// Whoever has it can do with the user's sites what [`scopes`](Self::scopes) allow. The type
-    /// prints nothing by itself; do not log what `expose_secret` gives.
+    /// Whoever has the token can do what [`scopes`](Self::scopes) allow on the user's sites. The
+    /// type never prints it; do not log the result of `expose_secret`.
     pub fn access_token(&self) -> &SecretString {
         &self.0.details.access_token
     }
 
-    /// What the user allowed; may be less than was asked for.
+    /// Returns the scopes that the user granted, which may be fewer than requested.
     pub fn scopes(&self) -> &Scopes {
         &self.0.details.scopes
     }
 
-    /// Whose token it is.
+    /// Returns the subject that the token belongs to.
     pub fn subject(&self) -> &Subject {
         self.0.key.subject()
     }
 
-    /// When Webflow issued it, in whole seconds.
+    /// Returns when Webflow issued the token, in whole seconds.
     pub fn obtained_at(&self) -> SystemTime {
         self.0.details.obtained_at
     }
 
-    /// The ids of the sites that it covers; empty when it covers whole workspaces only, or when
-    /// Webflow could not be asked yet.
+    /// Returns the IDs of the sites that the token covers. Empty if it covers whole workspaces, or
+    /// if introspection has not succeeded yet.
     pub fn sites(&self) -> &[String] {
         self.0.details.coverage.as_ref().map_or(&[], |coverage| &coverage.sites)
     }
 
-    /// The ids of the workspaces that it covers; empty as with [`sites`](Self::sites).
+    /// Returns the IDs of the workspaces that the token covers. Empty as for
+    /// [`sites`](Self::sites).
     pub fn workspaces(&self) -> &[String] {
         self.0.details.coverage.as_ref().map_or(&[], |coverage| &coverage.workspaces)
     }
 
-    /// The name of this grant among its subject's; tells several apart.
+    /// Returns the ID of this grant among its subject's grants.
     pub fn grant_id(&self) -> &GrantId {
         self.0.key.grant()
     }
 
-    /// The id of the authorization at Webflow, if introspection told it.
+    /// Returns the ID of the authorization at Webflow, if known from introspection.
     pub fn authorization_id(&self) -> Option<&str> {
         self.0.details.coverage.as_ref()?.authorization_id.as_deref()
     }
 
-    /// Tells the layer that Webflow does not accept this token any more.
+    /// Reports that Webflow no longer accepts this token.
     ///
-    /// Returned from a handler, or put into the extensions of its response, it makes the layer
-    /// forget exactly this token and ask the user for a new one. Returning
-    /// [`ApiError::Unauthorized`](crate::api::ApiError::Unauthorized) does the same.
+    /// When the result is returned from a handler or put into the response's extensions, the layer
+    /// removes exactly this version of the token and sends the user through consent again.
+    /// Returning [`ApiError::Unauthorized`](crate::api::ApiError::Unauthorized) does the same.
     ///
-    /// A 401 that a client of your own meets is no proof: Webflow answers 401 as well where a token
-    /// has no access. Only when [`introspect`](crate::api::WebflowApi::introspect) ends in
-    /// `Unauthorized` too, the token is dead.
+    /// A 401 from your own HTTP client does not prove that the token is dead, because Webflow also
+    /// answers 401 if a token has no access. Confirm it first:
+    /// [`introspect`](crate::api::WebflowApi::introspect) must fail with `Unauthorized` too.
     pub fn reauthorize(&self) -> Reauthorize {
         self.state().mark_dead();
         Reauthorize(self.clone())
     }
 
-    /// Calls to Webflow's Data API with this token.
+    /// Returns a client for Webflow's Data API that uses this token.
     pub fn api(&self) -> WebflowApi {
         WebflowApi::new(self.clone())
     }
@@ -144,7 +145,7 @@ impl WebflowToken {
         &self.0.client
     }
 
-    /// Whether it was issued by way of the layer that has this client.
+    /// Whether the layer with this client issued the token.
     pub(crate) fn is_of(&self, client: &Arc<ApiClient>) -> bool {
         Arc::ptr_eq(&self.0.client, client)
     }
@@ -169,9 +170,9 @@ impl fmt::Debug for WebflowToken {
     }
 }
 
-/// A response's wish that its token be forgotten and the user asked for a new one.
+/// Tells the layer to drop the current token and send the user through consent again.
 ///
-/// Made by [`WebflowToken::reauthorize`]. With axum it is a response by itself; elsewhere it goes
+/// Created by [`WebflowToken::reauthorize`]. It is an axum response; with other frameworks, put it
 /// into the extensions of any response.
 ///
 /// ```no_run
@@ -179,7 +180,7 @@ impl fmt::Debug for WebflowToken {
 /// use tower_webflow_auth::WebflowToken;
 ///
 /// async fn sites(token: WebflowToken) -> Response {
-///     let refused = true; // by a client of one's own
+///     let refused = true; // according to your own HTTP client
 ///     if refused { token.reauthorize().into_response() } else { "fine".into_response() }
 /// }
 /// ```
@@ -188,9 +189,9 @@ pub struct Reauthorize(pub(crate) WebflowToken);
 
 /// Every grant of the request's subject, newest first.
 ///
-/// As an argument of a handler it is there behind every layer, and empty where
-/// [`optional`](crate::WebflowAuthLayer::optional) let a request in that has none. With
-/// [`GrantPolicy::Single`](crate::GrantPolicy::Single) there is one at most.
+/// An extractor. Works behind any layer; empty when an
+/// [`optional`](crate::WebflowAuthLayer::optional) layer let in a request without a grant. With
+/// [`GrantPolicy::Single`](crate::GrantPolicy::Single) there is at most one.
 ///
 /// ```no_run
 /// use tower_webflow_auth::WebflowGrants;

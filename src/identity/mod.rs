@@ -1,4 +1,4 @@
-//! Whose request it is: a browser session, or a user of the application.
+//! Who a request comes from: a browser session, or a user of the application.
 
 pub(crate) mod resolver;
 pub(crate) mod session_cookie;
@@ -16,7 +16,7 @@ use subject::Subject;
 
 type SubjectOf = dyn Fn(&Parts) -> Option<Subject> + Send + Sync;
 
-/// Who decides whose token a request gets.
+/// What determines the subject of a request.
 #[derive(Clone)]
 pub(crate) enum SubjectSource {
     /// The crate's own session cookie.
@@ -27,7 +27,7 @@ pub(crate) enum SubjectSource {
     Resolver(Arc<dyn ErasedResolver>),
 }
 
-/// Whose request it is.
+/// Who a request comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Who {
     Known(Subject),
@@ -46,7 +46,7 @@ impl Who {
         }
     }
 
-    /// Whom the application has named.
+    /// The subject that the application returned.
     pub(crate) fn named(subject: Option<Subject>) -> Self {
         match subject {
             None => Self::Stranger,
@@ -63,7 +63,7 @@ impl Who {
     }
 }
 
-/// Calls the application's closure; a panic in it is a problem of that request alone.
+/// Calls the application's closure. A panic fails only this request.
 pub(crate) fn ask(subject_of: &SubjectOf, parts: &Parts) -> Result<Who, Problem> {
     std::panic::catch_unwind(AssertUnwindSafe(|| subject_of(parts)))
         .map(Who::named)

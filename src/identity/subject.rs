@@ -1,4 +1,4 @@
-//! Subjects: whose token it is.
+//! Subjects: who a token belongs to.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-/// Whose token it is: a browser session, or the application's own user.
+/// Who a token belongs to: a browser session, or a user of your application.
 ///
-/// Two subjects are the same only when they are equal byte for byte; nothing is folded or
-/// normalized. [`as_str`](Self::as_str) is the key under which a store keeps a subject's grants,
-/// and [`FromStr`] reads it back. `Debug` shows a digest, since the id may be personal.
+/// Subjects are compared byte for byte, without normalization. [`as_str`](Self::as_str) is the key
+/// of a subject's grants in a store, and [`FromStr`] parses it. `Debug` prints a digest, because
+/// the ID may be personal data.
 ///
 /// ```
 /// use tower_webflow_auth::Subject;
@@ -24,10 +24,10 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject(Arc<str>);
 
-/// A subject whose id is empty or longer than [`Subject::MAX_ID_LEN`], or a key that is not a
-/// subject's.
+/// The error for a subject whose ID is empty or longer than [`Subject::MAX_ID_LEN`], or for a
+/// malformed key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a subject: the id must have 1 to 1024 bytes")]
+#[error("invalid subject: the ID must have 1 to 1024 bytes")]
 #[non_exhaustive]
 pub struct InvalidSubject;
 
@@ -36,13 +36,14 @@ const USER: &str = "user:";
 impl Subject {
     pub(crate) const SESSION: &str = "session:";
 
-    /// The longest id, in bytes of UTF-8.
+    /// Maximum length of an ID, in bytes of UTF-8.
     pub const MAX_ID_LEN: usize = 1024;
 
-    /// The application's own user, by an id that never changes hands.
+    /// Creates the subject of an application's user. The ID must never be reassigned to another
+    /// user.
     ///
-    /// An empty id, or one over [`MAX_ID_LEN`](Self::MAX_ID_LEN), makes a subject that no store
-    /// takes: the layer answers 401 for it.
+    /// An ID that is empty or longer than [`MAX_ID_LEN`](Self::MAX_ID_LEN) makes an invalid
+    /// subject, which stores reject and the layer answers with 401.
     pub fn user(id: impl fmt::Display) -> Self {
         Self(format!("{USER}{id}").into())
     }
@@ -51,22 +52,22 @@ impl Subject {
         Self(format!("{}{id}", Self::SESSION).into())
     }
 
-    /// The key of this subject: `user:` or `session:` and the id.
+    /// Returns the key of this subject: `user:` or `session:`, and the ID.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The id alone.
+    /// Returns the ID without the prefix.
     pub fn id(&self) -> &str {
         self.0.split_once(':').map_or("", |(_, id)| id)
     }
 
-    /// Whether this is a browser session rather than a user of the application's.
+    /// Whether this is a browser session rather than a user of the application.
     pub fn is_session(&self) -> bool {
         self.0.starts_with(Self::SESSION)
     }
 
-    /// An error unless the id has 1 to [`MAX_ID_LEN`](Self::MAX_ID_LEN) bytes.
+    /// Checks that the ID has 1 to [`MAX_ID_LEN`](Self::MAX_ID_LEN) bytes.
     ///
     /// # Errors
     /// [`InvalidSubject`].
@@ -74,13 +75,13 @@ impl Subject {
         if (1..=Self::MAX_ID_LEN).contains(&self.id().len()) { Ok(()) } else { Err(InvalidSubject) }
     }
 
-    /// A short digest that stands for the subject in logs.
+    /// A digest that identifies the subject in logs.
     pub(crate) fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.as_str()).into()
     }
 }
 
-/// Hashes and compares like the key, so that a map can be asked by the key alone.
+/// Allows looking up a map entry by the key text. Hashing and comparison agree with `str`.
 impl Borrow<str> for Subject {
     fn borrow(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! The columns in which the SQL engines keep a row.
+//! Rows of the SQL stores, and their conversion to [`SealedToken`].
 
 use std::cmp::Reverse;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{GrantId, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::identity::subject::Subject;
 
-/// A row as an engine gives it.
+/// A row as the database returns it.
 pub(super) struct Columns {
     pub(super) subject: Vec<u8>,
     pub(super) grant: String,
@@ -30,14 +30,14 @@ impl Columns {
     }
 }
 
-/// The rows that have the shape in which they were written, newest first. One that has not is
-/// passed over, so that it takes no other along.
+/// Converts rows to tokens, newest first. A malformed row is skipped, so that it cannot hide the
+/// valid ones.
 pub(super) fn tokens(rows: impl Iterator<Item = Option<Columns>>) -> Vec<SealedToken> {
     let mut tokens: Vec<_> = rows
         .filter_map(|row| {
             let token = row.and_then(Columns::into_token);
             if token.is_none() {
-                tracing::warn!("a row of the token store is malformed: it counts as none");
+                tracing::warn!("skipping a malformed row in the token store");
             }
             token
         })
@@ -51,7 +51,7 @@ pub(super) fn unix_secs(at: SystemTime) -> i64 {
     i64::try_from(secs).unwrap_or(i64::MAX)
 }
 
-/// The time before which a token is older than `age`.
+/// Unix time before which a token is older than `age`.
 pub(super) fn cutoff(age: Duration) -> i64 {
     SystemTime::now().checked_sub(age).map_or(0, unix_secs)
 }

@@ -1,4 +1,4 @@
-//! A store behind a pointer, so that the layer has no type parameter for it.
+//! A type-erased [`TokenStore`], so that the layer needs no type parameter for its store.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use crate::identity::subject::Subject;
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// [`TokenStore`] with boxed futures, where a panic has become an error.
+/// [`TokenStore`] with boxed futures. A panic becomes [`StoreError::Panicked`].
 pub(crate) trait ErasedStore: Send + Sync {
     fn load<'a>(&'a self, subject: &'a Subject) -> Answer<'a, Vec<SealedToken>>;
     fn save<'a>(&'a self, token: &'a SealedToken) -> Answer<'a, ()>;
@@ -67,7 +67,8 @@ impl<S: TokenStore> ErasedStore for S {
     }
 }
 
-/// An operation whose panic, while it is made or polled, is [`StoreError::Panicked`].
+/// Boxes an operation and turns a panic, while it is created or polled, into
+/// [`StoreError::Panicked`].
 fn guard<'a, T: Send + 'a, F>(make: impl FnOnce() -> F + Send + 'a) -> Answer<'a, T>
 where
     F: Future<Output = Result<T, StoreError>> + Send + 'a,

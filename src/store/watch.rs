@@ -1,4 +1,4 @@
-//! How a store tells of changes that other instances have made.
+//! Cache invalidation by the store.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,19 +6,18 @@ use std::sync::Arc;
 use crate::identity::subject::Subject;
 use crate::vault::cache::Cache;
 
-/// Takes the news of changes that other instances make; see
-/// [`TokenStore::watch`](super::TokenStore::watch).
+/// Invalidates cache entries on behalf of [`TokenStore::watch`](super::TokenStore::watch), when
+/// other instances have changed a grant.
 #[derive(Clone)]
 pub struct ChangeSink(pub(crate) Arc<Cache>);
 
 impl ChangeSink {
-    /// A grant of this subject was written or removed.
+    /// Invalidates one subject: one of its grants was written or removed.
     pub fn changed(&self, subject: &Subject) {
         self.0.forget(subject);
     }
 
-    /// Anything may have changed: news may have been missed, for example after a connection was
-    /// lost.
+    /// Invalidates every subject, for example after a lost connection may have hidden changes.
     pub fn everything(&self) {
         self.0.forget_all();
     }

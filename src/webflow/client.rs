@@ -1,4 +1,4 @@
-//! The HTTP client, and requests on connections that the other side may have closed.
+//! The HTTP client, and safe retries on stale connections.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -9,14 +9,14 @@ use url::Url;
 
 use super::endpoints::is_loopback;
 
-/// The settings of every client that calls `to`. It follows no redirect: the client secret or the
-/// token would go along. A proxy of the environment is for https beyond this machine only: over
-/// plain http it would read the client secret, and loopback it does not reach.
+/// Settings for a client that calls `to`. It follows no redirects, which would forward the client
+/// secret or the token. It uses the environment's proxy only for https to other machines: over
+/// plain http the proxy could read the client secret, and it cannot reach this machine's loopback.
 pub(crate) fn client_builder(to: &Url) -> ClientBuilder {
     if may_use_proxy(to) { following_nothing() } else { direct_client_builder() }
 }
 
-/// The settings of a client for this machine.
+/// Settings for a client that only calls this machine.
 pub(crate) fn direct_client_builder() -> ClientBuilder {
     following_nothing().no_proxy()
 }
@@ -29,10 +29,9 @@ pub(crate) fn may_use_proxy(to: &Url) -> bool {
     to.scheme() == "https" && !is_loopback(to)
 }
 
-/// Sends a request that may safely arrive twice, and sends it once more when the connection closed
-/// before an answer: the other side may close a connection that it has kept at the very moment at
-/// which it is used again (RFC 9112 section 9.3.1). reqwest does not tell whether the connection had
-/// been used before, so a fresh one counts as well.
+/// Sends an idempotent request, and sends it again if the connection closed before a response. A
+/// server may close a kept-alive connection just as it is reused (RFC 9112 section 9.3.1). reqwest
+/// does not reveal whether a connection was reused, so new ones are retried too.
 pub(crate) async fn send_twice(request: RequestBuilder) -> reqwest::Result<Response> {
     let again = request.try_clone();
     match (request.send().await, again) {
@@ -41,7 +40,7 @@ pub(crate) async fn send_twice(request: RequestBuilder) -> reqwest::Result<Respo
     }
 }
 
-/// Whether the connection was closed before the head of an answer had arrived.
+/// Whether the connection closed before the response head arrived.
 pub(crate) fn closed_unanswered(error: &reqwest::Error) -> bool {
     if error.is_connect() || error.is_timeout() || !error.is_request() {
         return false;
@@ -59,7 +58,7 @@ pub(crate) fn closed_unanswered(error: &reqwest::Error) -> bool {
                 ErrorKind::ConnectionReset
                     | ErrorKind::ConnectionAborted
                     | ErrorKind::BrokenPipe
-                    // TLS that was closed without saying so.
+                    // TLS closed without close_notify.
                     | ErrorKind::UnexpectedEof
             );
         }

@@ -1,26 +1,22 @@
-//! Ids in answers.
+//! IDs in Webflow's responses.
 
 use std::sync::Once;
 
-/// Webflow's have 24 hexadecimal digits; other forms are not ruled out.
+/// Webflow's IDs have 24 hexadecimal digits, but other forms may follow.
 const MAX_ID_LEN: usize = 128;
 
-/// Whether every store can keep the text as an id, and every log can show it.
+/// Whether every store can keep the ID and every log can show it.
 pub(crate) fn is_id(text: &str) -> bool {
     (1..=MAX_ID_LEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// [`is_id`] for an id of an answer of Webflow. The first that is dropped is logged, once for each
-/// process.
+/// [`is_id`] for an ID in a response. Logs the first unusable one, once per process.
 pub(crate) fn is_usable_id(text: &str) -> bool {
     static WARNED: Once = Once::new();
     let usable = is_id(text);
     if !usable {
         WARNED.call_once(|| {
-            tracing::warn!(
-                len = text.len(),
-                "Webflow's answer has ids that cannot be used: they are dropped"
-            );
+            tracing::warn!(len = text.len(), "ignoring unusable IDs in Webflow's response");
         });
     }
     usable

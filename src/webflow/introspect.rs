@@ -1,4 +1,4 @@
-//! Token introspection: what a token is good for.
+//! Token introspection: finds out what a token covers.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::exchange::scopes_of;
 use super::{CallError, Endpoints, INTROSPECTION_BUDGET, WebflowClient, is_usable_id};
 use crate::grant::scope::Scopes;
 
-/// What Webflow says of a token. Every field of the answer may be missing.
+/// What Webflow reports about a token. Every field may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Introspection {
     pub(crate) authorization_id: Option<String>,
@@ -22,19 +22,19 @@ pub(crate) struct Introspection {
     pub(crate) rate_limit: Option<u32>,
 }
 
-/// Why a token could not be looked up.
+/// Why an introspection failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IntrospectError {
-    #[error("Webflow answered the introspection with status {0}")]
+    #[error("Webflow responded to the introspection with status {0}")]
     Status(u16),
-    #[error("Webflow's answer to the introspection is not JSON")]
+    #[error("Webflow's response to the introspection is not JSON")]
     Malformed,
     #[error(transparent)]
     Call(#[from] CallError),
 }
 
 impl WebflowClient {
-    /// Asks what a token covers, while a user waits.
+    /// Introspects a token while a user waits.
     pub(crate) async fn introspect(
         &self,
         token: &SecretString,
@@ -43,8 +43,8 @@ impl WebflowClient {
     }
 }
 
-/// Asks what a token covers (Webflow Data API, Token, *Get Authorization Info*; unlike RFC 7662 it
-/// is a GET with the token itself as the bearer).
+/// Introspects a token (Webflow Data API, Token, *Get Authorization Info*). Unlike RFC 7662, it is
+/// a GET with the token itself as the bearer.
 pub(crate) async fn introspect(
     http: &reqwest::Client,
     endpoints: &Endpoints,

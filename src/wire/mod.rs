@@ -1,4 +1,4 @@
-//! Reads bytes from other parties, strictly: headers, cookies, queries and paths.
+//! Strict parsing of bytes from other parties: headers, cookies, queries and paths.
 
 pub(crate) mod cookies;
 pub(crate) mod paths;

@@ -1,9 +1,9 @@
-//! One pass over a request's head, for everything that the crate wants to know of it.
+//! One pass over a request's head, for everything the crate needs from it.
 //!
-//! A request is a *navigation* when a browser will show the answer as a page. Fetch Metadata
-//! (`Sec-Fetch-Mode`) decides where the browser sends it. Without it a request that accepts HTML
-//! counts, unless it says that a script made it (`X-Requested-With: XMLHttpRequest`, `Upgrade`).
-//! Android WebViews send `X-Requested-With` with navigations, so other values do not count.
+//! A request is a *navigation* if a browser will show the response as a page. Where the browser
+//! sends Fetch Metadata, `Sec-Fetch-Mode` decides. Otherwise a request that accepts HTML counts,
+//! unless it declares that a script made it (`X-Requested-With: XMLHttpRequest`, `Upgrade`). Other
+//! `X-Requested-With` values do not count, because Android WebViews send them with navigations.
 
 use http::header::ACCEPT;
 use http::uri::PathAndQuery;
@@ -13,14 +13,14 @@ use super::cookies::{CookiePolicy, Found};
 
 const HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
 
-/// What kind of request it is; decides between a redirect and a 401.
+/// The kind of a request, which decides between a redirect and a 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestKind {
-    /// A browser shows the answer to its user as a page.
+    /// A browser shows the response to its user as a page.
     Navigation,
-    /// A browser fetches ahead; the user may never go there.
+    /// A browser fetches ahead; the user may never visit the page.
     Prefetch,
-    /// Everything else: scripts, API clients, submitted forms, sockets.
+    /// Everything else: scripts, API clients, form submissions, WebSockets.
     Script,
 }
 
@@ -31,12 +31,12 @@ pub(crate) struct RequestHead<'r> {
     path: Option<&'r PathAndQuery>,
     headers: &'r HeaderMap,
     marks: Marks,
-    /// Whether the answer should be a page, where that is known already.
+    /// Whether the response should be a page, if already known.
     page: Option<bool>,
     cookies: Found<'r>,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "independent marks, each of one header")]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags, each from one header")]
 #[derive(Debug, Default, Clone, Copy)]
 struct Marks {
     prefetch: bool,
@@ -56,7 +56,7 @@ impl Marks {
             "upgrade" => self.scripted = true,
             "x-requested-with" => self.scripted |= equals(value, "XMLHttpRequest"),
             "hx-request" => self.htmx |= equals(value, "true"),
-            // `Sec-Purpose` is the standard's; browsers sent the others before.
+            // `Sec-Purpose` is the standard; browsers used the others before.
             "sec-purpose" | "purpose" | "x-purpose" | "x-moz" => {
                 self.prefetch |= is_prefetch(value);
             }
@@ -98,8 +98,8 @@ impl<'r> RequestHead<'r> {
         }
     }
 
-    /// Whether a browser shows the answer as a page, whatever the method: a submitted form
-    /// navigates too.
+    /// Whether a browser shows the response as a page, with any method: form submissions navigate
+    /// too.
     pub(crate) fn wants_page(&self) -> bool {
         self.page.unwrap_or_else(|| {
             let Marks { prefetch, fetch_metadata, navigates, scripted, accepts, htmx, .. } =
@@ -110,12 +110,12 @@ impl<'r> RequestHead<'r> {
         })
     }
 
-    /// Whether the request may be a navigation: only one that says otherwise is not.
+    /// Whether the request may be a navigation: true unless it declares otherwise.
     pub(crate) fn may_navigate(&self) -> bool {
         !self.marks.htmx && (self.marks.navigates || !self.headers.contains_key("sec-fetch-mode"))
     }
 
-    /// GET and HEAD: methods that a redirect may repeat.
+    /// Whether the method is GET or HEAD, which a redirect may repeat.
     pub(crate) fn is_safe(&self) -> bool {
         is_safe(self.method)
     }
@@ -124,7 +124,7 @@ impl<'r> RequestHead<'r> {
         self.marks.htmx
     }
 
-    /// Whether a gRPC client made it, which looks for a status of its own.
+    /// Whether a gRPC client sent it, which expects a gRPC status.
     pub(crate) const fn is_grpc(&self) -> bool {
         self.marks.grpc
     }
@@ -142,12 +142,12 @@ impl<'r> RequestHead<'r> {
         self.path.map_or("/", PathAndQuery::as_str)
     }
 
-    /// The query; empty if there is none.
+    /// The query, or an empty string.
     pub(crate) fn query(&self) -> &'r str {
         self.path.and_then(PathAndQuery::query).unwrap_or_default()
     }
 
-    /// The path of the page that an HTMX request comes from, if that page is of this origin.
+    /// The path of the page that sent an HTMX request, if that page has this origin.
     pub(crate) fn htmx_page(&self, origin: &str) -> Option<String> {
         if !self.marks.htmx {
             return None;
@@ -158,7 +158,7 @@ impl<'r> RequestHead<'r> {
         (its_origin == origin).then(|| path.to_owned())
     }
 
-    /// Keeps what a later answer to the same request may need.
+    /// Keeps what a later response to this request may need.
     pub(crate) fn save(&self) -> SavedHead {
         let headers = (self.cookies.flows || self.marks.htmx).then(|| {
             let kept = [http::header::COOKIE, HX_CURRENT_URL];
@@ -179,7 +179,7 @@ impl<'r> RequestHead<'r> {
 }
 
 /// A request's head after the request is gone. Saved for every authenticated request and almost
-/// never used, so headers are kept only where an answer may depend on them.
+/// never used, so it keeps headers only where a response may depend on them.
 pub(crate) struct SavedHead {
     method: Method,
     path: Option<PathAndQuery>,
@@ -207,7 +207,7 @@ impl SavedHead {
     }
 }
 
-/// GET and HEAD: methods that a redirect may repeat.
+/// Whether the method is GET or HEAD, which a redirect may repeat.
 pub(crate) fn is_safe(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }

@@ -255,7 +255,7 @@ mod e17_odd_ids {
             assert!(handle.tokens_for_site(odd).await.unwrap().is_empty());
             assert!(handle.tokens_for_workspace(odd).await.unwrap().is_empty());
         }
-        assert_eq!(log.text().matches("ids that cannot be used").count(), 1, "{}", log.text());
+        assert_eq!(log.text().matches("unusable IDs").count(), 1, "{}", log.text());
     }
 }
 

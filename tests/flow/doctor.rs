@@ -59,7 +59,7 @@ async fn good_application_passes() {
         assert_line(&checkup, name, CheckStatus::Ok, "");
     }
     assert_line(&checkup, "redirect_uri", CheckStatus::Warning, "plain http");
-    assert_line(&checkup, "endpoints", CheckStatus::Warning, "a stand-in");
+    assert_line(&checkup, "endpoints", CheckStatus::Warning, "a fake Webflow at");
     assert_eq!(checkup.checks().len(), 12, "{checkup}");
     assert!(checkup.to_string().ends_with("10 ok, 2 warning, 0 failed"), "{checkup}");
 }
@@ -109,7 +109,7 @@ async fn finds_an_authorize_link_that_webflow_refuses() {
         &checkup,
         "authorize page",
         CheckStatus::Failed,
-        "refuses this client's link (400)",
+        "rejects this client's link (400)",
     );
     assert_line(&checkup, "scopes", CheckStatus::Warning, "sites:raed: not among those");
 
@@ -126,7 +126,7 @@ async fn accepts_a_sign_in_page_and_warns_of_a_filter() {
     let sign_in = Fault::Redirect("https://webflow.com/dashboard/login".to_owned());
     app.fake.fail_next(Endpoint::Authorize, sign_in);
     let checkup = app.auth.check().await;
-    assert_line(&checkup, "authorize page", CheckStatus::Ok, "asks to sign in");
+    assert_line(&checkup, "authorize page", CheckStatus::Ok, "asks the user to sign in");
     app.fake.fail_next(Endpoint::Authorize, Fault::Status(403));
     let checkup = app.auth.check().await;
     assert_line(&checkup, "authorize page", CheckStatus::Warning, "answers 403");
@@ -165,9 +165,9 @@ async fn clock_is_unknown_without_webflow() {
     gone.stop().await;
     let app = app(|builder| builder.endpoints(endpoints)).await;
     let checkup = app.auth.check().await;
-    assert_line(&checkup, "authorize page", CheckStatus::Failed, "nothing listens there");
-    assert_line(&checkup, "token endpoint", CheckStatus::Failed, "nothing listens there");
-    assert_line(&checkup, "clock", CheckStatus::Warning, "could not be compared");
+    assert_line(&checkup, "authorize page", CheckStatus::Failed, "nothing is listening there");
+    assert_line(&checkup, "token endpoint", CheckStatus::Failed, "nothing is listening there");
+    assert_line(&checkup, "clock", CheckStatus::Warning, "skipped");
 }
 
 mod s5 {
@@ -194,7 +194,7 @@ mod k4 {
         let checkup = with(Keyring::from_base64(KEY).unwrap()).await.auth.check().await;
         assert_line(&checkup, "keyring", CheckStatus::Warning, "looks like text");
         let checkup = with(Keyring::generate()).await.auth.check().await;
-        assert_line(&checkup, "keyring", CheckStatus::Warning, "made by this process");
+        assert_line(&checkup, "keyring", CheckStatus::Warning, "this process generated the key");
     }
 }
 
@@ -219,7 +219,7 @@ async fn warns_of_tunnels_and_frames() {
             .timeout(Duration::from_millis(200))
     };
     let checkup = builder().redirect_uri(tunnel).build().unwrap().check().await;
-    assert_line(&checkup, "redirect_uri", CheckStatus::Warning, "a tunnel's address");
+    assert_line(&checkup, "redirect_uri", CheckStatus::Warning, "the address of a tunnel");
     // An origin that cannot be resolved, or reached, is no missing application.
     assert_line(&checkup, "callback", CheckStatus::Failed, "https://1a2b");
     let framed = builder()
@@ -321,7 +321,7 @@ async fn finds_paths_that_reach_no_layer() {
     let checkup =
         with_router(|auth| Router::new().route("/sites", page()).route_layer(auth.clone())).await;
     for name in ["callback", "login path", "logout path"] {
-        assert_line(&checkup, name, CheckStatus::Failed, "reaches no layer: the answer is 404");
+        assert_line(&checkup, name, CheckStatus::Failed, "reaches no layer: the response is 404");
     }
 
     let checkup = with_router(|auth| {
@@ -356,7 +356,7 @@ async fn finds_a_rewritten_path() {
         )
     })
     .await;
-    assert_line(&checkup, "callback", CheckStatus::Failed, "takes it for an ordinary path");
+    assert_line(&checkup, "callback", CheckStatus::Failed, "treats it as an ordinary path");
 }
 
 #[tokio::test]
@@ -373,7 +373,7 @@ async fn finds_an_endpoints_service_mounted_elsewhere() {
         Router::new().fallback_service(moved)
     })
     .await;
-    assert_line(&checkup, "callback", CheckStatus::Failed, "mounted where it does not know it");
+    assert_line(&checkup, "callback", CheckStatus::Failed, "mounted where the service does not know it");
 }
 
 #[tokio::test]
@@ -406,7 +406,7 @@ async fn finds_a_silent_port() {
         .build()
         .unwrap();
     // The listener's queue takes the connection, and nobody answers.
-    assert_line(&auth.check().await, "callback", CheckStatus::Failed, "does not answer in time");
+    assert_line(&auth.check().await, "callback", CheckStatus::Failed, "did not answer in time");
     let hang_up = tokio::spawn(async move {
         loop {
             drop(listener.accept().await);

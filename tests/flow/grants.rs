@@ -47,7 +47,7 @@ async fn app(users: bool) -> App {
     .await
 }
 
-/// Connects one workspace of the stand-in's user, by way of the login path.
+/// Connects one workspace of the fake's user, by way of the login path.
 async fn connect(app: &App, browser: &mut TestBrowser, workspace: usize) -> String {
     let id = app.fake.workspaces()[workspace].id().to_owned();
     allow(app, browser, Access::Workspace(id.clone())).await;

@@ -300,14 +300,14 @@ mod e9_rights {
         round_trip(&store).await;
         round_trip(&store).await;
         store.healthy().await.unwrap();
-        assert_eq!(log.text().matches("changes cannot be published").count(), 1, "{}", log.text());
+        assert_eq!(log.text().matches("cannot publish changes").count(), 1, "{}", log.text());
         let app = App::with(|builder| builder.store(store)).await;
         app.connected().await;
         let checkup = app.auth.check().await;
         let check = checkup.get("store").unwrap();
         assert_eq!(check.status(), CheckStatus::Warning, "{checkup}");
-        assert!(check.finding().contains("cannot be published"), "{checkup}");
-        assert!(check.finding().contains("are not received"), "{checkup}");
+        assert!(check.finding().contains("cannot publish"), "{checkup}");
+        assert!(check.finding().contains("not receiving changes"), "{checkup}");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! An application under test, on a real socket, with a stand-in for Webflow.
+//! An application under test, on a real socket, with a fake Webflow.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 pub mod axe;

@@ -1,4 +1,4 @@
-//! Changes, announced by `NOTIFY` and received by `LISTEN`.
+//! Change notifications with `NOTIFY` and `LISTEN`.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -15,46 +15,46 @@ use super::pooler::{self, Route};
 use crate::identity::subject::Subject;
 use crate::store::{ChangeSink, with_causes};
 
-/// The payload that says that anything may have changed; no base64 of a subject is this.
+/// Payload that invalidates every subject. A base64 subject never equals it.
 pub(super) const EVERYTHING: &str = "*";
 
-/// The payload of a health check, which changes nothing.
+/// Payload of a health check; receivers ignore it.
 pub(super) const PROBE: &str = "?";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Which failures in a row are logged: the first, and then one about every five minutes.
+/// Log the first failure in a row, and then one about every five minutes.
 const LOG_EVERY: u32 = 30;
 
-/// A listener that has received nothing for so long asks whether its server is still there, and
-/// still the primary.
+/// After this time without a notification the listener checks that its server is alive and still
+/// the primary.
 const CHECK_AFTER: Duration = Duration::from_secs(15);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Whether changes that other instances make are received.
+/// Whether changes by other instances are received.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Listening {
-    /// Nobody has asked for them, or it is too early to tell.
+    /// Not requested, or not yet known.
     #[default]
     Unknown,
     Yes,
     /// The address leads to a pooler.
     Pooled,
-    /// With the error.
+    /// With the error message.
     Failing(String),
 }
 
-/// Why listening has ended.
+/// Why listening ended.
 enum End {
     Pooler,
     ConnectionLost,
     WrongServer,
 }
 
-/// A payload is text without NUL, which a subject need not be.
+/// Encodes the subject: a payload cannot contain NUL, but a subject can.
 pub(super) fn payload(subject: &Subject) -> String {
     URL_SAFE_NO_PAD.encode(subject.as_str())
 }
@@ -64,18 +64,19 @@ fn subject(payload: &str) -> Option<Subject> {
     Subject::from_str(&key).ok()
 }
 
-/// Where a listener connects, and what it listens to.
+/// Where to connect, and what to listen for.
 pub(super) struct Listener<'a> {
     pub(super) connections: &'a Connections,
-    /// An address that the application has named for this; trusted to lead to a session.
+    /// The configured [`listen_url`](super::PostgresStoreBuilder::listen_url), assumed to lead to a
+    /// session.
     pub(super) elsewhere: Option<&'a PgConnectOptions>,
     pub(super) channel: String,
     pub(super) status: &'a watch::Sender<Listening>,
 }
 
 impl Listener<'_> {
-    /// Listens until it is dropped, on a connection of its own. Whenever that was away, anything
-    /// may have changed. Returns if the address leads to a pooler.
+    /// Listens on its own connection until dropped. Every reconnect invalidates the whole cache.
+    /// Returns if the address leads to a pooler.
     pub(super) async fn watch(&self, changes: &ChangeSink) {
         let (mut pause, mut failures) = (FIRST_PAUSE, 0_u32);
         loop {
@@ -94,8 +95,8 @@ impl Listener<'_> {
                 tracing::warn!(
                     error,
                     failures,
-                    "changes by other instances are not received from Postgres: they are noticed \
-                     when the cache's time is over"
+                    "not receiving changes by other instances from Postgres; they become visible \
+                     when cache entries expire"
                 );
             }
             failures += 1;
@@ -107,9 +108,9 @@ impl Listener<'_> {
 
     fn give_up(&self) {
         tracing::warn!(
-            "Postgres is reached through a pooler, which keeps no LISTEN: changes by other \
-             instances are noticed when the cache's time is over, or at once with a direct address \
-             in PostgresStoreBuilder::listen_url"
+            "Postgres is behind a pooler that does not support LISTEN: changes by other instances \
+             become visible when cache entries expire; to receive them immediately, set \
+             PostgresStoreBuilder::listen_url to a direct address"
         );
         self.status.send_replace(Listening::Pooled);
     }
@@ -144,8 +145,8 @@ impl Listener<'_> {
         }
     }
 
-    /// Connects, unless the address leads to a pooler: a `LISTEN` would stay behind on a server
-    /// connection that others use.
+    /// Connects, unless the address leads to a pooler: its `LISTEN` would stay on a server
+    /// connection that other clients use.
     async fn connect(&self) -> Result<Option<PgListener>, Error> {
         let options = match self.elsewhere {
             Some(options) => options.clone(),
@@ -164,7 +165,7 @@ impl Listener<'_> {
             .acquire_timeout(CONNECT_TIMEOUT)
             .connect_lazy_with(options.clone());
         let mut listener = match PgListener::connect_with(&pool).await {
-            // A pool does not say why it could not connect.
+            // A pool does not report why it could not connect.
             Err(Error::PoolTimedOut) => {
                 PgConnection::connect_with(&options).await?.close().await?;
                 return Err(Error::PoolTimedOut);

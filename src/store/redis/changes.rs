@@ -1,4 +1,4 @@
-//! Changes, published and received by pub/sub.
+//! Change notifications with pub/sub.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::store::ChangeSink;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How often the server has to show that it is there.
+/// How often the listener pings its server.
 const PING: Duration = Duration::from_secs(5);
 const PONG: Duration = Duration::from_secs(2);
 
-/// Which failures to subscribe are logged: the first, and then one in five minutes.
+/// Log the first failure to subscribe, and then one about every five minutes.
 const LOGGED: u32 = 30;
 
-/// The message of a health check, which changes nothing.
+/// Message of a health check; receivers ignore it.
 pub(super) const PROBE: &[u8] = b"!";
 
 pub(super) fn payload(subject: &Subject) -> String {
@@ -48,7 +48,7 @@ impl Change {
     }
 }
 
-/// Subscribes within the time for a connection.
+/// Subscribes within the connection timeout.
 pub(super) async fn subscribe(client: &Client, channel: &str) -> RedisResult<PubSub> {
     if tls::is_used_by(client) {
         tls::provide_crypto();
@@ -62,8 +62,7 @@ pub(super) async fn subscribe(client: &Client, channel: &str) -> RedisResult<Pub
     timeout(CONNECT_TIMEOUT, subscribing).await.unwrap_or_else(|_| Err(late.into()))
 }
 
-/// Listens at one of these servers until it is dropped. Whenever it was not connected, anything
-/// may have changed.
+/// Listens to one of these servers until dropped. Every reconnect invalidates the whole cache.
 pub(super) async fn listen(
     clients: &[Client],
     channel: &str,
@@ -72,7 +71,7 @@ pub(super) async fn listen(
 ) {
     if clients.is_empty() {
         tracing::info!(
-            "changes of other instances are noticed when cache entries expire: the Redis store \
+            "changes by other instances become visible when cache entries expire: the Redis store \
              has no listen_url"
         );
     }
@@ -93,7 +92,7 @@ pub(super) async fn listen(
                         %error,
                         channel,
                         failures = failures.saturating_add(1),
-                        "cannot subscribe to changes of other instances"
+                        "cannot subscribe to changes by other instances"
                     );
                 }
                 failures = failures.saturating_add(1);
@@ -104,7 +103,7 @@ pub(super) async fn listen(
     }
 }
 
-/// Returns when the connection is lost, or the store has left the server for another one.
+/// Returns when the connection is lost or the store has switched to another server.
 async fn receive(listener: PubSub, drops: &mut watch::Receiver<u64>, changes: &ChangeSink) {
     let (mut sink, mut messages) = listener.split();
     let mut ping = interval_at(Instant::now() + PING, PING);
@@ -121,11 +120,12 @@ async fn receive(listener: PubSub, drops: &mut watch::Receiver<u64>, changes: &C
     }
 }
 
-/// A server that disappears without closing the connection would be listened to for hours.
+/// Without a ping, a server that vanished without closing the connection would go unnoticed for
+/// hours.
 async fn is_alive(sink: &mut PubSubSink) -> bool {
     match timeout(PONG, sink.ping::<Value>()).await {
         Err(_) => false,
-        // A user without the right to PING is answered all the same.
+        // A user without permission to PING still gets a reply.
         Ok(reply) => reply.map_or_else(|error| !error.is_io_error(), |_| true),
     }
 }

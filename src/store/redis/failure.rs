@@ -1,4 +1,4 @@
-//! What an error says about the server.
+//! Classifies Redis errors.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -7,14 +7,14 @@ use super::StoreError;
 /// Whether another connection may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The server refuses to serve, as one that is starting, lost its primary or became a replica
-    /// does. It did not execute the command.
+    /// The server refuses to serve because it is starting, has lost its primary or has become a
+    /// replica. It did not execute the command.
     WrongServer,
-    /// The connection could not be made or was lost. The command may have been executed.
+    /// The connection failed or was lost. The command may have been executed.
     Lost,
     /// No reply in time: the server hangs, or its machine is gone.
     Timeout,
-    /// The command itself was refused.
+    /// The command itself was rejected.
     Other,
 }
 
@@ -28,7 +28,7 @@ impl Failure {
         }
         let is = |code: &str| {
             error.code() == Some(code)
-                // Redis 6 puts the code of an error within a script into the message.
+                // Redis 6 puts the code of an error inside a script into the message.
                 || error.detail().is_some_and(|detail| detail.contains(&format!("-{code} ")))
         };
         if WRONG_SERVER.iter().any(|code| is(code)) {

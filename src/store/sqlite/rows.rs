@@ -1,4 +1,4 @@
-//! The statements, and what they bind and return.
+//! SQL statements, their parameters and results.
 
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -32,7 +32,7 @@ pub(super) const REMOVE: &str =
 
 pub(super) const PURGE: &str = "DELETE FROM webflow_tokens WHERE obtained_at < ?1";
 
-/// Writes, reads and removes a row. Its subject is none that a [`Subject`] can have.
+/// Writes, reads and removes a row whose subject no [`Subject`] can have.
 pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let id: i64 = sqlx::query_scalar(SAVE)
         .bind(b"probe".as_slice())

@@ -1,6 +1,6 @@
-//! Collections and their items, so that the scopes `cms:read` and `cms:write` mean something.
+//! CMS collections and items, which exercise the scopes `cms:read` and `cms:write`.
 //!
-//! Every site has the same three collections; items live as long as the server. Source: Webflow
+//! Every site has the same three collections. Items live as long as the server. Source: Webflow
 //! Data API, CMS, *List Collections*, *List Collection Items* and *Create Collection Item(s)*;
 //! *Pagination*.
 
@@ -20,7 +20,7 @@ const COLLECTIONS: [(&str, &str); 3] =
 
 const MAX_LIMIT: usize = 100;
 
-/// What cursors begin with, so that none passes for an offset.
+/// Prefix of cursors, so that none is mistaken for an offset.
 const CURSOR: &str = "from-";
 
 fn collection_id(site_id: &str, name: &str) -> String {
@@ -31,8 +31,8 @@ fn has_collection(site: &Site, id: &str) -> bool {
     COLLECTIONS.iter().any(|(name, _)| collection_id(site.id(), name) == id)
 }
 
-/// `GET /v2/sites/{site_id}/collections`. Webflow does not page this list; the stand-in does, so
-/// that paging can be tried without writing a hundred items first.
+/// `GET /v2/sites/{site_id}/collections`. Unlike Webflow, the fake paginates this list, so that
+/// pagination can be tested without creating a hundred items.
 pub(super) fn collections(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_grant(world, request, Some(&Scope::CMS_READ), |grant| {
         if let Some(refused) = refuse_site(world, grant, |site| site.id() == site_id) {
@@ -95,7 +95,7 @@ pub(super) fn create_item(world: &World, request: &RecordedRequest, collection_i
     })
 }
 
-/// The fields of an item with a slug, which Webflow makes from the name when it is not given.
+/// The fields of an item with its slug, which Webflow derives from the name if missing.
 fn field_data(body: &Value) -> Option<Map<String, Value>> {
     let mut fields = body.get("fieldData")?.as_object()?.clone();
     let name = fields.get("name")?.as_str()?.to_owned();
@@ -103,7 +103,7 @@ fn field_data(body: &Value) -> Option<Map<String, Value>> {
     Some(fields)
 }
 
-/// The part of a list that is asked for, in the shape that is set.
+/// The requested part of a list, in the configured format.
 fn page_of(world: &World, all: &[Value], name: &str, request: &RecordedRequest) -> Answer {
     let param = |param: &str| {
         request.query().iter().find(|(key, _)| key == param).map(|(_, value)| value.as_str())

@@ -20,13 +20,13 @@ use words::permissions;
 
 const STYLE: &str = include_str!("consent.css");
 
-/// The fields of the form that carry the user's decision; all others are the link's parameters.
+/// Form fields with the user's decision. All others are the link's parameters.
 pub(super) const CHOICES: [&str; 3] = ["decision", "access", "site"];
 
 const WORKSPACE: &str = "workspace:";
 const CHOSEN_SITES: &str = "sites";
 
-/// Reads the form's [`CHOICES`].
+/// Parses the form's [`CHOICES`].
 pub(super) fn read_decision(choices: &[(String, String)]) -> Result<Decision, Refused> {
     let choice =
         |name: &str| choices.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -48,14 +48,14 @@ pub(super) fn read_decision(choices: &[(String, String)]) -> Result<Decision, Re
     }
 }
 
-/// A form that was filled in wrongly.
+/// A form that was filled in incorrectly.
 pub(super) struct Rejected<'a> {
     pub(super) reason: &'a Refused,
     pub(super) choices: &'a [(String, String)],
 }
 
-/// The consent page; a rejected form comes back with the reason and as it was filled in, so that
-/// a second press of the button cannot grant more than was chosen.
+/// The consent page. A rejected form is shown again with the reason and the user's choices, so that
+/// submitting it again cannot grant more than was chosen.
 pub(super) fn page(
     world: &World,
     request: &AuthorizationRequest,
@@ -95,7 +95,7 @@ pub(super) fn page(
                 input type="hidden" name=(name) value=(value);
             }
             (choice(&world.workspaces, rejected.map_or(&[], |rejected| rejected.choices)))
-            p.after { "Afterwards you are sent to " span.address { (request.redirect_uri) } }
+            p.after { "You will then be redirected to " span.address { (request.redirect_uri) } }
             div.buttons {
                 button.primary type="submit" name="decision" value="authorize" { "Authorize" }
                 button type="submit" name="decision" value="cancel" formnovalidate { "Cancel" }
@@ -106,12 +106,12 @@ pub(super) fn page(
     document(status, &format!("Authorize {}", app.name), &body)
 }
 
-/// A picture in place of a picture: the first letters of up to two names.
+/// Initials as a placeholder picture, from up to two names.
 fn initials(names: &[&str]) -> String {
     names.iter().filter_map(|name| name.chars().next()).flat_map(char::to_uppercase).collect()
 }
 
-/// An eye for what is only looked at, a pen for what may be changed; the words say it too.
+/// An eye for read access, a pen for write access. The text says it too.
 fn glyph(read_only: bool) -> Markup {
     html! {
         svg.glyph viewBox="0 0 24 24" aria-hidden="true" {
@@ -151,9 +151,9 @@ fn choice(workspaces: &[Workspace], chosen: &[(String, String)]) -> Markup {
                     input #single type="radio" name="access" value=(CHOSEN_SITES) required
                         checked[is_chosen("access", CHOSEN_SITES)];
                     span {
-                        strong { "Only sites that you pick" }
+                        strong { "Only the sites you choose" }
                         br;
-                        span.soft { "All of them from one workspace" }
+                        span.soft { "All from one workspace" }
                     }
                 }
                 div.sites {
@@ -177,13 +177,13 @@ fn choice(workspaces: &[Workspace], chosen: &[(String, String)]) -> Markup {
 
 fn count_in_words(sites: usize) -> String {
     match sites {
-        0 => "No sites yet, and those to come".to_owned(),
-        1 => "1 site, and those to come".to_owned(),
-        many => format!("{many} sites, and those to come"),
+        0 => "No sites yet, and all future sites".to_owned(),
+        1 => "1 site, and all future sites".to_owned(),
+        many => format!("{many} sites, and all future sites"),
     }
 }
 
-/// The 400 page for a bad link.
+/// The 400 page for an invalid link.
 pub(super) fn refusal(refused: &Refused) -> Answer {
     let body = html! {
         h1 { "This app cannot be authorized" }
@@ -204,11 +204,11 @@ fn document(status: StatusCode, title: &str, body: &Markup) -> Answer {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " – stand-in for Webflow" }
+                title { (title) " – fake Webflow" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header { p.notice { "Stand-in for Webflow: nothing here is real" } }
+                header { p.notice { "Fake Webflow: nothing here is real" } }
                 main { (body) }
             }
         }
@@ -222,8 +222,8 @@ fn document(status: StatusCode, title: &str, body: &Markup) -> Answer {
     ] {
         answer = answer::with_header(answer, name, HeaderValue::from_static(value));
     }
-    // No form-action: browsers hold the redirections after the form to it as well, so it would
-    // have to know every address that the app's callback may go on to.
+    // No `form-action`: browsers also apply it to redirects after the form, so it would have to
+    // list every URL that the app's callback may redirect to.
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'"

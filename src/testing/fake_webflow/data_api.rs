@@ -1,4 +1,4 @@
-//! The Data API: who may call, and the look-ups of tokens and sites.
+//! The Data API: authentication, tokens and sites.
 
 use http::header::HeaderName;
 use http::{HeaderValue, StatusCode};
@@ -15,8 +15,8 @@ use crate::grant::scope::Scope;
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 
-/// Lets a request through to `endpoint` if its bearer token is live, within its rate limit and has
-/// the scope. A request without the scope counts against the limit, as any other.
+/// Forwards a request to `endpoint` if its bearer token is live, within its rate limit and has the
+/// scope. A request without the scope counts against the limit too.
 pub(super) fn with_grant(
     world: &World,
     request: &RecordedRequest,
@@ -49,7 +49,7 @@ pub(super) fn with_grant(
     with_header(answer, REMAINING, HeaderValue::from(remaining))
 }
 
-/// The answer to a token that is dead or that has no access. Source: the published schemas word
+/// The response for a token that is dead or has no access. Source: the published schemas describe
 /// every 401 as "invalid or does not have access to requested resource".
 fn not_authorized() -> Answer {
     api_error(StatusCode::UNAUTHORIZED, "not_authorized", "Request not authorized")
@@ -72,7 +72,7 @@ pub(super) fn introspect(world: &World, request: &RecordedRequest) -> Answer {
                 },
                 "application": {
                     "id": world.app.client_id,
-                    "description": "An app of the stand-in for Webflow",
+                    "description": "An app of the fake Webflow",
                     "homepage": "https://app.example",
                     "displayName": world.app.name,
                 },
@@ -87,7 +87,7 @@ pub(super) fn authorized_by(world: &World, request: &RecordedRequest) -> Answer 
     with_grant(world, request, scope, |_| json(StatusCode::OK, &world.user.to_json()))
 }
 
-/// `GET /v2/sites`: those that the user chose. Source: Webflow Data API, *List Sites*.
+/// `GET /v2/sites`: the sites that the user chose. Source: Webflow Data API, *List Sites*.
 pub(super) fn sites(world: &World, request: &RecordedRequest) -> Answer {
     with_grant(world, request, Some(&Scope::SITES_READ), |grant| {
         let created = timestamp(world.started_at);
@@ -113,7 +113,7 @@ pub(super) fn site(world: &World, request: &RecordedRequest, id: &str) -> Answer
     })
 }
 
-/// The answer when the grant has no access to such a site, or there is none.
+/// The response if the grant has no access to this site, or the site does not exist.
 pub(super) fn refuse_site(
     world: &World,
     grant: &Grant,
@@ -131,9 +131,10 @@ pub(super) fn sites_of<'a>(world: &'a World, grant: &Grant) -> Vec<&'a Site> {
     access.resolve(&world.workspaces).unwrap_or_default()
 }
 
-/// `POST /beta/token/resolve`: who uses a Designer Extension. Source: Webflow, *Hybrid Apps*.
+/// `POST /beta/token/resolve`: identifies the user of a Designer Extension. Source: Webflow,
+/// *Hybrid Apps*.
 ///
-/// Webflow documents the good answer and the scope only; the other refusals here are a guess.
+/// Webflow documents only the success response and the scope. The other errors are a guess.
 pub(super) fn resolve_id_token(world: &World, request: &RecordedRequest) -> Answer {
     let scope = Some(&Scope::AUTHORIZED_USER_READ);
     with_grant(world, request, scope, |grant| {
@@ -150,7 +151,7 @@ pub(super) fn resolve_id_token(world: &World, request: &RecordedRequest) -> Answ
             None => api_error(
                 StatusCode::BAD_REQUEST,
                 "bad_request",
-                "The ID token is not known or older than 15 minutes",
+                "The ID token is unknown or older than 15 minutes",
             ),
             Some(site) if !grant.approval.access.covers(site, &world.workspaces) => api_error(
                 StatusCode::FORBIDDEN,

@@ -1,4 +1,4 @@
-//! The codes and tokens that were issued, and when they die.
+//! Issued codes and tokens, and their expiry.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use super::directory::Access;
 use crate::grant::scope::Scopes;
 
-/// How long a code may be exchanged and an ID token be resolved. Source: Webflow Data API, OAuth,
-/// *Authorization Code Grant Flow*; *Hybrid Apps*.
+/// Lifetime of codes and ID tokens. Source: Webflow Data API, OAuth, *Authorization Code Grant
+/// Flow*; *Hybrid Apps*.
 pub(super) const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -19,12 +19,12 @@ pub(super) struct Approval {
     pub(super) access: Access,
 }
 
-/// A code's conditions.
+/// An issued code and the conditions for its exchange.
 pub(super) struct Code {
     pub(super) approval: Approval,
     /// Where the code was sent.
     pub(super) redirect_uri: String,
-    /// Whether the authorize link named that address; if so the exchange has to as well.
+    /// Whether the authorize link contained the redirect URI; if so, the exchange must too.
     pub(super) redirect_uri_sent: bool,
     pub(super) issued_at: SystemTime,
 }
@@ -40,14 +40,14 @@ pub(super) struct Grant {
     minute: Minute,
 }
 
-/// The requests of one token within one minute, counted from the minute's first.
+/// The requests of one token in the minute that starts with its first request.
 #[derive(Clone)]
 struct Minute {
     since: SystemTime,
     requests: u32,
 }
 
-/// What is left of a token's minute after a request.
+/// A token's remaining rate limit after a request.
 pub(super) enum Budget {
     Left(u32),
     Spent { retry_after: Duration },
@@ -58,10 +58,10 @@ struct IdToken {
     issued_at: SystemTime,
 }
 
-/// Everything that was issued since the start.
+/// Everything issued since the start.
 #[derive(Default)]
 pub(super) struct Ledger {
-    /// A used code stays, without its conditions, to be told from one that never was.
+    /// A used code stays as `None`, to tell it from an unknown one.
     codes: HashMap<String, Option<Code>>,
     grants: HashMap<String, Grant>,
     latest: Option<String>,
@@ -73,16 +73,16 @@ impl Ledger {
         self.codes.insert(text, Some(code));
     }
 
-    /// Uses a code up, or says why it is no good. A refusal leaves the code as it was: somebody who
-    /// only knows the code cannot spoil it for the app.
+    /// Uses up a code, or returns why it is invalid. A rejected attempt leaves the code usable, so
+    /// that someone who only knows the code cannot spoil it for the app.
     pub(super) fn redeem(
         &mut self,
         text: &str,
         redirect_uri: Option<&str>,
         now: SystemTime,
     ) -> Result<Approval, &'static str> {
-        let slot = self.codes.get_mut(text).ok_or("the code is not known")?;
-        let code = slot.as_ref().ok_or("the code was used before")?;
+        let slot = self.codes.get_mut(text).ok_or("the code is unknown")?;
+        let code = slot.as_ref().ok_or("the code has already been used")?;
         if has_passed(code.issued_at, LIFETIME, now) {
             return Err("the code is older than 15 minutes");
         }
@@ -95,7 +95,7 @@ impl Ledger {
             }
             _ => {}
         }
-        slot.take().map(|code| code.approval).ok_or("the code was used before")
+        slot.take().map(|code| code.approval).ok_or("the code has already been used")
     }
 
     pub(super) fn add_token(
@@ -140,7 +140,7 @@ impl Ledger {
         Some((grant.clone(), budget))
     }
 
-    /// Ends a token; `false` when it was not live.
+    /// Revokes a token. Returns `false` if it was not live.
     pub(super) fn revoke(&mut self, token: &str) -> bool {
         self.grants.get_mut(token).is_some_and(|grant| std::mem::replace(&mut grant.live, false))
     }
@@ -169,7 +169,7 @@ impl Ledger {
         self.id_tokens.insert(text, IdToken { site_id, issued_at });
     }
 
-    /// The site in whose Designer an ID token was issued, while it is valid.
+    /// The site whose Designer issued this ID token, while it is valid.
     pub(super) fn site_of_id_token(&self, text: &str, now: SystemTime) -> Option<&str> {
         self.id_tokens
             .get(text)

@@ -1,7 +1,7 @@
 //! `/oauth/access_token` and `/oauth/revoke_authorization`.
 //!
 //! Source: Webflow Data API, OAuth, *Get an access token*, *Revoke an access token* and *Possible
-//! Errors*; the fields of the exchange as both official SDKs send them.
+//! Errors*. The exchange's fields are those that both official SDKs send.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -26,7 +26,7 @@ fn try_exchange(
     let fields = Fields::read(request)?;
     let code = fields.required("code")?;
     let redirect_uri = fields.optional("redirect_uri")?;
-    // The documentation's table does not have grant_type, both SDKs send it.
+    // The documentation's table omits grant_type, but both SDKs send it.
     if let Some(grant_type) = fields.optional("grant_type")?
         && grant_type != "authorization_code"
     {
@@ -79,10 +79,7 @@ fn try_revoke(world: &World, request: &RecordedRequest) -> Result<Answer, OAuthE
     if lock(&world.ledger).revoke(token) {
         Ok(json(StatusCode::OK, &json!({"did_revoke": true})))
     } else {
-        Err(OAuthError::bad_request(
-            "invalid_token",
-            "the token is not known or was revoked before",
-        ))
+        Err(OAuthError::bad_request("invalid_token", "the token is unknown or already revoked"))
     }
 }
 
@@ -91,7 +88,7 @@ struct Fields(Map<String, Value>);
 
 impl Fields {
     fn read(request: &RecordedRequest) -> Result<Self, OAuthError> {
-        // RFC 6749 has these endpoints take forms; Webflow's take JSON.
+        // In RFC 6749 these endpoints take forms; Webflow's take JSON.
         if !request.has_media_type("application/json") {
             return Err(OAuthError::bad_request(
                 "invalid_request",

@@ -1,4 +1,4 @@
-//! The socket side: connections, routing, and faults laid over the answers.
+//! Connections, routing and fault injection.
 
 use std::convert::Infallible;
 use std::io;
@@ -28,12 +28,12 @@ use super::log::RecordedRequest;
 use super::world::{World, lock, too_many_requests};
 use super::{authorize, cms, data_api, oauth};
 
-/// More than any request of a client needs; the log keeps the bodies.
+/// More than any client request needs; the log keeps the bodies.
 const MAX_BODY: usize = 256 * 1024;
 
 type AnswerBody = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Serves until it is dropped; its connections end with it.
+/// Serves until dropped, along with its connections.
 pub(super) async fn serve(listener: TcpListener, world: Arc<World>) {
     let mut connections = JoinSet::new();
     loop {
@@ -42,7 +42,7 @@ pub(super) async fn serve(listener: TcpListener, world: Arc<World>) {
                 Ok((stream, _)) => {
                     connections.spawn(serve_connection(stream, Arc::clone(&world)));
                 }
-                // Out of file descriptors, most likely: some will come back as connections end.
+                // Probably out of file descriptors; some are freed as connections close.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -51,8 +51,8 @@ pub(super) async fn serve(listener: TcpListener, world: Arc<World>) {
 }
 
 async fn serve_connection(stream: TcpStream, world: Arc<World>) {
-    // Answers are small and often written in two parts; without this the second would wait for the
-    // client's delayed acknowledgement.
+    // Responses are small and often written in two parts; without this the second would wait for
+    // the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(Notify::new());
     let service = service_fn(|request| handle(Arc::clone(&world), Arc::clone(&reset), request));
@@ -61,13 +61,13 @@ async fn serve_connection(stream: TcpStream, world: Arc<World>) {
         let reset = pin!(reset.notified());
         tokio::select! {
             () = reset => true,
-            // A client that went away is no concern of the server's.
+            // Ignore clients that disconnect.
             _ = &mut connection => false,
         }
     };
     if is_reset {
         let stream = connection.into_parts().io.into_inner();
-        // With no time to linger, closing sends RST instead of FIN.
+        // With zero linger, closing sends RST instead of FIN.
         let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     }
 }
@@ -123,7 +123,7 @@ fn route(world: &World, request: &RecordedRequest) -> Answer {
     }
 }
 
-/// Carries a fault out. `answer` is there when the endpoint did its work first.
+/// Executes a fault. `answer` is set if the endpoint did its work first.
 async fn fail(
     world: &World,
     reset: &Notify,
@@ -177,7 +177,7 @@ async fn fail(
     }
 }
 
-/// A 1xx would make hyper wait for another answer.
+/// hyper would wait for another response after a 1xx.
 fn final_status(status: u16) -> StatusCode {
     StatusCode::from_u16(status)
         .ok()
@@ -196,14 +196,14 @@ fn json_stream(body: Stretch) -> Response<AnswerBody> {
     answer
 }
 
-/// A body that does not come to its proper end.
+/// A body that does not end properly.
 enum Stretch {
-    /// Some bytes, then failure.
+    /// Some bytes, then a failure.
     Half(Option<Bytes>),
-    /// The bytes have been handed over; failing at once would drop them before they are written.
+    /// The bytes have been handed to hyper; failing now would drop them before they are written.
     Flushing,
     Failed,
-    /// So many bytes of white space.
+    /// This many bytes of white space.
     Blank(u64),
 }
 

@@ -1,4 +1,4 @@
-//! The user played by the test itself, without a browser.
+//! Acts as the user, without a browser.
 
 use url::Url;
 
@@ -11,10 +11,10 @@ use super::log;
 use super::world::lock;
 use crate::grant::scope::Scope;
 
-/// The user, in-process: nothing of this is logged or meets a fault.
+/// The user, in process: these calls are neither logged nor subject to faults.
 impl FakeWebflow {
-    /// The link that Webflow's dashboard and Marketplace have for the app: all its scopes, no
-    /// `state`, and no `redirect_uri` unless several are registered (then the first).
+    /// Returns the install link of Webflow's dashboard and Marketplace: all of the app's scopes, no
+    /// `state`, and the first `redirect_uri` only if several are registered.
     pub fn install_url(&self) -> Url {
         let mut url = self.world.endpoints.authorize().clone();
         url.query_pairs_mut()
@@ -27,24 +27,24 @@ impl FakeWebflow {
         url
     }
 
-    /// Opens an authorize link, picks the first workspace and presses Authorize.
+    /// Opens an authorize link, selects the first workspace and clicks Authorize.
     ///
-    /// Answers the address that the browser is sent to.
+    /// Returns the URL that the browser is redirected to.
     ///
     /// # Errors
-    /// [`Refused`] when the link is not this server's or breaks a rule; a browser would be shown
-    /// the 400 page.
+    /// [`Refused`] if the link is not this server's or breaks a rule; a browser would get the 400
+    /// page.
     pub fn approve(&self, authorize_url: impl AsRef<str>) -> Result<Url, Refused> {
         let first = self.world.first_workspace();
         let access = first.ok_or_else(|| Refused::new("The user has no workspace."))?;
         self.approve_with(authorize_url, access)
     }
 
-    /// Like [`approve`](Self::approve), with the user's pick.
+    /// Like [`approve`](Self::approve), with this selection.
     ///
     /// # Errors
-    /// As for `approve`, and when there is no such workspace or site, no site is chosen, or the
-    /// sites are of several workspaces.
+    /// As for `approve`, and if the workspace or a site does not exist, no site is selected, or the
+    /// sites are in different workspaces.
     pub fn approve_with(
         &self,
         authorize_url: impl AsRef<str>,
@@ -53,7 +53,8 @@ impl FakeWebflow {
         self.decide(authorize_url.as_ref(), Decision::Authorize(access))
     }
 
-    /// Opens an authorize link and presses Cancel; answers where the browser is sent to.
+    /// Opens an authorize link and clicks Cancel. Returns the URL that the browser is redirected
+    /// to.
     ///
     /// # Errors
     /// As for [`approve`](Self::approve).
@@ -79,7 +80,7 @@ impl FakeWebflow {
         authorize::read(&self.world, &params)
     }
 
-    /// Issues a token without a flow: these scopes, on the first workspace.
+    /// Issues a token with these scopes for the first workspace, without a flow.
     pub fn issue_token(&self, scopes: impl IntoIterator<Item = Scope>) -> String {
         let nothing = Access::Sites(Vec::new());
         self.world.issue_token(Approval {
@@ -88,8 +89,8 @@ impl FakeWebflow {
         })
     }
 
-    /// An ID token as a Designer Extension on this site gets it from `webflow.getIdToken()`;
-    /// `/beta/token/resolve` takes it for 15 minutes.
+    /// Returns an ID token as `webflow.getIdToken()` gives it to a Designer Extension on this site.
+    /// `/beta/token/resolve` accepts it for 15 minutes.
     pub fn id_token(&self, site_id: impl Into<String>) -> String {
         let token = self.world.mint.secret();
         let now = self.world.clock.now();

@@ -1,18 +1,18 @@
-//! What scopes mean to the one who grants them.
+//! Describes scopes to the user who grants them.
 
 use crate::grant::scope::{Scope, Scopes};
 
-/// What an app will be able to do with one kind of thing.
+/// What an app may do with one kind of resource.
 pub(super) struct Permission<'a> {
-    /// A sentence without its full stop.
+    /// A sentence without the full stop.
     pub(super) words: String,
     pub(super) scopes: Vec<&'a Scope>,
-    /// Whether nothing can be changed by it.
+    /// Whether it allows no changes.
     pub(super) read_only: bool,
 }
 
-/// The permissions that scopes amount to, in the scopes' order. Reading and writing one kind of
-/// thing are one permission.
+/// The permissions for these scopes, in the scopes' order. Reading and writing the same resource is
+/// one permission.
 pub(super) fn permissions(scopes: &Scopes) -> Vec<Permission<'_>> {
     let mut found: Vec<Permission<'_>> = Vec::new();
     for scope in scopes {
@@ -50,7 +50,7 @@ fn sentence(resource: &str, action: &str) -> String {
     }
 }
 
-/// What the documented resources are; the list of Webflow's grows.
+/// Describes the documented resources. Webflow's list grows.
 fn thing(resource: &str) -> Option<&'static str> {
     Some(match resource {
         "assets" => "your files and images",
