@@ -1,8 +1,8 @@
-//! Tokens outside a request: a job that finds the grants of a site, and one that tidies up.
+//! Tokens outside a request: one job finds the grants of a site, another purges old grants.
 //!
-//! A webhook finds its grants in the same way, by the ids in its `payload`. It must not act before
-//! `x-webflow-signature` is verified over the raw body, so this example has none.
-#![allow(clippy::print_stdout, reason = "it is run by hand")]
+//! A webhook finds its grants in the same way, by the IDs in its `payload`. It must verify
+//! `x-webflow-signature` over the raw body first, so this example has none.
+#![allow(clippy::print_stdout, reason = "examples are run by hand")]
 
 mod support;
 
@@ -15,8 +15,8 @@ use tower_webflow_auth::{WebflowAuthHandle, WebflowToken};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The site, by any grant that has access to it. The user has allowed either single sites or the
-/// whole workspace.
+/// Reads the site with any grant that has access to it. Searches both indexes, since a grant covers
+/// either single sites or a whole workspace.
 async fn site(
     handle: &WebflowAuthHandle,
     site_id: &str,
@@ -27,7 +27,7 @@ async fn site(
     for token in tokens {
         match token.api().get(["sites", site_id]).send().await {
             Ok(answer) => return Ok(Some(answer.json().await?)),
-            // The user has removed the app. No layer is here to forget the token.
+            // The user has removed the app. Outside a request no layer deletes the token.
             Err(ApiError::Unauthorized { token, .. }) => handle.revoke_grant(&token).await?,
             // Another grant may have access.
             Err(ApiError::NoAccess { .. }) => {}
@@ -43,7 +43,7 @@ async fn report(handle: WebflowAuthHandle, site_id: String, workspace_id: String
         match site(&handle, &site_id, &workspace_id).await {
             Ok(Some(site)) => println!("{} is there", site.display_name),
             Ok(None) => println!("nobody has connected {site_id}"),
-            Err(error) => println!("another time: {error}"),
+            Err(error) => println!("failed, will retry: {error}"),
         }
     }
 }

@@ -19,11 +19,11 @@ use crate::webflow::is_id;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// No stored grant names the site, or those that do are dead: its users have not connected
-    /// Webflow, have removed the app, or have allowed their whole workspace.
+    /// No stored grant names the site, or Webflow rejects the tokens of all that do. Its users have
+    /// not connected Webflow, have removed the app, or have allowed their whole workspace.
     #[error("no grant names the site")]
     NoGrant,
-    /// Webflow does not accept the ID token, or it is one of another site.
+    /// Webflow rejects the ID token, or the token was issued for another site.
     #[error("the ID token is not accepted for this site")]
     Refused,
     /// Every grant of the site lacks the scope `authorized_user:read`.
@@ -32,7 +32,7 @@ pub enum ResolveError {
     /// The store could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Webflow could not be asked, or its answer is of no use.
+    /// Webflow could not be reached, or its response is unusable.
     #[error(transparent)]
     Api(#[from] ApiError),
 }
@@ -109,9 +109,9 @@ impl WebflowAuthHandle {
     /// The user of an ID token.
     ///
     /// A Designer Extension gets one from `webflow.getIdToken()` (valid 15 minutes) and sends it to
-    /// its backend together with the site's id. Webflow is asked by the grants of that site, the
-    /// newest first and four at most, until one resolves the token. The grants need the scope
-    /// `authorized_user:read`. Grants that turn out to be dead are removed. All of it takes no
+    /// its backend together with the site's ID. The backend asks Webflow with up to four grants of
+    /// that site, newest first, until one resolves the ID token. The grants need the scope
+    /// `authorized_user:read`. A grant whose token Webflow rejects is removed. The whole takes no
     /// longer than the builder's [`timeout`](crate::WebflowAuthBuilder::timeout).
     ///
     /// A grant of a whole workspace names no site: find it by
@@ -123,8 +123,8 @@ impl WebflowAuthHandle {
     /// [`ResolveError`].
     ///
     /// # Security
-    /// The site's id is a claim of the client's. The answer tells the site in whose Designer the ID
-    /// token was issued, and one of another site is [`ResolveError::Refused`].
+    /// The client could send the ID of any site. Webflow's response names the site that the ID token
+    /// was issued for; if it is another one, the error is [`ResolveError::Refused`].
     pub async fn resolve_id_token(
         &self,
         site_id: &str,
@@ -202,10 +202,10 @@ impl WebflowAuthHandle {
     }
 }
 
-/// With how many grants an ID token is tried.
+/// How many grants are tried for one ID token.
 const MAX_GRANTS: usize = 4;
 
-/// A JWT in base64url has no other characters; Webflow does not say what an ID token is made of.
+/// Covers JWTs. Webflow documents no format.
 fn is_id_token(text: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._~+/=-".contains(&byte);
     (1..=8192).contains(&text.len()) && text.bytes().all(known)
@@ -228,9 +228,9 @@ fn unresolved(token: &WebflowToken, error: ApiError) -> ApiError {
     error
 }
 
-/// Takes the user of an answer, unless it is about another site.
+/// The user, unless the ID token was issued for another site.
 fn accept(resolved: ResolvedUser, site_id: &str) -> Result<AuthorizedUser, ResolveError> {
-    // Webflow may leave the site out. The grant that was asked covers the claimed one.
+    // Webflow may omit the site. The grant that was used covers the claimed one.
     if resolved.site_id.is_some_and(|id| id != site_id) {
         tracing::warn!("an ID token of another site was refused");
         return Err(ResolveError::Refused);

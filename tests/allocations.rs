@@ -1,6 +1,6 @@
 //! Bounds on what the layer allocates for requests that it passes on. A binary of its own, since
 //! counting allocations takes a global allocator.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Whether a token lives after a 401.
+//! Whether a token is still valid after a 401.
 //!
 //! Webflow answers 401 for a token that "is invalid or does not have access to the requested
 //! resource". Only introspection, which needs neither scope nor resource, tells the two apart.
@@ -17,10 +17,10 @@ use super::ApiClient;
 use crate::grant::token::WebflowToken;
 use crate::webflow::{INTROSPECTION_BUDGET, IntrospectError, Introspection, introspect};
 
-/// How long a token that introspection has confirmed is believed to live.
+/// How long a confirmed token is not introspected again.
 const BELIEVED: Duration = Duration::from_secs(10);
 
-/// How many tokens are remembered; of more, the oldest are asked for again.
+/// How many confirmed tokens are remembered. Beyond that, the oldest are introspected again.
 const MAX_REMEMBERED: usize = 4096;
 
 /// What introspection says of a token.
@@ -28,7 +28,7 @@ const MAX_REMEMBERED: usize = 4096;
 pub(super) enum Life {
     Alive,
     Dead,
-    /// No answer that tells.
+    /// Introspection failed.
     Unknown,
 }
 
@@ -36,7 +36,7 @@ type Key = [u8; 32];
 
 /// Introspections that a 401 asked for.
 pub(super) struct Confirmations {
-    /// One for each token; whoever waits for it holds it.
+    /// One per token, kept alive by those who wait for it.
     pending: Mutex<HashMap<Key, Weak<OnceCell<Life>>>>,
     /// When a token was found alive, in Unix milliseconds.
     alive: Cache<Key, u64>,
@@ -49,8 +49,8 @@ impl Default for Confirmations {
 }
 
 impl Confirmations {
-    /// The answer that is remembered or that `ask` gives, of which there is one at a time for each
-    /// key. Only [`Life::Alive`] is remembered. `now` is in Unix milliseconds.
+    /// The remembered result, or that of `ask`. Concurrent calls with the same key share one `ask`.
+    /// Only [`Life::Alive`] is remembered. `now` is in Unix milliseconds.
     async fn life(&self, key: Key, now: u64, ask: impl Future<Output = Life>) -> Life {
         if self.alive.get(&key).is_some_and(|since| is_within(BELIEVED, since, now)) {
             return Life::Alive;
@@ -65,7 +65,7 @@ impl Confirmations {
                 life
             })
             .await;
-        // Whoever comes now asks anew.
+        // Later calls start another introspection.
         let mut pending = self.pending();
         if pending.get(&key).is_some_and(|other| other.as_ptr() == Arc::as_ptr(&cell)) {
             pending.remove(&key);
@@ -78,7 +78,7 @@ impl Confirmations {
         if let Some(cell) = pending.get(&key).and_then(Weak::upgrade) {
             return cell;
         }
-        // Those whose waiters have all gone.
+        // Drops entries that nobody waits for.
         pending.retain(|_, cell| cell.strong_count() > 0);
         let cell = Arc::default();
         pending.insert(key, Arc::downgrade(&cell));
@@ -96,7 +96,7 @@ fn is_within(span: Duration, since: u64, now: u64) -> bool {
 }
 
 impl ApiClient {
-    /// Whether the token lives, as far as Webflow tells until `deadline`.
+    /// Whether the token is valid, as far as Webflow tells before `deadline`.
     pub(super) async fn life_of(&self, token: &WebflowToken, deadline: Instant) -> Life {
         let secret = token.access_token();
         let key = Sha256::digest(secret.expose_secret()).into();
@@ -121,7 +121,7 @@ fn life_by(token: &WebflowToken, found: Result<Introspection, IntrospectError>) 
         Err(IntrospectError::Status(401)) => Life::Dead,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "a 401 could not be confirmed: the grant stays");
+            tracing::warn!(error, "introspection failed after a 401: the grant is kept");
             Life::Unknown
         }
     }

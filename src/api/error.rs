@@ -37,7 +37,7 @@ use crate::webflow::retry_after;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApiError {
-    /// 401, confirmed by introspection: the token was revoked, has expired, or never was one.
+    /// 401, confirmed by introspection: the token was revoked, has expired, or was never valid.
     #[error("Webflow does not accept the access token any more (401)")]
     #[non_exhaustive]
     Unauthorized {
@@ -46,13 +46,12 @@ pub enum ApiError {
         /// What Webflow said.
         body: WebflowErrorBody,
     },
-    /// 401, but the token may live: it has no access to what was asked for, for example to another
-    /// user's site. Webflow has one status for both, and introspection has not said that the token
-    /// is dead.
-    #[error("the token has no access to this ({body})")]
+    /// 401, but introspection did not say that the token is invalid. Most likely the token has no
+    /// access to the resource, for example to another user's site. The grant is kept.
+    #[error("the token has no access to this resource ({body})")]
     #[non_exhaustive]
     NoAccess {
-        /// Whether introspection has confirmed that the token lives; false when it had no answer.
+        /// Whether introspection confirmed that the token is valid; false if it failed.
         confirmed: bool,
         /// What Webflow said.
         body: WebflowErrorBody,

@@ -16,9 +16,9 @@ use super::{ApiError, ApiPath, ApiRequest, WebflowApi};
 const MAX_PAGE: usize = 100;
 
 impl WebflowApi {
-    /// Every item of a list, page after page.
+    /// All items of a list, over all its pages.
     ///
-    /// The call is filled by [`ApiList`]'s methods and ends with [`all`](ApiList::all) or
+    /// Configure the call with the methods of [`ApiList`], then call [`all`](ApiList::all) or
     /// [`stream`](ApiList::stream). Source: Webflow Data API, *Pagination*.
     ///
     /// ```no_run
@@ -34,10 +34,10 @@ impl WebflowApi {
     }
 }
 
-/// A list of Webflow's Data API, to be read whole or item by item.
+/// A request for a list of Webflow's Data API.
 ///
-/// Lists page by `cursor` or by `offset`; one that does neither is read once. A list that is `null`
-/// is empty.
+/// Pages are requested by `cursor` if the response has `pagination.nextCursor`, otherwise by
+/// `offset`. A list that supports neither is requested once. A list that is `null` is empty.
 ///
 /// ```no_run
 /// use serde_json::Value;
@@ -63,32 +63,32 @@ pub struct ApiList<T> {
 }
 
 impl<T: DeserializeOwned + Send> ApiList<T> {
-    /// The member of the answer that is the list, for example `items`. By default it is the only
-    /// one beside `pagination` that is a list or null; an answer with several is
-    /// [`ApiError::Decode`].
+    /// The member of the response that holds the list, for example `items`.
+    ///
+    /// The default is the only member except `pagination` that is a list or null. A response with
+    /// several of them is [`ApiError::Decode`].
     pub fn field(mut self, name: impl Into<String>) -> Self {
         self.field = Some(name.into());
         self
     }
 
-    /// Appends query parameters, which every page is asked with. Repeatable.
+    /// Appends query parameters to the request of every page. Can be called repeatedly.
     pub fn query<Q: Serialize + ?Sized>(mut self, parameters: &Q) -> Self {
         self.request = self.request.query(parameters);
         self
     }
 
-    /// How many items to ask for at once, 1 to 100; default 100. Any other number is
+    /// The number of items per page, 1 to 100. The default is 100. Any other number is
     /// [`ApiError::InvalidRequest`].
     pub const fn page_size(mut self, items: usize) -> Self {
         self.page_size = items;
         self
     }
 
-    /// The items one by one; pages are fetched as they are needed.
+    /// A stream of the items, which requests pages as needed and ends after the first error.
     ///
-    /// Ends after the first error. Collecting it needs `futures` among your dependencies; to take
-    /// items one by one, pin it: `let mut items = std::pin::pin!(list.stream())`, then
-    /// `items.try_next().await?`.
+    /// The stream must be pinned: `let mut items = std::pin::pin!(list.stream())`, then
+    /// `items.try_next().await?` with `TryStreamExt` of the crate `futures`.
     pub fn stream(self) -> impl Stream<Item = Result<T, ApiError>> + Send + use<T> {
         try_unfold((Pages::new(self), VecDeque::new()), |(mut pages, mut page)| async move {
             if page.is_empty() {
@@ -98,10 +98,10 @@ impl<T: DeserializeOwned + Send> ApiList<T> {
         })
     }
 
-    /// All items.
+    /// Collects all items.
     ///
     /// # Errors
-    /// [`ListError`], with the items of the pages before.
+    /// [`ListError`], which holds the error and the items read before it.
     pub async fn all(self) -> Result<Vec<T>, ListError<T>> {
         let (mut pages, mut read) = (Pages::new(self), Vec::new());
         loop {
@@ -120,16 +120,16 @@ impl<T> fmt::Debug for ApiList<T> {
     }
 }
 
-/// A list that broke off.
+/// An error in the middle of a list.
 ///
-/// As a response, and by `?` in a function that returns [`ApiError`], it is the error alone.
+/// It converts into its [`ApiError`], so `?` works in functions that return one.
 #[derive(Debug, thiserror::Error)]
-#[error("the list broke off after {} items", .read.len())]
+#[error("the list could not be read beyond {} items", .read.len())]
 #[non_exhaustive]
 pub struct ListError<T> {
-    /// The items of the pages before.
+    /// The items of the pages before the error.
     pub read: Vec<T>,
-    /// Why there are no more.
+    /// Why the next page could not be read.
     #[source]
     pub error: ApiError,
 }
@@ -151,11 +151,11 @@ enum Next {
 struct Pages<T> {
     list: ApiList<T>,
     next: Next,
-    /// How many items came so far.
+    /// How many items were read so far.
     read: usize,
-    /// The cursors so far: one that comes again ends the list.
+    /// The cursors so far. A repeated one ends the list.
     cursors: HashSet<String>,
-    /// The first item of the page before.
+    /// The first item of the previous page.
     first: Option<Value>,
 }
 
@@ -184,7 +184,7 @@ impl<T: DeserializeOwned> Pages<T> {
         if let Next::Offset(offset) = asked {
             let same = || items.first() == self.first.as_ref();
             if pagination.offset.map_or_else(same, |taken| taken != offset) {
-                // The list does not take `offset`: the first page was all of it.
+                // The list ignores `offset`: the first response was the whole list.
                 return Ok(Vec::new());
             }
         }
@@ -200,13 +200,13 @@ impl<T: DeserializeOwned> Pages<T> {
             return if goes_on { Next::Cursor(cursor) } else { Next::End };
         }
         let page_size = self.list.page_size;
-        // More than was asked for: the list takes no limit, so it takes no offset either.
+        // A list that ignores `limit` does not support `offset` either.
         if matches!(asked, Next::Cursor(_)) || count == 0 || count > page_size {
             return Next::End;
         }
         let goes_on = match (pagination.total, pagination.offset) {
             (Some(total), _) => self.read < total,
-            // Without a total, only a full page says that there may be more.
+            // Without a total, only a full page indicates another one.
             (None, Some(_)) => count >= pagination.limit.unwrap_or(page_size).min(page_size),
             (None, None) => false,
         };
@@ -214,7 +214,7 @@ impl<T: DeserializeOwned> Pages<T> {
     }
 }
 
-/// The `pagination` of an answer; each field may be missing.
+/// The `pagination` of a response. Every field is optional.
 struct Pagination {
     limit: Option<usize>,
     offset: Option<usize>,
@@ -234,7 +234,7 @@ impl Pagination {
     }
 }
 
-/// The list in an answer; null is an empty one.
+/// The list in a response. `null` is an empty list.
 fn items(mut answer: Map<String, Value>, field: Option<&str>) -> Result<Vec<Value>, ApiError> {
     let is_list = |value: &Value| value.is_array() || value.is_null();
     let found = if let Some(name) = field {
@@ -248,8 +248,8 @@ fn items(mut answer: Map<String, Value>, field: Option<&str>) -> Result<Vec<Valu
         Some(Value::Array(items)) => Ok(items),
         Some(_) => Ok(Vec::new()),
         None => Err(ApiError::Decode(serde_json::Error::custom(match field {
-            Some(_) => "the answer has no list of that name",
-            None => "the answer has not exactly one list; name it by `field`",
+            Some(_) => "the response has no list of that name",
+            None => "the response does not have exactly one list; name it with `field`",
         }))),
     }
 }

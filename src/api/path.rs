@@ -1,4 +1,4 @@
-//! Paths of calls, which never leave the place that the caller means.
+//! Request paths that an ID from outside cannot redirect.
 
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
@@ -7,12 +7,11 @@ use crate::wire::paths::COMPONENT;
 
 /// The path of a call to Webflow's Data API.
 ///
-/// In parts (`["sites", site_id, "pages"]`) it is below `/v2`, and each part is percent-encoded:
-/// use it wherever an id comes from outside. As a string it begins with one slash, has its `/v2` or
-/// `/beta` and may have a query.
+/// - An array or slice of segments, `["sites", site_id, "pages"]`, is relative to `/v2`. Each segment
+///   is percent-encoded. Use this form if an ID comes from outside.
+/// - A string starts with a slash, includes `/v2` or `/beta`, and may have a query.
 ///
-/// A call whose path has an empty part, or one that is `.` or `..`, ends in
-/// [`ApiError::InvalidRequest`].
+/// An empty segment, `.` or `..` is [`ApiError::InvalidRequest`].
 ///
 /// ```no_run
 /// use serde_json::Value;
@@ -57,12 +56,14 @@ impl sealed::Path for &String {
 impl sealed::Path for &[&str] {
     fn into_path(self) -> Result<String, ApiError> {
         if self.is_empty() {
-            return Err(ApiError::InvalidRequest("the path has no part".into()));
+            return Err(ApiError::InvalidRequest("the path has no segment".into()));
         }
         let mut path = String::from("/v2");
         for part in self {
             if ["", ".", ".."].contains(part) {
-                return Err(ApiError::InvalidRequest("a part of the path is empty or dots".into()));
+                return Err(ApiError::InvalidRequest(
+                    "a segment of the path is empty, . or ..".into(),
+                ));
             }
             path.push('/');
             path.extend(utf8_percent_encode(part, COMPONENT));
@@ -83,7 +84,7 @@ impl<const N: usize> sealed::Path for &[&str; N] {
     }
 }
 
-/// Refuses what another parser, on the way or at Webflow, may take for another host or path.
+/// Rejects what a proxy or Webflow could parse as another host or path.
 fn checked(text: &str) -> Result<(), ApiError> {
     // `//host/..` and `/\host/..` would name another host to some parsers.
     let on_host = text.starts_with('/')
@@ -94,11 +95,11 @@ fn checked(text: &str) -> Result<(), ApiError> {
             "the path must start with one slash, for example /v2/sites".into(),
         ));
     }
-    // Encoded slashes count: a server may decode them before it looks for dots.
+    // A server may decode slashes before it resolves dot segments.
     let path = text.split('?').next().unwrap_or_default();
     let decoded = percent_decode_str(path).decode_utf8_lossy();
     if decoded.split(['/', '\\']).any(|part| part == "." || part == "..") {
-        return Err(ApiError::InvalidRequest("the path has segments of dots".into()));
+        return Err(ApiError::InvalidRequest("the path has a segment . or ..".into()));
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ impl ApiRequest {
         self
     }
 
-    /// The same call once more. A body that is a stream, and an error, go to the copy.
+    /// Clones the request. An error moves to the clone.
     pub(super) fn duplicate(&mut self) -> Self {
         let again = self.inner.as_ref().ok().and_then(reqwest::RequestBuilder::try_clone);
         let spent = || Err(ApiError::InvalidRequest("the request was sent before".into()));
@@ -93,7 +93,7 @@ impl ApiRequest {
         self
     }
 
-    /// Sends a call that changes nothing as often as a `GET`, whatever its method.
+    /// Allows retries for a request that changes nothing, whatever its method.
     pub(crate) const fn repeatable(mut self) -> Self {
         self.repeatable = true;
         self
@@ -113,9 +113,9 @@ impl ApiRequest {
     /// [`ApiError`]: an answer that is not a success, no answer in time, no connection, or a
     /// request that cannot be sent.
     ///
-    /// After a 401 Webflow is asked whether the token lives. Only if it does not, the token is
-    /// marked as dead, and a handler that returns the error sends the user to Webflow for a new
-    /// one.
+    /// After a 401 the token is introspected. Only if that answers 401 too, the error is
+    /// [`ApiError::Unauthorized`], and a handler that returns it sends the user to Webflow for a
+    /// new token.
     pub async fn send(self) -> Result<ApiResponse, ApiError> {
         let request = self.inner?;
         let deadline = deadline(self.budget);
@@ -155,7 +155,7 @@ const ATTEMPTS: u32 = 3;
 
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The end of a time from now. One beyond what the clock can tell is as good as a day.
+/// The time after `budget`; after a day if that overflows.
 pub(crate) fn deadline(budget: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(budget).unwrap_or(now + A_DAY)

@@ -123,8 +123,8 @@ impl WebflowApi {
         self.fetch("/v2/token/authorized_by").await
     }
 
-    /// The sites that the grant covers; needs `sites:read`. One whose id cannot be used (empty,
-    /// longer than 128 bytes, or with blanks or control characters) is left out.
+    /// The sites that the grant covers; needs `sites:read`. Leaves out sites whose ID is
+    /// empty, longer than 128 bytes, or has characters other than printable ASCII.
     ///
     /// # Errors
     /// [`ApiError`].

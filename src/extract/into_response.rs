@@ -18,7 +18,7 @@ impl IntoResponse for Reauthorize {
     }
 }
 
-/// The problem as JSON, which the layer renders as a page for a navigation.
+/// The problem as JSON, which the layer replaces with a page for browsers.
 fn respond_with_page(problem: Problem) -> Response {
     let mut response = problem.json().map(Body::from);
     response.extensions_mut().insert(HasPage(Arc::new(problem)));

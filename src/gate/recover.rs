@@ -35,7 +35,7 @@ impl Recovery {
         admitted.token.as_ref().map(|token| Self::new(guard, token, head))
     }
 
-    /// Whether a browser shows the answer as a page.
+    /// Whether a browser will show the response as a page.
     pub(crate) const fn wants_page(&self) -> bool {
         self.head.wants_page()
     }

@@ -144,7 +144,7 @@ where
     }
 }
 
-/// The page with the cookies that the application set.
+/// The page, with the cookies that the application has set.
 fn page_with_cookies<B: From<Bytes>>(page: Answer, response: &Response<B>) -> Response<B> {
     let mut page = page.map(B::from);
     for cookie in response.headers().get_all(SET_COOKIE) {

@@ -1,4 +1,4 @@
-//! The HTTP client, and safe retries on stale connections.
+//! HTTP clients, and requests on connections that the server may have closed.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -9,14 +9,14 @@ use url::Url;
 
 use super::endpoints::is_loopback;
 
-/// Settings for a client that calls `to`. It follows no redirects, which would forward the client
-/// secret or the token. It uses the environment's proxy only for https to other machines: over
-/// plain http the proxy could read the client secret, and it cannot reach this machine's loopback.
+/// The settings of every client that calls `to`. Redirects are not followed, since they would carry
+/// the client secret or the token along. Only https to other machines uses a proxy from the
+/// environment: on plain http a proxy could read the client secret, and it cannot reach loopback.
 pub(crate) fn client_builder(to: &Url) -> ClientBuilder {
     if may_use_proxy(to) { following_nothing() } else { direct_client_builder() }
 }
 
-/// Settings for a client that only calls this machine.
+/// The settings of a client for loopback.
 pub(crate) fn direct_client_builder() -> ClientBuilder {
     following_nothing().no_proxy()
 }
@@ -29,9 +29,9 @@ pub(crate) fn may_use_proxy(to: &Url) -> bool {
     to.scheme() == "https" && !is_loopback(to)
 }
 
-/// Sends an idempotent request, and sends it again if the connection closed before a response. A
-/// server may close a kept-alive connection just as it is reused (RFC 9112 section 9.3.1). reqwest
-/// does not reveal whether a connection was reused, so new ones are retried too.
+/// Sends a request that is safe to repeat, and sends it once more if the connection closed before a
+/// response. A server may close an idle connection while the client reuses it (RFC 9112 section
+/// 9.3.1). reqwest does not tell whether a connection was reused, so this covers new ones as well.
 pub(crate) async fn send_twice(request: RequestBuilder) -> reqwest::Result<Response> {
     let again = request.try_clone();
     match (request.send().await, again) {
@@ -40,7 +40,7 @@ pub(crate) async fn send_twice(request: RequestBuilder) -> reqwest::Result<Respo
     }
 }
 
-/// Whether the connection closed before the response head arrived.
+/// Whether the connection closed before the head of a response.
 pub(crate) fn closed_unanswered(error: &reqwest::Error) -> bool {
     if error.is_connect() || error.is_timeout() || !error.is_request() {
         return false;
@@ -58,7 +58,7 @@ pub(crate) fn closed_unanswered(error: &reqwest::Error) -> bool {
                 ErrorKind::ConnectionReset
                     | ErrorKind::ConnectionAborted
                     | ErrorKind::BrokenPipe
-                    // TLS closed without close_notify.
+                    // TLS without close_notify.
                     | ErrorKind::UnexpectedEof
             );
         }

@@ -2,21 +2,24 @@
 
 use std::sync::Once;
 
-/// Webflow's IDs have 24 hexadecimal digits, but other forms may follow.
+/// Webflow's IDs have 24 hexadecimal digits, but other forms are not ruled out.
 const MAX_ID_LEN: usize = 128;
 
-/// Whether every store can keep the ID and every log can show it.
+/// Whether every store can keep the text as an ID.
 pub(crate) fn is_id(text: &str) -> bool {
     (1..=MAX_ID_LEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// [`is_id`] for an ID in a response. Logs the first unusable one, once per process.
+/// [`is_id`] for an ID in a response. Logs the first rejected one in the process.
 pub(crate) fn is_usable_id(text: &str) -> bool {
     static WARNED: Once = Once::new();
     let usable = is_id(text);
     if !usable {
         WARNED.call_once(|| {
-            tracing::warn!(len = text.len(), "ignoring unusable IDs in Webflow's response");
+            tracing::warn!(
+                len = text.len(),
+                "dropped an ID of Webflow's response that is not printable ASCII of 1 to 128 bytes"
+            );
         });
     }
     usable

@@ -255,7 +255,12 @@ mod e17_odd_ids {
             assert!(handle.tokens_for_site(odd).await.unwrap().is_empty());
             assert!(handle.tokens_for_workspace(odd).await.unwrap().is_empty());
         }
-        assert_eq!(log.text().matches("unusable IDs").count(), 1, "{}", log.text());
+        assert_eq!(
+            log.text().matches("dropped an ID of Webflow's response").count(),
+            1,
+            "{}",
+            log.text()
+        );
     }
 }
 

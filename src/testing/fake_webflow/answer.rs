@@ -29,8 +29,7 @@ pub enum ScopeShape {
 
 /// How the Data API writes lists.
 ///
-/// Webflow uses all of them, and which endpoint uses which changes over time. The default is
-/// `Offset`.
+/// Webflow uses all of them, depending on the endpoint. The default is `Offset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ListShape {
@@ -39,7 +38,7 @@ pub enum ListShape {
     Offset,
     /// Pages by `cursor` and `limit`, with `pagination.nextCursor`.
     Cursor,
-    /// The whole list with a `pagination` object, whatever `offset` and `limit` say.
+    /// The whole list with a `pagination`; `offset` and `limit` are ignored.
     Whole,
     /// `null` instead of every list, including `/v2/sites`.
     Null,
