@@ -25,7 +25,7 @@ use crate::grant::scope::Scopes;
 use crate::identity::session_cookie::Session;
 use crate::identity::subject::Subject;
 use crate::problem::catalog;
-use crate::store::{GrantId, SealedToken, TokenKey, TokenVersion, at_unix_secs};
+use crate::store::{GrantId, SealedToken, TokenKey, TokenVersion, time_from_unix_secs};
 use crate::vault;
 use crate::webflow::{read_answer, retry_after};
 use crate::wire::cookies;
@@ -250,7 +250,7 @@ pub fn sealed_row(data: &[u8]) -> bool {
         return false;
     };
     let sealed = ring.seal(Purpose::Token, &vault::context(&key, version), data);
-    let row = SealedToken::new(key, version, sealed, at_unix_secs(NOW));
+    let row = SealedToken::new(key, version, sealed, time_from_unix_secs(NOW));
     vault::unseal(&ring, &row).is_some()
 }
 

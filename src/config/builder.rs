@@ -402,7 +402,7 @@ impl WebflowAuthBuilder {
         match scopes.parse::<Scopes>() {
             Ok(scopes) => self.scopes(scopes),
             Err(error) => {
-                self.problems.extend(error.into_problems().into_iter().map(of_the_scopes));
+                self.problems.extend(error.into_problems().into_iter().map(as_scopes_problem));
                 self
             }
         }
@@ -435,7 +435,7 @@ impl WebflowAuthBuilder {
     pub fn build(mut self) -> Result<WebflowAuthLayer, ConfigError> {
         let mut problems = std::mem::take(&mut self.problems);
         let Some(required) = self.check(&mut problems) else {
-            return Err(ConfigError::of(problems));
+            return Err(ConfigError::from_problems(problems));
         };
         let Required { keyring, client_id, client_secret, redirect_uri, http } = required;
         let store = self.store.unwrap_or_else(|| {
@@ -574,7 +574,7 @@ impl WebflowAuthBuilder {
         let (login, logout) = (self.login_path.as_deref(), self.logout_path.as_deref());
         let others = [("login_path", login, logout), ("logout_path", logout, None)];
         if callback == Some("/") {
-            problems.push(is_the_home_page("redirect_uri (WEBFLOW_REDIRECT_URI)"));
+            problems.push(home_page_problem("redirect_uri (WEBFLOW_REDIRECT_URI)"));
         }
         for (setting, path, other) in others {
             let Some(path) = path else { continue };
@@ -588,7 +588,7 @@ impl WebflowAuthBuilder {
                 });
             }
             if path == "/" {
-                problems.push(is_the_home_page(setting));
+                problems.push(home_page_problem(setting));
             }
             if Some(path) == callback || Some(path) == other {
                 problems.push(ConfigProblem::Invalid {
@@ -633,7 +633,7 @@ fn is_normal_path(path: &str) -> bool {
 }
 
 /// Attributes the problem of a single scope to the `scopes` setting.
-fn of_the_scopes(problem: ConfigProblem) -> ConfigProblem {
+fn as_scopes_problem(problem: ConfigProblem) -> ConfigProblem {
     match problem {
         ConfigProblem::Invalid { problem, remedy, .. } => {
             ConfigProblem::Invalid { setting: "scopes (WEBFLOW_SCOPES)", problem, remedy }
@@ -643,7 +643,7 @@ fn of_the_scopes(problem: ConfigProblem) -> ConfigProblem {
 }
 
 /// A login without `return_to` ends at `/`, which must be a page.
-fn is_the_home_page(setting: &'static str) -> ConfigProblem {
+fn home_page_problem(setting: &'static str) -> ConfigProblem {
     ConfigProblem::Invalid {
         setting,
         problem: "has the path /, the application's home page".to_owned(),

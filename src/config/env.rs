@@ -39,6 +39,6 @@ impl WebflowAuthBuilder {
         if let Some(base) = read("WEBFLOW_BASE_URL") {
             builder = builder.endpoints_from_text(&base);
         }
-        if problems.is_empty() { Ok(builder) } else { Err(ConfigError::of(problems)) }
+        if problems.is_empty() { Ok(builder) } else { Err(ConfigError::from_problems(problems)) }
     }
 }

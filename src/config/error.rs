@@ -64,7 +64,7 @@ impl ConfigError {
     }
 
     /// Takes problems in any order; there must be at least one.
-    pub(crate) fn of(mut problems: Vec<ConfigProblem>) -> Self {
+    pub(crate) fn from_problems(mut problems: Vec<ConfigProblem>) -> Self {
         problems.sort_by_key(|problem| {
             ORDER.iter().position(|it| problem.setting().starts_with(it)).unwrap_or(ORDER.len())
         });

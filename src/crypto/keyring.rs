@@ -12,7 +12,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 pub(crate) use super::seal::{DerivedKey, MAC_LEN, Purpose};
-pub(crate) use super::weak_key::Doubt;
+pub(crate) use super::weak_key::Weakness;
 
 use super::random;
 use crate::config::{ConfigError, ConfigProblem};
@@ -39,7 +39,7 @@ use crate::config::{ConfigError, ConfigProblem};
 pub struct Keyring {
     keys: Arc<[DerivedKey]>,
     /// The worst weakness found in any key, and the number of that key, counted from 1.
-    doubt: Option<(Doubt, usize)>,
+    weakness: Option<(Weakness, usize)>,
 }
 
 /// The documentation's example key, rejected so that nobody runs with it.
@@ -72,11 +72,12 @@ impl Keyring {
             }
         }
         if !problems.is_empty() {
-            return Err(ConfigError::of(problems));
+            return Err(ConfigError::from_problems(problems));
         }
-        let doubts = decoded.iter().zip(1..);
-        let doubt = doubts.filter_map(|(key, i)| Some((super::weak_key::doubt(key)?, i))).max();
-        Ok(Self { keys: decoded.iter().map(derive).collect(), doubt })
+        let numbered = decoded.iter().zip(1..);
+        let weakness =
+            numbered.filter_map(|(key, i)| Some((super::weak_key::find_weakness(key)?, i))).max();
+        Ok(Self { keys: decoded.iter().map(derive).collect(), weakness })
     }
 
     /// Creates a key ring from one key of raw bytes.
@@ -90,14 +91,14 @@ impl Keyring {
                 problem: problem.to_owned(),
                 remedy: MAKE_ONE,
             })?;
-        let doubt = super::weak_key::doubt(&key).map(|doubt| (doubt, 1));
-        Ok(Self { keys: [derive(&key)].into(), doubt })
+        let weakness = super::weak_key::find_weakness(&key).map(|weakness| (weakness, 1));
+        Ok(Self { keys: [derive(&key)].into(), weakness })
     }
 
     /// Creates a random key for tests and demos. What it encrypts is lost with the process.
     pub fn generate() -> Self {
         let key = Zeroizing::new(random::bytes::<32>()[..].to_vec());
-        Self { keys: [derive(&key)].into(), doubt: Some((Doubt::Generated, 1)) }
+        Self { keys: [derive(&key)].into(), weakness: Some((Weakness::Generated, 1)) }
     }
 
     /// Creates a random key in base64, to be put into a configuration.
@@ -112,8 +113,8 @@ impl Keyring {
     }
 
     /// The worst weakness found in any key, and the number of that key, counted from 1.
-    pub(crate) const fn doubt(&self) -> Option<(Doubt, usize)> {
-        self.doubt
+    pub(crate) const fn weakness(&self) -> Option<(Weakness, usize)> {
+        self.weakness
     }
 }
 

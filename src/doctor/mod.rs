@@ -1,6 +1,6 @@
 //! Diagnoses what would keep a login from working.
 
-mod own;
+mod callback_probe;
 mod probe;
 mod report;
 mod settings;
@@ -30,8 +30,11 @@ impl WebflowAuthLayer {
     /// ```
     pub async fn check(&self) -> Checkup {
         let context: &Context = self.context();
-        let (store, webflow, own) =
-            tokio::join!(settings::store(context), webflow::check(context), own::check(context));
+        let (store, webflow, own) = tokio::join!(
+            settings::store(context),
+            webflow::check(context),
+            callback_probe::check(context)
+        );
         let mut checks = settings::check(context);
         checks.push(store);
         checks.extend(webflow);

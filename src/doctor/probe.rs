@@ -17,7 +17,7 @@ pub(super) const BUDGET: Duration = Duration::from_secs(5);
 /// The crate's own problems have a few hundred bytes.
 const MAX_BODY_LEN: usize = 4096;
 
-pub(super) struct Answer {
+pub(super) struct ProbeResponse {
     pub(super) status: StatusCode,
     pub(super) location: Option<String>,
     /// The server's time from the `Date` header, in Unix seconds.
@@ -26,17 +26,17 @@ pub(super) struct Answer {
 }
 
 /// Why a probe got no response.
-pub(super) enum Silence {
+pub(super) enum ProbeError {
     Refused,
     Timeout,
     Other(String),
 }
 
-pub(super) async fn ask(
+pub(super) async fn send(
     request: reqwest::RequestBuilder,
     budget: Duration,
-) -> Result<Answer, Silence> {
-    let answer = async {
+) -> Result<ProbeResponse, ProbeError> {
+    let response = async {
         let mut response = send_twice(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
@@ -46,20 +46,20 @@ pub(super) async fn ask(
         {
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer {
+        Ok(ProbeResponse {
             status,
             location: headers.get(LOCATION).and_then(|it| it.to_str().ok()).map(str::to_owned),
             unix_secs: unix_secs(&headers),
             body,
         })
     };
-    match tokio::time::timeout(budget.min(BUDGET), answer).await {
-        Err(_) => Err(Silence::Timeout),
-        Ok(answer) => answer.map_err(|error: reqwest::Error| Silence::from(error)),
+    match tokio::time::timeout(budget.min(BUDGET), response).await {
+        Err(_) => Err(ProbeError::Timeout),
+        Ok(response) => response.map_err(|error: reqwest::Error| ProbeError::from(error)),
     }
 }
 
-impl Answer {
+impl ProbeResponse {
     /// The kind, if the response is one of the crate's own problems.
     pub(super) fn own_problem(&self) -> Option<String> {
         let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
@@ -68,7 +68,7 @@ impl Answer {
     }
 }
 
-impl From<reqwest::Error> for Silence {
+impl From<reqwest::Error> for ProbeError {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
         if error.is_timeout() {
@@ -89,11 +89,11 @@ impl From<reqwest::Error> for Silence {
     }
 }
 
-impl std::fmt::Display for Silence {
+impl std::fmt::Display for ProbeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Refused => f.write_str("nothing is listening there"),
-            Self::Timeout => f.write_str("no answer in time"),
+            Self::Timeout => f.write_str("no response in time"),
             Self::Other(error) => f.write_str(error),
         }
     }

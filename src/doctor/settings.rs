@@ -7,8 +7,8 @@ use url::Url;
 
 use super::report::Check;
 use crate::context::Context;
-use crate::crypto::keyring::Doubt;
 use crate::crypto::keyring::Keyring;
+use crate::crypto::keyring::Weakness;
 use crate::crypto::random;
 use crate::grant::scope::{Scope, Scopes};
 use crate::identity::subject::Subject;
@@ -102,7 +102,7 @@ fn endpoints(endpoints: &Endpoints) -> Check {
 
 fn keyring(keyring: &Keyring) -> Check {
     let name = "keyring";
-    match keyring.doubt() {
+    match keyring.weakness() {
         None => Check::ok(
             name,
             match keyring.keys().len() {
@@ -110,17 +110,17 @@ fn keyring(keyring: &Keyring) -> Check {
                 len => format!("{len} keys; the first encrypts"),
             },
         ),
-        Some((Doubt::Generated, _)) => Check::warning(
+        Some((Weakness::Generated, _)) => Check::warning(
             name,
             "this process generated the key: after every restart all users must sign in again",
             "create one with `openssl rand -base64 32` and set WEBFLOW_AUTH_KEY",
         ),
-        Some((Doubt::Text, number)) => Check::warning(
+        Some((Weakness::Text, number)) => Check::warning(
             name,
             format!("key number {number} looks like text rather than random bytes"),
             "put a key from `openssl rand -base64 32` in front of it, and remove it later",
         ),
-        Some((Doubt::Repetitive, number)) => Check::failed(
+        Some((Weakness::Repetitive, number)) => Check::failed(
             name,
             format!("key number {number} repeats a few bytes and can be guessed"),
             "replace it with one made with `openssl rand -base64 32`; what it sealed is lost, and \

@@ -6,7 +6,7 @@ use http::header::ACCEPT;
 use url::Url;
 
 use super::probe;
-use super::probe::{Answer, Silence};
+use super::probe::{ProbeError, ProbeResponse};
 use super::report::Check;
 use crate::context::Context;
 use crate::crypto::random;
@@ -24,8 +24,8 @@ pub(super) async fn check(context: &Context) -> [Check; 3] {
     // A HEAD request to the token endpoint needs no credentials and has no effect.
     let token = webflow.http.head(webflow.endpoints.token().clone());
     let (authorize, token) =
-        tokio::join!(probe::ask(authorize, webflow.budget), probe::ask(token, webflow.budget));
-    let theirs = [&token, &authorize].into_iter().flatten().find_map(|answer| answer.unix_secs);
+        tokio::join!(probe::send(authorize, webflow.budget), probe::send(token, webflow.budget));
+    let theirs = [&token, &authorize].into_iter().flatten().find_map(|response| response.unix_secs);
     let clock = clock(theirs, context);
     let host = |url: &Url| url.origin().ascii_serialization();
     [
@@ -40,18 +40,22 @@ const TRY_LATER: &str = "Webflow has a problem: try again later";
 const COMPARE: &str = "compare WEBFLOW_CLIENT_ID, WEBFLOW_REDIRECT_URI (every character) and \
      WEBFLOW_SCOPES with the app's settings at Webflow";
 
-fn authorize_check(answer: Result<Answer, Silence>, host: &str, redirect_uri: &str) -> Check {
+fn authorize_check(
+    response: Result<ProbeResponse, ProbeError>,
+    host: &str,
+    redirect_uri: &str,
+) -> Check {
     let name = "authorize page";
-    let answer = match answer {
-        Err(silence) => {
-            return Check::failed(name, format!("{host} cannot be reached: {silence}"), WAY_OUT);
+    let response = match response {
+        Err(error) => {
+            return Check::failed(name, format!("{host} cannot be reached: {error}"), WAY_OUT);
         }
-        Ok(answer) => answer,
+        Ok(response) => response,
     };
-    let status = answer.status.as_u16();
+    let status = response.status.as_u16();
     match status {
         200..=299 => Check::ok(name, format!("{host} accepts this client's link")),
-        300..=399 if came_back(&answer, redirect_uri) => {
+        300..=399 if came_back(&response, redirect_uri) => {
             Check::failed(name, format!("{host} redirects back with an error"), COMPARE)
         }
         // Only a browser that is signed in to Webflow would get an answer about the link.
@@ -69,18 +73,16 @@ fn authorize_check(answer: Result<Answer, Silence>, host: &str, redirect_uri: &s
 }
 
 /// Whether it redirects to the callback, which without a user can only report an error.
-fn came_back(answer: &Answer, redirect_uri: &str) -> bool {
-    answer.location.as_ref().is_some_and(|location| location.starts_with(redirect_uri))
+fn came_back(response: &ProbeResponse, redirect_uri: &str) -> bool {
+    response.location.as_ref().is_some_and(|location| location.starts_with(redirect_uri))
 }
 
-fn token_check(answer: Result<Answer, Silence>, host: &str) -> Check {
+fn token_check(response: Result<ProbeResponse, ProbeError>, host: &str) -> Check {
     let name = "token endpoint";
-    match answer {
-        Err(silence) => {
-            Check::failed(name, format!("{host} cannot be reached: {silence}"), WAY_OUT)
-        }
-        Ok(answer) if answer.status.is_server_error() => {
-            Check::failed(name, format!("{host} answers {}", answer.status.as_u16()), TRY_LATER)
+    match response {
+        Err(error) => Check::failed(name, format!("{host} cannot be reached: {error}"), WAY_OUT),
+        Ok(response) if response.status.is_server_error() => {
+            Check::failed(name, format!("{host} answers {}", response.status.as_u16()), TRY_LATER)
         }
         Ok(_) => Check::ok(name, format!("{host} answers")),
     }

@@ -43,7 +43,7 @@ impl<S: Sync> FromRequestParts<S> for WebflowGrants {
         // Ignore grants from another application's layer.
         let ours = |grants: &&Self| {
             let token = token.as_ref();
-            grants.iter().all(|grant| token.is_none_or(|token| grant.is_of(token.client())))
+            grants.iter().all(|grant| token.is_none_or(|token| grant.belongs_to(token.client())))
         };
         Ok(grants.filter(ours).cloned().unwrap_or_else(|| Self(token.into_iter().collect())))
     }

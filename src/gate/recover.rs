@@ -44,7 +44,7 @@ impl Recovery {
     /// somebody else's token; that must not affect the current user.
     pub(crate) fn concerns(&self, reauthorize: &Reauthorize) -> bool {
         let token = &reauthorize.0;
-        token.is_of(self.token.client()) && token.subject() == self.token.subject()
+        token.belongs_to(self.token.client()) && token.subject() == self.token.subject()
     }
 
     /// The answer that replaces the handler's: exactly the dead version is removed, and the user

@@ -194,7 +194,7 @@ impl FromStr for Scopes {
                 Scope::new(scope).map_err(|error| problems.extend(error.into_problems())).ok()
             })
             .collect();
-        if problems.is_empty() { Ok(set) } else { Err(ConfigError::of(problems)) }
+        if problems.is_empty() { Ok(set) } else { Err(ConfigError::from_problems(problems)) }
     }
 }
 

@@ -146,7 +146,7 @@ impl WebflowToken {
     }
 
     /// Whether the layer with this client issued the token.
-    pub(crate) fn is_of(&self, client: &Arc<ApiClient>) -> bool {
+    pub(crate) fn belongs_to(&self, client: &Arc<ApiClient>) -> bool {
         Arc::ptr_eq(&self.0.client, client)
     }
 

@@ -47,7 +47,7 @@ impl Who {
     }
 
     /// The subject that the application returned.
-    pub(crate) fn named(subject: Option<Subject>) -> Self {
+    pub(crate) fn from_application(subject: Option<Subject>) -> Self {
         match subject {
             None => Self::Stranger,
             Some(subject) if subject.validate().is_ok() => Self::Known(subject),
@@ -64,9 +64,9 @@ impl Who {
 }
 
 /// Calls the application's closure. A panic fails only this request.
-pub(crate) fn ask(subject_of: &SubjectOf, parts: &Parts) -> Result<Who, Problem> {
+pub(crate) fn call_closure(subject_of: &SubjectOf, parts: &Parts) -> Result<Who, Problem> {
     std::panic::catch_unwind(AssertUnwindSafe(|| subject_of(parts)))
-        .map(Who::named)
+        .map(Who::from_application)
         .map_err(|_| catalog::internal())
 }
 
@@ -76,7 +76,7 @@ pub(crate) async fn resolve(
     parts: &Parts,
 ) -> Result<Who, Problem> {
     match resolver.resolve(parts).await {
-        Ok(subject) => Ok(Who::named(subject)),
+        Ok(subject) => Ok(Who::from_application(subject)),
         Err(Unresolved::Panicked) => Err(catalog::internal()),
         Err(Unresolved::Failed(error)) => {
             let error = &*error as &dyn std::error::Error;

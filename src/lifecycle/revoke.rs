@@ -13,7 +13,6 @@ use crate::grant::token::WebflowToken;
 use crate::identity::subject::Subject;
 use crate::store::StoreError;
 use crate::util::log;
-use crate::webflow::revocation;
 
 /// Why a grant was not, or not completely, revoked.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +134,6 @@ async fn revoke_now_or_later(context: &Arc<Context>, token: &WebflowToken) -> bo
         "could not revoke a token at Webflow; retrying in the background"
     );
     let webflow = Arc::clone(&context.webflow);
-    revocation::retry_later(&context.tasks, webflow, token.access_token().clone());
+    webflow.retry_revocation(&context.tasks, token.access_token().clone());
     false
 }

@@ -38,33 +38,33 @@
 use std::future::{Future, ready};
 use std::time::Duration;
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod columns;
 mod erased;
 mod error;
+mod invalidation;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod sealed;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql_row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-mod watch;
 
 pub(crate) use erased::ErasedStore;
 pub use error::StoreError;
 pub(crate) use error::with_causes;
+pub use invalidation::Invalidator;
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use redis::{RedisStore, RedisStoreBuilder};
-pub(crate) use sealed::at_unix_secs;
+pub(crate) use sealed::time_from_unix_secs;
 pub use sealed::{GrantId, SealedToken, TokenKey, TokenVersion};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
-pub use watch::ChangeSink;
 
 use crate::identity::subject::Subject;
 
@@ -193,7 +193,7 @@ pub trait TokenStore: Send + Sync + 'static {
     /// The layer runs it in its own task and drops it with the layer. Implementations reconnect on
     /// their own and call [`Invalidator::all`] whenever they may have missed a change. The default
     /// reports nothing: changes by other instances then become visible when cache entries expire.
-    fn watch(&self, changes: ChangeSink) -> impl Future<Output = ()> + Send {
+    fn watch(&self, changes: Invalidator) -> impl Future<Output = ()> + Send {
         let _ = changes;
         ready(())
     }

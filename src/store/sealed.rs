@@ -98,9 +98,9 @@ impl TokenVersion {
 
     /// The upper 44 bits are milliseconds since 1970 and the lower 19 are random, so that two
     /// instances writing in the same millisecond get different versions.
-    pub(crate) fn at(unix_millis: u64, chance: u32) -> Self {
+    pub(crate) fn generate(unix_millis: u64, random: u32) -> Self {
         let millis = unix_millis & ((1 << 44) - 1);
-        let version = (millis << 19) | u64::from(chance & ((1 << 19) - 1));
+        let version = (millis << 19) | u64::from(random & ((1 << 19) - 1));
         Self(i64::try_from(version).unwrap_or(i64::MAX))
     }
 }
@@ -192,7 +192,7 @@ impl SealedToken {
 
     /// Returns when Webflow issued the token, in whole seconds.
     pub fn obtained_at(&self) -> SystemTime {
-        at_unix_secs(self.obtained_at_unix_secs)
+        time_from_unix_secs(self.obtained_at_unix_secs)
     }
 
     /// Returns the IDs of the sites that the grant covers; empty while they are unknown.
@@ -208,7 +208,7 @@ impl SealedToken {
 
 /// Only a tampered row has a time that overflows `SystemTime`. It becomes 1970, so that nothing
 /// lives longer because of it.
-pub(crate) fn at_unix_secs(secs: u64) -> SystemTime {
+pub(crate) fn time_from_unix_secs(secs: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_secs(secs)).unwrap_or(UNIX_EPOCH)
 }
 
@@ -231,10 +231,10 @@ mod tests {
 
     #[test]
     fn a_later_write_has_a_greater_version_and_none_is_negative() {
-        let early = TokenVersion::at(1_800_000_000_000, u32::MAX);
-        let late = TokenVersion::at(1_800_000_000_001, 0);
+        let early = TokenVersion::generate(1_800_000_000_000, u32::MAX);
+        let late = TokenVersion::generate(1_800_000_000_001, 0);
         assert!(early < late);
-        assert!(TokenVersion::at(u64::MAX, u32::MAX).as_i64() > 0);
+        assert!(TokenVersion::generate(u64::MAX, u32::MAX).as_i64() > 0);
     }
 
     #[test]

@@ -414,7 +414,7 @@ fn row(subject: Subject, version: i64) -> SealedToken {
 }
 
 fn number(version: i64) -> TokenVersion {
-    TokenVersion::from_i64(version.max(0)).unwrap_or(TokenVersion::at(0, 0))
+    TokenVersion::from_i64(version.max(0)).unwrap_or(TokenVersion::generate(0, 0))
 }
 
 fn loaded(

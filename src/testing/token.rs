@@ -124,7 +124,7 @@ impl TestToken {
         let client = Arc::new(ApiClient::new(http, endpoints, BUDGET, Clock::system()));
         WebflowToken::new(Grant {
             key: TokenKey::new(self.subject, GrantId::default()),
-            version: TokenVersion::at(obtained_at_secs.saturating_mul(1000), 0),
+            version: TokenVersion::generate(obtained_at_secs.saturating_mul(1000), 0),
             details: GrantDetails {
                 access_token: self.access_token,
                 scopes: self.scopes.clone(),

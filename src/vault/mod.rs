@@ -23,7 +23,7 @@ use crate::grant::state::TokenStates;
 use crate::grant::token::WebflowToken;
 use crate::grant::token::{Grant, GrantDetails};
 use crate::identity::subject::Subject;
-use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
+use crate::store::{ErasedStore, Invalidator, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::background::Tasks;
 use crate::util::clock::Clock;
 use crate::util::{log, metrics};
@@ -65,7 +65,7 @@ impl Watcher {
         if task.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        let watch = Arc::clone(store).watch(ChangeSink(Arc::clone(cache)));
+        let watch = Arc::clone(store).watch(Invalidator(Arc::clone(cache)));
         let watching = async {
             watch.await;
             // A store with nothing to tell is not asked again: the task ends with its runtime.

@@ -10,7 +10,7 @@ use crate::crypto::keyring::Keyring;
 use crate::crypto::keyring::Purpose;
 use crate::grant::scope::Scopes;
 use crate::grant::token::{Coverage, GrantDetails};
-use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion, at_unix_secs};
+use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion, time_from_unix_secs};
 
 const USUAL_LEN: usize = 16 * 1024;
 
@@ -78,7 +78,7 @@ impl Plain {
         GrantDetails {
             access_token: SecretString::from(self.access_token),
             scopes: Scopes::parse_lenient(&self.scopes),
-            obtained_at: at_unix_secs(self.obtained_at_unix_secs),
+            obtained_at: time_from_unix_secs(self.obtained_at_unix_secs),
             coverage: self.coverage.map(|coverage| Coverage {
                 authorization_id: coverage.authorization_id,
                 sites: coverage.sites,

@@ -6,7 +6,6 @@ mod endpoints;
 mod exchange;
 mod id;
 mod introspect;
-pub(crate) mod revocation;
 mod revoke;
 
 use std::fmt;

@@ -1,11 +1,14 @@
 //! Token revocation.
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::call;
 use super::call::Reply;
 use super::{CallError, WebflowClient};
+use crate::util::background::Tasks;
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -34,6 +37,14 @@ impl WebflowClient {
         };
         let request = call::post(&self.http, self.endpoints.revoke(), &body);
         outcome(&call::call(request, self.budget).await?)
+    }
+
+    /// Retries a failed revocation in the background; pending retries are lost with the process.
+    pub(crate) fn retry_revocation(self: Arc<Self>, tasks: &Tasks, token: SecretString) {
+        tasks.retry_later("a revocation", move || {
+            let (webflow, token) = (Arc::clone(&self), token.clone());
+            async move { webflow.revoke(&token).await.is_ok() }
+        });
     }
 }
 

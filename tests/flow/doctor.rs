@@ -373,7 +373,12 @@ async fn finds_an_endpoints_service_mounted_elsewhere() {
         Router::new().fallback_service(moved)
     })
     .await;
-    assert_line(&checkup, "callback", CheckStatus::Failed, "mounted where the service does not know it");
+    assert_line(
+        &checkup,
+        "callback",
+        CheckStatus::Failed,
+        "mounted where the service does not know it",
+    );
 }
 
 #[tokio::test]

@@ -44,7 +44,10 @@ async fn missing_postgres_is_reported_as_refused() {
 async fn missing_folder_is_named() {
     let path = "/no/such/folder/tokens.db";
     let error = tower_webflow_auth::store::SqliteStore::open(path).await.unwrap_err();
-    assert!(format!("{error:?}").contains("the parent directory must exist and be writable"), "{error:?}");
+    assert!(
+        format!("{error:?}").contains("the parent directory must exist and be writable"),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

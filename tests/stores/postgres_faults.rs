@@ -126,7 +126,7 @@ impl TokenStore for Shared {
         self.0.warnings().await
     }
 
-    async fn watch(&self, changes: tower_webflow_auth::store::ChangeSink) {
+    async fn watch(&self, changes: tower_webflow_auth::store::Invalidator) {
         self.0.watch(changes).await;
     }
 }

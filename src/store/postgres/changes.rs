@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::connections::Connections;
 use super::pooler::{self, Route};
 use crate::identity::subject::Subject;
-use crate::store::{ChangeSink, with_causes};
+use crate::store::{Invalidator, with_causes};
 
 /// Payload that invalidates every subject. A base64 subject never equals it.
 pub(super) const EVERYTHING: &str = "*";
@@ -77,7 +77,7 @@ pub(super) struct Listener<'a> {
 impl Listener<'_> {
     /// Listens on its own connection until dropped. Every reconnect invalidates the whole cache.
     /// Returns if the address leads to a pooler.
-    pub(super) async fn watch(&self, changes: &ChangeSink) {
+    pub(super) async fn watch(&self, changes: &Invalidator) {
         let (mut pause, mut failures) = (FIRST_PAUSE, 0_u32);
         loop {
             let began = Instant::now();
@@ -87,7 +87,7 @@ impl Listener<'_> {
                 Ok(End::WrongServer) => "the server is no longer the primary".to_owned(),
                 Err(error) => with_causes(&error),
             };
-            changes.everything();
+            changes.all();
             if began.elapsed() > LONGEST_PAUSE {
                 (pause, failures) = (FIRST_PAUSE, 0);
             }
@@ -115,7 +115,7 @@ impl Listener<'_> {
         self.status.send_replace(Listening::Pooled);
     }
 
-    async fn listen(&self, changes: &ChangeSink) -> Result<End, Error> {
+    async fn listen(&self, changes: &Invalidator) -> Result<End, Error> {
         let mut retirements = self.connections.retirements();
         let Some(mut listener) =
             timeout(CHECK_TIMEOUT, self.connect()).await.unwrap_or(Err(Error::PoolTimedOut))?
@@ -123,7 +123,7 @@ impl Listener<'_> {
             return Ok(End::Pooler);
         };
         self.status.send_replace(Listening::Yes);
-        changes.everything();
+        changes.all();
         loop {
             let received = tokio::select! {
                 received = timeout(CHECK_AFTER, listener.try_recv()) => received,
@@ -133,8 +133,8 @@ impl Listener<'_> {
                 Ok(Ok(Some(notification))) => match notification.payload() {
                     PROBE => {}
                     payload => match subject(payload) {
-                        Some(subject) => changes.changed(&subject),
-                        None => changes.everything(),
+                        Some(subject) => changes.subject(&subject),
+                        None => changes.all(),
                     },
                 },
                 Ok(Ok(None)) => return Ok(End::ConnectionLost),

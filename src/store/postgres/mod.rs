@@ -18,8 +18,8 @@ use sqlx::{Error, Row};
 use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 
-use super::columns::{Columns, cutoff, tokens, unavailable, unix_secs};
-use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
+use super::sql_row::{SqlRow, cutoff, newest_first, unavailable, unix_secs};
+use super::{Invalidator, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::crypto::random;
 use crate::identity::subject::Subject;
 
@@ -124,7 +124,7 @@ impl PostgresStore {
             return Ok(Vec::new());
         }
         let rows = self.run(|| vec![sqlx::query(self.names.select(condition)).bind(id)]).await?;
-        Ok(tokens(rows.iter().map(columns)))
+        Ok(newest_first(rows.iter().map(sql_row)))
     }
 
     /// Writes the row with this statement. Returns false if there is no such row.
@@ -186,7 +186,7 @@ impl TokenStore for PostgresStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
         let subject = subject.as_str().as_bytes();
         let rows = self.run(|| vec![sqlx::query(self.names.select("subject = $1")).bind(subject)]);
-        Ok(tokens(rows.await?.iter().map(columns)))
+        Ok(newest_first(rows.await?.iter().map(sql_row)))
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
@@ -260,7 +260,7 @@ impl TokenStore for PostgresStore {
         vec![warning]
     }
 
-    async fn watch(&self, changes: ChangeSink) {
+    async fn watch(&self, changes: Invalidator) {
         let listener = Listener {
             connections: &self.connections,
             elsewhere: self.listen_options.as_ref(),
@@ -271,8 +271,8 @@ impl TokenStore for PostgresStore {
     }
 }
 
-fn columns(row: &PgRow) -> Option<Columns> {
-    Some(Columns {
+fn sql_row(row: &PgRow) -> Option<SqlRow> {
+    Some(SqlRow {
         subject: row.try_get(0).ok()?,
         grant: row.try_get(1).ok()?,
         version: row.try_get(2).ok()?,

@@ -13,7 +13,7 @@ use super::keys::{decode, encode};
 use super::source::CONNECT_TIMEOUT;
 use super::tls;
 use crate::identity::subject::Subject;
-use crate::store::ChangeSink;
+use crate::store::Invalidator;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ enum Change {
 }
 
 impl Change {
-    fn of(payload: &[u8]) -> Self {
+    fn parse(payload: &[u8]) -> Self {
         if payload == PROBE {
             return Self::Nothing;
         }
@@ -67,7 +67,7 @@ pub(super) async fn listen(
     clients: &[Client],
     channel: &str,
     mut drops: watch::Receiver<u64>,
-    changes: &ChangeSink,
+    changes: &Invalidator,
 ) {
     if clients.is_empty() {
         tracing::info!(
@@ -81,9 +81,9 @@ pub(super) async fn listen(
         match subscribe(client, channel).await {
             Ok(listener) => {
                 (pause, failures) = (FIRST_PAUSE, 0);
-                changes.everything();
+                changes.all();
                 receive(listener, &mut drops, changes).await;
-                changes.everything();
+                changes.all();
                 tracing::warn!("lost the Redis connection that receives changes; reconnecting");
             }
             Err(error) => {
@@ -104,7 +104,7 @@ pub(super) async fn listen(
 }
 
 /// Returns when the connection is lost or the store has switched to another server.
-async fn receive(listener: PubSub, drops: &mut watch::Receiver<u64>, changes: &ChangeSink) {
+async fn receive(listener: PubSub, drops: &mut watch::Receiver<u64>, changes: &Invalidator) {
     let (mut sink, mut messages) = listener.split();
     let mut ping = interval_at(Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -130,10 +130,10 @@ async fn is_alive(sink: &mut PubSubSink) -> bool {
     }
 }
 
-fn apply(message: &Msg, changes: &ChangeSink) {
-    match Change::of(message.get_payload_bytes()) {
-        Change::Subject(subject) => changes.changed(&subject),
-        Change::Anything => changes.everything(),
+fn apply(message: &Msg, changes: &Invalidator) {
+    match Change::parse(message.get_payload_bytes()) {
+        Change::Subject(subject) => changes.subject(&subject),
+        Change::Anything => changes.all(),
         Change::Nothing => {}
     }
 }
@@ -146,9 +146,9 @@ mod tests {
     fn every_subject_passes_through_a_payload() {
         let odd = Subject::user("a\0b*%'\u{e9}");
         assert!(
-            matches!(Change::of(payload(&odd).as_bytes()), Change::Subject(subject) if subject == odd)
+            matches!(Change::parse(payload(&odd).as_bytes()), Change::Subject(subject) if subject == odd)
         );
-        assert!(matches!(Change::of(b"*"), Change::Anything));
-        assert!(matches!(Change::of(PROBE), Change::Nothing));
+        assert!(matches!(Change::parse(b"*"), Change::Anything));
+        assert!(matches!(Change::parse(PROBE), Change::Nothing));
     }
 }

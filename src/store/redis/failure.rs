@@ -22,7 +22,7 @@ const WRONG_SERVER: [&str; 8] =
     ["READONLY", "MOVED", "ASK", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS"];
 
 impl Failure {
-    pub(super) fn of(error: &RedisError) -> Self {
+    pub(super) fn classify(error: &RedisError) -> Self {
         if error.is_timeout() {
             return Self::Timeout;
         }
@@ -73,14 +73,14 @@ mod tests {
             "-MOVED 3999 127.0.0.1:6381\r\n",
             "-NOREPLICAS Not enough good replicas to write.\r\n",
         ] {
-            assert_eq!(Failure::of(&error(reply)), Failure::WrongServer, "{reply}");
+            assert_eq!(Failure::classify(&error(reply)), Failure::WrongServer, "{reply}");
         }
         for reply in ["-NOPERM No permissions\r\n", "-MISCONF Errors writing to the disk\r\n"] {
-            assert_eq!(Failure::of(&error(reply)), Failure::Other, "{reply}");
+            assert_eq!(Failure::classify(&error(reply)), Failure::Other, "{reply}");
         }
         let closed = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-        assert_eq!(Failure::of(&closed.into()), Failure::Lost);
+        assert_eq!(Failure::classify(&closed.into()), Failure::Lost);
         let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
-        assert_eq!(Failure::of(&late.into()), Failure::Timeout);
+        assert_eq!(Failure::classify(&late.into()), Failure::Timeout);
     }
 }

@@ -92,7 +92,7 @@ impl Link {
                 Ok((number, mut connection)) => match command.query_async(&mut connection).await {
                     Ok(value) => return Ok(Reply { value, repeated }),
                     Err(error) => {
-                        if Failure::of(&error) != Failure::Other {
+                        if Failure::classify(&error) != Failure::Other {
                             self.drop_connection(number);
                         }
                         (error, true)
@@ -100,7 +100,7 @@ impl Link {
                 },
                 Err(error) => (error, false),
             };
-            let again = match Failure::of(&error) {
+            let again = match Failure::classify(&error) {
                 Failure::Other | Failure::Timeout => false,
                 Failure::WrongServer => true,
                 Failure::Lost => {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use redis::{Client, Cmd};
 use tokio::time::timeout;
 
-use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
+use super::{Invalidator, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 
 pub use builder::RedisStoreBuilder;
@@ -168,7 +168,7 @@ impl TokenStore for RedisStore {
         self.degraded().await
     }
 
-    async fn watch(&self, changes: ChangeSink) {
+    async fn watch(&self, changes: Invalidator) {
         let channel = self.keys.channel();
         changes::listen(&self.listeners, &channel, self.link.drops(), &changes).await;
     }

@@ -76,17 +76,18 @@ pub(super) struct WatchedFile {
 struct Identity(u64, u64);
 
 impl WatchedFile {
-    pub(super) fn at(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         // The process may change its working directory later.
         let path = path.canonicalize().map_err(StoreError::unavailable)?;
-        let identity = Identity::of(&fs::metadata(&path).map_err(StoreError::unavailable)?);
+        let identity =
+            Identity::from_metadata(&fs::metadata(&path).map_err(StoreError::unavailable)?);
         Ok(Self { path, identity })
     }
 
     /// Fails if the file at the path is missing or has been replaced.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let problem = match fs::metadata(&self.path) {
-            Ok(found) if Identity::of(&found) == self.identity => return Ok(()),
+            Ok(found) if Identity::from_metadata(&found) == self.identity => return Ok(()),
             Ok(_) => "has been replaced: restart to use the new one",
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 "is missing: restore it, or restart to create a new one"
@@ -122,14 +123,14 @@ impl WatchedFile {
 
 impl Identity {
     #[cfg(unix)]
-    fn of(metadata: &Metadata) -> Self {
+    fn from_metadata(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         Self(metadata.dev(), metadata.ino())
     }
 
     /// Elsewhere the standard library cannot tell; accept that the file exists.
     #[cfg(not(unix))]
-    fn of(_: &Metadata) -> Self {
+    fn from_metadata(_: &Metadata) -> Self {
         Self(0, 0)
     }
 }

@@ -16,11 +16,11 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, Encode, Executor, Sqlite, Type};
 
-use super::columns::{Columns, cutoff, tokens, unavailable, unix_secs};
+use super::sql_row::{SqlRow, cutoff, newest_first, unavailable, unix_secs};
 use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 use file::WatchedFile;
-use rows::{BY_SITE, BY_WORKSPACE, LOAD, PURGE, REMOVE, SAVE, UPDATE, columns};
+use rows::{BY_SITE, BY_WORKSPACE, LOAD, PURGE, REMOVE, SAVE, UPDATE, sql_row};
 use transaction::{WriteTransaction, settle};
 
 /// How long a connection waits for another process's lock.
@@ -83,7 +83,7 @@ impl SqliteStore {
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = file::resolve(path.as_ref())?;
         file::create(&path)?;
-        let file = WatchedFile::at(&path)?;
+        let file = WatchedFile::open(&path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(false)
@@ -146,7 +146,7 @@ impl SqliteStore {
         let mut connection = self.readers.acquire().await.map_err(explain)?;
         let rows = sqlx::query(query).bind(key).fetch_all(&mut *connection).await;
         let rows = settle(connection, rows).map_err(explain)?;
-        Ok(tokens(rows.iter().map(columns)))
+        Ok(newest_first(rows.iter().map(sql_row)))
     }
 }
 

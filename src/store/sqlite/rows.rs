@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::{Columns, SealedToken, unix_secs};
+use super::{SealedToken, SqlRow, unix_secs};
 
 pub(super) const LOAD: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
      FROM webflow_tokens WHERE subject = ?1";
@@ -90,9 +90,9 @@ async fn cover(
     sqlx::query(insert).bind(id).bind(kind).bind(covered).execute(connection).await.map(drop)
 }
 
-pub(super) fn columns(row: &SqliteRow) -> Option<Columns> {
+pub(super) fn sql_row(row: &SqliteRow) -> Option<SqlRow> {
     let ids = |column| serde_json::from_str(&row.try_get::<String, _>(column).ok()?).ok();
-    Some(Columns {
+    Some(SqlRow {
         subject: row.try_get(0).ok()?,
         grant: row.try_get(1).ok()?,
         version: row.try_get(2).ok()?,

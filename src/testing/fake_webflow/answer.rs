@@ -97,7 +97,7 @@ impl OAuthError {
 }
 
 pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
-    let mut answer = of(status, "application/json; charset=utf-8", body.to_string());
+    let mut answer = respond(status, "application/json; charset=utf-8", body.to_string());
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
@@ -115,7 +115,7 @@ pub(super) fn not_found(message: &str) -> Answer {
 }
 
 pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    of(status, "text/plain; charset=utf-8", body)
+    respond(status, "text/plain; charset=utf-8", body)
 }
 
 /// A redirect, or a 500 if the target is not a valid header value.
@@ -126,7 +126,11 @@ pub(super) fn redirect(status: StatusCode, to: &str) -> Answer {
     with_header(text(status, ""), LOCATION, location)
 }
 
-pub(super) fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+pub(super) fn respond(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Answer {
     let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     with_header(answer, CONTENT_TYPE, HeaderValue::from_static(content_type))

@@ -12,10 +12,10 @@ use url::form_urlencoded;
 use super::answer::{Answer, redirect};
 use super::consent;
 use super::consent::Rejected;
-use super::directory::Access;
-use super::ledger::Approval;
+use super::issued::Approval;
 use super::log::RecordedRequest;
-use super::world::World;
+use super::sites::Access;
+use super::state::FakeState;
 use crate::grant::scope::{Scope, Scopes};
 
 /// Why the consent page rejected a link, as shown on its 400 page.
@@ -143,21 +143,21 @@ pub(super) enum Decision {
 
 /// Validates a link for the app as currently registered.
 pub(super) fn read(
-    world: &World,
+    fake: &FakeState,
     params: &[(String, String)],
 ) -> Result<AuthorizationRequest, Refused> {
-    let settings = world.settings();
+    let settings = fake.settings();
     AuthorizationRequest::read(
         params,
-        &world.app.client_id,
+        &fake.app.client_id,
         &settings.redirect_uris,
-        &world.app.scopes,
+        &fake.app.scopes,
     )
 }
 
 /// Where the browser goes after the decision. Issues a code if the user agreed.
 pub(super) fn decide(
-    world: &World,
+    fake: &FakeState,
     request: &AuthorizationRequest,
     decision: Decision,
 ) -> Result<String, Refused> {
@@ -168,39 +168,39 @@ pub(super) fn decide(
             ("error_description", "The user did not authorize the request."),
         ])),
         Decision::Authorize(access) => {
-            access.resolve(&world.workspaces).map_err(Refused::new)?;
+            access.resolve(&fake.workspaces).map_err(Refused::new)?;
             let approval = Approval { scopes: request.scopes.clone(), access };
             let code =
-                world.issue_code(approval, request.redirect_uri.clone(), request.redirect_uri_sent);
+                fake.issue_code(approval, request.redirect_uri.clone(), request.redirect_uri_sent);
             Ok(request.answer_url(&[("code", &code)]))
         }
     }
 }
 
 /// `GET /oauth/authorize`.
-pub(super) fn show(world: &World, request: &RecordedRequest) -> Answer {
-    match read(world, request.query()) {
-        Ok(authorization) => consent::page(world, &authorization, request.query(), None),
+pub(super) fn show(fake: &FakeState, request: &RecordedRequest) -> Answer {
+    match read(fake, request.query()) {
+        Ok(authorization) => consent::page(fake, &authorization, request.query(), None),
         Err(refused) => consent::refusal(&refused),
     }
 }
 
 /// `POST /oauth/authorize`: the consent form. Its hidden fields come from the browser, so they are
 /// validated like the link.
-pub(super) fn submit(world: &World, request: &RecordedRequest) -> Answer {
+pub(super) fn submit(fake: &FakeState, request: &RecordedRequest) -> Answer {
     let (choices, params): (Vec<_>, Vec<_>) =
         request.form().into_iter().partition(|(name, _)| consent::CHOICES.contains(&name.as_str()));
-    let authorization = match read(world, &params) {
+    let authorization = match read(fake, &params) {
         Ok(authorization) => authorization,
         Err(refused) => return consent::refusal(&refused),
     };
     let location = consent::read_decision(&choices)
-        .and_then(|decision| decide(world, &authorization, decision));
+        .and_then(|decision| decide(fake, &authorization, decision));
     match location {
         Ok(location) => redirect(StatusCode::SEE_OTHER, &location),
         Err(reason) => {
             let rejected = Rejected { reason: &reason, choices: &choices };
-            consent::page(world, &authorization, &params, Some(&rejected))
+            consent::page(fake, &authorization, &params, Some(&rejected))
         }
     }
 }

@@ -10,10 +10,10 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use super::FakeWebflow;
-use super::directory::Workspace;
-use super::mint::{Mint, id_from};
+use super::ids::{Ids, id_from};
 use super::server;
-use super::world::{App, Settings, User, World};
+use super::sites::Workspace;
+use super::state::{App, FakeState, Settings, User};
 use crate::grant::scope::{Scope, Scopes};
 use crate::util::clock::Clock;
 use crate::webflow::Endpoints;
@@ -155,7 +155,7 @@ impl FakeWebflowBuilder {
     /// # Panics
     /// Outside a Tokio runtime with I/O and time enabled.
     pub async fn start(self) -> io::Result<FakeWebflow> {
-        let mint = Mint::new()?;
+        let ids = Ids::new()?;
         let listener = TcpListener::bind(self.addr).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let endpoints = Endpoints::at(&base_url)
@@ -168,11 +168,11 @@ impl FakeWebflowBuilder {
             self.workspaces
         };
         let (email, first_name, last_name) = self.user;
-        let world = Arc::new(World {
+        let fake = Arc::new(FakeState {
             app: App {
                 name: self.app_name,
-                client_id: self.client_id.unwrap_or_else(|| mint.secret()),
-                client_secret: self.client_secret.unwrap_or_else(|| mint.secret().into()),
+                client_id: self.client_id.unwrap_or_else(|| ids.secret()),
+                client_secret: self.client_secret.unwrap_or_else(|| ids.secret().into()),
                 scopes: self.scopes,
             },
             user: User { id: id_from(&["user", &email]), email, first_name, last_name },
@@ -180,7 +180,7 @@ impl FakeWebflowBuilder {
             started_at: self.clock.now(),
             clock: self.clock,
             endpoints,
-            mint,
+            ids,
             settings: Mutex::new(Settings {
                 redirect_uris: self.redirect_uris,
                 scope_shape: super::ScopeShape::default(),
@@ -188,14 +188,14 @@ impl FakeWebflowBuilder {
                 list_shape: super::ListShape::default(),
                 requests_per_minute: self.requests_per_minute,
             }),
-            ledger: Mutex::default(),
+            issued: Mutex::default(),
             items: Mutex::default(),
             faults: Mutex::default(),
             log: Mutex::default(),
             logged: Notify::new(),
         });
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&world)));
-        Ok(FakeWebflow { base_url, world, server })
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&fake)));
+        Ok(FakeWebflow { base_url, fake, server })
     }
 }
 

@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, ListShape, api_error, json};
 use super::data_api::{refuse_site, with_grant};
-use super::directory::{Site, slug};
+use super::ids::id_from;
 use super::log::RecordedRequest;
-use super::mint::id_from;
-use super::world::{World, lock, timestamp};
+use super::sites::{Site, slug};
+use super::state::{FakeState, lock, timestamp};
 use crate::grant::scope::Scope;
 
 const COLLECTIONS: [(&str, &str); 3] =
@@ -33,12 +33,12 @@ fn has_collection(site: &Site, id: &str) -> bool {
 
 /// `GET /v2/sites/{site_id}/collections`. Unlike Webflow, the fake paginates this list, so that
 /// pagination can be tested without creating a hundred items.
-pub(super) fn collections(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
-    with_grant(world, request, Some(&Scope::CMS_READ), |grant| {
-        if let Some(refused) = refuse_site(world, grant, |site| site.id() == site_id) {
+pub(super) fn collections(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+    with_grant(fake, request, Some(&Scope::CMS_READ), |grant| {
+        if let Some(refused) = refuse_site(fake, grant, |site| site.id() == site_id) {
             return refused;
         }
-        let created = timestamp(world.started_at);
+        let created = timestamp(fake.started_at);
         let all: Vec<Value> = COLLECTIONS
             .iter()
             .map(|(name, singular)| {
@@ -52,26 +52,30 @@ pub(super) fn collections(world: &World, request: &RecordedRequest, site_id: &st
                 })
             })
             .collect();
-        page_of(world, &all, "collections", request)
+        page_of(fake, &all, "collections", request)
     })
 }
 
 /// `GET /v2/collections/{collection_id}/items`.
-pub(super) fn items(world: &World, request: &RecordedRequest, collection_id: &str) -> Answer {
-    with_grant(world, request, Some(&Scope::CMS_READ), |grant| {
-        if let Some(refused) = refuse_site(world, grant, |it| has_collection(it, collection_id)) {
+pub(super) fn items(fake: &FakeState, request: &RecordedRequest, collection_id: &str) -> Answer {
+    with_grant(fake, request, Some(&Scope::CMS_READ), |grant| {
+        if let Some(refused) = refuse_site(fake, grant, |it| has_collection(it, collection_id)) {
             return refused;
         }
-        let items = lock(&world.items);
+        let items = lock(&fake.items);
         let all = items.get(collection_id).map_or(&[][..], Vec::as_slice);
-        page_of(world, all, "items", request)
+        page_of(fake, all, "items", request)
     })
 }
 
 /// `POST /v2/collections/{collection_id}/items`.
-pub(super) fn create_item(world: &World, request: &RecordedRequest, collection_id: &str) -> Answer {
-    with_grant(world, request, Some(&Scope::CMS_WRITE), |grant| {
-        if let Some(refused) = refuse_site(world, grant, |it| has_collection(it, collection_id)) {
+pub(super) fn create_item(
+    fake: &FakeState,
+    request: &RecordedRequest,
+    collection_id: &str,
+) -> Answer {
+    with_grant(fake, request, Some(&Scope::CMS_WRITE), |grant| {
+        if let Some(refused) = refuse_site(fake, grant, |it| has_collection(it, collection_id)) {
             return refused;
         }
         let body = request.json().unwrap_or_default();
@@ -79,9 +83,9 @@ pub(super) fn create_item(world: &World, request: &RecordedRequest, collection_i
             return invalid("fieldData.name is missing or not a string");
         };
         let flag = |name: &str| body.get(name).and_then(Value::as_bool).unwrap_or(false);
-        let now = timestamp(world.clock.now());
+        let now = timestamp(fake.clock.now());
         let item = json!({
-            "id": world.mint.id(),
+            "id": fake.ids.id(),
             "cmsLocaleId": null,
             "lastPublished": null,
             "lastUpdated": now,
@@ -90,7 +94,7 @@ pub(super) fn create_item(world: &World, request: &RecordedRequest, collection_i
             "isDraft": flag("isDraft"),
             "fieldData": fields,
         });
-        lock(&world.items).entry(collection_id.to_owned()).or_default().push(item.clone());
+        lock(&fake.items).entry(collection_id.to_owned()).or_default().push(item.clone());
         json(StatusCode::ACCEPTED, &item)
     })
 }
@@ -104,12 +108,12 @@ fn field_data(body: &Value) -> Option<Map<String, Value>> {
 }
 
 /// The requested part of a list, in the configured format.
-fn page_of(world: &World, all: &[Value], name: &str, request: &RecordedRequest) -> Answer {
+fn page_of(fake: &FakeState, all: &[Value], name: &str, request: &RecordedRequest) -> Answer {
     let param = |param: &str| {
         request.query().iter().find(|(key, _)| key == param).map(|(_, value)| value.as_str())
     };
     let number = |text: Option<&str>, default| text.map_or(Ok(default), str::parse::<usize>);
-    let shape = world.settings().list_shape;
+    let shape = fake.settings().list_shape;
     let begin = match shape {
         ListShape::Cursor => number(param("cursor").map(|it| it.trim_start_matches(CURSOR)), 0),
         _ => number(param("offset"), 0),

@@ -1,6 +1,6 @@
 //! The pages of `/oauth/authorize`.
 
-mod words;
+mod scope_texts;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 use super::answer;
 use super::answer::Answer;
 use super::authorize::{AuthorizationRequest, Decision, Refused};
-use super::directory::{Access, Workspace};
-use super::world::World;
-use words::permissions;
+use super::sites::{Access, Workspace};
+use super::state::FakeState;
+use scope_texts::permissions;
 
 const STYLE: &str = include_str!("consent.css");
 
@@ -57,12 +57,12 @@ pub(super) struct Rejected<'a> {
 /// The consent page. A rejected form is shown again with the reason and the user's choices, so that
 /// submitting it again cannot grant more than was chosen.
 pub(super) fn page(
-    world: &World,
+    fake: &FakeState,
     request: &AuthorizationRequest,
     params: &[(String, String)],
     rejected: Option<&Rejected<'_>>,
 ) -> Answer {
-    let (app, user) = (&world.app, &world.user);
+    let (app, user) = (&fake.app, &fake.user);
     let body = html! {
         div.app aria-hidden="true" { (initials(&[&app.name])) }
         h1 { "Authorize " (app.name) }
@@ -84,7 +84,7 @@ pub(super) fn page(
                 li {
                     (glyph(permission.read_only))
                     div {
-                        (permission.words) " "
+                        (permission.text) " "
                         span.names { @for scope in permission.scopes { code { (scope) } " " } }
                     }
                 }
@@ -94,7 +94,7 @@ pub(super) fn page(
             @for (name, value) in params {
                 input type="hidden" name=(name) value=(value);
             }
-            (choice(&world.workspaces, rejected.map_or(&[], |rejected| rejected.choices)))
+            (choice(&fake.workspaces, rejected.map_or(&[], |rejected| rejected.choices)))
             p.after { "You will then be redirected to " span.address { (request.redirect_uri) } }
             div.buttons {
                 button.primary type="submit" name="decision" value="authorize" { "Authorize" }
@@ -213,7 +213,7 @@ fn document(status: StatusCode, title: &str, body: &Markup) -> Answer {
             }
         }
     };
-    let mut answer = answer::of(status, "text/html; charset=utf-8", page.into_string());
+    let mut answer = answer::respond(status, "text/html; charset=utf-8", page.into_string());
     for (name, value) in [
         (CACHE_CONTROL, "no-store"),
         (REFERRER_POLICY, "no-referrer"),

@@ -32,7 +32,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// The endpoint of a path, with any method.
-    pub(super) fn of(segments: &[&str]) -> Option<Self> {
+    pub(super) fn for_path(segments: &[&str]) -> Option<Self> {
         Some(match segments {
             ["oauth", "authorize"] => Self::Authorize,
             ["oauth", "access_token"] => Self::Token,

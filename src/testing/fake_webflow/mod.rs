@@ -1,7 +1,7 @@
 //! A fake Webflow that enforces Webflow's documented rules.
 //!
-//! `server` takes requests and hands each to the file of its endpoint; `world` is the state they
-//! share. Endpoints answer without waiting, so a client that leaves cannot stop one half way.
+//! `server` routes each request to the file of its endpoint, and `state` is what they share.
+//! Endpoints are synchronous, so a client that disconnects cannot stop one half-way.
 
 mod answer;
 mod authorize;
@@ -9,15 +9,15 @@ mod builder;
 mod cms;
 mod consent;
 mod data_api;
-mod directory;
 mod faults;
-mod ledger;
+mod ids;
+mod issued;
 mod log;
-mod mint;
 mod oauth;
 mod server;
+mod sites;
+mod state;
 mod user;
-mod world;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,11 +28,11 @@ use tokio::task::JoinHandle;
 pub use self::answer::{ErrorShape, ListShape, ScopeShape};
 pub use self::authorize::Refused;
 pub use self::builder::FakeWebflowBuilder;
-pub use self::directory::{Access, Site, Workspace};
 pub use self::faults::{Endpoint, Fault};
 pub use self::log::RecordedRequest;
+pub use self::sites::{Access, Site, Workspace};
 
-use self::world::{World, lock};
+use self::state::{FakeState, lock};
 use crate::grant::scope::Scopes;
 use crate::util::clock::Clock;
 use crate::webflow::Endpoints;
@@ -73,7 +73,7 @@ use crate::webflow::Endpoints;
 /// contains codes and secrets. It only listens on loopback.
 pub struct FakeWebflow {
     base_url: String,
-    world: Arc<World>,
+    fake: Arc<FakeState>,
     server: JoinHandle<()>,
 }
 
@@ -113,57 +113,57 @@ impl FakeWebflow {
 
     /// Returns the endpoints for the layer.
     pub fn endpoints(&self) -> Endpoints {
-        self.world.endpoints.clone()
+        self.fake.endpoints.clone()
     }
 
     /// Returns the app's client ID.
     pub fn client_id(&self) -> &str {
-        &self.world.app.client_id
+        &self.fake.app.client_id
     }
 
     /// Returns the app's client secret.
     pub fn client_secret(&self) -> &str {
-        self.world.app.client_secret.expose_secret()
+        self.fake.app.client_secret.expose_secret()
     }
 
     /// Returns the scopes that the app is registered with.
     pub fn scopes(&self) -> &Scopes {
-        &self.world.app.scopes
+        &self.fake.app.scopes
     }
 
     /// Returns the clock for codes, ID tokens and rate limits.
     pub fn clock(&self) -> &Clock {
-        &self.world.clock
+        &self.fake.clock
     }
 
     /// Returns the user's workspaces with their sites.
     pub fn workspaces(&self) -> &[Workspace] {
-        &self.world.workspaces
+        &self.fake.workspaces
     }
 
     /// Registers a redirect URI, compared exactly.
     pub fn register_redirect_uri(&self, uri: impl Into<String>) {
-        lock(&self.world.settings).redirect_uris.push(uri.into());
+        lock(&self.fake.settings).redirect_uris.push(uri.into());
     }
 
     /// Sets how the exchange writes the token's scopes.
     pub fn set_scope_shape(&self, shape: ScopeShape) {
-        lock(&self.world.settings).scope_shape = shape;
+        lock(&self.fake.settings).scope_shape = shape;
     }
 
     /// Sets how the OAuth endpoints write errors.
     pub fn set_error_shape(&self, shape: ErrorShape) {
-        lock(&self.world.settings).error_shape = shape;
+        lock(&self.fake.settings).error_shape = shape;
     }
 
     /// Sets how the Data API writes lists.
     pub fn set_list_shape(&self, shape: ListShape) {
-        lock(&self.world.settings).list_shape = shape;
+        lock(&self.fake.settings).list_shape = shape;
     }
 
     /// Sets the Data API's rate limit in requests per minute and token.
     pub fn set_rate_limit(&self, requests_per_minute: u32) {
-        lock(&self.world.settings).requests_per_minute = requests_per_minute;
+        lock(&self.fake.settings).requests_per_minute = requests_per_minute;
     }
 }
 
@@ -171,28 +171,28 @@ impl FakeWebflow {
 impl FakeWebflow {
     /// Returns how many tokens were issued since the start, including dead ones.
     pub fn issued_tokens(&self) -> usize {
-        lock(&self.world.ledger).issued_tokens()
+        lock(&self.fake.issued).issued_tokens()
     }
 
     /// Returns how many tokens are live, that is, not revoked.
     pub fn live_tokens(&self) -> usize {
-        lock(&self.world.ledger).live_tokens()
+        lock(&self.fake.issued).live_tokens()
     }
 
     /// Returns the token that was issued last, live or not.
     pub fn latest_token(&self) -> Option<String> {
-        let ledger = lock(&self.world.ledger);
-        ledger.latest_token().map(str::to_owned)
+        let issued = lock(&self.fake.issued);
+        issued.latest_token().map(str::to_owned)
     }
 
     /// Revokes one token. Returns `false` if it was not live.
     pub fn revoke(&self, token: &str) -> bool {
-        lock(&self.world.ledger).revoke(token)
+        lock(&self.fake.issued).revoke(token)
     }
 
     /// Uninstalls the app: revokes every token and every unused code.
     pub fn revoke_everything(&self) {
-        lock(&self.world.ledger).revoke_everything();
+        lock(&self.fake.issued).revoke_everything();
     }
 }
 
@@ -201,12 +201,12 @@ impl FakeWebflow {
     /// Returns the requests so far, oldest first; only the latest 10 000 are kept. A request is
     /// recorded once it has been received completely, whether or not it was answered.
     pub fn log(&self) -> Vec<RecordedRequest> {
-        lock(&self.world.log).iter().cloned().collect()
+        lock(&self.fake.log).iter().cloned().collect()
     }
 
     /// Returns the requests in the [`log`](Self::log) to this path, with any query.
     pub fn requests_to(&self, path: &str) -> Vec<RecordedRequest> {
-        let log = lock(&self.world.log);
+        let log = lock(&self.fake.log);
         log.iter().filter(|r| r.path() == path).cloned().collect()
     }
 
@@ -214,7 +214,7 @@ impl FakeWebflow {
     /// hanging one.
     pub async fn wait_for_requests(&self, path: &str, count: usize) {
         loop {
-            let logged = self.world.logged.notified();
+            let logged = self.fake.logged.notified();
             if self.requests_to(path).len() >= count {
                 return;
             }
@@ -224,7 +224,7 @@ impl FakeWebflow {
 
     /// Clears the request log.
     pub fn clear_log(&self) {
-        lock(&self.world.log).clear();
+        lock(&self.fake.log).clear();
     }
 
     /// Injects a fault into the next request to an endpoint. Several faults queue up.
@@ -235,18 +235,18 @@ impl FakeWebflow {
     /// Injects a fault into the next `times` requests to an endpoint.
     #[expect(clippy::needless_pass_by_value, reason = "the same signature as fail_always")]
     pub fn fail_times(&self, endpoint: Endpoint, times: usize, fault: Fault) {
-        lock(&self.world.faults).push(endpoint, times, &fault);
+        lock(&self.fake.faults).push(endpoint, times, &fault);
     }
 
     /// Injects a fault into every request to an endpoint, after its queue, until
     /// [`heal`](Self::heal).
     pub fn fail_always(&self, endpoint: Endpoint, fault: Fault) {
-        lock(&self.world.faults).set(endpoint, fault);
+        lock(&self.fake.faults).set(endpoint, fault);
     }
 
     /// Removes all pending faults.
     pub fn heal(&self) {
-        *lock(&self.world.faults) = faults::Faults::default();
+        *lock(&self.fake.faults) = faults::Faults::default();
     }
 }
 

@@ -25,7 +25,7 @@ use super::answer;
 use super::answer::{Answer, redirect, text};
 use super::faults::{Endpoint, Fault};
 use super::log::RecordedRequest;
-use super::world::{World, lock, too_many_requests};
+use super::state::{FakeState, lock, too_many_requests};
 use super::{authorize, cms, data_api, oauth};
 
 /// More than any client request needs; the log keeps the bodies.
@@ -34,13 +34,13 @@ const MAX_BODY: usize = 256 * 1024;
 type AnswerBody = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Serves until dropped, along with its connections.
-pub(super) async fn serve(listener: TcpListener, world: Arc<World>) {
+pub(super) async fn serve(listener: TcpListener, fake: Arc<FakeState>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve_connection(stream, Arc::clone(&world)));
+                    connections.spawn(serve_connection(stream, Arc::clone(&fake)));
                 }
                 // Probably out of file descriptors; some are freed as connections close.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -50,12 +50,12 @@ pub(super) async fn serve(listener: TcpListener, world: Arc<World>) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, world: Arc<World>) {
+async fn serve_connection(stream: TcpStream, fake: Arc<FakeState>) {
     // Responses are small and often written in two parts; without this the second would wait for
     // the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(Notify::new());
-    let service = service_fn(|request| handle(Arc::clone(&world), Arc::clone(&reset), request));
+    let service = service_fn(|request| handle(Arc::clone(&fake), Arc::clone(&reset), request));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let is_reset = {
         let reset = pin!(reset.notified());
@@ -73,7 +73,7 @@ async fn serve_connection(stream: TcpStream, world: Arc<World>) {
 }
 
 async fn handle(
-    world: Arc<World>,
+    fake: Arc<FakeState>,
     reset: Arc<Notify>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
@@ -82,18 +82,18 @@ async fn handle(
         return Ok(whole(text(StatusCode::PAYLOAD_TOO_LARGE, "too large")));
     };
     let request = RecordedRequest::new(parts, body.to_bytes());
-    lock(&world.log).push(request.clone());
-    world.logged.notify_waiters();
+    lock(&fake.log).push(request.clone());
+    fake.logged.notify_waiters();
 
-    let fault =
-        Endpoint::of(&segments(&request)).and_then(|endpoint| lock(&world.faults).take(endpoint));
+    let fault = Endpoint::for_path(&segments(&request))
+        .and_then(|endpoint| lock(&fake.faults).take(endpoint));
     match fault {
-        None => Ok(whole(route(&world, &request))),
+        None => Ok(whole(route(&fake, &request))),
         Some(Fault::AfterEffect(fault)) => {
-            let answer = route(&world, &request);
-            Ok(fail(&world, &reset, &request, *fault, Some(answer)).await)
+            let answer = route(&fake, &request);
+            Ok(fail(&fake, &reset, &request, *fault, Some(answer)).await)
         }
-        Some(fault) => Ok(fail(&world, &reset, &request, fault, None).await),
+        Some(fault) => Ok(fail(&fake, &reset, &request, fault, None).await),
     }
 }
 
@@ -101,22 +101,22 @@ fn segments(request: &RecordedRequest) -> Vec<&str> {
     request.path().split('/').skip(1).collect()
 }
 
-fn route(world: &World, request: &RecordedRequest) -> Answer {
+fn route(fake: &FakeState, request: &RecordedRequest) -> Answer {
     let segments = segments(request);
     match (request.method(), segments.as_slice()) {
-        (&Method::GET, ["oauth", "authorize"]) => authorize::show(world, request),
-        (&Method::POST, ["oauth", "authorize"]) => authorize::submit(world, request),
-        (&Method::POST, ["oauth", "access_token"]) => oauth::exchange(world, request),
-        (&Method::POST, ["oauth", "revoke_authorization"]) => oauth::revoke(world, request),
-        (&Method::GET, ["v2", "token", "introspect"]) => data_api::introspect(world, request),
-        (&Method::GET, ["v2", "token", "authorized_by"]) => data_api::authorized_by(world, request),
-        (&Method::GET, ["v2", "sites"]) => data_api::sites(world, request),
-        (&Method::GET, ["v2", "sites", id]) => data_api::site(world, request, id),
-        (&Method::GET, ["v2", "sites", id, "collections"]) => cms::collections(world, request, id),
-        (&Method::GET, ["v2", "collections", id, "items"]) => cms::items(world, request, id),
-        (&Method::POST, ["v2", "collections", id, "items"]) => cms::create_item(world, request, id),
-        (&Method::POST, ["beta", "token", "resolve"]) => data_api::resolve_id_token(world, request),
-        (_, path) if Endpoint::of(path).is_some() => {
+        (&Method::GET, ["oauth", "authorize"]) => authorize::show(fake, request),
+        (&Method::POST, ["oauth", "authorize"]) => authorize::submit(fake, request),
+        (&Method::POST, ["oauth", "access_token"]) => oauth::exchange(fake, request),
+        (&Method::POST, ["oauth", "revoke_authorization"]) => oauth::revoke(fake, request),
+        (&Method::GET, ["v2", "token", "introspect"]) => data_api::introspect(fake, request),
+        (&Method::GET, ["v2", "token", "authorized_by"]) => data_api::authorized_by(fake, request),
+        (&Method::GET, ["v2", "sites"]) => data_api::sites(fake, request),
+        (&Method::GET, ["v2", "sites", id]) => data_api::site(fake, request, id),
+        (&Method::GET, ["v2", "sites", id, "collections"]) => cms::collections(fake, request, id),
+        (&Method::GET, ["v2", "collections", id, "items"]) => cms::items(fake, request, id),
+        (&Method::POST, ["v2", "collections", id, "items"]) => cms::create_item(fake, request, id),
+        (&Method::POST, ["beta", "token", "resolve"]) => data_api::resolve_id_token(fake, request),
+        (_, path) if Endpoint::for_path(path).is_some() => {
             text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
         }
         _ => answer::not_found(&format!("Route not found: {}", request.path())),
@@ -125,7 +125,7 @@ fn route(world: &World, request: &RecordedRequest) -> Answer {
 
 /// Executes a fault. `answer` is set if the endpoint did its work first.
 async fn fail(
-    world: &World,
+    fake: &FakeState,
     reset: &Notify,
     request: &RecordedRequest,
     fault: Fault,
@@ -134,7 +134,7 @@ async fn fail(
     match fault {
         Fault::Delay(by) => {
             tokio::time::sleep(by).await;
-            whole(answer.unwrap_or_else(|| route(world, request)))
+            whole(answer.unwrap_or_else(|| route(fake, request)))
         }
         Fault::Hang => std::future::pending().await,
         Fault::Reset => {
@@ -173,7 +173,7 @@ async fn fail(
         Fault::Huge(bytes) => json_stream(Stretch::Blank(bytes)),
         Fault::Redirect(to) => whole(redirect(StatusCode::TEMPORARY_REDIRECT, &to)),
         Fault::RateLimited { retry_after } => whole(too_many_requests(retry_after)),
-        Fault::AfterEffect(inner) => Box::pin(fail(world, reset, request, *inner, answer)).await,
+        Fault::AfterEffect(inner) => Box::pin(fail(fake, reset, request, *inner, answer)).await,
     }
 }
 

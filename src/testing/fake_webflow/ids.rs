@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 ///
 /// Asks the system for randomness once, when `start` can still report a failure. Requests then
 /// cannot fail.
-pub(super) struct Mint {
+pub(super) struct Ids {
     seed: [u8; 32],
     made: AtomicU64,
 }
 
-impl Mint {
+impl Ids {
     pub(super) fn new() -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
@@ -36,9 +36,9 @@ impl Mint {
     }
 }
 
-impl fmt::Debug for Mint {
+impl fmt::Debug for Ids {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Mint(..)")
+        f.write_str("Ids(..)")
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn no_two_secrets_are_equal() {
-        let (one, other) = (Mint::new().unwrap(), Mint::new().unwrap());
+        let (one, other) = (Ids::new().unwrap(), Ids::new().unwrap());
         let made = [one.secret(), one.secret(), other.secret(), other.secret()];
         for (i, secret) in made.iter().enumerate() {
             assert_eq!(secret.len(), 64);

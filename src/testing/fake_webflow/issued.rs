@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use super::directory::Access;
+use super::sites::Access;
 use crate::grant::scope::Scopes;
 
 /// Lifetime of codes and ID tokens. Source: Webflow Data API, OAuth, *Authorization Code Grant
@@ -60,7 +60,7 @@ struct IdToken {
 
 /// Everything issued since the start.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(super) struct Issued {
     /// A used code stays as `None`, to tell it from an unknown one.
     codes: HashMap<String, Option<Code>>,
     grants: HashMap<String, Grant>,
@@ -68,7 +68,7 @@ pub(super) struct Ledger {
     id_tokens: HashMap<String, IdToken>,
 }
 
-impl Ledger {
+impl Issued {
     pub(super) fn add_code(&mut self, text: String, code: Code) {
         self.codes.insert(text, Some(code));
     }
@@ -196,32 +196,32 @@ mod tests {
         }
     }
 
-    fn ledger_with_code(redirect_uri_sent: bool) -> Ledger {
-        let mut ledger = Ledger::default();
+    fn issued_with_code(redirect_uri_sent: bool) -> Issued {
+        let mut issued = Issued::default();
         let code = Code {
             approval: approval(),
             redirect_uri: "https://app.example/cb".into(),
             redirect_uri_sent,
             issued_at: UNIX_EPOCH,
         };
-        ledger.add_code("code".into(), code);
-        ledger
+        issued.add_code("code".into(), code);
+        issued
     }
 
     #[test]
     fn a_code_works_once() {
-        let mut ledger = ledger_with_code(false);
-        assert!(ledger.redeem("code", None, UNIX_EPOCH).is_ok());
-        assert!(ledger.redeem("code", None, UNIX_EPOCH).is_err());
-        assert!(ledger.redeem("other", None, UNIX_EPOCH).is_err());
+        let mut issued = issued_with_code(false);
+        assert!(issued.redeem("code", None, UNIX_EPOCH).is_ok());
+        assert!(issued.redeem("code", None, UNIX_EPOCH).is_err());
+        assert!(issued.redeem("other", None, UNIX_EPOCH).is_err());
     }
 
     #[test]
     fn a_code_lives_15_minutes() {
         let last = UNIX_EPOCH + LIFETIME - Duration::from_millis(1);
-        assert!(ledger_with_code(false).redeem("code", None, last).is_ok());
+        assert!(issued_with_code(false).redeem("code", None, last).is_ok());
         let late = UNIX_EPOCH + LIFETIME;
-        assert!(ledger_with_code(false).redeem("code", None, late).is_err());
+        assert!(issued_with_code(false).redeem("code", None, late).is_err());
     }
 
     #[test]
@@ -234,21 +234,21 @@ mod tests {
             (false, Some("https://app.example/cb"), true),
             (false, Some("https://other.example/cb"), false),
         ] {
-            let mut ledger = ledger_with_code(sent);
-            let redeemed = ledger.redeem("code", again, UNIX_EPOCH);
+            let mut issued = issued_with_code(sent);
+            let redeemed = issued.redeem("code", again, UNIX_EPOCH);
             assert_eq!(redeemed.is_ok(), good, "{sent} {again:?}");
-            let right = ledger.redeem("code", Some("https://app.example/cb"), UNIX_EPOCH);
+            let right = issued.redeem("code", Some("https://app.example/cb"), UNIX_EPOCH);
             assert_eq!(right.is_ok(), !good, "a refusal leaves the code alone");
         }
     }
 
     #[test]
     fn a_tokens_minute_begins_with_its_first_request() {
-        let mut ledger = Ledger::default();
-        ledger.add_token("token".into(), "id".into(), approval(), UNIX_EPOCH);
+        let mut issued = Issued::default();
+        issued.add_token("token".into(), "id".into(), approval(), UNIX_EPOCH);
         let mut spend = |secs| {
             let now = UNIX_EPOCH + Duration::from_secs(secs);
-            match ledger.spend("token", 2, now) {
+            match issued.spend("token", 2, now) {
                 Some((_, Budget::Left(left))) => Ok(left),
                 Some((_, Budget::Spent { retry_after })) => Err(retry_after.as_secs()),
                 None => panic!("the token is live"),
@@ -262,12 +262,12 @@ mod tests {
 
     #[test]
     fn a_revoked_token_is_issued_but_not_live() {
-        let mut ledger = Ledger::default();
-        ledger.add_token("token".into(), "id".into(), approval(), UNIX_EPOCH);
-        assert!(ledger.revoke("token"));
-        assert!(!ledger.revoke("token"));
-        assert!(!ledger.revoke("other"));
-        assert!(ledger.spend("token", 60, UNIX_EPOCH).is_none());
-        assert_eq!((ledger.issued_tokens(), ledger.live_tokens()), (1, 0));
+        let mut issued = Issued::default();
+        issued.add_token("token".into(), "id".into(), approval(), UNIX_EPOCH);
+        assert!(issued.revoke("token"));
+        assert!(!issued.revoke("token"));
+        assert!(!issued.revoke("other"));
+        assert!(issued.spend("token", 60, UNIX_EPOCH).is_none());
+        assert_eq!((issued.issued_tokens(), issued.live_tokens()), (1, 0));
     }
 }

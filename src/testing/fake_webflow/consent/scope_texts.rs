@@ -5,7 +5,7 @@ use crate::grant::scope::{Scope, Scopes};
 /// What an app may do with one kind of resource.
 pub(super) struct Permission<'a> {
     /// A sentence without the full stop.
-    pub(super) words: String,
+    pub(super) text: String,
     pub(super) scopes: Vec<&'a Scope>,
     /// Whether it allows no changes.
     pub(super) read_only: bool,
@@ -27,12 +27,12 @@ pub(super) fn permissions(scopes: &Scopes) -> Vec<Permission<'_>> {
             .iter_mut()
             .find(|permission| permission.scopes.iter().any(|it| it.as_str() == other));
         if let (Some(permission), Some(thing)) = (pair, thing(resource)) {
-            permission.words = format!("See and change {thing}");
+            permission.text = format!("See and change {thing}");
             permission.scopes.push(scope);
             permission.read_only = false;
         } else {
             found.push(Permission {
-                words: sentence(resource, action),
+                text: sentence(resource, action),
                 scopes: vec![scope],
                 read_only: action == "read",
             });
@@ -81,7 +81,7 @@ mod tests {
             let scopes = Scopes::from([scope.clone()]);
             let permission = &permissions(&scopes)[0];
             let verb = if permission.read_only { "See " } else { "Change " };
-            assert!(permission.words.starts_with(verb), "{scope}: {}", permission.words);
+            assert!(permission.text.starts_with(verb), "{scope}: {}", permission.words);
         }
     }
 
@@ -91,7 +91,7 @@ mod tests {
         let scopes: Scopes = scopes.into_iter().map(|it| Scope::new(it).unwrap()).collect();
         let found: Vec<_> = permissions(&scopes)
             .into_iter()
-            .map(|it| (it.words, it.scopes.len(), it.read_only))
+            .map(|it| (it.text, it.scopes.len(), it.read_only))
             .collect();
         let expected = [
             ("See and change your CMS collections and their items", 2, false),
@@ -100,6 +100,6 @@ mod tests {
             ("Use “new” (read)", 1, true),
             ("Use “new” (write)", 1, false),
         ];
-        assert_eq!(found, expected.map(|(words, len, only)| (words.to_owned(), len, only)));
+        assert_eq!(found, expected.map(|(text, len, only)| (text.to_owned(), len, only)));
     }
 }

@@ -8,7 +8,7 @@ use super::{GrantId, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::identity::subject::Subject;
 
 /// A row as the database returns it.
-pub(super) struct Columns {
+pub(super) struct SqlRow {
     pub(super) subject: Vec<u8>,
     pub(super) grant: String,
     pub(super) version: i64,
@@ -18,7 +18,7 @@ pub(super) struct Columns {
     pub(super) workspaces: Vec<String>,
 }
 
-impl Columns {
+impl SqlRow {
     fn into_token(self) -> Option<SealedToken> {
         let subject = Subject::from_str(std::str::from_utf8(&self.subject).ok()?).ok()?;
         let version = TokenVersion::from_i64(self.version)?;
@@ -32,10 +32,10 @@ impl Columns {
 
 /// Converts rows to tokens, newest first. A malformed row is skipped, so that it cannot hide the
 /// valid ones.
-pub(super) fn tokens(rows: impl Iterator<Item = Option<Columns>>) -> Vec<SealedToken> {
+pub(super) fn newest_first(rows: impl Iterator<Item = Option<SqlRow>>) -> Vec<SealedToken> {
     let mut tokens: Vec<_> = rows
         .filter_map(|row| {
-            let token = row.and_then(Columns::into_token);
+            let token = row.and_then(SqlRow::into_token);
             if token.is_none() {
                 tracing::warn!("skipping a malformed row in the token store");
             }

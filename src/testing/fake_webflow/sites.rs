@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::mint::id_from;
+use super::ids::id_from;
 
 /// A workspace of the fake's user.
 #[derive(Debug, Clone, PartialEq, Eq)]

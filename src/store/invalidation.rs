@@ -9,22 +9,22 @@ use crate::vault::cache::Cache;
 /// Invalidates cache entries on behalf of [`TokenStore::watch`](super::TokenStore::watch), when
 /// other instances have changed a grant.
 #[derive(Clone)]
-pub struct ChangeSink(pub(crate) Arc<Cache>);
+pub struct Invalidator(pub(crate) Arc<Cache>);
 
-impl ChangeSink {
+impl Invalidator {
     /// Invalidates one subject: one of its grants was written or removed.
-    pub fn changed(&self, subject: &Subject) {
+    pub fn subject(&self, subject: &Subject) {
         self.0.forget(subject);
     }
 
     /// Invalidates every subject, for example after a lost connection may have hidden changes.
-    pub fn everything(&self) {
+    pub fn all(&self) {
         self.0.forget_all();
     }
 }
 
-impl fmt::Debug for ChangeSink {
+impl fmt::Debug for Invalidator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ChangeSink")
+        f.write_str("Invalidator")
     }
 }

@@ -12,11 +12,11 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
 
 use super::answer::{Answer, ErrorShape, ListShape, OAuthError, ScopeShape, api_error};
-use super::directory::{Access, Workspace};
 use super::faults::Faults;
-use super::ledger::{Approval, Code, Ledger};
+use super::ids::Ids;
+use super::issued::{Approval, Code, Issued};
 use super::log::Log;
-use super::mint::Mint;
+use super::sites::{Access, Workspace};
 use crate::grant::scope::Scopes;
 use crate::util::clock::Clock;
 use crate::webflow::Endpoints;
@@ -60,23 +60,23 @@ pub(super) struct Settings {
 }
 
 /// The state shared by the handle and every connection.
-pub(super) struct World {
+pub(super) struct FakeState {
     pub(super) app: App,
     pub(super) user: User,
     pub(super) workspaces: Vec<Workspace>,
     pub(super) clock: Clock,
     pub(super) endpoints: Endpoints,
-    pub(super) mint: Mint,
+    pub(super) ids: Ids,
     pub(super) started_at: SystemTime,
     pub(super) settings: Mutex<Settings>,
-    pub(super) ledger: Mutex<Ledger>,
+    pub(super) issued: Mutex<Issued>,
     pub(super) items: Mutex<HashMap<String, Vec<Value>>>,
     pub(super) faults: Mutex<Faults>,
     pub(super) log: Mutex<Log>,
     pub(super) logged: Notify,
 }
 
-impl World {
+impl FakeState {
     pub(super) fn settings(&self) -> Settings {
         lock(&self.settings).clone()
     }
@@ -88,16 +88,16 @@ impl World {
         redirect_uri: String,
         redirect_uri_sent: bool,
     ) -> String {
-        let text = self.mint.secret();
+        let text = self.ids.secret();
         let code = Code { approval, redirect_uri, redirect_uri_sent, issued_at: self.clock.now() };
-        lock(&self.ledger).add_code(text.clone(), code);
+        lock(&self.issued).add_code(text.clone(), code);
         text
     }
 
     pub(super) fn issue_token(&self, approval: Approval) -> String {
-        let token = self.mint.secret();
+        let token = self.ids.secret();
         let now = self.clock.now();
-        lock(&self.ledger).add_token(token.clone(), self.mint.id(), approval, now);
+        lock(&self.issued).add_token(token.clone(), self.ids.id(), approval, now);
         token
     }
 

@@ -8,7 +8,7 @@ use http::header::ACCEPT;
 use url::Url;
 
 use super::probe;
-use super::probe::{Answer, Silence};
+use super::probe::{ProbeError, ProbeResponse};
 use super::report::Check;
 use crate::context::Context;
 use crate::webflow::{client_builder, may_use_proxy};
@@ -32,7 +32,7 @@ pub(super) async fn check(context: &Context) -> Vec<Check> {
             .get(format!("{}{path}", context.origin))
             .header(ACCEPT, "application/json")
             .header("sec-purpose", "prefetch");
-        probe::ask(request, context.webflow.budget)
+        probe::send(request, context.webflow.budget)
     };
     let ask_for = async |path: Option<&str>| match path {
         Some(path) => Some((path.to_owned(), ask(path).await)),
@@ -44,16 +44,16 @@ pub(super) async fn check(context: &Context) -> Vec<Check> {
         ask_for(paths.logout.as_deref())
     );
     let callback = match callback {
-        Err(silence) => return vec![silent(&context.origin, silence)],
-        Ok(answer) => judge(CALLBACK, &paths.callback, "prefetch", &answer),
+        Err(error) => return vec![no_response(&context.origin, error)],
+        Ok(response) => judge(CALLBACK, &paths.callback, "prefetch", &response),
     };
     let others = [("login path", login, "prefetch"), ("logout path", logout, "method-not-allowed")];
     let others = others.into_iter().filter_map(|(name, asked, mark)| {
-        let (path, answer) = asked?;
-        Some(match answer {
-            Ok(answer) => judge(name, &path, mark, &answer),
-            Err(silence) => {
-                Check::failed(name, format!("{path}: {silence}"), "check the application's log")
+        let (path, response) = asked?;
+        Some(match response {
+            Ok(response) => judge(name, &path, mark, &response),
+            Err(error) => {
+                Check::failed(name, format!("{path}: {error}"), "check the application's log")
             }
         })
     });
@@ -74,19 +74,19 @@ fn client(context: &Context) -> reqwest::Result<reqwest::Client> {
     }
 }
 
-fn silent(origin: &str, silence: Silence) -> Check {
-    match silence {
-        Silence::Refused => Check::warning(
+fn no_response(origin: &str, error: ProbeError) -> Check {
+    match error {
+        ProbeError::Refused => Check::warning(
             CALLBACK,
             format!("the application is not running: nothing is listening at {origin}"),
             "start it, and run the doctor again while it is running",
         ),
-        Silence::Timeout => Check::failed(
+        ProbeError::Timeout => Check::failed(
             CALLBACK,
             format!("{origin} did not answer in time"),
             "check that this application is listening there and that this machine can reach it",
         ),
-        Silence::Other(error) => Check::failed(
+        ProbeError::Other(error) => Check::failed(
             CALLBACK,
             format!("{origin} cannot be reached: {error}"),
             "check the host name, the port and the certificate; browsers must be able to reach it too",
@@ -98,9 +98,9 @@ const MOUNT: &str = "put the layer on the outermost router, or mount the endpoin
      .route_service(auth.callback_path(), auth.endpoints_service()) for each path, or \
      .nest_service with the prefix that they share";
 
-fn judge(name: &'static str, path: &str, mark: &str, answer: &Answer) -> Check {
-    let status = answer.status.as_u16();
-    match answer.own_problem().as_deref() {
+fn judge(name: &'static str, path: &str, mark: &str, response: &ProbeResponse) -> Check {
+    let status = response.status.as_u16();
+    match response.own_problem().as_deref() {
         Some(problem) if problem == mark => Check::ok(name, format!("{path} reaches the layer")),
         Some("misplaced-endpoints") => Check::failed(
             name,
@@ -115,7 +115,7 @@ fn judge(name: &'static str, path: &str, mark: &str, answer: &Answer) -> Check {
             "something changes the path on the way (a proxy that strips a prefix), or another \
              application answers there: redirect_uri and the paths must be what browsers see",
         ),
-        _ if answer.status.is_redirection() => Check::failed(
+        _ if response.status.is_redirection() => Check::failed(
             name,
             format!("{path} is redirected elsewhere ({status}) before it reaches the layer"),
             "use the final address, including scheme and host, as redirect_uri here and at Webflow",
