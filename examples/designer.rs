@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
-use tower_webflow_auth::{ResolveError, Scope, WebflowAuthHandle, WebflowToken};
+use tower_webflow_auth::{IdTokenError, Scope, WebflowAuthHandle, WebflowToken};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,15 +27,15 @@ async fn session(State(handle): State<WebflowAuthHandle>, Json(panel): Json<Pane
     match handle.resolve_id_token(&panel.site_id, &panel.id_token).await {
         // A real application would create its own session for the panel here.
         Ok(user) => Json(json!({ "user": user.id, "email": user.email })).into_response(),
-        Err(ResolveError::NoGrant) => {
+        Err(IdTokenError::NoGrant) => {
             (StatusCode::NOT_FOUND, "connect the site first: open / in a browser tab")
                 .into_response()
         }
-        Err(ResolveError::Refused) => StatusCode::UNAUTHORIZED.into_response(),
-        Err(ResolveError::MissingScope) => {
+        Err(IdTokenError::Refused) => StatusCode::UNAUTHORIZED.into_response(),
+        Err(IdTokenError::MissingScope) => {
             (StatusCode::FORBIDDEN, "connect the site again").into_response()
         }
-        Err(ResolveError::Api(error)) => error.into_response(),
+        Err(IdTokenError::Api(error)) => error.into_response(),
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }

@@ -18,7 +18,7 @@ use crate::webflow::is_id;
 /// Why an ID token could not be resolved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ResolveError {
+pub enum IdTokenError {
     /// No stored grant names the site, or Webflow rejects the tokens of all that do. Its users have
     /// not connected Webflow, have removed the app, or have allowed their whole workspace.
     #[error("no grant names the site")]
@@ -112,7 +112,7 @@ impl WebflowAuthHandle {
     /// its backend together with the site's ID. The backend asks Webflow with up to four grants of
     /// that site, newest first, until one resolves the ID token. The grants need the scope
     /// `authorized_user:read`. A grant whose token Webflow rejects is removed. The whole takes no
-    /// longer than the builder's [`timeout`](crate::WebflowAuthBuilder::timeout).
+    /// longer than the builder's [`timeout`](crate::config::WebflowAuthBuilder::timeout).
     ///
     /// A grant of a whole workspace names no site: find it by
     /// [`tokens_for_workspace`](Self::tokens_for_workspace), and `POST` `{"idToken": ..}` to
@@ -120,18 +120,18 @@ impl WebflowAuthHandle {
     /// answer as well. Source: Webflow, *Hybrid Apps*.
     ///
     /// # Errors
-    /// [`ResolveError`].
+    /// [`IdTokenError`].
     ///
     /// # Security
     /// The client could send the ID of any site. Webflow's response names the site that the ID token
-    /// was issued for; if it is another one, the error is [`ResolveError::Refused`].
+    /// was issued for; if it is another one, the error is [`IdTokenError::Refused`].
     pub async fn resolve_id_token(
         &self,
         site_id: &str,
         id_token: &str,
-    ) -> Result<AuthorizedUser, ResolveError> {
+    ) -> Result<AuthorizedUser, IdTokenError> {
         if !is_id_token(id_token) {
-            return Err(ResolveError::Refused);
+            return Err(IdTokenError::Refused);
         }
         let tokens = self.tokens_for_site(site_id).await?;
         let deadline = deadline(self.context.webflow.budget);
@@ -166,7 +166,7 @@ impl WebflowAuthHandle {
     /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.
     ///
     /// # Errors
-    /// [`RevokeError::Store`] when the store cannot be used; [`RevokeError::Webflow`] when
+    /// [`RevokeError::Store`] when the store cannot be used; [`RevokeError::WebflowUnreachable`] when
     /// the grants are gone here but Webflow could not be told.
     ///
     /// # Cancel safety
@@ -229,11 +229,11 @@ fn unresolved(token: &WebflowToken, error: ApiError) -> ApiError {
 }
 
 /// The user, unless the ID token was issued for another site.
-fn accept(resolved: ResolvedUser, site_id: &str) -> Result<AuthorizedUser, ResolveError> {
+fn accept(resolved: ResolvedUser, site_id: &str) -> Result<AuthorizedUser, IdTokenError> {
     // Webflow may omit the site. The grant that was used covers the claimed one.
     if resolved.site_id.is_some_and(|id| id != site_id) {
         tracing::warn!("an ID token of another site was refused");
-        return Err(ResolveError::Refused);
+        return Err(IdTokenError::Refused);
     }
     if resolved.user.id.is_empty() {
         let error = serde_json::Error::custom("the user has no id");
@@ -265,12 +265,12 @@ impl Failures {
         }
     }
 
-    fn into_error(self) -> ResolveError {
+    fn into_error(self) -> IdTokenError {
         match self {
-            Self { refused: true, .. } => ResolveError::Refused,
+            Self { refused: true, .. } => IdTokenError::Refused,
             Self { other: Some(error), .. } => error.into(),
-            Self { missing_scope: true, .. } => ResolveError::MissingScope,
-            Self { .. } => ResolveError::NoGrant,
+            Self { missing_scope: true, .. } => IdTokenError::MissingScope,
+            Self { .. } => IdTokenError::NoGrant,
         }
     }
 }

@@ -12,12 +12,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod api;
-mod config;
+pub mod config;
 mod context;
 mod crypto;
-mod doctor;
+pub mod doctor;
 #[cfg(feature = "axum")]
-mod extract;
+pub mod extract;
 mod flow;
 #[cfg(feature = "_fuzzing")]
 #[doc(hidden)]
@@ -35,10 +35,10 @@ mod grant;
 ))]
 pub mod guide;
 mod handle;
-mod hooks;
+pub mod hooks;
 mod identity;
 mod lifecycle;
-mod middleware;
+pub mod middleware;
 mod problem;
 pub mod store;
 #[cfg(feature = "testing")]
@@ -48,23 +48,18 @@ mod vault;
 mod webflow;
 mod wire;
 
-pub use config::{CacheConfig, ConfigError, ConfigProblem, WebflowAuthBuilder};
+pub use config::error::ConfigError;
 pub use crypto::keyring::Keyring;
-pub use doctor::{Check, CheckStatus, Checkup};
 #[cfg(feature = "axum")]
-pub use extract::rejection::{WebflowTokenRejection, WebflowTokenRejectionReason};
+pub use extract::rejection::WebflowTokenRejection;
 pub use grant::policy::GrantPolicy;
 pub use grant::scope::{Scope, Scopes};
-pub use grant::token::{Reauthorize, WebflowGrants, WebflowToken};
-pub use handle::{ResolveError, WebflowAuthHandle};
-pub use hooks::{AuthFailure, Authorized};
+pub use grant::token::{WebflowGrants, WebflowToken};
+pub use handle::{IdTokenError, WebflowAuthHandle};
 pub use identity::resolver::SubjectResolver;
-pub use identity::subject::{InvalidSubject, Subject};
+pub use identity::subject::Subject;
 pub use lifecycle::revoke::RevokeError;
-pub use middleware::{
-    EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth, WebflowAuthLayer,
-};
-pub use problem::FailureKind;
+pub use middleware::layer::WebflowAuthLayer;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use util::clock::Clock;
 pub use webflow::Endpoints;

@@ -87,7 +87,7 @@ impl ApiRequest {
     }
 
     /// The time for the whole call; the default is the builder's
-    /// [`timeout`](crate::WebflowAuthBuilder::timeout), 10 seconds.
+    /// [`timeout`](crate::config::WebflowAuthBuilder::timeout), 10 seconds.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.budget = timeout;
         self

@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_webflow_auth::{CacheConfig, WebflowAuthLayer};
+/// use tower_webflow_auth::{WebflowAuthLayer, config::CacheConfig};
 ///
 /// let builder = WebflowAuthLayer::builder()
 ///     .cache(CacheConfig::new().capacity(100_000).ttl(Duration::from_secs(30)));

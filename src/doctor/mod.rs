@@ -1,4 +1,6 @@
-//! Diagnoses what would keep a login from working.
+//! Reports what would keep a login from working.
+//!
+//! [`WebflowAuthLayer::diagnose`](crate::WebflowAuthLayer::diagnose) runs the checks.
 
 mod callback_probe;
 mod probe;
@@ -9,7 +11,7 @@ mod webflow;
 use crate::context::Context;
 use crate::middleware::WebflowAuthLayer;
 
-pub use report::{Check, CheckStatus, Checkup};
+pub use report::{Check, Report, Status};
 
 impl WebflowAuthLayer {
     /// Diagnoses what would keep a login from working: in the settings, at Webflow, in the store,
@@ -22,13 +24,13 @@ impl WebflowAuthLayer {
     ///
     /// ```
     /// # async fn run(auth: tower_webflow_auth::WebflowAuthLayer) {
-    /// let checkup = auth.check().await;
-    /// if !checkup.is_ok() {
-    ///     eprintln!("{checkup}");
+    /// let report = auth.diagnose().await;
+    /// if !report.is_ok() {
+    ///     eprintln!("{report}");
     /// }
     /// # }
     /// ```
-    pub async fn check(&self) -> Checkup {
+    pub async fn diagnose(&self) -> Report {
         let context: &Context = self.context();
         let (store, webflow, own) = tokio::join!(
             settings::store(context),
@@ -39,6 +41,6 @@ impl WebflowAuthLayer {
         checks.push(store);
         checks.extend(webflow);
         checks.extend(own);
-        Checkup::new(checks)
+        Report::new(checks)
     }
 }

@@ -160,7 +160,7 @@ pub(super) async fn store(context: &Context) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::CheckStatus::{Failed, Ok as Well, Warning};
+    use crate::doctor::Status::{Failed, Ok as Well, Warning};
 
     #[test]
     fn what_is_copied_wrong_is_seen_and_not_shown() {

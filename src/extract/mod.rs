@@ -1,4 +1,8 @@
 //! Extractors and responses for axum.
+//!
+//! [`WebflowToken`](crate::WebflowToken), `Option<WebflowToken>` and
+//! [`WebflowGrants`](crate::WebflowGrants) are extractors. [`ApiError`](crate::api::ApiError) and
+//! [`Reauthorize`](crate::middleware::Reauthorize) are responses.
 
 mod into_response;
 pub(crate) mod rejection;
@@ -9,7 +13,9 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::Method;
 use http::request::Parts;
 
-use crate::extract::rejection::WebflowTokenRejection;
+pub use rejection::RejectionReason;
+use rejection::WebflowTokenRejection;
+
 use crate::gate::guard::Guard;
 use crate::grant::token::{WebflowGrants, WebflowToken};
 

@@ -17,14 +17,14 @@ use crate::problem::{Answer, catalog};
 /// there is no token, which happens behind [`optional`](crate::WebflowAuthLayer::optional).
 #[derive(Debug)]
 pub struct WebflowTokenRejection {
-    reason: WebflowTokenRejectionReason,
+    reason: RejectionReason,
     answer: Box<Answer>,
 }
 
 /// The reason for a [`WebflowTokenRejection`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum WebflowTokenRejectionReason {
+pub enum RejectionReason {
     /// The route has no layer, which is a mistake in the router.
     LayerMissing,
     /// The user has not connected Webflow.
@@ -34,7 +34,7 @@ pub enum WebflowTokenRejectionReason {
 impl WebflowTokenRejection {
     pub(crate) fn layer_missing() -> Self {
         let answer = Box::new(catalog::layer_missing(LAYER_MISSING).json());
-        Self { reason: WebflowTokenRejectionReason::LayerMissing, answer }
+        Self { reason: RejectionReason::LayerMissing, answer }
     }
 
     pub(crate) fn not_connected(guard: &Guard, parts: &Parts) -> Self {
@@ -43,17 +43,17 @@ impl WebflowTokenRejection {
         let problem = login_required(context, &return_to(context, &head), None);
         let mut answer = Box::new(problem.json());
         problem.complete(&mut answer, &head);
-        Self { reason: WebflowTokenRejectionReason::NotConnected, answer }
+        Self { reason: RejectionReason::NotConnected, answer }
     }
 
     /// An `OPTIONS` request, which never carries a token.
     pub(crate) fn preflight() -> Self {
         let answer = Box::new(catalog::options_without_token().json());
-        Self { reason: WebflowTokenRejectionReason::NotConnected, answer }
+        Self { reason: RejectionReason::NotConnected, answer }
     }
 
     /// Returns the reason.
-    pub const fn reason(&self) -> WebflowTokenRejectionReason {
+    pub const fn reason(&self) -> RejectionReason {
         self.reason
     }
 
@@ -69,12 +69,10 @@ const LAYER_MISSING: &str = "add `.layer(auth.clone())` or `.layer(auth.optional
 impl fmt::Display for WebflowTokenRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason {
-            WebflowTokenRejectionReason::LayerMissing => {
+            RejectionReason::LayerMissing => {
                 write!(f, "WebflowAuthLayer is missing on this route: {LAYER_MISSING}")
             }
-            WebflowTokenRejectionReason::NotConnected => {
-                f.write_str("the user has not connected Webflow")
-            }
+            RejectionReason::NotConnected => f.write_str("the user has not connected Webflow"),
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn serve(
     let logout = Logout { subject, flows: flows.distinct(MAX_FLOWS), revoke };
     let mut answer = match logout.run(context).await {
         Err(RevokeError::Store(error)) => return Err(elsewhere(catalog::of_store(&error))),
-        Err(RevokeError::Webflow) => context.fail(&catalog::webflow_not_told(), head),
+        Err(RevokeError::WebflowUnreachable) => context.fail(&catalog::webflow_not_told(), head),
         Ok(()) if head.wants_page() => {
             see_other(&context.return_to(return_to.as_deref().unwrap_or("/")))
         }
@@ -84,7 +84,9 @@ impl Logout {
         let sessions = sessions.map(|flow| Subject::session(&flow.session));
         for subject in self.subject.iter().cloned().chain(sessions) {
             match end_all(context, &subject, self.revoke).await {
-                Err(RevokeError::Webflow) => outcome = Err(RevokeError::Webflow),
+                Err(RevokeError::WebflowUnreachable) => {
+                    outcome = Err(RevokeError::WebflowUnreachable)
+                }
                 ended => ended.map(drop)?,
             }
         }

@@ -11,7 +11,7 @@ use http::request::Parts;
 use super::subject::Subject;
 
 /// Looks up the application's user for a request. If no lookup is needed, use the closure of
-/// [`subject`](crate::WebflowAuthBuilder::subject) instead.
+/// [`subject`](crate::config::WebflowAuthBuilder::subject) instead.
 ///
 /// ```
 /// use std::error::Error;

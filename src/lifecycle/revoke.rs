@@ -24,7 +24,7 @@ pub enum RevokeError {
     /// The grants are gone from the store, but Webflow could not be told. The revocation is
     /// retried in the background while the process lives.
     #[error("Webflow could not be told that the authorization has ended; retrying")]
-    Webflow,
+    WebflowUnreachable,
 }
 
 /// Removes every grant of the subject, and revokes them at Webflow when `revoke` is set. Returns
@@ -49,7 +49,7 @@ pub(crate) async fn disconnect_one(
         let told = end(&own, &token, true).await?;
         let (subject, grant) = (token.subject(), token.grant_id());
         tracing::info!(target: log::GRANT, ?subject, %grant, "disconnected");
-        if told { Ok(()) } else { Err(RevokeError::Webflow) }
+        if told { Ok(()) } else { Err(RevokeError::WebflowUnreachable) }
     };
     context.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
 }
@@ -88,7 +88,7 @@ pub(crate) async fn end_all(
     }
     let grants = tokens.len();
     tracing::info!(target: log::GRANT, ?subject, grants, revoke, "disconnected");
-    if told { Ok(grants) } else { Err(RevokeError::Webflow) }
+    if told { Ok(grants) } else { Err(RevokeError::WebflowUnreachable) }
 }
 
 /// Whether Webflow was told, where it had to be.

@@ -66,6 +66,7 @@ pub use sealed::{GrantId, SealedToken, TokenKey, TokenVersion};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 
+pub use crate::identity::subject::InvalidSubject;
 use crate::identity::subject::Subject;
 
 /// Persists sealed tokens.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fantoccini::Locator;
 use serde_json::json;
-use tower_webflow_auth::CacheConfig;
+use tower_webflow_auth::config::CacheConfig;
 use tower_webflow_auth::store::SqliteStore;
 use tower_webflow_auth::testing::{Endpoint, Fault};
 

@@ -11,7 +11,7 @@ use tower_webflow_auth::store::{
     Invalidator, MemoryStore, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion,
 };
 use tower_webflow_auth::testing::TestBrowser;
-use tower_webflow_auth::{CacheConfig, Subject};
+use tower_webflow_auth::{Subject, config::CacheConfig};
 
 use crate::support::App;
 use crate::support::hostile::{OnSave, TestStore, call_from, settle, waits};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::App;
-use tower_webflow_auth::{Endpoints, Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{Endpoints, Keyring, Scope, WebflowAuthLayer, config::WebflowAuthBuilder};
 
 fn good() -> WebflowAuthBuilder {
     WebflowAuthLayer::builder()

@@ -13,22 +13,23 @@ use tokio::net::TcpListener;
 use tower_webflow_auth::store::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault};
 use tower_webflow_auth::{
-    CheckStatus, Checkup, Keyring, Scope, Subject, WebflowAuthBuilder, WebflowAuthLayer,
-    WebflowToken,
+    Keyring, Scope, Subject, WebflowAuthLayer, WebflowToken,
+    config::WebflowAuthBuilder,
+    doctor::{Report, Status},
 };
 
 use crate::support::{App, KEY};
 
 /// The status of a line and the whole of what it says.
-fn line(checkup: &Checkup, name: &str) -> (CheckStatus, String) {
+fn line(checkup: &Report, name: &str) -> (Status, String) {
     let check = checkup.get(name).unwrap_or_else(|| panic!("no line {name:?} in\n{checkup}"));
     let remedy = check.remedy().unwrap_or_default();
-    assert_eq!(check.status() == CheckStatus::Ok, remedy.is_empty(), "{checkup}");
+    assert_eq!(check.status() == Status::Ok, remedy.is_empty(), "{checkup}");
     (check.status(), format!("{} -> {remedy}", check.finding()))
 }
 
 #[track_caller]
-fn assert_line(checkup: &Checkup, name: &str, status: CheckStatus, words: &str) {
+fn assert_line(checkup: &Report, name: &str, status: Status, words: &str) {
     let (found, text) = line(checkup, name);
     assert!(found == status && text.contains(words), "wanted {status}: {words}\n{checkup}");
     assert_eq!(checkup.is_ok(), !format!("\n{checkup}").contains("\nfailed "), "{checkup}");
@@ -42,7 +43,7 @@ async fn app(change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder) -> A
 async fn good_application_passes() {
     let key = Keyring::from_base64(&Keyring::generate_base64()).unwrap();
     let app = app(|builder| builder.keyring(key).store(Counting::default())).await;
-    let checkup = app.auth.check().await;
+    let checkup = app.auth.diagnose().await;
     assert!(checkup.is_ok(), "{checkup}");
     for name in [
         "client",
@@ -56,10 +57,10 @@ async fn good_application_passes() {
         "login path",
         "logout path",
     ] {
-        assert_line(&checkup, name, CheckStatus::Ok, "");
+        assert_line(&checkup, name, Status::Ok, "");
     }
-    assert_line(&checkup, "redirect_uri", CheckStatus::Warning, "plain http");
-    assert_line(&checkup, "endpoints", CheckStatus::Warning, "a fake Webflow at");
+    assert_line(&checkup, "redirect_uri", Status::Warning, "plain http");
+    assert_line(&checkup, "endpoints", Status::Warning, "a fake Webflow at");
     assert_eq!(checkup.checks().len(), 12, "{checkup}");
     assert!(checkup.to_string().ends_with("10 ok, 2 warning, 0 failed"), "{checkup}");
 }
@@ -78,7 +79,7 @@ mod o5 {
             })
         })
         .await;
-        let checkup = app.auth.check().await;
+        let checkup = app.auth.diagnose().await;
         let secret = app.fake.client_secret();
         for text in [checkup.to_string(), format!("{checkup:?}")] {
             assert!(!text.contains(secret) && !text.contains(KEY), "{text}");
@@ -100,24 +101,19 @@ mod o5 {
 #[tokio::test]
 async fn finds_an_authorize_link_that_webflow_refuses() {
     let app1 = app(|builder| builder.client_id("another")).await;
-    let checkup = app1.auth.check().await;
-    assert_line(&checkup, "authorize page", CheckStatus::Failed, "compare WEBFLOW_CLIENT_ID");
+    let checkup = app1.auth.diagnose().await;
+    assert_line(&checkup, "authorize page", Status::Failed, "compare WEBFLOW_CLIENT_ID");
 
     let app2 = app(|builder| builder.scopes([Scope::new("sites:raed").unwrap()])).await;
-    let checkup = app2.auth.check().await;
-    assert_line(
-        &checkup,
-        "authorize page",
-        CheckStatus::Failed,
-        "rejects this client's link (400)",
-    );
-    assert_line(&checkup, "scopes", CheckStatus::Warning, "sites:raed: not among those");
+    let checkup = app2.auth.diagnose().await;
+    assert_line(&checkup, "authorize page", Status::Failed, "rejects this client's link (400)");
+    assert_line(&checkup, "scopes", Status::Warning, "sites:raed: not among those");
 
     let app3 = app(|builder| builder).await;
     let back = format!("{}?error=invalid_scope", app3.url("/auth/webflow/callback"));
     app3.fake.fail_next(Endpoint::Authorize, Fault::Redirect(back));
-    let checkup = app3.auth.check().await;
-    assert_line(&checkup, "authorize page", CheckStatus::Failed, "back with an error");
+    let checkup = app3.auth.diagnose().await;
+    assert_line(&checkup, "authorize page", Status::Failed, "back with an error");
 }
 
 #[tokio::test]
@@ -125,11 +121,11 @@ async fn accepts_a_sign_in_page_and_warns_of_a_filter() {
     let app = app(|builder| builder).await;
     let sign_in = Fault::Redirect("https://webflow.com/dashboard/login".to_owned());
     app.fake.fail_next(Endpoint::Authorize, sign_in);
-    let checkup = app.auth.check().await;
-    assert_line(&checkup, "authorize page", CheckStatus::Ok, "asks the user to sign in");
+    let checkup = app.auth.diagnose().await;
+    assert_line(&checkup, "authorize page", Status::Ok, "asks the user to sign in");
     app.fake.fail_next(Endpoint::Authorize, Fault::Status(403));
-    let checkup = app.auth.check().await;
-    assert_line(&checkup, "authorize page", CheckStatus::Warning, "answers 403");
+    let checkup = app.auth.diagnose().await;
+    assert_line(&checkup, "authorize page", Status::Warning, "answers 403");
 }
 
 mod n1 {
@@ -147,14 +143,14 @@ mod n1 {
                 [(Endpoint::Authorize, "authorize page"), (Endpoint::Token, "token endpoint")]
             {
                 app.fake.fail_always(endpoint, fault.clone());
-                let checkup = app.auth.check().await;
+                let checkup = app.auth.diagnose().await;
                 app.fake.heal();
-                assert_line(&checkup, name, CheckStatus::Failed, words);
+                assert_line(&checkup, name, Status::Failed, words);
             }
         }
         // A body without end does not hold it up either.
         app.fake.fail_next(Endpoint::Authorize, Fault::Huge(1 << 40));
-        assert_line(&app.auth.check().await, "authorize page", CheckStatus::Ok, "");
+        assert_line(&app.auth.diagnose().await, "authorize page", Status::Ok, "");
     }
 }
 
@@ -164,10 +160,10 @@ async fn clock_is_unknown_without_webflow() {
     let endpoints = gone.endpoints();
     gone.stop().await;
     let app = app(|builder| builder.endpoints(endpoints)).await;
-    let checkup = app.auth.check().await;
-    assert_line(&checkup, "authorize page", CheckStatus::Failed, "nothing is listening there");
-    assert_line(&checkup, "token endpoint", CheckStatus::Failed, "nothing is listening there");
-    assert_line(&checkup, "clock", CheckStatus::Warning, "skipped");
+    let checkup = app.auth.diagnose().await;
+    assert_line(&checkup, "authorize page", Status::Failed, "nothing is listening there");
+    assert_line(&checkup, "token endpoint", Status::Failed, "nothing is listening there");
+    assert_line(&checkup, "clock", Status::Warning, "skipped");
 }
 
 mod s5 {
@@ -177,9 +173,9 @@ mod s5 {
     async fn finds_a_clock_that_is_a_minute_off() {
         let app = app(|builder| builder).await;
         app.clock.advance(Duration::from_secs(30));
-        assert_line(&app.auth.check().await, "clock", CheckStatus::Ok, "within 60 s");
+        assert_line(&app.auth.diagnose().await, "clock", Status::Ok, "within 60 s");
         app.clock.advance(Duration::from_secs(60));
-        assert_line(&app.auth.check().await, "clock", CheckStatus::Failed, "s ahead of Webflow's");
+        assert_line(&app.auth.diagnose().await, "clock", Status::Failed, "s ahead of Webflow's");
     }
 }
 
@@ -189,20 +185,20 @@ mod k4 {
     #[tokio::test]
     async fn finds_weak_keys() {
         let with = async |keyring: Keyring| app(|builder| builder.keyring(keyring)).await;
-        let checkup = with(Keyring::from_bytes(&[7; 40]).unwrap()).await.auth.check().await;
-        assert_line(&checkup, "keyring", CheckStatus::Failed, "key number 1 repeats a few bytes");
-        let checkup = with(Keyring::from_base64(KEY).unwrap()).await.auth.check().await;
-        assert_line(&checkup, "keyring", CheckStatus::Warning, "looks like text");
-        let checkup = with(Keyring::generate()).await.auth.check().await;
-        assert_line(&checkup, "keyring", CheckStatus::Warning, "this process generated the key");
+        let checkup = with(Keyring::from_bytes(&[7; 40]).unwrap()).await.auth.diagnose().await;
+        assert_line(&checkup, "keyring", Status::Failed, "key number 1 repeats a few bytes");
+        let checkup = with(Keyring::from_base64(KEY).unwrap()).await.auth.diagnose().await;
+        assert_line(&checkup, "keyring", Status::Warning, "looks like text");
+        let checkup = with(Keyring::generate()).await.auth.diagnose().await;
+        assert_line(&checkup, "keyring", Status::Warning, "this process generated the key");
     }
 }
 
 #[tokio::test]
 async fn finds_credentials_with_quotes() {
     let app = app(|builder| builder.client_secret("\"s3cret\"")).await;
-    let checkup = app.auth.check().await;
-    assert_line(&checkup, "client", CheckStatus::Failed, "client_secret has blanks, quotes");
+    let checkup = app.auth.diagnose().await;
+    assert_line(&checkup, "client", Status::Failed, "client_secret has blanks, quotes");
     assert!(!checkup.to_string().contains("s3cret"));
 }
 
@@ -218,16 +214,16 @@ async fn warns_of_tunnels_and_frames() {
             .endpoints(tower_webflow_auth::Endpoints::at("http://127.0.0.1:1").unwrap())
             .timeout(Duration::from_millis(200))
     };
-    let checkup = builder().redirect_uri(tunnel).build().unwrap().check().await;
-    assert_line(&checkup, "redirect_uri", CheckStatus::Warning, "the address of a tunnel");
+    let checkup = builder().redirect_uri(tunnel).build().unwrap().diagnose().await;
+    assert_line(&checkup, "redirect_uri", Status::Warning, "the address of a tunnel");
     // An origin that cannot be resolved, or reached, is no missing application.
-    assert_line(&checkup, "callback", CheckStatus::Failed, "https://1a2b");
+    assert_line(&checkup, "callback", Status::Failed, "https://1a2b");
     let framed = builder()
         .redirect_uri("https://127.0.0.1:1/cb")
         .insecure_cookies_in_frames(true)
         .build()
         .unwrap();
-    assert_line(&framed.check().await, "redirect_uri", CheckStatus::Warning, "check Origin");
+    assert_line(&framed.diagnose().await, "redirect_uri", Status::Warning, "check Origin");
 }
 
 #[derive(Default)]
@@ -272,21 +268,16 @@ mod n12 {
     #[tokio::test]
     async fn finds_an_unreadable_store_that_claims_to_be_healthy() {
         let app1 = app(|builder| builder.store(Broken { hangs: false })).await;
-        let checkup = app1.auth.check().await;
-        assert_line(&checkup, "store", CheckStatus::Failed, "not available: the disk is gone");
+        let checkup = app1.auth.diagnose().await;
+        assert_line(&checkup, "store", Status::Failed, "not available: the disk is gone");
 
         let slow = Broken { hangs: true };
         let app2 =
             app(|builder| builder.store(slow).store_timeout(Duration::from_millis(50))).await;
-        assert_line(
-            &app2.auth.check().await,
-            "store",
-            CheckStatus::Failed,
-            "did not answer in time",
-        );
+        assert_line(&app2.auth.diagnose().await, "store", Status::Failed, "did not answer in time");
 
         let app3 = app(|builder| builder).await;
-        assert_line(&app3.auth.check().await, "store", CheckStatus::Warning, "kept in memory");
+        assert_line(&app3.auth.diagnose().await, "store", Status::Warning, "kept in memory");
     }
 }
 
@@ -304,15 +295,15 @@ async fn finds_an_application_that_does_not_run() {
     })
     .await
     .expect("the server is gone");
-    let checkup = auth.check().await;
-    assert_line(&checkup, "callback", CheckStatus::Warning, "the application is not running");
+    let checkup = auth.diagnose().await;
+    assert_line(&checkup, "callback", Status::Warning, "the application is not running");
     assert!(checkup.get("login path").is_none(), "{checkup}");
     assert_eq!(fake.authorize().host_str(), Some("127.0.0.1"));
 }
 
-async fn with_router(router: impl FnOnce(&WebflowAuthLayer) -> Router) -> Checkup {
+async fn with_router(router: impl FnOnce(&WebflowAuthLayer) -> Router) -> Report {
     let app = App::with_router(|builder| builder, router).await;
-    app.auth.check().await
+    app.auth.diagnose().await
 }
 
 #[tokio::test]
@@ -321,7 +312,7 @@ async fn finds_paths_that_reach_no_layer() {
     let checkup =
         with_router(|auth| Router::new().route("/sites", page()).route_layer(auth.clone())).await;
     for name in ["callback", "login path", "logout path"] {
-        assert_line(&checkup, name, CheckStatus::Failed, "reaches no layer: the response is 404");
+        assert_line(&checkup, name, Status::Failed, "reaches no layer: the response is 404");
     }
 
     let checkup = with_router(|auth| {
@@ -331,8 +322,8 @@ async fn finds_paths_that_reach_no_layer() {
             .route_service(auth.callback_path(), auth.endpoints_service())
     })
     .await;
-    assert_line(&checkup, "callback", CheckStatus::Ok, "");
-    assert_line(&checkup, "login path", CheckStatus::Failed, "endpoints_service()");
+    assert_line(&checkup, "callback", Status::Ok, "");
+    assert_line(&checkup, "login path", Status::Failed, "endpoints_service()");
 
     let checkup =
         with_router(|auth| Router::new().nest_service("/auth/webflow", auth.endpoints_service()))
@@ -356,7 +347,7 @@ async fn finds_a_rewritten_path() {
         )
     })
     .await;
-    assert_line(&checkup, "callback", CheckStatus::Failed, "treats it as an ordinary path");
+    assert_line(&checkup, "callback", Status::Failed, "treats it as an ordinary path");
 }
 
 #[tokio::test]
@@ -373,26 +364,21 @@ async fn finds_an_endpoints_service_mounted_elsewhere() {
         Router::new().fallback_service(moved)
     })
     .await;
-    assert_line(
-        &checkup,
-        "callback",
-        CheckStatus::Failed,
-        "mounted where the service does not know it",
-    );
+    assert_line(&checkup, "callback", Status::Failed, "mounted where the service does not know it");
 }
 
 #[tokio::test]
 async fn finds_another_responder_on_the_callback() {
     let checkup = with_router(|_| Router::new().fallback(|| async { "all is one page" })).await;
-    assert_line(&checkup, "callback", CheckStatus::Failed, "answered 200 by something else");
+    assert_line(&checkup, "callback", Status::Failed, "answered 200 by something else");
 
     let checkup =
         with_router(|_| Router::new().fallback(|| async { StatusCode::UNAUTHORIZED })).await;
-    assert_line(&checkup, "callback", CheckStatus::Failed, "answered 401 by something else");
+    assert_line(&checkup, "callback", Status::Failed, "answered 401 by something else");
 
     let elsewhere = || async { Redirect::permanent("https://www.example.com/") };
     let checkup = with_router(|_| Router::new().fallback(elsewhere)).await;
-    assert_line(&checkup, "callback", CheckStatus::Failed, "redirected elsewhere (308)");
+    assert_line(&checkup, "callback", Status::Failed, "redirected elsewhere (308)");
 }
 
 #[tokio::test]
@@ -411,25 +397,25 @@ async fn finds_a_silent_port() {
         .build()
         .unwrap();
     // The listener's queue takes the connection, and nobody answers.
-    assert_line(&auth.check().await, "callback", CheckStatus::Failed, "did not answer in time");
+    assert_line(&auth.diagnose().await, "callback", Status::Failed, "did not answer in time");
     let hang_up = tokio::spawn(async move {
         loop {
             drop(listener.accept().await);
         }
     });
-    assert_line(&auth.check().await, "callback", CheckStatus::Failed, "cannot be reached");
+    assert_line(&auth.diagnose().await, "callback", Status::Failed, "cannot be reached");
     hang_up.abort();
 }
 
 #[test]
 fn reports_a_configuration_that_does_not_build() {
     let error = WebflowAuthLayer::builder().redirect_uri("http://app.example.com/cb").build();
-    let checkup = Checkup::from(&error.unwrap_err());
-    assert_line(&checkup, "keyring (WEBFLOW_AUTH_KEY)", CheckStatus::Failed, "is missing");
+    let checkup = Report::from(&error.unwrap_err());
+    assert_line(&checkup, "keyring (WEBFLOW_AUTH_KEY)", Status::Failed, "is missing");
     assert_line(
         &checkup,
         "redirect_uri (WEBFLOW_REDIRECT_URI)",
-        CheckStatus::Failed,
+        Status::Failed,
         "is not https -> use https",
     );
     assert!(!checkup.is_ok());

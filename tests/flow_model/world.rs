@@ -16,8 +16,8 @@ use tower::ServiceExt;
 use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::testing::{Access, FakeWebflow};
 use tower_webflow_auth::{
-    CacheConfig, Clock, GrantPolicy, Keyring, Scope, Subject, WebflowAuthLayer, WebflowGrants,
-    WebflowToken,
+    Clock, GrantPolicy, Keyring, Scope, Subject, WebflowAuthLayer, WebflowGrants, WebflowToken,
+    config::CacheConfig,
 };
 
 use crate::support::hostile::{

@@ -11,7 +11,7 @@ use tower_webflow_auth::store::{
     TokenVersion,
 };
 use tower_webflow_auth::testing::{ContractReport, TestBrowser, store_contract};
-use tower_webflow_auth::{CheckStatus, Subject};
+use tower_webflow_auth::{Subject, doctor::Status};
 
 use crate::contract::what_happens_at_once_happens_one_after_another;
 use crate::support::App;
@@ -303,9 +303,9 @@ mod e9_rights {
         assert_eq!(log.text().matches("cannot publish changes").count(), 1, "{}", log.text());
         let app = App::with(|builder| builder.store(store)).await;
         app.connected().await;
-        let checkup = app.auth.check().await;
+        let checkup = app.auth.diagnose().await;
         let check = checkup.get("store").unwrap();
-        assert_eq!(check.status(), CheckStatus::Warning, "{checkup}");
+        assert_eq!(check.status(), Status::Warning, "{checkup}");
         assert!(check.finding().contains("cannot publish"), "{checkup}");
         assert!(check.finding().contains("not receiving changes"), "{checkup}");
     }

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::testing::{FakeWebflow, Page, TestBrowser};
 use tower_webflow_auth::{
-    Clock, Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken,
+    Clock, Keyring, Scope, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder,
 };
 
 pub const KEY: &str = "dGVzdCBrZXkgb2YgdGhlIGludGVncmF0aW9uIHRlc3RzLCAzMiBieXRlcyBvciBtb3Jl";

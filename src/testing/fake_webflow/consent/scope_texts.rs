@@ -81,7 +81,7 @@ mod tests {
             let scopes = Scopes::from([scope.clone()]);
             let permission = &permissions(&scopes)[0];
             let verb = if permission.read_only { "See " } else { "Change " };
-            assert!(permission.text.starts_with(verb), "{scope}: {}", permission.words);
+            assert!(permission.text.starts_with(verb), "{scope}: {}", permission.text);
         }
     }
 
