@@ -28,6 +28,7 @@ use crate::problem::catalog;
 use crate::store::{GrantId, SealedToken, TokenKey, TokenVersion, time_from_unix_secs};
 use crate::vault;
 use crate::webflow::{read_answer, retry_after};
+use crate::webhooks;
 use crate::wire::cookies;
 use crate::wire::cookies::CookiePolicy;
 use crate::wire::query::{QueryError, single};
@@ -47,6 +48,8 @@ pub const TARGETS: &[Target] = &[
     ("sealed_row", sealed_row),
     ("session_cookie", session_cookie),
     ("webflow_answer", webflow_answer),
+    ("webhook_body", webhook_body),
+    ("webhook_head", webhook_head),
 ];
 
 const POLICY: CookiePolicy = CookiePolicy::new(true);
@@ -268,4 +271,15 @@ pub fn retry_after_header(data: &[u8]) -> bool {
         assert!(!answer.headers().contains_key(SET_COOKIE));
     }
     wait.is_some()
+}
+
+/// The headers of a webhook, one a line: a letter for the name, then the value. Accepted when the
+/// body would be read.
+pub fn webhook_head(data: &[u8]) -> bool {
+    webhooks::fuzz::head(data)
+}
+
+/// The body of a webhook under a good signature. Accepted when the handler would run.
+pub fn webhook_body(data: &[u8]) -> bool {
+    webhooks::fuzz::body(data)
 }

@@ -19,11 +19,13 @@ pages! {
     keys = "guide/keys.md";
     instances = "guide/instances.md";
     errors = "guide/errors.md";
+    webhooks = "guide/webhooks.md";
     testing = "guide/testing.md";
     troubleshooting = "guide/troubleshooting.md";
     migrating = "guide/migrating.md";
     observability = "observability.md";
     architecture = "architecture.md";
+    state = "state.md";
     decisions = "decisions.md";
     threat_model = "threat-model.md";
     performance = "performance.md";

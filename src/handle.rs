@@ -13,6 +13,7 @@ use crate::identity::subject::Subject;
 use crate::lifecycle::revoke::{RevokeError, disconnect, disconnect_one, remove_dead};
 use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
+use crate::util::log;
 use crate::webflow::is_id;
 
 /// Why an ID token could not be resolved.
@@ -60,7 +61,7 @@ pub enum IdTokenError {
 /// ```
 #[derive(Debug, Clone)]
 pub struct WebflowAuthHandle {
-    context: Arc<Context>,
+    pub(crate) context: Arc<Context>,
 }
 
 impl WebflowAuthLayer {
@@ -224,7 +225,7 @@ async fn resolve(
 
 fn unresolved(token: &WebflowToken, error: ApiError) -> ApiError {
     let cause = &error as &dyn std::error::Error;
-    tracing::info!(grant = %token.grant_id(), error = cause, "an ID token was not resolved");
+    tracing::info!(target: log::API, grant = %token.grant_id(), error = cause, "an ID token was not resolved");
     error
 }
 
@@ -232,7 +233,7 @@ fn unresolved(token: &WebflowToken, error: ApiError) -> ApiError {
 fn accept(resolved: ResolvedUser, site_id: &str) -> Result<AuthorizedUser, IdTokenError> {
     // Webflow may omit the site. The grant that was used covers the claimed one.
     if resolved.site_id.is_some_and(|id| id != site_id) {
-        tracing::warn!("an ID token of another site was refused");
+        tracing::warn!(target: log::API, "an ID token of another site was refused");
         return Err(IdTokenError::Refused);
     }
     if resolved.user.id.is_empty() {

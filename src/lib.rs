@@ -4,7 +4,8 @@
         feature = "sqlite",
         feature = "postgres",
         feature = "redis",
-        feature = "testing"
+        feature = "testing",
+        feature = "webhooks"
     ),
     doc = include_str!("links.md")
 )]
@@ -15,6 +16,8 @@ pub mod api;
 pub mod config;
 mod context;
 mod crypto;
+#[cfg(feature = "webhooks")]
+mod delivery;
 pub mod doctor;
 #[cfg(feature = "axum")]
 pub mod extract;
@@ -31,7 +34,8 @@ mod grant;
     feature = "sqlite",
     feature = "postgres",
     feature = "redis",
-    feature = "testing"
+    feature = "testing",
+    feature = "webhooks"
 ))]
 pub mod guide;
 mod handle;
@@ -46,6 +50,8 @@ pub mod testing;
 mod util;
 mod vault;
 mod webflow;
+#[cfg(feature = "webhooks")]
+pub mod webhooks;
 mod wire;
 
 pub use config::error::ConfigError;

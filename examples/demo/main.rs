@@ -5,12 +5,15 @@
 //!
 //! `DEMO_ADDR` is the address to listen on (default 127.0.0.1:3000). `DEMO_STORE` is the token
 //! store: `memory`, `sqlite:PATH` (the default, in the platform's data folder), `postgres://..`
-//! (feature `postgres`) or `redis://..` (feature `redis`).
+//! (feature `postgres`) or `redis://..` (feature `redis`). `DEMO_WEBHOOKS=1` (feature `webhooks`)
+//! adds a route that receives webhooks, see `webhooks.rs`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples are run by hand")]
 
 mod pages;
 mod routes;
 mod settings;
+#[cfg(feature = "webhooks")]
+mod webhooks;
 mod words;
 
 use std::error::Error;
@@ -45,6 +48,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("cannot listen on DEMO_ADDR={address}: {error}"))?;
     let address = listener.local_addr()?;
     let (builder, fake) = settings::builder(address).await?;
+    #[cfg(feature = "webhooks")]
+    let builder = webhooks::with_secrets(builder);
     let auth = settings::with_store(builder).await?.build()?;
 
     println!("demo: visit http://{address}/");
@@ -53,7 +58,12 @@ async fn run() -> Result<(), Box<dyn Error>> {
         None => println!("demo: configured from the environment"),
     }
     let tour = Tour { auth, offers: settings::offers(fake.as_ref()), is_fake: fake.is_some() };
-    axum::serve(listener, routes::router(tour)).with_graceful_shutdown(stopped()).await?;
+    #[cfg(feature = "webhooks")]
+    let hooks = webhooks::router(&tour.auth);
+    let app = routes::router(tour);
+    #[cfg(feature = "webhooks")]
+    let app = app.merge(hooks);
+    axum::serve(listener, app).with_graceful_shutdown(stopped()).await?;
     println!("demo: stopped");
     Ok(())
 }

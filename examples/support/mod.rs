@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::print_stdout, reason = "examples are run by hand")]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -14,7 +15,7 @@ pub type Error = Box<dyn std::error::Error>;
 /// An example's listener, and the fake Webflow that it uses.
 pub struct Stage {
     listener: TcpListener,
-    pub fake: FakeWebflow,
+    pub fake: Arc<FakeWebflow>,
     pub address: SocketAddr,
 }
 
@@ -30,7 +31,7 @@ impl Stage {
             format!("cannot listen on {address} ({error}): set DEMO_ADDR to another address")
         })?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, fake: FakeWebflow::builder().start().await?, address })
+        Ok(Self { listener, fake: Arc::new(FakeWebflow::builder().start().await?), address })
     }
 
     /// A builder for the fake Webflow; a real application uses `WebflowAuthLayer::from_env`.

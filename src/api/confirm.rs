@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ApiClient;
 use crate::grant::token::WebflowToken;
+use crate::util::log;
 use crate::webflow::{INTROSPECTION_BUDGET, IntrospectError, Introspection, introspect};
 
 /// How long a confirmed token is not introspected again.
@@ -121,7 +122,10 @@ fn life_by(token: &WebflowToken, found: Result<Introspection, IntrospectError>) 
         Err(IntrospectError::Status(401)) => Life::Dead,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "introspection failed after a 401: the grant is kept");
+            tracing::warn!(
+                target: log::API, error,
+                "introspection failed after a 401: the grant is kept"
+            );
             Life::Unknown
         }
     }
@@ -176,6 +180,20 @@ mod tests {
             gate.add_permits(1);
         });
         assert_eq!(life, Life::Dead);
+    }
+
+    #[tokio::test]
+    async fn w1_what_is_remembered_is_bounded() {
+        let confirmations = Confirmations::default();
+        for i in 0..10_000_u32 {
+            let mut key = KEY;
+            key[..4].copy_from_slice(&i.to_be_bytes());
+            confirmations.life(key, 0, async { Life::Alive }).await;
+            let left = confirmations.life(key, 20_000, std::future::pending());
+            assert!(left.now_or_never().is_none(), "its caller leaves");
+        }
+        assert!(confirmations.alive.len() <= MAX_REMEMBERED);
+        assert!(confirmations.pending().len() <= 1);
     }
 
     #[tokio::test]

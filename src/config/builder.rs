@@ -2,8 +2,8 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -16,6 +16,8 @@ use crate::api::ApiClient;
 use crate::context::Context;
 use crate::context::pending::PendingFlows;
 use crate::crypto::keyring::Keyring;
+#[cfg(feature = "webhooks")]
+use crate::delivery::{Webhooks, secrets, secrets::Secrets};
 use crate::grant::policy::{GrantPolicy, Selection};
 use crate::grant::scope::{Scope, Scopes};
 use crate::grant::state::TokenStates;
@@ -81,6 +83,7 @@ pub struct WebflowAuthBuilder {
     client_secret: Option<SecretString>,
     redirect_uri: Option<String>,
     scopes: Scopes,
+    further_scopes: Scopes,
     keyring: Option<Keyring>,
     endpoints: Endpoints,
     store: Option<Arc<dyn ErasedStore>>,
@@ -102,6 +105,9 @@ pub struct WebflowAuthBuilder {
     selection: Selection,
     hooks: Hooks,
     clock: Clock,
+    /// Secrets besides the client secret that sign webhooks, each with the setting it came from.
+    #[cfg(feature = "webhooks")]
+    webhook_secrets: Vec<(&'static str, SecretString)>,
     /// Problems found while parsing environment variables.
     problems: Vec<ConfigProblem>,
 }
@@ -133,6 +139,7 @@ impl WebflowAuthBuilder {
             client_secret: None,
             redirect_uri: None,
             scopes: Scopes::default(),
+            further_scopes: Scopes::default(),
             keyring: None,
             endpoints: Endpoints::webflow(),
             store: None,
@@ -153,6 +160,8 @@ impl WebflowAuthBuilder {
             selection: Selection::default(),
             hooks: Hooks::default(),
             clock: Clock::system(),
+            #[cfg(feature = "webhooks")]
+            webhook_secrets: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -182,6 +191,16 @@ impl WebflowAuthBuilder {
     /// Required.
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.scopes = scopes.into_iter().collect();
+        self
+    }
+
+    /// Sets further scopes that a link to the login path may request, in addition to
+    /// [`scopes`](Self::scopes) and to those of layers with
+    /// [`require_scopes`](WebflowAuthLayer::require_scopes).
+    ///
+    /// Anyone can create such a link, so other scopes are rejected with 400.
+    pub fn further_scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        self.further_scopes = scopes.into_iter().collect();
         self
     }
 
@@ -398,6 +417,28 @@ impl WebflowAuthBuilder {
         self
     }
 
+    /// A former client secret, by which [`webhooks`](WebflowAuthLayer::webhooks) verifies as well
+    /// while Webflow still signs with it. Repeatable; default none. It is not used for anything
+    /// else.
+    ///
+    /// [`build`](Self::build) refuses one of fewer than 16 bytes.
+    #[cfg(feature = "webhooks")]
+    pub fn previous_client_secret(mut self, secret: impl Into<SecretString>) -> Self {
+        self.webhook_secrets.push(("previous_client_secret", secret.into()));
+        self
+    }
+
+    /// The `secretKey` of a webhook that was created with a site's API token, which its creation's
+    /// answer shows once. Counts on every route behind
+    /// [`webhooks`](WebflowAuthLayer::webhooks). Repeatable; default none.
+    ///
+    /// [`build`](Self::build) refuses one of fewer than 16 bytes.
+    #[cfg(feature = "webhooks")]
+    pub fn webhook_secret(mut self, secret: impl Into<SecretString>) -> Self {
+        self.webhook_secrets.push(("webhook_secret", secret.into()));
+        self
+    }
+
     pub(super) fn scopes_from_text(mut self, scopes: &str) -> Self {
         match scopes.parse::<Scopes>() {
             Ok(scopes) => self.scopes(scopes),
@@ -446,6 +487,11 @@ impl WebflowAuthBuilder {
             );
             Arc::new(MemoryStore::new().with_clock(self.clock.clone()))
         });
+        #[cfg(feature = "webhooks")]
+        let webhooks = {
+            let others = self.webhook_secrets.into_iter().map(|(_, secret)| secret).collect();
+            Webhooks::new(Secrets::new(client_secret.clone(), others))
+        };
         let (http_api, clock) = (http.clone(), self.clock.clone());
         let api = ApiClient::new(http_api, self.endpoints.clone(), self.timeout, clock);
         let tasks = Tasks::default();
@@ -461,6 +507,8 @@ impl WebflowAuthBuilder {
                 watcher: Watcher::default(),
                 grants: self.grants,
                 last_version: AtomicI64::new(0),
+                failed_at: AtomicU64::new(0),
+                configured: self.scopes.clone(),
                 locks: WriteLocks::default(),
                 states: TokenStates::new(self.cache.capacity.max(MIN_TOKEN_STATES)),
                 introspect: self.introspect,
@@ -487,12 +535,16 @@ impl WebflowAuthBuilder {
             },
             origin: redirect_uri.origin,
             scopes: self.scopes,
+            further_scopes: RwLock::new(self.further_scopes),
+            host_warned: AtomicBool::new(false),
             subjects: self.subjects,
             flow_lifetime: self.flow_lifetime,
             session_lifetime: self.session_lifetime,
             volatile: self.volatile,
             selection: self.selection,
             hooks: self.hooks,
+            #[cfg(feature = "webhooks")]
+            webhooks,
         }))
     }
 }
@@ -554,6 +606,11 @@ impl WebflowAuthBuilder {
         let callback = redirect_uri.as_ref().map(|uri| uri.path.as_str());
         self.check_paths(callback, problems);
         self.check_durations(problems);
+        #[cfg(feature = "webhooks")]
+        problems.extend(self.webhook_secrets.iter().filter_map(|(setting, secret)| {
+            let problem = secrets::problem(secret)?;
+            Some(ConfigProblem::Invalid { setting, problem, remedy: secrets::REMEDY })
+        }));
         let http = match self.http.take() {
             Some(client) => Some(client),
             None => client(&self.endpoints).map_err(|problem| problems.push(problem)).ok(),

@@ -4,11 +4,13 @@ pub(crate) mod flow_cookie;
 pub(crate) mod pending;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::utf8_percent_encode;
@@ -24,7 +26,7 @@ use crate::identity::{self, SubjectSource, Who};
 use crate::problem::{Answer, FailureKind, Problem};
 use crate::util::background::Tasks;
 use crate::util::clock::Clock;
-use crate::util::metrics;
+use crate::util::{log, metrics};
 use crate::vault::Vault;
 use crate::webflow::WebflowClient;
 use crate::wire::cookies::{self, CookiePolicy};
@@ -32,6 +34,9 @@ use crate::wire::paths::{COMPONENT, Paths, original_uri};
 use crate::wire::request_head::RequestHead;
 use crate::wire::return_to;
 use pending::PendingFlows;
+
+/// How many cookies of the session's name are looked at.
+const MAX_SESSION_COOKIES: usize = 4;
 
 /// What one `build()` has made.
 pub(crate) struct Context {
@@ -49,6 +54,9 @@ pub(crate) struct Context {
     /// `Forwarded`) is not trusted.
     pub(crate) origin: String,
     pub(crate) scopes: Scopes,
+    /// Further scopes that a login link may ask for: those of `further_scopes` and of the layers
+    /// with `require_scopes`.
+    pub(crate) further_scopes: RwLock<Scopes>,
     pub(crate) subjects: SubjectSource,
     pub(crate) flow_lifetime: Duration,
     pub(crate) session_lifetime: Duration,
@@ -57,6 +65,10 @@ pub(crate) struct Context {
     pub(crate) volatile: bool,
     pub(crate) selection: Selection,
     pub(crate) hooks: Hooks,
+    /// Whether a login at another host was logged.
+    pub(crate) host_warned: AtomicBool,
+    #[cfg(feature = "webhooks")]
+    pub(crate) webhooks: crate::delivery::Webhooks,
 }
 
 impl Context {
@@ -95,12 +107,23 @@ impl Context {
             && self.vault.grants == GrantPolicy::Single
     }
 
-    /// The browser's session and its cookie's value, if the cookie is signed and has not expired.
+    /// The browser's newest session and its cookie's value.
     pub(crate) fn session<'h>(&self, headers: &'h HeaderMap) -> Option<(Session, &'h str)> {
+        self.sessions(headers).into_iter().next()
+    }
+
+    /// The sessions whose cookies are signed and have not expired, the newest first. There are
+    /// several where the cookies' attributes were changed and browsers keep both forms.
+    pub(crate) fn sessions<'h>(&self, headers: &'h HeaderMap) -> Vec<(Session, &'h str)> {
         let now = self.clock.unix_secs();
-        cookies::named(headers, self.cookies.session_name()).find_map(|value| {
-            Some((Session::verify(&self.session_binding, value, &self.keyring, now)?, value))
-        })
+        let mut sessions: Vec<_> = cookies::named(headers, self.cookies.session_name())
+            .take(MAX_SESSION_COOKIES)
+            .filter_map(|value| {
+                Some((Session::verify(&self.session_binding, value, &self.keyring, now)?, value))
+            })
+            .collect();
+        sessions.sort_by_key(|(session, _)| std::cmp::Reverse(session.began_unix_secs));
+        sessions
     }
 
     /// The `Set-Cookie` value for a session of that id that begins now.
@@ -113,6 +136,22 @@ impl Context {
         };
         let value = session.sign(&self.session_binding, &self.keyring)?;
         self.cookies.set(self.cookies.session_name(), &value, self.session_lifetime)
+    }
+
+    /// The `Set-Cookie` values that end the browser's session, in every form of the cookie that
+    /// this browser may have.
+    pub(crate) fn session_removals(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
+        let name = self.cookies.session_name();
+        self.cookies.remove(name).into_iter().chain(self.other_session_removal(headers)).collect()
+    }
+
+    /// The `Set-Cookie` value that removes the session cookie of the form that is not set here.
+    pub(crate) fn other_session_removal(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let name = self.cookies.session_name();
+        let sent = cookies::named(headers, name).take(2).count();
+        // One cookie of an application that has switched forms may be of the former one.
+        let possible = if self.cookies.is_cross_site() { sent > 0 } else { sent > 1 };
+        self.cookies.other_form().filter(|_| possible)?.remove(name)
     }
 
     /// A link that begins a login. Without a login path that is the page itself, which challenges.
@@ -134,6 +173,35 @@ impl Context {
         let resolved = return_to::resolved(&path);
         let unfit = resolved.is_none_or(|path| self.paths.endpoint(&path).is_some());
         if unfit { "/".to_owned() } else { path }
+    }
+
+    /// Lets login links ask for these scopes, too.
+    pub(crate) fn allow_scopes(&self, scopes: &Scopes) {
+        let mut further = self.further_scopes.write().unwrap_or_else(PoisonError::into_inner);
+        *further = further.union(scopes);
+    }
+
+    /// Whether a login link may ask for these scopes: anybody can make a link.
+    pub(crate) fn may_ask_for(&self, scopes: &Scopes) -> bool {
+        let further = self.further_scopes.read().unwrap_or_else(PoisonError::into_inner);
+        self.scopes.union(&further).contains_all(scopes)
+    }
+
+    /// Warns once if the browser uses another host than the redirect URI's: it will not send the
+    /// flow's cookie there.
+    pub(crate) fn check_host(&self, head: &RequestHead<'_>) {
+        let own = self.origin.split_once("://").map_or("", |(_, authority)| authority);
+        let host = head.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let Some(host) = host.filter(|host| !host.eq_ignore_ascii_case(own)) else { return };
+        if !self.host_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                target: log::FLOW,
+                host,
+                redirect_uri = own,
+                "the application is opened at another host than that of the redirect URI: \
+                 browsers will not send the login's cookie to the callback"
+            );
+        }
     }
 
     /// Renders a problem, unless the application has its own response for it.

@@ -3,13 +3,37 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::problem::{Problem, catalog};
 use crate::util::background::Tasks;
 
+/// Where a completed flow has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Landing {
+    /// The id of the browser's session; `None` with the application's own users.
+    pub(crate) session: Option<String>,
+}
+
 /// The outcome of a flow's work.
-type Outcome = Result<(), Problem>;
+type Outcome = Result<Landing, Problem>;
+
+/// A flow whose callback has arrived.
+pub(crate) struct Arrived<'a> {
+    pub(crate) flow: &'a str,
+    /// The other flows that are open in the same browser. Their work never runs at the same time:
+    /// both would move the grants of one session.
+    pub(crate) others: Vec<String>,
+    pub(crate) expires_unix_secs: u64,
+}
+
+/// What the work of a flow has to know of what came before it.
+pub(crate) struct Before {
+    /// Whether Webflow has refused no code of this flow so far.
+    pub(crate) is_first_attempt: bool,
+    /// The session that another flow of this browser has led to a moment ago.
+    pub(crate) session: Option<String>,
+}
 
 /// How many flows are remembered at most; beyond it the one that expires first is forgotten.
 const MAX_REMEMBERED: usize = 10_000;
@@ -27,6 +51,19 @@ pub(crate) struct PendingFlows {
     tasks: Tasks,
 }
 
+/// How a callback goes on.
+enum Entry {
+    Joined(watch::Receiver<Option<Outcome>>),
+    Started {
+        outcome: watch::Receiver<Option<Outcome>>,
+        sender: watch::Sender<Option<Outcome>>,
+        permit: OwnedSemaphorePermit,
+        before: Before,
+    },
+    /// After the work of another flow of the same browser.
+    Wait(watch::Receiver<Option<Outcome>>),
+}
+
 /// What is remembered of one flow.
 #[derive(Default)]
 struct Pending {
@@ -35,6 +72,8 @@ struct Pending {
     /// Whether a logout has ended it.
     ended: bool,
     refused_codes: u8,
+    /// The session that another flow of the same browser has led to.
+    session: Option<String>,
     /// When the flow expires anyway, in Unix seconds.
     expires_unix_secs: u64,
 }
@@ -44,58 +83,87 @@ impl PendingFlows {
         Self { flows: Arc::default(), permits: Arc::new(Semaphore::new(max_running)), tasks }
     }
 
-    /// Joins the work that runs for this flow already, or starts `work` in its own task. Dropping
-    /// this future leaves the task running.
+    /// Joins the work that runs for this flow already, or starts `work` in its own task, after the
+    /// work of the browser's other flows. Dropping this future leaves the task running.
     pub(crate) async fn join<F>(
         &self,
-        flow: &str,
-        expires_unix_secs: u64,
-        work: impl FnOnce(bool) -> F,
+        arrived: &Arrived<'_>,
+        work: impl FnOnce(Before) -> F,
     ) -> Outcome
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
-        let (mut outcome, started) = {
-            let mut flows = self.lock();
-            let known = flows.get(flow);
-            if known.is_some_and(Pending::has_ended) {
-                return Err(catalog::unknown_flow());
-            }
-            let refused = known.map_or(0, |known| known.refused_codes);
-            if let Some(outcome) = known.and_then(|known| known.running.clone()) {
-                (outcome, None)
-            } else if self.tasks.is_closing() {
-                return Err(catalog::shutting_down());
-            } else {
-                let permit = Arc::clone(&self.permits).try_acquire_owned();
-                let permit = permit.map_err(|_| catalog::too_many_callbacks())?;
-                make_room(&mut flows);
-                let (sender, outcome) = watch::channel(None);
-                let pending = flows.entry(flow.to_owned()).or_default();
-                pending.running = Some(outcome.clone());
-                pending.expires_unix_secs = expires_unix_secs;
-                (outcome, Some((sender, permit, refused == 0)))
-            }
+        let mut outcome = loop {
+            let mut other = match self.enter(arrived)? {
+                Entry::Joined(outcome) => break outcome,
+                Entry::Started { outcome, sender, permit, before } => {
+                    // The lock is released by now: a runtime that is shutting down drops the task
+                    // on the spot, and with it `Running`, which takes the lock.
+                    self.start(arrived, sender, permit, work(before));
+                    break outcome;
+                }
+                Entry::Wait(other) => other,
+            };
+            other.wait_for(Option::is_some).await.ok();
         };
-        // The lock is released by now: a runtime that is shutting down drops the task on the spot,
-        // and with it `Running`, which takes the lock.
-        if let Some((sender, permit, first)) = started {
-            let running = Running { pending: self.clone(), flow: flow.to_owned() };
-            let work = work(first);
-            self.tasks.spawn(async move {
-                let (_permit, running) = (permit, running);
-                let outcome = work.await;
-                running.note(&outcome);
-                sender.send_replace(Some(outcome));
-            });
-        }
         let outcome = match outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(catalog::internal())),
             // The task has panicked.
             Err(_) => Err(catalog::internal()),
         };
-        let ended = self.lock().get(flow).is_some_and(|pending| pending.ended);
+        let ended = self.lock().get(arrived.flow).is_some_and(|pending| pending.ended);
         if ended { Err(catalog::unknown_flow()) } else { outcome }
+    }
+
+    fn enter(&self, arrived: &Arrived<'_>) -> Result<Entry, Problem> {
+        let mut flows = self.lock();
+        let known = flows.get(arrived.flow);
+        if known.is_some_and(Pending::has_ended) {
+            return Err(catalog::unknown_flow());
+        }
+        if let Some(outcome) = known.and_then(|known| known.running.clone()) {
+            return Ok(Entry::Joined(outcome));
+        }
+        let mut others = arrived.others.iter().filter_map(|other| flows.get(other));
+        if let Some(running) = others.find_map(|other| other.running.clone()) {
+            return Ok(Entry::Wait(running));
+        }
+        if self.tasks.is_closing() {
+            return Err(catalog::shutting_down());
+        }
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        let permit = permit.map_err(|_| catalog::too_many_callbacks())?;
+        make_room(&mut flows);
+        let (sender, outcome) = watch::channel(None);
+        let pending = flows.entry(arrived.flow.to_owned()).or_default();
+        pending.running = Some(outcome.clone());
+        pending.expires_unix_secs = arrived.expires_unix_secs;
+        let before = Before {
+            is_first_attempt: pending.refused_codes == 0,
+            session: pending.session.clone(),
+        };
+        Ok(Entry::Started { outcome, sender, permit, before })
+    }
+
+    fn start(
+        &self,
+        arrived: &Arrived<'_>,
+        sender: watch::Sender<Option<Outcome>>,
+        permit: OwnedSemaphorePermit,
+        work: impl Future<Output = Outcome> + Send + 'static,
+    ) {
+        let running = Running {
+            pending: self.clone(),
+            flow: arrived.flow.to_owned(),
+            others: arrived.others.clone(),
+            expires_unix_secs: arrived.expires_unix_secs,
+        };
+        self.tasks.spawn(async move {
+            let (_permit, running) = (permit, running);
+            let outcome = work.await;
+            running.note(&outcome);
+            sender.send_replace(Some(outcome));
+        });
     }
 
     /// Marks flows as ended until they expire, and waits for their running work. None of them can
@@ -165,13 +233,28 @@ fn make_room(flows: &mut HashMap<String, Pending>) {
 struct Running {
     pending: PendingFlows,
     flow: String,
+    others: Vec<String>,
+    expires_unix_secs: u64,
 }
 
 impl Running {
     fn note(&self, outcome: &Outcome) {
-        let refused = outcome.as_ref().is_err_and(Problem::is_refused_code);
-        if let Some(pending) = self.pending.lock().get_mut(&self.flow).filter(|_| refused) {
-            pending.refused_codes = pending.refused_codes.saturating_add(1);
+        let mut flows = self.pending.lock();
+        match outcome {
+            Ok(Landing { session: Some(session) }) => {
+                for other in &self.others {
+                    make_room(&mut flows);
+                    let pending = flows.entry(other.clone()).or_default();
+                    pending.session = Some(session.clone());
+                    pending.expires_unix_secs = self.expires_unix_secs;
+                }
+            }
+            Err(problem) if problem.is_refused_code() => {
+                if let Some(pending) = flows.get_mut(&self.flow) {
+                    pending.refused_codes = pending.refused_codes.saturating_add(1);
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -198,6 +281,14 @@ mod tests {
         PendingFlows::new(Tasks::default(), 256)
     }
 
+    fn arrived(flow: &str) -> Arrived<'_> {
+        Arrived { flow, others: Vec::new(), expires_unix_secs: 100 }
+    }
+
+    fn landed() -> Landing {
+        Landing { session: Some("session".to_owned()) }
+    }
+
     fn kind(outcome: Outcome) -> Option<FailureKind> {
         outcome.err().map(|problem| problem.kind)
     }
@@ -209,11 +300,15 @@ mod tests {
         let gate = Arc::new(tokio::sync::Notify::new());
         let join = || {
             let (runs, gate) = (Arc::clone(&runs), Arc::clone(&gate));
-            flows.join("a", 100, move |_| async move {
-                runs.fetch_add(1, Ordering::SeqCst);
-                gate.notified().await;
-                Ok(())
-            })
+            let flows = flows.clone();
+            async move {
+                let work = |_| async move {
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    gate.notified().await;
+                    Ok(landed())
+                };
+                flows.join(&arrived("a"), work).await
+            }
         };
         let open_the_gate = async {
             tokio::task::yield_now().await;
@@ -229,7 +324,7 @@ mod tests {
     #[tokio::test]
     async fn n14_a_panic_is_an_internal_problem_and_leaves_nothing() {
         let flows = flows();
-        let outcome = flows.join("a", 100, |_| async { panic!("in the test") }).await;
+        let outcome = flows.join(&arrived("a"), |_| async { panic!("in the test") }).await;
         assert_eq!(kind(outcome), Some(FailureKind::Internal));
         assert!(flows.lock().is_empty());
     }
@@ -242,7 +337,7 @@ mod tests {
             let gate = Arc::clone(&gate);
             |_| async move {
                 gate.notified().await;
-                Ok(())
+                Ok(landed())
             }
         };
         let ended = [("a".to_owned(), 100), ("b".to_owned(), 100)];
@@ -250,13 +345,14 @@ mod tests {
             tokio::task::yield_now().await;
             tokio::join!(flows.end(&ended), async { gate.notify_one() });
         };
-        let (outcome, ()) = tokio::join!(flows.join("a", 100, work), ends);
+        let first = arrived("a");
+        let (outcome, ()) = tokio::join!(flows.join(&first, work), ends);
         assert_eq!(kind(outcome), Some(FailureKind::UnknownFlow));
-        let refused = flows.join("b", 100, |_| async { panic!("it does not run") }).await;
+        let refused = flows.join(&arrived("b"), |_| async { panic!("it does not run") }).await;
         assert_eq!(kind(refused), Some(FailureKind::UnknownFlow));
-        assert_eq!(kind(flows.join("c", 100, |_| async { Ok(()) }).await), None);
+        assert_eq!(kind(flows.join(&arrived("c"), |_| async { Ok(landed()) }).await), None);
         flows.reopen(&ended);
-        assert_eq!(kind(flows.join("b", 100, |_| async { Ok(()) }).await), None);
+        assert_eq!(kind(flows.join(&arrived("b"), |_| async { Ok(landed()) }).await), None);
         tokio::task::yield_now().await;
         assert!(flows.lock().is_empty());
     }
@@ -264,11 +360,12 @@ mod tests {
     #[tokio::test]
     async fn c1_work_is_bounded_and_refused_before_it_starts() {
         let flows = PendingFlows::new(Tasks::default(), 2);
-        let hang = |flow: &'static str| flows.join(flow, 100, |_| std::future::pending());
         for flow in ["a", "b"] {
-            assert!(futures_util::FutureExt::now_or_never(hang(flow)).is_none(), "hung up");
+            let arrived = arrived(flow);
+            let hangs = flows.join(&arrived, |_| std::future::pending());
+            assert!(futures_util::FutureExt::now_or_never(hangs).is_none(), "hung up");
         }
-        let refused = flows.join("c", 100, |_| async { panic!("it does not run") }).await;
+        let refused = flows.join(&arrived("c"), |_| async { panic!("it does not run") }).await;
         let problem = refused.unwrap_err();
         assert_eq!(problem.status, http::StatusCode::SERVICE_UNAVAILABLE);
         assert!(problem.retry_after.is_some());
@@ -280,9 +377,10 @@ mod tests {
         let flows = flows();
         let runs = AtomicUsize::new(0);
         for attempt in 0..12 {
-            let outcome = flows.join("a", 100, |first| {
+            let arrived = arrived("a");
+            let outcome = flows.join(&arrived, |before| {
                 runs.fetch_add(1, Ordering::SeqCst);
-                assert_eq!(first, attempt == 0);
+                assert_eq!(before.is_first_attempt, attempt == 0);
                 async { Err(catalog::invalid_grant()) }
             });
             let expected =
@@ -291,6 +389,28 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(runs.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn c8_flows_of_one_browser_take_turns_and_know_the_session() {
+        let flows = flows();
+        let gate = Arc::new(tokio::sync::Notify::new());
+        let opened = Arc::clone(&gate);
+        let tab = |flow, other: &str| Arrived { others: vec![other.to_owned()], ..arrived(flow) };
+        let (first, second) = (tab("a", "b"), tab("b", "a"));
+        let one = flows.join(&first, |before| async move {
+            assert_eq!(before.session, None);
+            opened.notified().await;
+            Ok(landed())
+        });
+        let two =
+            flows.join(&second, |before| async move { Ok(Landing { session: before.session }) });
+        let open = async {
+            tokio::task::yield_now().await;
+            gate.notify_one();
+        };
+        let (one, two, ()) = tokio::join!(one, two, open);
+        assert_eq!(one.unwrap(), two.unwrap(), "both end in one session");
     }
 
     #[tokio::test]

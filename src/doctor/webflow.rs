@@ -60,13 +60,13 @@ fn authorize_check(
         }
         // Only a browser that is signed in to Webflow would get an answer about the link.
         300..=399 => {
-            Check::ok(name, format!("{host} responds and asks the user to sign in to Webflow"))
+            Check::ok(name, format!("{host} asks the user to sign in to Webflow"))
         }
         400 => Check::failed(name, format!("{host} rejects this client's link (400)"), COMPARE),
         500..=599 => Check::failed(name, format!("{host} answers {status}"), TRY_LATER),
         _ => Check::warning(
             name,
-            format!("{host} responds with {status}, which says nothing about the link"),
+            format!("{host} answers {status}, which says nothing about the link"),
             "open the application's login path in a browser to find out",
         ),
     }

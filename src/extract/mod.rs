@@ -18,6 +18,7 @@ use rejection::WebflowTokenRejection;
 
 use crate::gate::guard::Guard;
 use crate::grant::token::{WebflowGrants, WebflowToken};
+use crate::util::log;
 
 impl<S: Sync> FromRequestParts<S> for WebflowToken {
     type Rejection = WebflowTokenRejection;
@@ -63,6 +64,6 @@ fn extract(parts: &Parts) -> Result<Option<WebflowToken>, WebflowTokenRejection>
         return Ok(None);
     }
     let rejection = WebflowTokenRejection::layer_missing();
-    tracing::error!(path = parts.uri.path(), "{rejection}");
+    tracing::error!(target: log::APPLICATION, path = parts.uri.path(), "{rejection}");
     Err(rejection)
 }

@@ -32,6 +32,7 @@ pub(crate) fn begin(
     head: &RequestHead<'_>,
     start: Start<'_>,
 ) -> Result<Answer, Problem> {
+    context.check_host(head);
     let mut flow = Flow {
         state: random::token_256(),
         session: random::token_256(),

@@ -9,8 +9,10 @@ use super::exchange::{self, Arrival};
 use super::{make_room, see_other, set_cookies};
 use crate::context::Context;
 use crate::context::flow_cookie::{Flow, FlowError, FlowKind, flow_id};
+use crate::context::pending::Arrived;
 use crate::gate::challenge::login_required;
 use crate::grant::scope::Scopes;
+use crate::grant::token::WebflowToken;
 use crate::identity::Who;
 use crate::identity::subject::Subject;
 use crate::problem::{Answer, FailureKind, Problem, catalog};
@@ -76,7 +78,7 @@ async fn arrive(
             refuse("expired", Some(&flow_id(&state)));
             return Err(catalog::flow_expired());
         }
-        Err(FlowError::Unknown) => return repeated(context, &who, &state).await,
+        Err(FlowError::Unknown) => return repeated(context, head, &who, &state, code).await,
     };
     // The application's user now must be the one who began the flow; with sessions there is none.
     let user = who.subject().and_then(|subject| context.user_digest(subject));
@@ -104,32 +106,40 @@ async fn complete(
         _ => Subject::session(&flow.session),
     };
     let previous = who.subject().filter(|who| who.is_session() && **who != subject).cloned();
-    let (id, expires) = (flow.id(), flow.expires_unix_secs(context.flow_lifetime));
-    let (return_to, session) = (flow.return_to.clone(), flow.session.clone());
-    let removal = context.flows().removal(&flow);
-    let arrival = Arrival { flow, code: code.into(), subject: subject.clone(), previous };
-    let work = |first_attempt| exchange::complete(Arc::clone(context), arrival, first_attempt);
-    if let Err(problem) = context.pending.join(&id, expires, work).await {
-        let keep = problem.kind != FailureKind::UnknownFlow;
-        let problem = if problem.retry_here {
-            problem
-        } else {
-            problem.or_login_url(|| context.login_url(&return_to, None))
-        };
-        let mut answer = context.fail(&problem, head);
-        // The cookie of a code that Webflow refuses stays: another instance may have used the
-        // code and not stored its grant yet, and then a reload finds it.
-        if !keep {
-            set_cookies(&mut answer, removal);
+    let flows = context.flows();
+    let (id, removal, return_to) = (flow.id(), flows.removal(&flow), flow.return_to.clone());
+    let arrived = Arrived {
+        flow: &id,
+        others: flows.read(head.headers()).open().map(Flow::id).filter(|it| *it != id).collect(),
+        expires_unix_secs: flow.expires_unix_secs(context.flow_lifetime),
+    };
+    let arrival = Arrival { flow, code: code.into(), subject, previous };
+    let work = |before| exchange::complete(Arc::clone(context), arrival, before);
+    let landing = match context.pending.join(&arrived, work).await {
+        Ok(landing) => landing,
+        Err(problem) => {
+            let over = problem.kind == FailureKind::UnknownFlow;
+            let problem = if problem.retry_here {
+                problem
+            } else {
+                problem.or_login_url(|| context.login_url(&return_to, None))
+            };
+            let mut answer = context.fail(&problem, head);
+            // The cookie of a code that Webflow refuses stays: another instance may have used the
+            // code and not stored its grant yet, and then a reload finds it.
+            if over {
+                set_cookies(&mut answer, removal);
+            }
+            return Ok(answer);
         }
-        return Ok(answer);
-    }
+    };
     let mut answer = see_other(&return_to);
     set_cookies(&mut answer, removal);
     // Tabs that were opened at the same moment have each got a cookie that the others never saw.
     set_cookies(&mut answer, make_room(context, head, None));
-    if subject.is_session() {
-        set_cookies(&mut answer, context.session_cookie(&session));
+    if let Some(session) = &landing.session {
+        set_cookies(&mut answer, context.other_session_removal(head.headers()));
+        set_cookies(&mut answer, context.session_cookie(session));
     }
     Ok(answer)
 }
@@ -170,7 +180,7 @@ async fn refused(
         // Another user's flow counts as unknown.
         Some(Ok(_) | Err(FlowError::Unknown)) => {
             refuse("unknown state", None);
-            return Err(catalog::unknown_flow());
+            return Err(unknown_flow(context));
         }
     };
     let error = known_error(error);
@@ -195,19 +205,52 @@ async fn refused(
 }
 
 /// No flow of this browser has that state. If this session has completed a flow with it, the
-/// callback is merely repeated.
-async fn repeated(context: &Arc<Context>, who: &Who, state: &str) -> Result<Answer, Problem> {
+/// callback is repeated; or the user went back to the consent page and has chosen anew.
+async fn repeated(
+    context: &Arc<Context>,
+    head: &RequestHead<'_>,
+    who: &Who,
+    state: &str,
+    code: String,
+) -> Result<Answer, Problem> {
+    let id = flow_id(state);
     if let Some(subject) = who.subject() {
-        let tokens = context.vault.load(subject).await;
+        let tokens = context.vault.load_anew(subject).await;
         let tokens = tokens.map_err(|error| catalog::of_store(&error))?;
-        let id = flow_id(state);
-        if tokens.iter().any(|token| token.grant().details.flows.contains(&id)) {
-            tracing::info!(target: log::FLOW, flow = id, "callback repeated after its flow");
-            return Ok(see_other("/"));
+        let entry = exchange::flow_entry(&id, &code);
+        let led_to = |token: &&WebflowToken| {
+            token.grant().details.flows.iter().any(|flow| flow.split('.').next() == Some(&id))
+        };
+        if let Some(token) = tokens.iter().find(led_to) {
+            let age = context.clock.now().duration_since(token.obtained_at()).unwrap_or_default();
+            let same_code = tokens.iter().any(|it| it.grant().details.flows.contains(&entry));
+            if same_code || age >= context.flow_lifetime {
+                tracing::info!(target: log::FLOW, flow = id, "callback repeated after its flow");
+                return Ok(see_other("/"));
+            }
+            tracing::info!(target: log::FLOW, flow = id, "the user has chosen again");
+            let flow = Flow {
+                state: state.to_owned(),
+                session: subject.id().to_owned(),
+                began_unix_millis: context.clock.unix_millis(),
+                scopes: token.grant().details.asked.to_string(),
+                return_to: "/".to_owned(),
+                user: context.user_digest(subject),
+                kind: FlowKind::Login,
+            };
+            return complete(context, head, who, flow, code).await;
         }
     }
     refuse("unknown state", None);
-    Err(catalog::unknown_flow())
+    Err(unknown_flow(context))
+}
+
+/// On a developer's machine there is one more cause: another name for the same host.
+fn unknown_flow(context: &Context) -> Problem {
+    if context.cookies.is_secure() {
+        return catalog::unknown_flow();
+    }
+    catalog::unknown_flow_on_loopback()
 }
 
 pub(crate) fn is_well_formed(code: &str) -> bool {

@@ -7,12 +7,16 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 
 use super::persist::{Known, keep};
 use crate::context::Context;
 use crate::context::flow_cookie::{Flow, FlowKind};
+use crate::context::pending::{Before, Landing};
 use crate::grant::scope::Scopes;
 use crate::grant::token::WebflowToken;
 use crate::grant::token::{Coverage, GrantDetails};
@@ -54,14 +58,21 @@ pub(super) struct Arrival {
     pub(super) previous: Option<Subject>,
 }
 
-/// Exchanges the code and stores the grant. `first_attempt` is false when Webflow has refused a
-/// code of this flow before.
+/// Exchanges the code and stores the grant.
 pub(super) async fn complete(
     context: Arc<Context>,
-    arrival: Arrival,
-    first_attempt: bool,
-) -> Result<(), Problem> {
+    mut arrival: Arrival,
+    before: Before,
+) -> Result<Landing, Problem> {
+    if let Some(session) = &before.session
+        && arrival.subject.is_session()
+    {
+        // Another tab has just ended in this session: both grants belong there.
+        arrival.subject = Subject::session(session);
+        arrival.previous = arrival.previous.filter(|previous| *previous != arrival.subject);
+    }
     let id = arrival.flow.id();
+    let code = flow_entry(&id, arrival.code.expose_secret());
     let deadline = Deadline::after(CALLBACK_BUDGET);
     let before_exchange = deadline.leaving(AFTER_EXCHANGE);
     // The store is read first: a repeated callback needs no exchange, and while the store is down
@@ -76,9 +87,13 @@ pub(super) async fn complete(
     let loads = async { tokio::try_join!(load(&context, &arrival.subject), former) };
     let loaded = before_exchange.limit(loads).await;
     let (present, previous) = loaded.unwrap_or_else(|| Err(catalog::store_unavailable()))?;
-    if has_flow(&present, &id) {
-        tracing::info!(target: log::FLOW, flow = id, "callback repeated: the grant is there");
-        return Ok(());
+    for (subject, tokens) in
+        [(Some(&arrival.subject), &present), (arrival.previous.as_ref(), &previous)]
+    {
+        if let Some(subject) = subject.filter(|_| has_flow(tokens, &code)) {
+            tracing::info!(target: log::FLOW, flow = id, "callback repeated: the grant is there");
+            return Ok(landing(subject));
+        }
     }
     let timer = metrics::Timer::start();
     let exchanged = before_exchange.limit(exchange(&context, &arrival)).await;
@@ -88,11 +103,12 @@ pub(super) async fn complete(
         Ok(issued) => issued,
         // Another instance may be storing the grant of this code at this moment.
         Err(ExchangeError::InvalidGrant)
-            if first_attempt
-                && deadline.limit(appears(&context, &arrival.subject, &id)).await == Some(true) =>
+            if before.is_first_attempt
+                && deadline.limit(appears(&context, &arrival.subject, &code)).await
+                    == Some(true) =>
         {
             tracing::info!(target: log::FLOW, flow = id, "another instance has completed the flow");
-            return Ok(());
+            return Ok(landing(&arrival.subject));
         }
         Err(error) => {
             report(&id, &error);
@@ -102,8 +118,13 @@ pub(super) async fn complete(
     tracing::info!(target: log::FLOW, flow = id, "code exchanged");
     let look_ups = introspect(&context, &issued);
     let looked_up = deadline.leaving(AFTER_LOOK_UPS).limit(look_ups).await.flatten();
-    let details =
-        details(&context, &arrival.flow, issued, looked_up, present.iter().chain(previous.iter()));
+    let details = details(
+        (&arrival.flow, context.clock.unix_secs()),
+        code,
+        issued,
+        looked_up,
+        present.iter().chain(previous.iter()),
+    );
     let first = present.is_empty() && previous.is_empty();
     let known = Known { present, previous };
     let kept = keep(&context, &arrival, &known, details, deadline).await;
@@ -117,7 +138,19 @@ pub(super) async fn complete(
     );
     metrics::flow_completed();
     context.hooks.authorized(&token, first);
-    Ok(())
+    Ok(landing(&arrival.subject))
+}
+
+fn landing(subject: &Subject) -> Landing {
+    Landing { session: subject.is_session().then(|| subject.id().to_owned()) }
+}
+
+/// How a grant remembers a flow that led to it: its id, and which code it was. A second code for
+/// the same flow is another choice of the user.
+pub(super) fn flow_entry(id: &str, code: &str) -> String {
+    let digest: [u8; 32] = Sha256::digest(code).into();
+    let (start, _) = digest.split_at(6);
+    format!("{id}.{}", URL_SAFE_NO_PAD.encode(start))
 }
 
 async fn load(context: &Arc<Context>, subject: &Subject) -> Result<Tokens, Problem> {
@@ -150,15 +183,15 @@ fn problem(error: &ExchangeError) -> Problem {
     }
 }
 
-fn has_flow(tokens: &[WebflowToken], id: &String) -> bool {
-    tokens.iter().any(|token| token.grant().details.flows.contains(id))
+fn has_flow(tokens: &[WebflowToken], entry: &String) -> bool {
+    tokens.iter().any(|token| token.grant().details.flows.contains(entry))
 }
 
 /// Whether the flow's grant is there, or comes to be there in a moment.
-async fn appears(context: &Arc<Context>, subject: &Subject, id: &String) -> bool {
+async fn appears(context: &Arc<Context>, subject: &Subject, entry: &String) -> bool {
     for pause in OTHER_INSTANCE_POLLS {
         sleep(pause).await;
-        if context.vault.load_anew(subject).await.is_ok_and(|tokens| has_flow(&tokens, id)) {
+        if context.vault.load_anew(subject).await.is_ok_and(|tokens| has_flow(&tokens, entry)) {
             return true;
         }
     }
@@ -217,8 +250,8 @@ async fn introspect(context: &Arc<Context>, issued: &Issued) -> Option<Introspec
 }
 
 fn details<'a>(
-    context: &Arc<Context>,
-    flow: &Flow,
+    (flow, now_unix_secs): (&Flow, u64),
+    entry: String,
     issued: Issued,
     looked_up: Option<Introspection>,
     before: impl Iterator<Item = &'a WebflowToken>,
@@ -233,11 +266,11 @@ fn details<'a>(
     }
     let mut flows: Vec<String> =
         before.flat_map(|token| token.grant().details.flows.iter().cloned()).collect();
-    flows.push(flow.id());
+    flows.push(entry);
     GrantDetails {
         access_token: issued.access_token,
         scopes: granted,
-        obtained_at: UNIX_EPOCH + Duration::from_secs(context.clock.unix_secs()),
+        obtained_at: UNIX_EPOCH + Duration::from_secs(now_unix_secs),
         coverage: looked_up.map(|found| Coverage {
             authorization_id: found.authorization_id,
             sites: found.sites,

@@ -39,7 +39,8 @@ pub(super) async fn serve(
     begin(context, head, Start { kind, scopes: &scopes, return_to, subject: who.subject() })
 }
 
-/// The application's own scopes and those asked for; `None` when one of them is malformed.
+/// The application's own scopes and those asked for; `None` when one of them is malformed or never
+/// asked for by the application.
 fn scopes(context: &Context, asked: Option<&str>) -> Option<Scopes> {
     let asked = asked.unwrap_or_default();
     // Checked before the list is read: the cost of a set of scopes grows with the square of their
@@ -52,6 +53,9 @@ fn scopes(context: &Context, asked: Option<&str>) -> Option<Scopes> {
         .filter(|scope| !scope.is_empty())
         .map(|scope| Scope::new(scope).ok())
         .collect::<Option<Scopes>>()?;
+    if !context.may_ask_for(&asked) {
+        return None;
+    }
     let scopes = context.scopes.union(&asked);
     (asked.is_empty() || scopes.to_string().len() <= MAX_SCOPES_LEN).then_some(scopes)
 }

@@ -42,7 +42,7 @@ pub(super) async fn serve(
         Ok(()) => answer(StatusCode::NO_CONTENT, ""),
     };
     set_cookies(&mut answer, flows.remove_all());
-    set_cookies(&mut answer, context.cookies.remove(context.cookies.session_name()));
+    set_cookies(&mut answer, context.session_removals(&parts.headers));
     Ok(answer)
 }
 

@@ -6,7 +6,8 @@ use crate::flow::authorize::{Start, begin};
 use crate::grant::scope::Scopes;
 use crate::identity::subject::Subject;
 use crate::problem::{Answer, Problem, catalog};
-use crate::util::metrics;
+use crate::util::{log, metrics};
+use crate::wire::query::single;
 use crate::wire::request_head::{RequestHead, RequestKind};
 
 /// Sends a navigation to Webflow; tells everything else where a login begins.
@@ -17,29 +18,67 @@ pub(crate) fn challenge(
     kind: FlowKind,
     scopes: &Scopes,
 ) -> Result<Answer, Problem> {
+    check_misplaced_callback(context, head)?;
     if head.kind() == RequestKind::Navigation {
+        // Consent would be given for nothing while the grant cannot be stored.
+        if context.vault.has_just_failed() {
+            return Err(catalog::store_unavailable());
+        }
         metrics::challenged("redirect");
         let return_to = context.return_to(head.path());
         return begin(context, head, Start { kind, scopes, return_to, subject });
     }
     let more = (kind == FlowKind::StepUp).then_some(scopes);
-    Err(login_required(context, &return_to(context, head), more))
+    let return_to =
+        if head.is_framed() { context.return_to(head.path()) } else { return_to(context, head) };
+    Err(login_required(context, &return_to, more))
 }
 
-/// The 401 for everything that does not navigate. No cookie is set, so that scripts do not leave
-/// abandoned flows behind.
+/// A callback that arrives at another path would send the user to consent again and again.
+fn check_misplaced_callback(context: &Context, head: &RequestHead<'_>) -> Result<(), Problem> {
+    let query = head.query();
+    if !head.wants_page() || !query.contains("code=") {
+        return Ok(());
+    }
+    let (Ok(Some(_)), Ok(Some(state))) = (single(query, "code"), single(query, "state")) else {
+        return Ok(());
+    };
+    if context.flows().find(head.headers(), &state).is_err() {
+        return Ok(());
+    }
+    let path = head.path().split('?').next().unwrap_or_default();
+    let callback = &context.paths.callback;
+    tracing::error!(
+        target: log::FLOW,
+        path,
+        callback,
+        "a callback arrived at another path: something in front of the layer changes paths"
+    );
+    Err(catalog::misplaced_callback(path, callback))
+}
+
+/// The 401 for everything that cannot be redirected. No cookie is set, so that scripts do not
+/// leave abandoned flows behind.
 pub(crate) fn login_required(
     context: &Context,
     return_to: &str,
     scopes: Option<&Scopes>,
 ) -> Problem {
     metrics::challenged("401");
-    catalog::login_required(context.login_url(return_to, scopes))
+    let login_url = context.login_url(return_to, scopes);
+    if scopes.is_some() {
+        catalog::more_scopes_required(login_url)
+    } else {
+        catalog::login_required(login_url)
+    }
 }
 
-/// Where to go after a login that a script has asked for.
+/// Where to go after a login that a script has asked for: the page that the script belongs to,
+/// where the browser names it, rather than the script's own request.
 pub(crate) fn return_to(context: &Context, head: &RequestHead<'_>) -> String {
-    let page = head.htmx_page(&context.origin);
-    let path = page.as_deref().or_else(|| head.is_safe().then(|| head.path()));
-    context.return_to(path.unwrap_or("/"))
+    if let Some(page) = head.page(&context.origin) {
+        return context.return_to(&page);
+    }
+    let own = head.is_safe() && !head.is_browser_script();
+    context.return_to(if own { head.path() } else { "/" })
 }

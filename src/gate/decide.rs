@@ -49,6 +49,8 @@ pub(crate) enum Now {
 pub(crate) enum Lookup {
     /// The subject's grants, from the store.
     Grants(Subject),
+    /// The same, past the cache: a stale entry must not send anybody to Webflow.
+    GrantsAnew(Subject),
     /// The application's user.
     Identity,
 }
@@ -86,15 +88,22 @@ pub(crate) fn fast_path<B>(
     };
     let now = context.clock.unix_millis();
     let token = context.vault.cache.session(session, now)?;
-    let enough = match mode {
-        Mode::Required { scopes } => token.scopes().contains_all(scopes),
-        Mode::Optional => true,
-    };
-    if !enough || token.state().needs_attention(now) {
+    if !is_enough(mode, &token) || token.state().needs_attention(now) {
         return None;
     }
     metrics::cache(true);
     Some(Fast::Admit(token))
+}
+
+/// Whether the token has the scopes that the layer requires: its own, and the configured ones unless
+/// the user has declined them.
+fn is_enough(mode: &Mode, token: &WebflowToken) -> bool {
+    match mode {
+        Mode::Required { scopes } => {
+            !token.grant().lacks_configured && token.scopes().contains_all(scopes)
+        }
+        Mode::Optional => true,
+    }
 }
 
 pub(crate) fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -> Now {
@@ -122,24 +131,52 @@ pub(crate) fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -
 /// Decides after waiting for what was missing.
 pub(crate) async fn decide(guard: &Guard, parts: &Parts, lookup: Lookup) -> Decision {
     let head = guard.context.head(parts);
-    let subject = match lookup {
-        Lookup::Grants(subject) => subject,
+    let lookup = match lookup {
         Lookup::Identity => match guard.context.who(parts).await {
             Err(problem) => return settle(guard, &head, Err(problem)),
             Ok(who) => match decide_for(guard, parts, &head, who) {
                 Now::Decided(decision) => return decision,
-                Now::Later(Lookup::Grants(subject)) => subject,
-                Now::Later(Lookup::Identity) => {
-                    return settle(guard, &head, Err(catalog::internal()));
-                }
+                Now::Later(lookup) => lookup,
             },
         },
+        lookup => lookup,
     };
-    let decision = match live_grants(&guard.context, &subject).await {
-        Ok(grants) => authorize(guard, parts, &head, &subject, &grants),
+    let (subject, anew) = match lookup {
+        Lookup::Grants(subject) => (subject, false),
+        Lookup::GrantsAnew(subject) => (subject, true),
+        Lookup::Identity => return settle(guard, &head, Err(catalog::internal())),
+    };
+    let decision = match find_grants(guard, parts, subject, anew).await {
+        Ok((subject, grants)) => authorize(guard, parts, &head, &subject, &grants),
         Err(error) => Err(catalog::of_store(&error)),
     };
     settle(guard, &head, decision)
+}
+
+/// The grants of the request's subject. Where the browser sends cookies of several sessions, the
+/// newest session that has a grant counts.
+async fn find_grants(
+    guard: &Guard,
+    parts: &Parts,
+    subject: Subject,
+    anew: bool,
+) -> Result<(Subject, Tokens), StoreError> {
+    let context = &guard.context;
+    let grants = live_grants(context, &subject, anew).await?;
+    if !grants.is_empty() || !subject.is_session() {
+        return Ok((subject, grants));
+    }
+    for (session, _) in context.sessions(&parts.headers) {
+        let other = Subject::session(&session.id);
+        if other == subject {
+            continue;
+        }
+        let found = live_grants(context, &other, false).await?;
+        if !found.is_empty() {
+            return Ok((other, found));
+        }
+    }
+    Ok((subject, grants))
 }
 
 fn settle(guard: &Guard, head: &RequestHead<'_>, decision: Result<Decision, Problem>) -> Decision {
@@ -161,6 +198,9 @@ fn decide_for(guard: &Guard, parts: &Parts, head: &RequestHead<'_>, who: Who) ->
                     {
                         slot.remember(cookie, session.expires_unix_secs);
                     }
+                    if !admits(guard, parts, &slot.tokens) {
+                        return Now::Later(Lookup::GrantsAnew(subject));
+                    }
                     authorize(guard, parts, head, &subject, &slot.tokens)
                 }
                 _ => return Now::Later(Lookup::Grants(subject)),
@@ -175,9 +215,30 @@ fn decide_for(guard: &Guard, parts: &Parts, head: &RequestHead<'_>, who: Who) ->
     Now::Decided(settle(guard, head, decision))
 }
 
+/// Whether these grants admit the request. If not, they must not come from the cache: another
+/// instance may have completed a login a moment ago.
+fn admits(guard: &Guard, parts: &Parts, grants: &Tokens) -> bool {
+    match &guard.mode {
+        Mode::Optional => !grants.is_empty() || guard.context.sessions(&parts.headers).len() < 2,
+        Mode::Required { .. } => match guard.context.selection.pick(parts, grants) {
+            Ok(token) => token.is_some_and(|token| is_enough(&guard.mode, &token)),
+            // The closure has panicked, which no other reading changes.
+            Err(_) => true,
+        },
+    }
+}
+
 /// The subject's grants, without those that died unnoticed.
-async fn live_grants(context: &Arc<Context>, subject: &Subject) -> Result<Tokens, StoreError> {
-    let tokens = context.vault.load(subject).await?;
+async fn live_grants(
+    context: &Arc<Context>,
+    subject: &Subject,
+    anew: bool,
+) -> Result<Tokens, StoreError> {
+    let tokens = if anew {
+        context.vault.load_anew(subject).await?
+    } else {
+        context.vault.load(subject).await?
+    };
     refresh(context, &tokens);
     if !tokens.iter().any(WebflowToken::is_dead) {
         return Ok(tokens);
@@ -207,8 +268,8 @@ fn authorize(
             challenge(context, head, Some(subject), FlowKind::Login, &guard.wanted())
                 .map(Decision::Answer)
         }
-        (Some(token), Mode::Required { scopes }) => {
-            if token.scopes().contains_all(scopes) {
+        (Some(token), Mode::Required { .. }) => {
+            if is_enough(mode, &token) {
                 Ok(Decision::Forward(Admitted { token: Some(token), grants }))
             } else {
                 step_up(guard, head, &token).map(Decision::Answer)
@@ -223,7 +284,10 @@ fn step_up(guard: &Guard, head: &RequestHead<'_>, token: &WebflowToken) -> Resul
     let context = &guard.context;
     let wanted = guard.wanted().union(token.scopes());
     let missing = guard.scopes().map(|scopes| token.scopes().missing(scopes)).unwrap_or_default();
-    if is_new(context, token) && token.grant().details.asked.contains_all(&missing) {
+    if !missing.is_empty()
+        && is_new(context, token)
+        && token.grant().details.asked.contains_all(&missing)
+    {
         let login_url = context.login_url("/", Some(&wanted));
         return Err(catalog::missing_scopes(missing.to_string()).login_url(login_url));
     }

@@ -35,6 +35,8 @@ pub(crate) struct Grant {
     pub(crate) key: TokenKey,
     pub(crate) version: TokenVersion,
     pub(crate) details: GrantDetails,
+    /// Whether the configured scopes include some that the user was not asked for.
+    pub(crate) lacks_configured: bool,
     /// State of this token version, shared by every copy of it.
     pub(crate) state: Arc<TokenState>,
     pub(crate) client: Arc<ApiClient>,

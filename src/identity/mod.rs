@@ -6,13 +6,18 @@ pub(crate) mod subject;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
+use tokio::time::timeout;
 
 use crate::problem::{Problem, catalog};
 use crate::util::log;
 use resolver::{ErasedResolver, Unresolved};
 use subject::Subject;
+
+/// Time limit of the application's lookup.
+const RESOLVER_BUDGET: Duration = Duration::from_secs(5);
 
 type SubjectOf = dyn Fn(&Parts) -> Option<Subject> + Send + Sync;
 
@@ -75,7 +80,11 @@ pub(crate) async fn resolve(
     resolver: &Arc<dyn ErasedResolver>,
     parts: &Parts,
 ) -> Result<Who, Problem> {
-    match resolver.resolve(parts).await {
+    let Ok(answer) = timeout(RESOLVER_BUDGET, resolver.resolve(parts)).await else {
+        tracing::error!(target: log::APPLICATION, "the application's subject lookup took too long");
+        return Err(catalog::subject_unavailable());
+    };
+    match answer {
         Ok(subject) => Ok(Who::from_application(subject)),
         Err(Unresolved::Panicked) => Err(catalog::internal()),
         Err(Unresolved::Failed(error)) => {

@@ -13,6 +13,7 @@ use crate::grant::token::WebflowToken;
 use crate::identity::subject::Subject;
 use crate::store::StoreError;
 use crate::util::log;
+use crate::vault::cache::Tokens;
 
 /// Why a grant was not, or not completely, revoked.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +104,10 @@ async fn end(
         Ok(true) => context.hooks.revoked(token),
         Ok(false) => {}
         Err(error) => {
+            if has_gone(context, token).await {
+                context.hooks.revoked(token);
+                return Ok(!revoke || revoke_now_or_later(context, token).await);
+            }
             if !was_dead {
                 token.state().revive();
             }
@@ -110,6 +115,13 @@ async fn end(
         }
     }
     Ok(!revoke || revoke_now_or_later(context, token).await)
+}
+
+/// Whether the row went although the removal failed: its answer was lost.
+async fn has_gone(context: &Arc<Context>, token: &WebflowToken) -> bool {
+    let version = token.grant().version;
+    let there = |tokens: &Tokens| tokens.iter().any(|token| token.grant().version == version);
+    context.vault.load_anew(token.subject()).await.is_ok_and(|tokens| !there(&tokens))
 }
 
 /// Removes a grant in the background, where the store could not do it now.

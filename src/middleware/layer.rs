@@ -67,6 +67,7 @@ impl WebflowAuthLayer {
     #[must_use]
     pub fn require_scopes(&self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         let scopes = scopes.into_iter().collect();
+        self.guard.context.allow_scopes(&scopes);
         Self::with_mode(Arc::clone(&self.guard.context), Mode::Required { scopes })
     }
 

@@ -1,5 +1,8 @@
 //! Every text that a user of the application may see.
 
+#[cfg(feature = "webhooks")]
+pub(crate) mod webhook;
+
 use std::time::Duration;
 
 use http::StatusCode;
@@ -171,7 +174,7 @@ pub(crate) fn malformed_login() -> Problem {
         FailureKind::MalformedLogin,
         StatusCode::BAD_REQUEST,
         "This sign-in link is malformed",
-        "It takes return_to, a path, and scope, a list such as sites:read cms:read; each once.",
+        "It takes return_to, a path, and scope, a list of the application's scopes; each once.",
     )
 }
 
@@ -239,22 +242,58 @@ pub(crate) fn unknown_flow() -> Problem {
         "It was started in another browser, has already been completed, or its cookie is missing: \
          cookies must be allowed for this site. Please start again.",
     )
-    .causes(&[
-        (
-            "Cookies are blocked",
-            "Cookies must be allowed for this site: without one, nothing shows that you started \
-             this sign-in.",
-        ),
-        (
-            "It was started in another browser or a private window",
-            "Finish it there, or start again here.",
-        ),
-        (
-            "It has already been completed, or you have signed out since",
-            "Each answer from Webflow works for one sign-in.",
-        ),
-    ])
+    .causes(&[COOKIES_BLOCKED, OTHER_BROWSER, COMPLETED])
     .link_text("Start again")
+}
+
+/// The same message with the cause that is most common on a developer's machine.
+pub(crate) fn unknown_flow_on_loopback() -> Problem {
+    unknown_flow().causes(&[OTHER_HOST, COOKIES_BLOCKED, OTHER_BROWSER, COMPLETED])
+}
+
+const COOKIES_BLOCKED: (&str, &str) = (
+    "Cookies are blocked",
+    "Cookies must be allowed for this site: without one, nothing shows that you started this \
+     sign-in.",
+);
+const OTHER_BROWSER: (&str, &str) = (
+    "It was started in another browser or a private window",
+    "Finish it there, or start again here.",
+);
+const COMPLETED: (&str, &str) = (
+    "It has already been completed, or you have signed out since",
+    "Each answer from Webflow works for one sign-in.",
+);
+const OTHER_HOST: (&str, &str) = (
+    "It was started at another name of this machine",
+    "Browsers do not send the cookies of localhost to 127.0.0.1. Open the application at the host \
+     of its redirect URI.",
+);
+
+/// The callback arrives at a path where the layer guards the application.
+pub(crate) fn misplaced_callback(path: &str, callback: &str) -> Problem {
+    Problem::new(
+        FailureKind::MisplacedCallback,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "The sign-in came back to the wrong path",
+        format!(
+            "Webflow sent the browser to {callback}, but the layer received {path}. Something in \
+             front of it changes paths: mount the layer where it sees the path of the redirect \
+             URI unchanged."
+        ),
+    )
+}
+
+/// More scopes are needed, and the request cannot be redirected.
+pub(crate) fn more_scopes_required(login_url: String) -> Problem {
+    Problem::new(
+        FailureKind::LoginRequired,
+        StatusCode::UNAUTHORIZED,
+        "More Webflow permissions are needed",
+        "Allow them at Webflow to continue. You come back to the application afterwards.",
+    )
+    .login_url(login_url)
+    .link_text("Continue to Webflow")
 }
 
 /// The user is connected, and declined to allow more.

@@ -55,6 +55,8 @@ kinds! {
     MethodNotAllowed = "method-not-allowed",
     /// The endpoints service is mounted at a path that is none of the crate's own.
     MisplacedEndpoints = "misplaced-endpoints",
+    /// The callback arrives at a path that is not the redirect URI's.
+    MisplacedCallback = "misplaced-callback",
     /// The user declined scopes that the route needs.
     MissingScopes = "missing-scopes",
     /// Nobody is signed in to the application.
@@ -93,6 +95,18 @@ kinds! {
     WebflowTimeout = "webflow-timeout",
     /// Webflow cannot be reached.
     WebflowUnreachable = "webflow-unreachable",
+    /// Too many webhooks are being handled at the same time.
+    WebhookBusy = "webhook-busy",
+    /// A webhook is no JSON object with a `triggerType`, or was cut off.
+    WebhookMalformed = "webhook-malformed",
+    /// A webhook is not JSON, or is compressed.
+    WebhookMediaType = "webhook-media-type",
+    /// A webhook has no valid signature and timestamp.
+    WebhookRefused = "webhook-refused",
+    /// A webhook's body did not arrive in time.
+    WebhookTimeout = "webhook-timeout",
+    /// A webhook is over the route's body limit.
+    WebhookTooLarge = "webhook-too-large",
 }
 
 impl fmt::Display for FailureKind {

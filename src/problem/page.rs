@@ -1,6 +1,6 @@
 //! The one page that the crate shows of its own: what went wrong, and the way on.
 
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,8 @@ use super::Problem;
 
 const STYLE: &str = include_str!("page.css");
 
-pub(crate) fn problem(problem: &Problem) -> Markup {
+/// The page. In a frame its link opens a window, since no login can take place in a frame.
+pub(crate) fn problem(problem: &Problem, framed: bool) -> Markup {
     let (href, text) = link(problem);
     html! {
         (DOCTYPE)
@@ -38,7 +39,9 @@ pub(crate) fn problem(problem: &Problem) -> Markup {
                             }
                         }
                     }
-                    a href=(href) { (text) }
+                    a href=(href) target=[framed.then_some("_blank")] rel=[framed.then_some("noopener")] {
+                        (text)
+                    }
                     p.reference { "Status " (problem.status.as_u16()) ", " code { (problem.kind.as_str()) } }
                 }
             }
@@ -72,20 +75,21 @@ fn mark(problem: &Problem) -> Markup {
     }
 }
 
-/// No script, no frame, no request of any kind; the one style by its digest.
-pub(crate) fn policy() -> HeaderValue {
-    static POLICY: OnceLock<HeaderValue> = OnceLock::new();
-    POLICY
-        .get_or_init(|| {
-            let digest = STANDARD.encode(Sha256::digest(STYLE));
-            let policy = format!(
-                "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; \
-                 form-action 'none'; frame-ancestors 'none'"
-            );
-            HeaderValue::try_from(policy)
-                .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
-        })
-        .clone()
+/// No script, no frame around it, no request of any kind; the one style by its digest. Only the page
+/// for a frame may be framed.
+pub(crate) fn policy(framed: bool) -> HeaderValue {
+    static STYLE_ONLY: LazyLock<String> = LazyLock::new(|| {
+        let digest = STANDARD.encode(Sha256::digest(STYLE));
+        format!(
+            "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        )
+    });
+    let policy = if framed {
+        STYLE_ONLY.clone()
+    } else {
+        format!("{}; frame-ancestors 'none'", *STYLE_ONLY)
+    };
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
 #[cfg(test)]
@@ -96,7 +100,7 @@ mod tests {
     const KIND: FailureKind = FailureKind::Internal;
 
     fn the_link(problem: &Problem) -> String {
-        let page = super::problem(problem).into_string();
+        let page = super::problem(problem, false).into_string();
         let links: Vec<_> = page.split("<a href=\"").skip(1).collect();
         assert_eq!(links.len(), 1, "one way on: {page}");
         links[0].split("</a>").next().unwrap().replace("\">", " ")
@@ -115,7 +119,7 @@ mod tests {
     fn causes_take_the_place_of_the_detail_on_the_page_only() {
         let problem = Problem::new(KIND, StatusCode::BAD_REQUEST, "Title", "The detail.")
             .causes(&[("Cookies & co.", "Allow them.")]);
-        let page = super::problem(&problem).into_string();
+        let page = super::problem(&problem, false).into_string();
         assert!(page.contains("<dt>Cookies &amp; co.</dt><dd>Allow them.</dd>"), "{page}");
         assert!(!page.contains("The detail."), "{page}");
         let json = problem.json();

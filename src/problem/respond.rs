@@ -34,7 +34,7 @@ struct Json<'a> {
 impl Problem {
     /// The response to that request.
     pub(crate) fn respond(&self, head: &RequestHead<'_>) -> Answer {
-        let mut answer = if head.wants_page() { self.page() } else { self.json() };
+        let mut answer = if head.wants_page() { self.page(head.is_framed()) } else { self.json() };
         self.complete(&mut answer, head);
         answer
     }
@@ -74,11 +74,11 @@ impl Problem {
         self.with_headers(body.into(), HeaderValue::from_static(PROBLEM_JSON))
     }
 
-    fn page(&self) -> Answer {
-        let html = page::problem(self).into_string();
+    fn page(&self, framed: bool) -> Answer {
+        let html = page::problem(self, framed).into_string();
         let mut answer =
             self.with_headers(html.into(), HeaderValue::from_static("text/html; charset=utf-8"));
-        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, page::policy());
+        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, page::policy(framed));
         answer
     }
 
@@ -112,7 +112,7 @@ impl HasPage {
     /// The page that replaces the response, unless something has changed the response meanwhile.
     pub(crate) fn page_for<B>(&self, response: &Response<B>) -> Option<Answer> {
         let json = response.headers().get(CONTENT_TYPE).is_some_and(|it| it == PROBLEM_JSON);
-        (json && response.status() == self.0.status).then(|| self.0.page())
+        (json && response.status() == self.0.status).then(|| self.0.page(false))
     }
 }
 

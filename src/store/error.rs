@@ -65,6 +65,13 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether the store cannot be used at the moment, rather than for this request alone.
+    pub(crate) const fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Timeout | Self::Full)
+    }
+}
+
 impl fmt::Debug for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&with_causes(self))

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{GrantId, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::identity::subject::Subject;
+use crate::util::log;
 
 /// A row as the database returns it.
 pub(super) struct SqlRow {
@@ -37,7 +38,7 @@ pub(super) fn newest_first(rows: impl Iterator<Item = Option<SqlRow>>) -> Vec<Se
         .filter_map(|row| {
             let token = row.and_then(SqlRow::into_token);
             if token.is_none() {
-                tracing::warn!("skipping a malformed row in the token store");
+                tracing::warn!(target: log::STORE, "skipping a malformed row in the token store");
             }
             token
         })

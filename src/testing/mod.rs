@@ -12,5 +12,7 @@ pub use fake_webflow::{
     Access, Endpoint, ErrorShape, FakeWebflow, FakeWebflowBuilder, Fault, ListShape,
     RecordedRequest, Refused, ScopeShape, Site, Workspace,
 };
+#[cfg(feature = "webhooks")]
+pub use fake_webflow::{Delivered, Delivery, FakeEvent, FakeWebhook};
 pub use store_contract::{ContractReport, ContractViolation, store_contract};
 pub use token::TestToken;

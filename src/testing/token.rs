@@ -134,6 +134,7 @@ impl TestToken {
                 asked: self.scopes,
                 renewed: false,
             },
+            lacks_configured: false,
             state: Arc::default(),
             client,
         })

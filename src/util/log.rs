@@ -15,3 +15,6 @@ pub(crate) const STORE: &str = "tower_webflow_auth::store";
 pub(crate) const API: &str = "tower_webflow_auth::api";
 /// Background work that outlives its request.
 pub(crate) const BACKGROUND: &str = "tower_webflow_auth::background";
+/// Webhooks: refusals, and handlers that panic.
+#[cfg(feature = "webhooks")]
+pub(crate) const WEBHOOKS: &str = "tower_webflow_auth::webhooks";

@@ -9,7 +9,7 @@ mod sealed_form;
 mod writes;
 
 use std::future::pending;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use crate::api::ApiClient;
 use crate::crypto::keyring::Keyring;
 use crate::grant::policy::GrantPolicy;
+use crate::grant::scope::Scopes;
 use crate::grant::state::TokenStates;
 use crate::grant::token::WebflowToken;
 use crate::grant::token::{Grant, GrantDetails};
@@ -34,6 +35,9 @@ pub(crate) use sealed_form::context;
 pub(crate) use sealed_form::unseal;
 pub(crate) use writes::{Draft, WriteLocks};
 
+/// For how long a failure of the store keeps newcomers from being sent to Webflow.
+const JUST_FAILED_MILLIS: u64 = 5000;
+
 pub(crate) struct Vault {
     pub(crate) store: Arc<dyn ErasedStore>,
     pub(crate) keyring: Keyring,
@@ -43,12 +47,16 @@ pub(crate) struct Vault {
     pub(crate) budget: Duration,
     pub(crate) cache: Arc<Cache>,
     pub(crate) grants: GrantPolicy,
+    /// The scopes that the application asks for at every login.
+    pub(crate) configured: Scopes,
     pub(crate) last_version: AtomicI64,
     pub(crate) locks: WriteLocks,
     /// What is known of tokens, whoever has read them.
     pub(crate) states: TokenStates,
     /// Whether grants are looked up at Webflow at all.
     pub(crate) introspect: bool,
+    /// When the store failed last, in Unix milliseconds; 0 if it has worked since.
+    pub(crate) failed_at: AtomicU64,
     pub(crate) tasks: Tasks,
     /// The task that hears of other instances' changes; it ends with the vault.
     pub(crate) watcher: Watcher,
@@ -117,9 +125,27 @@ impl Vault {
         self.load(subject).await
     }
 
+    /// Whether the store has failed within the last seconds, and not worked since.
+    pub(crate) fn has_just_failed(&self) -> bool {
+        let failed = self.failed_at.load(Ordering::Relaxed);
+        let passed = self.clock.unix_millis().checked_sub(failed);
+        failed > 0 && passed.is_some_and(|passed| passed < JUST_FAILED_MILLIS)
+    }
+
+    /// Notes how an operation of the store has ended.
+    fn note<T>(&self, outcome: &Result<T, StoreError>) {
+        let failed = match outcome {
+            Ok(_) => 0,
+            Err(error) if error.is_outage() => self.clock.unix_millis(),
+            Err(_) => return,
+        };
+        self.failed_at.store(failed, Ordering::Relaxed);
+    }
+
     async fn read(&self, subject: &Subject) -> Result<Tokens, StoreError> {
         let timer = metrics::Timer::start();
         let rows = self.within(self.store.load(subject)).await;
+        self.note(&rows);
         timer.store("load");
         let rows = rows?;
         Ok(self.open_all(&rows, |row| row.key().subject() == subject).into())
@@ -191,6 +217,10 @@ impl Vault {
     fn token(&self, key: TokenKey, version: TokenVersion, details: GrantDetails) -> WebflowToken {
         let outdated = self.introspect && details.coverage.is_none();
         let state = self.states.of(version, outdated);
-        WebflowToken::new(Grant { key, version, details, state, client: Arc::clone(&self.client) })
+        // A scope that was asked for and is not granted was declined.
+        let asked = details.asked.union(&details.scopes);
+        let lacks_configured = !asked.contains_all(&self.configured);
+        let client = Arc::clone(&self.client);
+        WebflowToken::new(Grant { key, version, details, lacks_configured, state, client })
     }
 }

@@ -161,6 +161,7 @@ impl Vault {
                 vault.cache.forget(&subject);
                 Err(StoreError::Timeout)
             });
+            vault.note(&written);
             answer.send(written).ok();
         });
         let outcome =
@@ -180,5 +181,22 @@ impl Vault {
         Ok(SealedToken::new(key.clone(), version, sealed, details.obtained_at)
             .with_sites(coverage.sites)
             .with_workspaces(coverage.workspaces))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_that_nobody_holds_are_removed() {
+        let locks = WriteLocks::default();
+        let held = locks.of(&Subject::user("held"));
+        for user in 0..10_000 {
+            drop(locks.of(&Subject::user(user)));
+        }
+        assert!(Arc::ptr_eq(&held, &locks.of(&Subject::user("held"))));
+        let len = locks.0.lock().unwrap_or_else(PoisonError::into_inner).len();
+        assert!(len < 10, "{len} locks");
     }
 }

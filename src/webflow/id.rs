@@ -2,6 +2,8 @@
 
 use std::sync::Once;
 
+use crate::util::log;
+
 /// Webflow's IDs have 24 hexadecimal digits, but other forms are not ruled out.
 const MAX_ID_LEN: usize = 128;
 
@@ -17,6 +19,7 @@ pub(crate) fn is_usable_id(text: &str) -> bool {
     if !usable {
         WARNED.call_once(|| {
             tracing::warn!(
+                target: log::GRANT,
                 len = text.len(),
                 "dropped an ID of Webflow's response that is not printable ASCII of 1 to 128 bytes"
             );

@@ -30,6 +30,18 @@ impl CookiePolicy {
         self
     }
 
+    /// The other variant of these cookies, with or without `Partitioned`, which browsers store
+    /// separately. Plain http has only one variant.
+    pub(crate) const fn other_form(mut self) -> Option<Self> {
+        self.in_frames = !self.in_frames;
+        if self.secure { Some(self) } else { None }
+    }
+
+    /// Whether the cookies are for https only.
+    pub(crate) const fn is_secure(self) -> bool {
+        self.secure
+    }
+
     /// Whether requests from other sites carry the cookies.
     pub(crate) const fn is_cross_site(self) -> bool {
         self.in_frames
@@ -113,7 +125,9 @@ impl<'h> Found<'h> {
         for pair in Pairs(Some(header.as_bytes())) {
             if let Some(rest) = pair.strip_prefix(policy.session_name().as_bytes()) {
                 match rest.strip_prefix(b"=") {
-                    Some(value) => self.session = self.session.or(Some(value)),
+                    // Of several sessions the signature alone does not decide.
+                    Some(_) if self.session.is_some() => self.needs_parsing = true,
+                    Some(value) => self.session = Some(value),
                     None => self.needs_parsing = true,
                 }
             } else {
@@ -172,7 +186,7 @@ mod tests {
     #[test]
     fn c2_one_pass_finds_the_first_session_and_what_it_leaves_to_the_parser() {
         for (sent, session, needs_parsing, flows) in [
-            (&b"a=1; webflow-session=v; webflow-session=w"[..], Some(&b"v"[..]), false, false),
+            (&b"a=1; webflow-session=v; webflow-session=w"[..], Some(&b"v"[..]), true, false),
             (b"webflow-session = v; webflow-session=w", Some(b"w"), true, false),
             (b"webflow-session-of-others=1", None, true, false),
             (b"webflow-flow-abc=1; xwebflow-session=v", None, false, true),

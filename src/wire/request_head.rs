@@ -5,13 +5,16 @@
 //! unless it declares that a script made it (`X-Requested-With: XMLHttpRequest`, `Upgrade`). Other
 //! `X-Requested-With` values do not count, because Android WebViews send them with navigations.
 
-use http::header::ACCEPT;
+use http::header::{ACCEPT, REFERER};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::cookies::{CookiePolicy, Found};
 
 const HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
+
+/// Destinations (`Sec-Fetch-Dest`) of navigations inside another page.
+const FRAMES: [&str; 5] = ["iframe", "frame", "embed", "object", "fencedframe"];
 
 /// The kind of a request, which decides between a redirect and a 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,7 @@ struct Marks {
     accepts: bool,
     htmx: bool,
     grpc: bool,
+    framed: bool,
 }
 
 impl Marks {
@@ -63,6 +67,10 @@ impl Marks {
             "sec-fetch-mode" => {
                 self.fetch_metadata = true;
                 self.navigates |= equals(value, "navigate");
+            }
+            "sec-fetch-dest" => {
+                self.fetch_metadata = true;
+                self.framed |= FRAMES.iter().any(|frame| equals(value, frame));
             }
             other => self.fetch_metadata |= other.starts_with("sec-fetch-"),
         }
@@ -91,7 +99,7 @@ impl<'r> RequestHead<'r> {
     pub(crate) fn kind(&self) -> RequestKind {
         if self.marks.prefetch {
             RequestKind::Prefetch
-        } else if self.is_safe() && self.wants_page() {
+        } else if self.is_safe() && self.wants_page() && !self.marks.framed {
             RequestKind::Navigation
         } else {
             RequestKind::Script
@@ -147,12 +155,24 @@ impl<'r> RequestHead<'r> {
         self.path.and_then(PathAndQuery::query).unwrap_or_default()
     }
 
-    /// The path of the page that sent an HTMX request, if that page has this origin.
-    pub(crate) fn htmx_page(&self, origin: &str) -> Option<String> {
-        if !self.marks.htmx {
+    /// Whether the answer is shown in a frame, where no login can take place.
+    pub(crate) const fn is_framed(&self) -> bool {
+        self.marks.framed
+    }
+
+    /// Whether a browser says that a script made the request.
+    pub(crate) const fn is_browser_script(&self) -> bool {
+        self.marks.fetch_metadata && !self.marks.navigates
+    }
+
+    /// The path of the page that the request comes from, if that page is of this origin: by
+    /// `HX-Current-URL` for HTMX, else by `Referer` for scripts.
+    pub(crate) fn page(&self, origin: &str) -> Option<String> {
+        let name = if self.marks.htmx { HX_CURRENT_URL } else { REFERER };
+        if !self.marks.htmx && (self.marks.navigates || !self.is_browser_script()) {
             return None;
         }
-        let page: Uri = self.headers.get(HX_CURRENT_URL)?.to_str().ok()?.parse().ok()?;
+        let page: Uri = self.headers.get(name)?.to_str().ok()?.parse().ok()?;
         let its_origin = format!("{}://{}", page.scheme_str()?, page.authority()?);
         let path = page.path_and_query().map_or("/", PathAndQuery::as_str);
         (its_origin == origin).then(|| path.to_owned())
@@ -160,8 +180,9 @@ impl<'r> RequestHead<'r> {
 
     /// Keeps what a later response to this request may need.
     pub(crate) fn save(&self) -> SavedHead {
-        let headers = (self.cookies.flows || self.marks.htmx).then(|| {
-            let kept = [http::header::COOKIE, HX_CURRENT_URL];
+        let page = self.marks.htmx || self.is_browser_script();
+        let headers = (self.cookies.flows || page).then(|| {
+            let kept = [http::header::COOKIE, HX_CURRENT_URL, REFERER];
             let of = |name: HeaderName| {
                 let values = self.headers.get_all(&name).iter().cloned();
                 values.map(move |value| (name.clone(), value)).collect::<Vec<_>>()
@@ -320,7 +341,7 @@ mod tests {
         let uri = Uri::from_static("/part");
         let page = |url: &'static str, origin: &str| {
             let headers = headers(&[("hx-request", "true"), ("hx-current-url", url)]);
-            RequestHead::read(&Method::GET, &uri, &headers, POLICY).htmx_page(origin)
+            RequestHead::read(&Method::GET, &uri, &headers, POLICY).page(origin)
         };
         let url = "https://app.example.com/page?a=1#top";
         assert_eq!(page(url, "https://app.example.com").as_deref(), Some("/page?a=1"));

@@ -107,7 +107,7 @@ async fn finds_an_authorize_link_that_webflow_refuses() {
     let app2 = app(|builder| builder.scopes([Scope::new("sites:raed").unwrap()])).await;
     let checkup = app2.auth.diagnose().await;
     assert_line(&checkup, "authorize page", Status::Failed, "rejects this client's link (400)");
-    assert_line(&checkup, "scopes", Status::Warning, "sites:raed: not among those");
+    assert_line(&checkup, "scopes", Status::Warning, "sites:raed: not documented by Webflow");
 
     let app3 = app(|builder| builder).await;
     let back = format!("{}?error=invalid_scope", app3.url("/auth/webflow/callback"));
@@ -136,7 +136,7 @@ mod n1 {
         let app = app(|builder| builder.timeout(Duration::from_secs(2))).await;
         for (fault, words) in [
             (Fault::Status(503), "answers 503"),
-            (Fault::Hang, "no answer in time"),
+            (Fault::Hang, "no response in time"),
             (Fault::Reset, "cannot be reached"),
         ] {
             for (endpoint, name) in
@@ -198,7 +198,7 @@ mod k4 {
 async fn finds_credentials_with_quotes() {
     let app = app(|builder| builder.client_secret("\"s3cret\"")).await;
     let checkup = app.auth.diagnose().await;
-    assert_line(&checkup, "client", Status::Failed, "client_secret has blanks, quotes");
+    assert_line(&checkup, "client", Status::Failed, "client_secret contains spaces, quotes");
     assert!(!checkup.to_string().contains("s3cret"));
 }
 
@@ -370,11 +370,11 @@ async fn finds_an_endpoints_service_mounted_elsewhere() {
 #[tokio::test]
 async fn finds_another_responder_on_the_callback() {
     let checkup = with_router(|_| Router::new().fallback(|| async { "all is one page" })).await;
-    assert_line(&checkup, "callback", Status::Failed, "answered 200 by something else");
+    assert_line(&checkup, "callback", Status::Failed, "something other than the layer responds");
 
     let checkup =
         with_router(|_| Router::new().fallback(|| async { StatusCode::UNAUTHORIZED })).await;
-    assert_line(&checkup, "callback", Status::Failed, "answered 401 by something else");
+    assert_line(&checkup, "callback", Status::Failed, "with 401");
 
     let elsewhere = || async { Redirect::permanent("https://www.example.com/") };
     let checkup = with_router(|_| Router::new().fallback(elsewhere)).await;

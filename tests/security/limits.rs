@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
 use serde_json::json;
+use tower_webflow_auth::Scope;
 use tower_webflow_auth::testing::{Endpoint, Fault, TestBrowser};
 
 use crate::support::hostile::{self, Https, LOGIN, LyingWebflow, raw_get};
@@ -39,8 +40,9 @@ mod s11 {
 
     #[tokio::test]
     async fn flow_with_an_oversized_cookie_returns_to_the_root() {
-        let app = App::start().await;
         let scopes: Vec<_> = (0..16).map(|n| format!("{}{n}:read", "x".repeat(50))).collect();
+        let further: Vec<_> = scopes.iter().map(|scope| Scope::new(scope).unwrap()).collect();
+        let app = App::with(|builder| builder.further_scopes(further)).await;
         let login = format!("{LOGIN}?return_to=/{}&scope={}", "y".repeat(2000), scopes.join("+"));
         let mut browser = TestBrowser::new();
         let challenge = browser.step(&app.url(&login)).await.unwrap();
@@ -140,7 +142,8 @@ mod n13 {
 
     #[tokio::test]
     async fn login_with_ten_thousand_scopes_is_refused_cheaply() {
-        let app = App::start().await;
+        let further = Scope::new("a:b").unwrap();
+        let app = App::with(|builder| builder.further_scopes([further])).await;
         let scopes: Vec<_> = (0..8_000).map(|n| format!("{n:x}:r")).collect();
         let started = Instant::now();
         let answer = raw_get(&app, &format!("{LOGIN}?scope={}", scopes.join("+")), &[]).await;

@@ -254,7 +254,7 @@ mod e9_rights {
         {
             set_mode(changed, mode);
             let error = causes(&SqliteStore::open(&path).await.unwrap_err());
-            assert!(error.contains(right) && error.contains("folder"), "{mode:o}: {error}");
+            assert!(error.contains(right) && error.contains("directory"), "{mode:o}: {error}");
             set_mode(changed, usual);
             // SQLite gives the companions the file's mode.
             allow_writing(folder.path());

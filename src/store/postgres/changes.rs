@@ -14,6 +14,7 @@ use super::connections::Connections;
 use super::pooler::{self, Route};
 use crate::identity::subject::Subject;
 use crate::store::{Invalidator, with_causes};
+use crate::util::log;
 
 /// Payload that invalidates every subject. A base64 subject never equals it.
 pub(super) const EVERYTHING: &str = "*";
@@ -93,6 +94,7 @@ impl Listener<'_> {
             }
             if failures.is_multiple_of(LOG_EVERY) {
                 tracing::warn!(
+                    target: log::STORE,
                     error,
                     failures,
                     "not receiving changes by other instances from Postgres; they become visible \
@@ -108,6 +110,7 @@ impl Listener<'_> {
 
     fn give_up(&self) {
         tracing::warn!(
+            target: log::STORE,
             "Postgres is behind a pooler that does not support LISTEN: changes by other instances \
              become visible when cache entries expire; to receive them immediately, set \
              PostgresStoreBuilder::listen_url to a direct address"

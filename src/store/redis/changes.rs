@@ -14,6 +14,7 @@ use super::source::CONNECT_TIMEOUT;
 use super::tls;
 use crate::identity::subject::Subject;
 use crate::store::Invalidator;
+use crate::util::log;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -71,6 +72,7 @@ pub(super) async fn listen(
 ) {
     if clients.is_empty() {
         tracing::info!(
+            target: log::STORE,
             "changes by other instances become visible when cache entries expire: the Redis store \
              has no listen_url"
         );
@@ -84,11 +86,12 @@ pub(super) async fn listen(
                 changes.all();
                 receive(listener, &mut drops, changes).await;
                 changes.all();
-                tracing::warn!("lost the Redis connection that receives changes; reconnecting");
+                tracing::warn!(target: log::STORE, "lost the Redis connection that receives changes; reconnecting");
             }
             Err(error) => {
                 if failures % LOGGED == 0 {
                     tracing::warn!(
+                        target: log::STORE,
                         %error,
                         channel,
                         failures = failures.saturating_add(1),

@@ -8,6 +8,7 @@ use redis::{Client, RedisResult, ServerErrorKind};
 use super::failure::unavailable;
 use super::link::Effort;
 use super::{RedisStore, StoreError, changes, scripts};
+use crate::util::log;
 
 /// How many random slots of a cluster are probed, so that most nodes are covered.
 const PROBED_SLOTS: usize = 8;
@@ -95,6 +96,7 @@ impl RedisStore {
     pub(super) fn log_unpublished(&self, error: &str) {
         if !error.is_empty() && !self.unpublished.swap(true, Ordering::Relaxed) {
             tracing::warn!(
+                target: log::STORE,
                 error,
                 channel = self.keys.channel(),
                 "cannot publish changes: other instances see them when cache entries expire"

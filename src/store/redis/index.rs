@@ -12,6 +12,7 @@ use super::link::Effort;
 use super::row::{Row, unix_secs};
 use super::{RedisStore, SealedToken, StoreError};
 use crate::store::TokenStore;
+use crate::util::log;
 
 /// How many grants are read concurrently.
 const CHUNK: usize = 256;
@@ -83,7 +84,7 @@ impl RedisStore {
 
     async fn tidy(&self, command: &Cmd) {
         if let Err(error) = self.link.query::<()>(command, Effort::Once).await {
-            tracing::debug!(%error, "could not remove stale index entries");
+            tracing::debug!(target: log::STORE, %error, "could not remove stale index entries");
         }
     }
 }

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use super::{Invalidator, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
+use crate::util::log;
 
 pub use builder::RedisStoreBuilder;
 use failure::unavailable;
@@ -99,7 +100,7 @@ impl RedisStore {
                 let token = Row::decode(value).map(|row| row.token);
                 let token = token.filter(|token| token.key().subject() == subject);
                 if token.is_none() {
-                    tracing::warn!(?subject, "ignoring a malformed stored grant");
+                    tracing::warn!(target: log::STORE, ?subject, "ignoring a malformed stored grant");
                 }
                 token
             })

@@ -16,6 +16,7 @@ use super::link::Effort;
 use super::row::{Row, coverage, document, unix_secs};
 use super::{RedisStore, changes, keys, scripts};
 use crate::store::{SealedToken, StoreError};
+use crate::util::log;
 
 struct Write {
     row: String,
@@ -136,7 +137,7 @@ impl RedisStore {
         commands.push(Cmd::zrem(self.keys.ages(), &member));
         let removed = commands.iter().map(|remove| self.link.query::<()>(remove, Effort::Once));
         if let Some(error) = join_all(removed).await.into_iter().find_map(Result::err) {
-            tracing::debug!(%error, "could not remove index entries of a replaced grant");
+            tracing::debug!(target: log::STORE, %error, "could not remove index entries of a replaced grant");
         }
     }
 

@@ -136,6 +136,13 @@ pub(super) fn respond(
     with_header(answer, CONTENT_TYPE, HeaderValue::from_static(content_type))
 }
 
+#[cfg(feature = "webhooks")]
+pub(super) fn empty(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Bytes::new());
+    *answer.status_mut() = status;
+    answer
+}
+
 pub(super) fn with_header(
     mut answer: Answer,
     name: HeaderName,

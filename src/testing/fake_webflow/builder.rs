@@ -190,6 +190,8 @@ impl FakeWebflowBuilder {
             }),
             issued: Mutex::default(),
             items: Mutex::default(),
+            #[cfg(feature = "webhooks")]
+            webhooks: Mutex::default(),
             faults: Mutex::default(),
             log: Mutex::default(),
             logged: Notify::new(),

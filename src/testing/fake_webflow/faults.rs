@@ -28,6 +28,12 @@ pub enum Endpoint {
     Items,
     /// `POST /beta/token/resolve`.
     Resolve,
+    /// `/v2/sites/{site_id}/webhooks`: the list and the creation.
+    #[cfg(feature = "webhooks")]
+    Webhooks,
+    /// `DELETE /v2/webhooks/{webhook_id}`.
+    #[cfg(feature = "webhooks")]
+    Webhook,
 }
 
 impl Endpoint {
@@ -43,6 +49,10 @@ impl Endpoint {
             ["v2", "sites", _, "collections"] => Self::Collections,
             ["v2", "collections", _, "items"] => Self::Items,
             ["beta", "token", "resolve"] => Self::Resolve,
+            #[cfg(feature = "webhooks")]
+            ["v2", "sites", _, "webhooks"] => Self::Webhooks,
+            #[cfg(feature = "webhooks")]
+            ["v2", "webhooks", _] => Self::Webhook,
             _ => return None,
         })
     }

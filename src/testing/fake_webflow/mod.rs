@@ -9,6 +9,8 @@ mod builder;
 mod cms;
 mod consent;
 mod data_api;
+#[cfg(feature = "webhooks")]
+mod delivery;
 mod faults;
 mod ids;
 mod issued;
@@ -18,6 +20,8 @@ mod server;
 mod sites;
 mod state;
 mod user;
+#[cfg(feature = "webhooks")]
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,9 +32,13 @@ use tokio::task::JoinHandle;
 pub use self::answer::{ErrorShape, ListShape, ScopeShape};
 pub use self::authorize::Refused;
 pub use self::builder::FakeWebflowBuilder;
+#[cfg(feature = "webhooks")]
+pub use self::delivery::{Delivered, Delivery, FakeEvent};
 pub use self::faults::{Endpoint, Fault};
 pub use self::log::RecordedRequest;
 pub use self::sites::{Access, Site, Workspace};
+#[cfg(feature = "webhooks")]
+pub use self::webhooks::FakeWebhook;
 
 use self::state::{FakeState, lock};
 use crate::grant::scope::Scopes;

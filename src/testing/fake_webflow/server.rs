@@ -25,6 +25,8 @@ use super::answer;
 use super::answer::{Answer, redirect, text};
 use super::faults::{Endpoint, Fault};
 use super::log::RecordedRequest;
+#[cfg(feature = "webhooks")]
+use super::webhooks;
 use super::state::{FakeState, lock, too_many_requests};
 use super::{authorize, cms, data_api, oauth};
 
@@ -116,6 +118,12 @@ fn route(fake: &FakeState, request: &RecordedRequest) -> Answer {
         (&Method::GET, ["v2", "collections", id, "items"]) => cms::items(fake, request, id),
         (&Method::POST, ["v2", "collections", id, "items"]) => cms::create_item(fake, request, id),
         (&Method::POST, ["beta", "token", "resolve"]) => data_api::resolve_id_token(fake, request),
+        #[cfg(feature = "webhooks")]
+        (&Method::GET, ["v2", "sites", id, "webhooks"]) => webhooks::list(fake, request, id),
+        #[cfg(feature = "webhooks")]
+        (&Method::POST, ["v2", "sites", id, "webhooks"]) => webhooks::create(fake, request, id),
+        #[cfg(feature = "webhooks")]
+        (&Method::DELETE, ["v2", "webhooks", id]) => webhooks::remove(fake, request, id),
         (_, path) if Endpoint::for_path(path).is_some() => {
             text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
         }

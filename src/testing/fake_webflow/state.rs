@@ -70,6 +70,8 @@ pub(super) struct FakeState {
     pub(super) started_at: SystemTime,
     pub(super) settings: Mutex<Settings>,
     pub(super) issued: Mutex<Issued>,
+    #[cfg(feature = "webhooks")]
+    pub(super) webhooks: Mutex<super::webhooks::Registry>,
     pub(super) items: Mutex<HashMap<String, Vec<Value>>>,
     pub(super) faults: Mutex<Faults>,
     pub(super) log: Mutex<Log>,

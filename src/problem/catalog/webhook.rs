@@ -1,0 +1,73 @@
+//! What the sender of a webhook is told. It says as little as possible: only the log has reasons.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::problem::{FailureKind, Problem};
+
+pub(crate) fn refused() -> Problem {
+    Problem::new(
+        FailureKind::WebhookRefused,
+        StatusCode::UNAUTHORIZED,
+        "The webhook is refused",
+        "Webflow has not signed it for this application, or not just now.",
+    )
+}
+
+pub(crate) fn media_type() -> Problem {
+    Problem::new(
+        FailureKind::WebhookMediaType,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "Unsupported media type",
+        "Send application/json without a content encoding.",
+    )
+}
+
+pub(crate) fn too_large() -> Problem {
+    Problem::new(
+        FailureKind::WebhookTooLarge,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "The webhook is too large",
+        "Its body is longer than this application accepts.",
+    )
+}
+
+pub(crate) fn timeout() -> Problem {
+    Problem::new(
+        FailureKind::WebhookTimeout,
+        StatusCode::REQUEST_TIMEOUT,
+        "The webhook took too long",
+        "Its body did not arrive in time.",
+    )
+}
+
+pub(crate) fn malformed() -> Problem {
+    Problem::new(
+        FailureKind::WebhookMalformed,
+        StatusCode::BAD_REQUEST,
+        "The webhook is malformed",
+        "Its body is not a JSON object with a triggerType.",
+    )
+}
+
+pub(crate) fn busy() -> Problem {
+    Problem::new(
+        FailureKind::WebhookBusy,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Too many webhooks",
+        "The application is handling as many as it can. Send it again later.",
+    )
+    .retry_after(Duration::from_secs(1))
+}
+
+/// A handler takes a `WebflowEvent` on a route that has no layer for webhooks.
+#[cfg(feature = "axum")]
+pub(crate) fn layer_missing(remedy: &'static str) -> Problem {
+    Problem::new(
+        FailureKind::LayerMissing,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "WebhookLayer is missing on this route",
+        remedy,
+    )
+}

@@ -1,0 +1,139 @@
+//! A verified event, as the handler gets it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::envelope::Envelope;
+use super::{Trigger, grants};
+use crate::delivery::signature::Timestamp;
+use crate::grant::token::WebflowToken;
+use crate::handle::WebflowAuthHandle;
+use crate::store::StoreError;
+
+/// An event that Webflow sent and signed.
+///
+/// [`WebhookLayer`](super::WebhookLayer) puts it into the request's extensions; axum handlers
+/// take it as an argument. Cloning costs one reference count.
+///
+/// ```no_run
+/// use axum::http::StatusCode;
+/// use tower_webflow_auth::webhooks::{Trigger, WebflowEvent, payload::FormSubmission};
+///
+/// async fn on_event(event: WebflowEvent) -> StatusCode {
+///     match event.trigger() {
+///         Trigger::FormSubmission => match event.payload::<FormSubmission>() {
+///             Ok(form) => println!("{:?} was submitted", form.name),
+///             Err(error) => println!("a form of another shape: {error}"),
+///         },
+///         other => println!("{other} at site {:?}", event.site_id()),
+///     }
+///     StatusCode::OK
+/// }
+/// ```
+#[derive(Clone)]
+pub struct WebflowEvent(Arc<Event>);
+
+struct Event {
+    trigger: Trigger,
+    site_id: Option<String>,
+    workspace_id: Option<String>,
+    sent_at: SystemTime,
+    raw: Bytes,
+    handle: WebflowAuthHandle,
+}
+
+#[derive(Deserialize)]
+struct Payload<T> {
+    payload: T,
+}
+
+impl WebflowEvent {
+    pub(super) fn new(
+        envelope: Envelope,
+        timestamp: &Timestamp,
+        raw: Bytes,
+        handle: WebflowAuthHandle,
+    ) -> Self {
+        Self(Arc::new(Event {
+            trigger: Trigger::from(envelope.trigger.as_str()),
+            site_id: envelope.site_id,
+            workspace_id: envelope.workspace_id,
+            sent_at: SystemTime::UNIX_EPOCH + Duration::from_millis(timestamp.millis()),
+            raw,
+            handle,
+        }))
+    }
+
+    /// The kind of the event.
+    pub fn trigger(&self) -> &Trigger {
+        &self.0.trigger
+    }
+
+    /// The `siteId` of the payload.
+    ///
+    /// `None` when the payload has none, as in e-commerce events, or one that is no string of 1 to
+    /// 64 characters of `[A-Za-z0-9_-]`. For published items, which come as a list, it is the
+    /// first item's.
+    pub fn site_id(&self) -> Option<&str> {
+        self.0.site_id.as_deref()
+    }
+
+    /// The `workspaceId` of the payload, which only events of collection items have; see
+    /// [`site_id`](Self::site_id) for the form.
+    pub fn workspace_id(&self) -> Option<&str> {
+        self.0.workspace_id.as_deref()
+    }
+
+    /// The payload as `T`, for example a type of [`payload`](super::payload) or
+    /// `serde_json::Value`.
+    ///
+    /// # Errors
+    /// When the body has no payload, or one of another shape than `T`.
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice::<Payload<T>>(&self.0.raw).map(|body| body.payload)
+    }
+
+    /// The whole body, byte for byte as Webflow signed it.
+    pub fn raw(&self) -> &Bytes {
+        &self.0.raw
+    }
+
+    /// When Webflow sent this delivery, in milliseconds. A repetition of a failed delivery has a
+    /// time of its own.
+    pub fn sent_at(&self) -> SystemTime {
+        self.0.sent_at
+    }
+
+    /// The tokens of the grants that cover the event's site, newest first.
+    ///
+    /// Empty when no grant covers the site, and for an event without a
+    /// [`site_id`](Self::site_id).
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be read; [`StoreError::Unsupported`] when it has no
+    /// look-up by site.
+    pub async fn tokens(&self) -> Result<Vec<WebflowToken>, StoreError> {
+        match self.site_id() {
+            Some(site) => grants::covering(&self.0.handle, site, self.workspace_id()).await,
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+impl fmt::Debug for WebflowEvent {
+    /// Without the payload, which may hold personal data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebflowEvent")
+            .field("trigger", &self.0.trigger)
+            .field("site_id", &self.0.site_id)
+            .field("workspace_id", &self.0.workspace_id)
+            .field("sent_at", &self.0.sent_at)
+            .field("len", &self.0.raw.len())
+            .finish_non_exhaustive()
+    }
+}

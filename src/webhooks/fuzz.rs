@@ -1,0 +1,81 @@
+//! The fuzz targets of webhooks; see [`crate::fuzzing`].
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::envelope::{Envelope, is_id};
+use super::head::{Head, SIGNATURE, TIMESTAMP};
+use super::payload::{
+    Branch, CollectionItem, Comment, FormSubmission, Inventory, Order, Page, PublishedItems,
+    SitePublish,
+};
+use crate::delivery::signature::{Signature, WINDOW_MILLIS};
+
+/// Every seed that is to be accepted was signed about this time.
+const NOW: u64 = 1_800_000_000_000;
+const LIMIT: usize = 1024 * 1024;
+
+/// The headers of a delivery, one a line: a letter for the name, then the value. Accepted when the
+/// body would be read.
+pub(crate) fn head(data: &[u8]) -> bool {
+    let mut headers = HeaderMap::new();
+    for line in data.split(|&byte| byte == b'\n') {
+        let Some((name, value)) = line.split_first() else { continue };
+        let name = match name {
+            b's' => SIGNATURE,
+            b't' => TIMESTAMP,
+            b'c' => CONTENT_TYPE,
+            b'e' => CONTENT_ENCODING,
+            b'l' => CONTENT_LENGTH,
+            _ => continue,
+        };
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(name, value);
+        }
+    }
+    assert!(Head::check(&Method::GET, &headers, NOW, LIMIT).is_err());
+    let Ok(head) = Head::check(&Method::POST, &headers, NOW, LIMIT) else {
+        return false;
+    };
+    for name in [SIGNATURE, TIMESTAMP] {
+        assert_eq!(headers.get_all(name).iter().count(), 1);
+    }
+    let sent = headers[SIGNATURE].as_bytes().to_ascii_lowercase();
+    assert_eq!(head.signature.to_hex().as_bytes(), sent);
+    assert!(head.timestamp.millis().abs_diff(NOW) <= WINDOW_MILLIS);
+    let secret = SecretString::from("the secret of the fuzz targets");
+    assert!(!head.signature.is_of(&secret, &head.timestamp, data), "a guess was right");
+    let right = Signature::sign(&secret, &head.timestamp, data).expect("a signature");
+    assert!(right.is_of(&secret, &head.timestamp, data));
+    true
+}
+
+/// The body of a delivery whose signature is good. Accepted when the handler would run.
+pub(crate) fn body(data: &[u8]) -> bool {
+    let Some(envelope) = Envelope::parse(data) else {
+        return false;
+    };
+    // What is read in passing is what a reading of the whole finds.
+    let whole: Value = serde_json::from_slice(data).expect("JSON");
+    assert_eq!(whole["triggerType"], envelope.trigger);
+    assert!(envelope.trigger.len() <= 128);
+    let payload = &whole["payload"];
+    for (name, found) in [("siteId", &envelope.site_id), ("workspaceId", &envelope.workspace_id)] {
+        let of_payload = payload.get(name);
+        let id = of_payload.unwrap_or_else(|| &payload["items"][0][name]);
+        let id = id.as_str().filter(|id| is_id(id));
+        assert_eq!(found.as_deref(), id, "{name} of {payload}");
+    }
+    let _ = serde_json::from_value::<FormSubmission>(payload.clone());
+    let _ = serde_json::from_value::<SitePublish>(payload.clone());
+    let _ = serde_json::from_value::<Page>(payload.clone());
+    let _ = serde_json::from_value::<Branch>(payload.clone());
+    let _ = serde_json::from_value::<Comment>(payload.clone());
+    let _ = serde_json::from_value::<CollectionItem>(payload.clone());
+    let _ = serde_json::from_value::<PublishedItems>(payload.clone());
+    let _ = serde_json::from_value::<Order>(payload.clone());
+    let _ = serde_json::from_value::<Inventory>(payload.clone());
+    true
+}

@@ -1,0 +1,24 @@
+//! Public types can be shared between threads. Checked by the compiler, since docs/public-api.txt
+//! leaves auto traits out.
+
+use tower_webflow_auth::api::{ApiError, ApiRequest, ApiResponse, WebflowApi};
+use tower_webflow_auth::store::{
+    MemoryStore, PostgresStore, RedisStore, SealedToken, SqliteStore, StoreError,
+};
+use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
+use tower_webflow_auth::webhooks::WebflowEvent;
+use tower_webflow_auth::{Clock, ConfigError, Endpoints, Keyring, RevokeError, Scopes, Subject, WebflowAuthHandle, WebflowAuthLayer, WebflowGrants, WebflowToken, hooks::{AuthFailure, Authorized}, doctor::Report, middleware::{EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth}, config::WebflowAuthBuilder};
+
+const fn send<T: Send>() {}
+const fn send_sync<T: Send + Sync>() {}
+
+const _: () = {
+    send_sync::<(WebflowAuthLayer, WebflowAuth<()>, WebflowAuthHandle, EndpointsService)>();
+    send_sync::<(WebflowToken, WebflowGrants, Scopes, Subject, Keyring, Clock, Endpoints)>();
+    send_sync::<(MemoryStore, SqliteStore, PostgresStore, RedisStore, SealedToken)>();
+    send_sync::<(ConfigError, StoreError, ApiError, RevokeError)>();
+    send_sync::<(AuthFailure, Authorized, Report, WebflowApi, WebflowEvent)>();
+    send_sync::<(FakeWebflow, TestBrowser)>();
+    send::<(WebflowAuthBuilder, ApiRequest, ApiResponse, EndpointsFuture)>();
+    send::<ResponseFuture<axum::Router, axum::body::Body>>();
+};
