@@ -59,9 +59,7 @@ fn authorize_check(
             Check::failed(name, format!("{host} redirects back with an error"), COMPARE)
         }
         // Only a browser that is signed in to Webflow would get an answer about the link.
-        300..=399 => {
-            Check::ok(name, format!("{host} asks the user to sign in to Webflow"))
-        }
+        300..=399 => Check::ok(name, format!("{host} asks the user to sign in to Webflow")),
         400 => Check::failed(name, format!("{host} rejects this client's link (400)"), COMPARE),
         500..=599 => Check::failed(name, format!("{host} answers {status}"), TRY_LATER),
         _ => Check::warning(

@@ -7,7 +7,14 @@ use tower_webflow_auth::store::{
 };
 use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
 use tower_webflow_auth::webhooks::WebflowEvent;
-use tower_webflow_auth::{Clock, ConfigError, Endpoints, Keyring, RevokeError, Scopes, Subject, WebflowAuthHandle, WebflowAuthLayer, WebflowGrants, WebflowToken, hooks::{AuthFailure, Authorized}, doctor::Report, middleware::{EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth}, config::WebflowAuthBuilder};
+use tower_webflow_auth::{
+    Clock, ConfigError, Endpoints, Keyring, RevokeError, Scopes, Subject, WebflowAuthHandle,
+    WebflowAuthLayer, WebflowGrants, WebflowToken,
+    config::WebflowAuthBuilder,
+    doctor::Report,
+    hooks::{AuthFailure, Authorized},
+    middleware::{EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth},
+};
 
 const fn send<T: Send>() {}
 const fn send_sync<T: Send + Sync>() {}

@@ -25,9 +25,9 @@ use super::answer;
 use super::answer::{Answer, redirect, text};
 use super::faults::{Endpoint, Fault};
 use super::log::RecordedRequest;
+use super::state::{FakeState, lock, too_many_requests};
 #[cfg(feature = "webhooks")]
 use super::webhooks;
-use super::state::{FakeState, lock, too_many_requests};
 use super::{authorize, cms, data_api, oauth};
 
 /// More than any client request needs; the log keeps the bodies.

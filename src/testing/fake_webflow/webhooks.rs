@@ -1,4 +1,4 @@
-//! Webhooks: the endpoints that register them, and what is registered.
+//! Webhook registration.
 //!
 //! Source: Webflow Data API, Webhooks, *Create Webhook*, *List Webhooks*, *Remove Webhook*.
 
@@ -10,16 +10,16 @@ use super::FakeWebflow;
 use super::answer::{Answer, api_error, empty, json, not_found};
 use super::data_api::with_grant;
 use super::delivery::Pending;
-use super::sites::Workspace;
 use super::log::RecordedRequest;
+use super::sites::Workspace;
 use super::state::{FakeState, lock, timestamp};
 use crate::grant::scope::Scope;
 use crate::webhooks::Trigger;
 
-/// How many webhooks a site may have for each trigger.
+/// The maximum number of webhooks per site and trigger.
 const LIMIT: usize = 75;
 
-/// A webhook that is registered with the fake.
+/// A webhook registered with the fake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FakeWebhook {
     pub(super) id: String,
@@ -33,32 +33,32 @@ pub struct FakeWebhook {
 }
 
 impl FakeWebhook {
-    /// The identifier, 24 hexadecimal digits.
+    /// Returns the ID: 24 hexadecimal digits.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The kind of event that it is sent for.
+    /// Returns the trigger.
     pub const fn trigger(&self) -> &Trigger {
         &self.trigger
     }
 
-    /// Where deliveries go.
+    /// Returns the URL that deliveries go to.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The name of the only form that it is sent for.
+    /// Returns the name of the form, if the webhook is limited to one.
     pub fn form(&self) -> Option<&str> {
         self.form.as_deref()
     }
 
-    /// The site whose events it is sent for.
+    /// Returns the ID of the site whose events are delivered.
     pub fn site_id(&self) -> &str {
         &self.site_id
     }
 
-    /// `false` once a delivery and its three repetitions have failed.
+    /// Returns `false` once a delivery and its three retries have failed.
     pub const fn is_active(&self) -> bool {
         self.is_active
     }
@@ -77,14 +77,14 @@ impl FakeWebhook {
     }
 }
 
-/// What is registered, oldest first, and what has to be delivered again.
+/// Registered webhooks, oldest first, and pending retries.
 #[derive(Default)]
 pub(super) struct Registry {
     pub(super) hooks: Vec<FakeWebhook>,
     pub(super) pending: Vec<Pending>,
 }
 
-/// `GET /v2/sites/{site_id}/webhooks`, which is not paged.
+/// `GET /v2/sites/{site_id}/webhooks`, which is not paginated.
 pub(super) fn list(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(fake, request, &Scope::SITES_READ, site_id, |_| {
         let registry = lock(&fake.webhooks);
@@ -95,7 +95,7 @@ pub(super) fn list(fake: &FakeState, request: &RecordedRequest, site_id: &str) -
     })
 }
 
-/// `POST /v2/sites/{site_id}/webhooks`. How Webflow words its refusals is not documented.
+/// `POST /v2/sites/{site_id}/webhooks`. Webflow does not document its error messages.
 pub(super) fn create(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(fake, request, &Scope::SITES_WRITE, site_id, |workspace| {
         let body = request.json().unwrap_or_default();
@@ -148,7 +148,7 @@ pub(super) fn remove(fake: &FakeState, request: &RecordedRequest, id: &str) -> A
     })
 }
 
-/// Lets a request through if its grant has the scope and covers the site.
+/// Forwards a request if its grant has the scope and covers the site.
 fn with_site(
     fake: &FakeState,
     request: &RecordedRequest,
@@ -172,7 +172,7 @@ fn invalid(message: &str) -> Answer {
 
 /// The webhooks.
 impl FakeWebflow {
-    /// The webhooks that are registered, oldest first, deactivated ones included.
+    /// Returns every registered webhook, oldest first, including deactivated ones.
     pub fn webhooks(&self) -> Vec<FakeWebhook> {
         lock(&self.fake.webhooks).hooks.clone()
     }
