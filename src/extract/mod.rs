@@ -1,8 +1,8 @@
 //! Extractors and responses for axum.
 //!
-//! [`WebflowToken`](crate::WebflowToken), `Option<WebflowToken>` and
-//! [`WebflowGrants`](crate::WebflowGrants) are extractors. [`ApiError`](crate::api::ApiError) and
-//! [`Reauthorize`](crate::middleware::Reauthorize) are responses.
+//! [`WebflowToken`], `Option<WebflowToken>` and [`WebflowGrants`] are extractors.
+//! [`ApiError`](crate::api::ApiError) and [`Reauthorize`](crate::middleware::Reauthorize) are
+//! responses.
 
 mod into_response;
 pub(crate) mod rejection;

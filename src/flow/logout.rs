@@ -85,7 +85,7 @@ impl Logout {
         for subject in self.subject.iter().cloned().chain(sessions) {
             match end_all(context, &subject, self.revoke).await {
                 Err(RevokeError::WebflowUnreachable) => {
-                    outcome = Err(RevokeError::WebflowUnreachable)
+                    outcome = Err(RevokeError::WebflowUnreachable);
                 }
                 ended => ended.map(drop)?,
             }

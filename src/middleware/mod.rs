@@ -1,5 +1,5 @@
-//! The tower types behind [`WebflowAuthLayer`](crate::WebflowAuthLayer): its service, its response
-//! future, and the service for the crate's own paths.
+//! The tower types behind [`WebflowAuthLayer`]: its service, its response future, and the
+//! service for the crate's own paths.
 //!
 //! Most applications never name them.
 

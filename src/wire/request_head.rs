@@ -23,7 +23,7 @@ pub(crate) enum RequestKind {
     Navigation,
     /// A browser fetches ahead; the user may never visit the page.
     Prefetch,
-    /// Everything else: scripts, API clients, form submissions, WebSockets.
+    /// Everything else: scripts, API clients, form submissions, sockets.
     Script,
 }
 

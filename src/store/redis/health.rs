@@ -70,7 +70,8 @@ impl RedisStore {
         }
         match self.listeners.as_slice() {
             [] => {
-                warnings.push("not receiving changes by other instances: set listen_url".to_owned())
+                warnings
+                    .push("not receiving changes by other instances: set listen_url".to_owned());
             }
             listeners => warnings.extend(self.deaf(listeners).await),
         }
