@@ -183,7 +183,7 @@ mod tests {
         assert!(new.verify_session(b"id", &both.sign_session(b"id")));
     }
 
-    /// Created by another implementation of HKDF and XChaCha20-Poly1305 (PyCryptodome), which
+    /// Created by another implementation of HKDF and XChaCha20-Poly1305 (`PyCryptodome`), which
     /// proves that the documented format is the real one.
     #[test]
     fn k1_what_an_earlier_version_sealed_still_opens() {
