@@ -14,8 +14,8 @@ use super::consent;
 use super::consent::Rejected;
 use super::issued::Approval;
 use super::log::RecordedRequest;
-use super::sites::Access;
 use super::state::FakeState;
+use super::workspaces::Access;
 use crate::grant::scope::{Scope, Scopes};
 
 /// Why the consent page rejected a link, as shown on its 400 page.

@@ -11,8 +11,8 @@ use super::answer::{Answer, ListShape, api_error, json};
 use super::data_api::{refuse_site, with_grant};
 use super::ids::id_from;
 use super::log::RecordedRequest;
-use super::sites::{Site, slug};
 use super::state::{FakeState, lock, timestamp};
+use super::workspaces::{Site, slug};
 use crate::grant::scope::Scope;
 
 const COLLECTIONS: [(&str, &str); 3] =

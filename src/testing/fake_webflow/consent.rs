@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 use super::answer;
 use super::answer::Answer;
 use super::authorize::{AuthorizationRequest, Decision, Refused};
-use super::sites::{Access, Workspace};
 use super::state::FakeState;
+use super::workspaces::{Access, Workspace};
 use scope_texts::permissions;
 
 const STYLE: &str = include_str!("consent.css");

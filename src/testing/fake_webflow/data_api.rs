@@ -8,8 +8,8 @@ use super::answer::{Answer, ListShape, api_error, json, not_found, with_header};
 use super::issued::{Budget, Grant};
 use super::log::RecordedRequest;
 use super::oauth::comma_separated;
-use super::sites::{Site, Workspace};
 use super::state::{FakeState, User, lock, timestamp, too_many_requests};
+use super::workspaces::{Site, Workspace};
 use crate::grant::scope::Scope;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use super::sites::Access;
+use super::workspaces::Access;
 use crate::grant::scope::Scopes;
 
 /// Lifetime of codes and ID tokens. Source: Webflow Data API, OAuth, *Authorization Code Grant

@@ -17,11 +17,11 @@ mod issued;
 mod log;
 mod oauth;
 mod server;
-mod sites;
 mod state;
 mod user;
 #[cfg(feature = "webhooks")]
 mod webhooks;
+mod workspaces;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,9 +36,9 @@ pub use self::builder::FakeWebflowBuilder;
 pub use self::delivery::{Delivered, Delivery, FakeEvent};
 pub use self::faults::{Endpoint, Fault};
 pub use self::log::RecordedRequest;
-pub use self::sites::{Access, Site, Workspace};
 #[cfg(feature = "webhooks")]
 pub use self::webhooks::FakeWebhook;
+pub use self::workspaces::{Access, Site, Workspace};
 
 use self::state::{FakeState, lock};
 use crate::grant::scope::Scopes;

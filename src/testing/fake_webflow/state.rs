@@ -16,7 +16,7 @@ use super::faults::Faults;
 use super::ids::Ids;
 use super::issued::{Approval, Code, Issued};
 use super::log::Log;
-use super::sites::{Access, Workspace};
+use super::workspaces::{Access, Workspace};
 use crate::grant::scope::Scopes;
 use crate::util::clock::Clock;
 use crate::webflow::Endpoints;

@@ -7,8 +7,8 @@ use super::authorize;
 use super::authorize::{AuthorizationRequest, Decision, Refused};
 use super::issued::Approval;
 use super::log;
-use super::sites::Access;
 use super::state::lock;
+use super::workspaces::Access;
 use crate::grant::scope::Scope;
 
 /// The user, in process: these calls are neither logged nor subject to faults.

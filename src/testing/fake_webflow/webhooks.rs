@@ -11,8 +11,8 @@ use super::answer::{Answer, api_error, empty, json, not_found};
 use super::data_api::with_grant;
 use super::delivery::Pending;
 use super::log::RecordedRequest;
-use super::sites::Workspace;
 use super::state::{FakeState, lock, timestamp};
+use super::workspaces::Workspace;
 use crate::grant::scope::Scope;
 use crate::webhooks::Trigger;
 
