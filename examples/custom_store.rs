@@ -130,6 +130,6 @@ mod tests {
     async fn the_store_keeps_the_contract() {
         let folder = tempfile::tempdir().unwrap();
         let report = store_contract(FolderStore::new(folder.path())).await.unwrap();
-        assert_eq!(report.unsupported, ["by_site", "by_workspace", "purge_older_than"]);
+        assert_eq!(report.unsupported, ["by_site", "by_workspace", "page", "purge_older_than"]);
     }
 }

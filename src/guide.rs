@@ -19,6 +19,7 @@ pages! {
     keys = "guide/keys.md";
     instances = "guide/instances.md";
     errors = "guide/errors.md";
+    calls = "guide/calls.md";
     webhooks = "guide/webhooks.md";
     testing = "guide/testing.md";
     troubleshooting = "guide/troubleshooting.md";

@@ -9,6 +9,7 @@
 //! adds a route that receives webhooks, see `webhooks.rs`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples are run by hand")]
 
+mod calls;
 mod pages;
 mod routes;
 mod settings;

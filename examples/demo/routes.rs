@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use tower_webflow_auth::api::{ApiError, AuthorizedUser, RateLimit};
+use tower_webflow_auth::api::{ApiError, ListError, RateLimit};
 use tower_webflow_auth::{Scope, WebflowAuthLayer, WebflowToken};
 use url::form_urlencoded;
 
+use crate::calls;
 use crate::pages::{self, access, home, leave, sites, trouble};
 
 /// State shared by the handlers.
@@ -30,6 +31,8 @@ pub(crate) fn router(tour: Tour) -> Router {
         .route("/access", get(show_access))
         .route("/disconnect", get(ask_to_leave))
         .route("/whoami", get(whoami))
+        .merge(calls::protected())
+        .route("/sites/{site_id}/pages", get(list_pages))
         .fallback(not_found)
         .layer(auth.clone())
         .route("/", get(show_home).layer(auth.optional()))
@@ -37,6 +40,7 @@ pub(crate) fn router(tour: Tour) -> Router {
         .route("/disconnected", get(disconnected).layer(auth.optional()))
         .route("/cms", get(cms).post(cms).layer(auth.require_scopes([Scope::CMS_WRITE])))
         .route("/health", get(health))
+        .merge(calls::open())
         .route("/style.css", get(async || file("text/css; charset=utf-8", pages::STYLE)))
         .route("/icon.svg", get(async || file("image/svg+xml", pages::ICON)))
         .with_state(Arc::new(tour))
@@ -70,6 +74,23 @@ async fn ask(token: &WebflowToken, path: &str) -> Result<(Value, Option<RateLimi
     Ok((answer.json().await?, limit))
 }
 
+/// A site's pages, two a call. What was read before an error is in its response.
+async fn list_pages(
+    token: WebflowToken,
+    Path(site_id): Path<String>,
+) -> Result<Response, ApiError> {
+    let list = token.api().list::<Value>(["sites", &site_id, "pages"]).field("pages");
+    match list.page_size(2).all().await {
+        Ok(pages) => Ok(Json(json!({ "pages": pages })).into_response()),
+        // The layer turns this error into a new consent.
+        Err(ListError { error: error @ ApiError::Unauthorized { .. }, .. }) => Err(error),
+        Err(ListError { read, error, .. }) => {
+            let problem = json!({ "error": error.to_string(), "read": read });
+            Ok((error.status(), Json(problem)).into_response())
+        }
+    }
+}
+
 async fn show_access(
     State(tour): State<Arc<Tour>>,
     token: WebflowToken,
@@ -78,8 +99,7 @@ async fn show_access(
     // Without the scope for sites, Webflow still answers an introspection.
     let sites_allowed = token.scopes().contains(&Scope::SITES_READ);
     let path = if sites_allowed { SITES } else { "/v2/token/introspect" };
-    let (answer, person) = tokio::join!(ask(&token, path), person(&token));
-    let (sites, limit, fault) = match answer {
+    let (sites, limit, fault) = match ask(&token, path).await {
         Ok((sites, limit)) => (sites, limit, None),
         Err(error @ ApiError::Unauthorized { .. }) => return Err(error),
         Err(error) => (Value::Null, None, Some(error)),
@@ -90,16 +110,8 @@ async fn show_access(
             .find(|(name, _)| name == "added")
             .and_then(|(_, scope)| tour.offers.iter().find(|offer| offer.as_str() == scope))
     });
-    let known = access::Known { sites: &sites, limit, person, fault };
+    let known = access::Known { sites: &sites, limit, fault };
     Ok(access::page(&tour, &token, added, &known))
-}
-
-/// The user who connected, if the grant has the scope and Webflow answers.
-async fn person(token: &WebflowToken) -> Option<AuthorizedUser> {
-    if !token.scopes().contains(&Scope::AUTHORIZED_USER_READ) {
-        return None;
-    }
-    token.api().authorized_by().await.ok()
 }
 
 async fn whoami(token: WebflowToken) -> Json<Value> {
@@ -108,6 +120,7 @@ async fn whoami(token: WebflowToken) -> Json<Value> {
         "subject": token.subject().as_str(),
         "scopes": scopes,
         "sites": token.sites(),
+        "webflowUser": token.user().map(|user| json!({ "id": user.id, "email": user.email })),
     }))
 }
 

@@ -15,8 +15,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ApiClient;
 use crate::grant::token::WebflowToken;
+use crate::util::clock::is_within;
 use crate::util::log;
-use crate::webflow::{INTROSPECTION_BUDGET, IntrospectError, Introspection, introspect};
+use crate::webflow::{Introspection, LOOKUP_BUDGET, TokenLookupError, introspect};
 
 /// How long a confirmed token is not introspected again.
 const BELIEVED: Duration = Duration::from_secs(10);
@@ -91,35 +92,31 @@ impl Confirmations {
     }
 }
 
-/// Whether less than `span` has passed; a clock that was set back ends it.
-fn is_within(span: Duration, since: u64, now: u64) -> bool {
-    now.checked_sub(since).is_some_and(|passed| Duration::from_millis(passed) < span)
-}
-
 impl ApiClient {
     /// Whether the token is valid, as far as Webflow tells before `deadline`.
     pub(super) async fn life_of(&self, token: &WebflowToken, deadline: Instant) -> Life {
         let secret = token.access_token();
         let key = Sha256::digest(secret.expose_secret()).into();
-        let budget = self.budget.min(INTROSPECTION_BUDGET);
+        let budget = self.budget.min(LOOKUP_BUDGET);
         let ask = async {
             let found = introspect(&self.http, &self.endpoints, secret, budget).await;
-            life_by(token, found)
+            life_by(token, found, self.clock.unix_millis())
         };
         let life = self.confirmations.life(key, self.clock.unix_millis(), ask);
         timeout_at(deadline, life).await.unwrap_or(Life::Unknown)
     }
 }
 
-fn life_by(token: &WebflowToken, found: Result<Introspection, IntrospectError>) -> Life {
+fn life_by(token: &WebflowToken, found: Result<Introspection, TokenLookupError>, now: u64) -> Life {
     match found {
         Ok(found) => {
+            token.state().seen_alive(now);
             if found.scopes.is_some_and(|scopes| scopes != *token.scopes()) {
                 token.state().mark_outdated();
             }
             Life::Alive
         }
-        Err(IntrospectError::Status(401)) => Life::Dead,
+        Err(TokenLookupError::Status(401)) => Life::Dead,
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(

@@ -2,16 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use http::StatusCode;
+use http::{Response, StatusCode};
 use secrecy::ExposeSecret;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::time::Instant;
 
-use super::ApiResponse;
 use super::confirm::Life;
+use super::{ApiBody, ApiResponse};
 use crate::grant::token::WebflowToken;
 use crate::problem::FailureKind;
 use crate::webflow::retry_after;
@@ -101,7 +100,7 @@ pub enum ApiError {
 /// The body of an error answer (Webflow Data API, *Error Handling*).
 ///
 /// Every field is empty when Webflow's answer does not have it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct WebflowErrorBody {
@@ -181,6 +180,19 @@ fn hide_in(value: &mut Value, secret: &str) {
     }
 }
 
+/// The error of an answer that is neither a success nor 401. The secret is taken out of the body.
+pub(super) async fn of_status(answer: ApiResponse, secret: &str, now: SystemTime) -> ApiError {
+    let status = answer.status();
+    let retry_after = retry_after(answer.headers(), now);
+    let body: WebflowErrorBody = answer.error_body().await.unwrap_or_default();
+    let body = body.without(secret);
+    match status {
+        StatusCode::FORBIDDEN => ApiError::Forbidden { body },
+        StatusCode::TOO_MANY_REQUESTS => ApiError::RateLimited { retry_after, body },
+        status => ApiError::Status { status, body },
+    }
+}
+
 impl ApiError {
     pub(super) fn from_transport(error: reqwest::Error) -> Self {
         if error.is_timeout() {
@@ -193,28 +205,22 @@ impl ApiError {
     }
 
     pub(super) async fn from_answer(
-        answer: ApiResponse,
+        answer: Response<ApiBody>,
         token: &WebflowToken,
-        deadline: Instant,
+        retry_after: Option<Duration>,
     ) -> Self {
-        let is_proof = answer.is_of(&token.client().endpoints.introspect());
         let status = answer.status();
-        let retry_after = retry_after(answer.headers());
+        let life = answer.extensions().get::<Life>().copied();
         // A body that cannot be read says less; the status already decides what went wrong.
+        let answer = ApiResponse::new(answer);
         let body: WebflowErrorBody = answer.error_body().await.unwrap_or_default();
         let body = body.without(token.access_token().expose_secret());
         match status {
             StatusCode::UNAUTHORIZED => {
-                let life = if is_proof {
-                    Life::Dead
-                } else {
-                    token.client().life_of(token, deadline).await
-                };
-                if life == Life::Dead {
-                    token.state().mark_dead();
+                if life == Some(Life::Dead) {
                     return Self::Unauthorized { token: token.clone(), body };
                 }
-                Self::NoAccess { confirmed: life == Life::Alive, body }
+                Self::NoAccess { confirmed: life == Some(Life::Alive), body }
             }
             StatusCode::FORBIDDEN => {
                 if body.code == "missing_scopes" {

@@ -86,20 +86,38 @@ impl<const N: usize> sealed::Path for &[&str; N] {
 
 /// Rejects what a proxy or Webflow could parse as another host or path.
 fn checked(text: &str) -> Result<(), ApiError> {
+    on_host(text)?;
+    // Encoded slashes count: a server may decode them before it looks for dots.
+    let path = text.split('?').next().unwrap_or_default();
+    let decoded = percent_decode_str(path).decode_utf8_lossy();
+    if decoded.split(['/', '\\']).any(is_dots) { Err(dots()) } else { Ok(()) }
+}
+
+/// Like [`checked`], for a path whose parts are encoded: a slash inside a part is part of its name.
+pub(super) fn checked_encoded(text: &str) -> Result<(), ApiError> {
+    on_host(text)?;
+    let path = text.split('?').next().unwrap_or_default();
+    let is_dots = |part| is_dots(&percent_decode_str(part).decode_utf8_lossy());
+    if path.split('/').any(is_dots) { Err(dots()) } else { Ok(()) }
+}
+
+fn on_host(text: &str) -> Result<(), ApiError> {
     // `//host/..` and `/\host/..` would name another host to some parsers.
     let on_host = text.starts_with('/')
         && !text.starts_with("//")
         && !text.bytes().any(|byte| byte.is_ascii_control() || byte == b'\\' || byte == b'#');
-    if !on_host {
-        return Err(ApiError::InvalidRequest(
-            "the path must start with one slash, for example /v2/sites".into(),
-        ));
+    if on_host {
+        return Ok(());
     }
-    // A server may decode slashes before it resolves dot segments.
-    let path = text.split('?').next().unwrap_or_default();
-    let decoded = percent_decode_str(path).decode_utf8_lossy();
-    if decoded.split(['/', '\\']).any(|part| part == "." || part == "..") {
-        return Err(ApiError::InvalidRequest("the path has a segment . or ..".into()));
-    }
-    Ok(())
+    Err(ApiError::InvalidRequest(
+        "the path must start with one slash, for example /v2/sites".into(),
+    ))
+}
+
+fn is_dots(part: &str) -> bool {
+    part == "." || part == ".."
+}
+
+fn dots() -> ApiError {
+    ApiError::InvalidRequest("the path has segments of dots".into())
 }

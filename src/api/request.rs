@@ -3,19 +3,21 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method};
-use secrecy::ExposeSecret;
+use http::{HeaderName, HeaderValue, Method, Request};
 use serde::Serialize;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::Instant;
+use tower_service::Service;
 
-use super::{ApiError, ApiPath, ApiResponse};
-use crate::grant::token::WebflowToken;
-use crate::webflow::closed_unanswered;
+use super::retry::{ATTEMPTS, Attempts, Repeat};
+use super::service::{ApiService, Host};
+use super::{ApiError, ApiPath, ApiResponse, WebflowErrorBody};
+use crate::util::clock::Clock;
+use crate::webflow::retry_after;
 
 /// A call to Webflow's Data API, to be filled and sent.
 ///
-/// What cannot be sent (a path off Webflow's host, a body that does not serialize) is told by
-/// [`send`](Self::send).
+/// Requests that cannot be sent (a path off Webflow's host, a body that does not serialize) are
+/// reported by [`send`](Self::send).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -23,33 +25,55 @@ use crate::webflow::closed_unanswered;
 /// use tower_webflow_auth::{WebflowToken, api::ApiError};
 ///
 /// async fn publish(token: WebflowToken, site: &str) -> Result<Value, ApiError> {
-///     let path = format!("/v2/sites/{site}/publish");
 ///     let body = json!({ "publishToWebflowSubdomain": true });
-///     token.api().post(&path).json(&body).timeout(Duration::from_secs(30)).send().await?.json().await
+///     let call = token.api().post(["sites", site, "publish"]).json(&body);
+///     call.timeout(Duration::from_secs(30)).send().await?.json().await
 /// }
 /// ```
+///
+/// # Retries
+/// A call is sent up to three times, as both official SDKs do it. Repeated are:
+///
+/// | method | after |
+/// | --- | --- |
+/// | `GET` | 408, 409, 429, 5xx, no connection, a connection closed before an answer |
+/// | `HEAD`, `PUT`, `DELETE`, `OPTIONS` | the same without 409 |
+/// | any other | 429 |
+///
+/// `Retry-After` (seconds, a fraction or a date) sets the pause, else `X-RateLimit-Reset` (Unix
+/// seconds). Without them the pauses are at most 1 s and 2 s, with jitter. A pause that does not fit
+/// into the rest of the [`timeout`](Self::timeout) is not begun; the error is returned immediately.
+/// An attempt that timed out is not repeated.
 #[must_use = "nothing is sent before `send`"]
 pub struct ApiRequest {
-    token: WebflowToken,
+    service: ApiService,
     method: Method,
     budget: Duration,
-    repeatable: bool,
+    repeat: Repeat,
     attempts: u32,
+    /// Waits out 429 and the other patient calls' 429.
+    patient: bool,
     inner: Result<reqwest::RequestBuilder, ApiError>,
 }
 
 impl ApiRequest {
-    pub(super) fn new(token: WebflowToken, method: Method, path: impl ApiPath) -> Self {
-        let client = token.client();
-        let budget = client.budget;
-        let repeatable = method.is_idempotent();
-        let inner = path.into_path().map(|path| {
-            client
-                .http
-                .request(method.clone(), client.endpoints.api_path(&path))
-                .bearer_auth(token.access_token().expose_secret())
-        });
-        Self { token, method, budget, repeatable, attempts: ATTEMPTS, inner }
+    pub(super) fn new(
+        service: ApiService,
+        method: Method,
+        path: impl ApiPath,
+        budget: Duration,
+        patient: bool,
+    ) -> Self {
+        let repeat = Repeat::of(&method);
+        let inner = match path.into_path() {
+            Ok(_) if service.host() == Host::Cdn && method != Method::GET => {
+                Err(ApiError::InvalidRequest("the CDN takes GET only".into()))
+            }
+            path => path.map(|path| {
+                service.token().client().http.request(method.clone(), service.url(&path))
+            }),
+        };
+        Self { service, method, budget, repeat, attempts: ATTEMPTS, patient, inner }
     }
 
     fn map(
@@ -68,7 +92,7 @@ impl ApiRequest {
             Some(again) => Ok(again),
             None => std::mem::replace(&mut self.inner, spent()),
         };
-        Self { token: self.token.clone(), method: self.method.clone(), inner, ..*self }
+        Self { service: self.service.clone(), method: self.method.clone(), inner, ..*self }
     }
 
     /// Appends query parameters.
@@ -81,13 +105,14 @@ impl ApiRequest {
         self.map(|request| request.json(body))
     }
 
-    /// Sends a header beside those that the crate sets.
+    /// Adds a header.
     pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
         self.map(|request| request.header(name, value))
     }
 
-    /// The time for the whole call; the default is the builder's
-    /// [`timeout`](crate::config::WebflowAuthBuilder::timeout), 10 seconds.
+    /// The time for the whole call, with its retries and the body of the answer; the default is the
+    /// builder's [`timeout`](crate::config::WebflowAuthBuilder::timeout), 10 seconds, or what
+    /// [`patiently`](super::WebflowApi::patiently) was given.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.budget = timeout;
         self
@@ -95,15 +120,14 @@ impl ApiRequest {
 
     /// Allows retries for a request that changes nothing, whatever its method.
     pub(crate) const fn repeatable(mut self) -> Self {
-        self.repeatable = true;
+        self.repeat = Repeat::Read;
         self
     }
 
-    /// Tries once only. Otherwise a call that can be repeated (`GET`, `HEAD`, `PUT`, `DELETE`) is
-    /// made up to three times within its time: when no connection came about, when the connection
-    /// closed before an answer, and when Webflow asks to wait (429) for no longer than is left.
+    /// Sends the call once only.
     pub const fn no_retry(mut self) -> Self {
         self.attempts = 1;
+        self.patient = false;
         self
     }
 
@@ -117,41 +141,54 @@ impl ApiRequest {
     /// [`ApiError::Unauthorized`], and a handler that returns it sends the user to Webflow for a
     /// new token.
     pub async fn send(self) -> Result<ApiResponse, ApiError> {
-        let request = self.inner?;
+        let request = self.inner?.build().map_err(ApiError::from_transport)?;
+        let client = self.service.token().client();
         let deadline = deadline(self.budget);
-        let mut left = if self.repeatable { self.attempts } else { 1 };
-        let mut pause = FIRST_PAUSE;
+        let mut attempts = Attempts::new(self.repeat, self.attempts, self.patient);
         loop {
-            left -= 1;
-            // A body that is a stream cannot be sent twice.
-            let again = if left > 0 { request.try_clone() } else { None };
-            let Some(attempt) = again else {
-                return send_once(request, deadline, &self.token).await;
-            };
-            let error = match send_once(attempt, deadline, &self.token).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            };
-            let wait = match &error {
-                ApiError::RateLimited { retry_after: Some(wait), .. } => *wait,
-                ApiError::Unreachable(cause) if cause.is_connect() || closed_unanswered(cause) => {
-                    pause
+            if self.patient {
+                let held = client.holds.left(self.service.token(), &client.clock);
+                if !held.is_zero() && !wait(held, deadline, &client.clock).await {
+                    let body = WebflowErrorBody::default();
+                    return Err(ApiError::RateLimited { retry_after: Some(held), body });
                 }
-                _ => return Err(error),
-            };
-            if wait >= deadline.saturating_duration_since(Instant::now()) {
-                return Err(error);
             }
-            sleep(wait).await;
-            pause *= 2;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut service = self.service.clone().within(left);
+            let (pause, error) = match service.call(copy(&request)?).await {
+                Ok(response) if response.status().is_success() => {
+                    return Ok(ApiResponse::new(response));
+                }
+                Ok(response) => {
+                    let asked = retry_after(response.headers(), client.clock.now());
+                    let pause = attempts.after_status(response.status(), asked);
+                    let error = ApiError::from_answer(response, self.service.token(), asked).await;
+                    (pause, error)
+                }
+                Err(error) => (attempts.after_failure(&error), error),
+            };
+            match pause {
+                Some(pause) if wait(pause, deadline, &client.clock).await => {}
+                _ => return Err(error),
+            }
         }
     }
 }
 
-/// Before the second attempt at a connection; then twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Waits, unless the call's time ends first.
+async fn wait(pause: Duration, deadline: Instant, clock: &Clock) -> bool {
+    let fits = pause < deadline.saturating_duration_since(Instant::now());
+    if fits {
+        clock.sleep(pause).await;
+    }
+    fits
+}
 
-const ATTEMPTS: u32 = 3;
+fn copy(request: &reqwest::Request) -> Result<Request<reqwest::Body>, ApiError> {
+    let copy = request.try_clone();
+    let copy = copy.ok_or(ApiError::InvalidRequest("the body cannot be sent twice".into()))?;
+    Request::try_from(copy).map_err(ApiError::from_transport)
+}
 
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -161,28 +198,11 @@ pub(crate) fn deadline(budget: Duration) -> Instant {
     now.checked_add(budget).unwrap_or(now + A_DAY)
 }
 
-async fn send_once(
-    request: reqwest::RequestBuilder,
-    deadline: Instant,
-    token: &WebflowToken,
-) -> Result<ApiResponse, ApiError> {
-    let response = match timeout_at(deadline, request.send()).await {
-        Err(_) => return Err(ApiError::Timeout),
-        Ok(Err(error)) => return Err(ApiError::from_transport(error)),
-        Ok(Ok(response)) => ApiResponse::new(response, deadline),
-    };
-    if response.status().is_success() {
-        Ok(response)
-    } else {
-        Err(ApiError::from_answer(response, token, deadline).await)
-    }
-}
-
 impl fmt::Debug for ApiRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiRequest")
             .field("method", &self.method)
-            .field("token", &self.token)
+            .field("token", self.service.token())
             .finish_non_exhaustive()
     }
 }

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
+use http_body_util::BodyExt;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout_at};
-use url::Url;
 
-use super::ApiError;
+use super::{ApiBody, ApiError};
 
 /// The longest body that is read into memory.
 const MAX_BODY_LEN: usize = 32 * 1024 * 1024;
@@ -34,15 +34,14 @@ const MAX_ERROR_LEN: usize = 64 * 1024;
 /// }
 /// ```
 pub struct ApiResponse {
-    inner: reqwest::Response,
-    deadline: Instant,
+    inner: Response<ApiBody>,
 }
 
 /// How many calls the token has left in the present minute.
 ///
 /// Source: Webflow Data API, *Rate Limits*: the headers `X-RateLimit-Limit` and
 /// `X-RateLimit-Remaining`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RateLimit {
     /// Calls allowed per minute.
@@ -52,13 +51,8 @@ pub struct RateLimit {
 }
 
 impl ApiResponse {
-    pub(super) const fn new(inner: reqwest::Response, deadline: Instant) -> Self {
-        Self { inner, deadline }
-    }
-
-    /// Whether it answers a request to that address, whatever the query.
-    pub(super) fn is_of(&self, url: &Url) -> bool {
-        self.inner.url().path() == url.path()
+    pub(super) const fn new(inner: Response<ApiBody>) -> Self {
+        Self { inner }
     }
 
     /// The status, between 200 and 299.
@@ -116,19 +110,14 @@ impl ApiResponse {
 
     async fn read(mut self, longest: usize) -> Result<Bytes, ApiError> {
         let mut body = BytesMut::new();
-        loop {
-            let chunk = timeout_at(self.deadline, self.inner.chunk())
-                .await
-                .map_err(|_| ApiError::Timeout)?
-                .map_err(ApiError::from_transport)?;
-            match chunk {
-                None => return Ok(body.freeze()),
-                Some(chunk) if body.len() + chunk.len() > longest => {
-                    return Err(ApiError::TooLong);
-                }
-                Some(chunk) => body.extend_from_slice(&chunk),
+        while let Some(frame) = self.inner.frame().await {
+            let Ok(chunk) = frame?.into_data() else { continue };
+            if body.len() + chunk.len() > longest {
+                return Err(ApiError::TooLong);
             }
+            body.extend_from_slice(&chunk);
         }
+        Ok(body.freeze())
     }
 }
 

@@ -1,20 +1,23 @@
 //! The calls that every application makes, with types.
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{ApiError, WebflowApi};
-use crate::grant::scope::Scopes;
-use crate::webflow::{Introspection, is_usable_id};
+use crate::grant::scope::{Scope, Scopes};
+use crate::grant::user::WebflowUser;
+use crate::webflow::{Introspection, SiteIds, is_usable_id};
 
 /// What Webflow says of the token itself (Webflow Data API, Token, *Get Authorization Info*).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TokenInfo {
     /// The id of the authorization.
     pub authorization_id: Option<String>,
     /// What the user allows at present.
+    #[serde(serialize_with = "as_list")]
     pub scopes: Scopes,
     /// The ids of the sites that it covers.
     pub sites: Vec<String>,
@@ -24,28 +27,8 @@ pub struct TokenInfo {
     pub rate_limit: Option<u32>,
 }
 
-/// A user of Webflow (Webflow Data API, Token, *Get Authorization User Info*). What Webflow
-/// leaves out is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct AuthorizedUser {
-    /// The user's id.
-    #[serde(deserialize_with = "text")]
-    pub id: String,
-    /// The user's email address.
-    #[serde(deserialize_with = "text")]
-    pub email: String,
-    /// The first name.
-    #[serde(deserialize_with = "text")]
-    pub first_name: String,
-    /// The last name.
-    #[serde(deserialize_with = "text")]
-    pub last_name: String,
-}
-
 /// A site (Webflow Data API, Sites, *List Sites*). What Webflow leaves out is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SiteInfo {
@@ -82,8 +65,12 @@ struct Sites {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ResolvedUser {
     #[serde(flatten)]
-    pub(crate) user: AuthorizedUser,
+    pub(crate) user: WebflowUser,
     pub(crate) site_id: Option<String>,
+}
+
+fn as_list<S: Serializer>(scopes: &Scopes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(scopes.iter().map(Scope::as_str))
 }
 
 /// A text; `null` is empty.
@@ -102,13 +89,12 @@ impl WebflowApi {
     pub async fn introspect(&self) -> Result<TokenInfo, ApiError> {
         let answer: Value = self.get("/v2/token/introspect").send().await?.json().await?;
         let found = Introspection::from_answer(&answer);
-        let scopes = found.scopes.unwrap_or_default();
-        if scopes != *self.token().scopes() {
+        if found.scopes.as_ref().is_some_and(|scopes| scopes != self.token().scopes()) {
             self.token().state().mark_outdated();
         }
         Ok(TokenInfo {
             authorization_id: found.authorization_id,
-            scopes,
+            scopes: found.scopes.unwrap_or_default(),
             sites: found.sites,
             workspaces: found.workspaces,
             rate_limit: found.rate_limit,
@@ -119,7 +105,7 @@ impl WebflowApi {
     ///
     /// # Errors
     /// [`ApiError`].
-    pub async fn authorized_by(&self) -> Result<AuthorizedUser, ApiError> {
+    pub async fn authorized_by(&self) -> Result<WebflowUser, ApiError> {
         self.fetch("/v2/token/authorized_by").await
     }
 
@@ -137,6 +123,12 @@ impl WebflowApi {
             }
         }
         Ok(sites)
+    }
+
+    /// The ids of the sites that the grant covers, by one attempt.
+    pub(crate) async fn site_ids(&self) -> Result<Vec<String>, ApiError> {
+        let SiteIds(ids) = self.get("/v2/sites").no_retry().send().await?.json().await?;
+        Ok(ids)
     }
 
     async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {

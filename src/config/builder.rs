@@ -24,6 +24,7 @@ use crate::grant::state::TokenStates;
 use crate::grant::token::WebflowToken;
 use crate::hooks::{AuthFailure, Authorized, Hooks};
 use crate::identity::SubjectSource;
+use crate::identity::app::AppId;
 use crate::identity::resolver::SubjectResolver;
 use crate::identity::subject::Subject;
 use crate::middleware::WebflowAuthLayer;
@@ -34,7 +35,7 @@ use crate::util::log;
 use crate::vault::cache::Cache;
 use crate::vault::{Vault, Watcher, WriteLocks};
 use crate::webflow::Endpoints;
-use crate::webflow::WebflowClient;
+use crate::webflow::{ApplicationId, WebflowClient};
 use crate::wire::cookies::CookiePolicy;
 use crate::wire::paths::Paths;
 
@@ -82,6 +83,8 @@ pub struct WebflowAuthBuilder {
     client_id: Option<String>,
     client_secret: Option<SecretString>,
     redirect_uri: Option<String>,
+    name: Option<String>,
+    application_id: Option<String>,
     scopes: Scopes,
     further_scopes: Scopes,
     keyring: Option<Keyring>,
@@ -138,6 +141,8 @@ impl WebflowAuthBuilder {
             client_id: None,
             client_secret: None,
             redirect_uri: None,
+            name: None,
+            application_id: None,
             scopes: Scopes::default(),
             further_scopes: Scopes::default(),
             keyring: None,
@@ -184,6 +189,31 @@ impl WebflowAuthBuilder {
     /// only, where cookies then have neither `Secure` nor the `__Host-` prefix.
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.redirect_uri = Some(uri.into());
+        self
+    }
+
+    /// Sets a name for this app, which separates it from others on the same host. The default is none.
+    ///
+    /// It has 1 to 32 characters of `a-z`, `0-9` and `-`. Two layers with different names share a
+    /// host, a key ring and a store without seeing each other's cookies and grants: the name is part
+    /// of the cookies' names (`__Host-webflow.staging.session`), and together with the client ID it
+    /// is part of every stored grant's key. After changing the name there are no sessions and no
+    /// grants, until it is changed back.
+    ///
+    /// ```
+    /// # use tower_webflow_auth::WebflowAuthLayer;
+    /// let staging = WebflowAuthLayer::builder().name("staging");
+    /// ```
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the app's ID at Webflow, 24 hex digits, which differs from its client ID. Only
+    /// [`import`](crate::WebflowAuthHandle::import) needs it. By default it is learned from the
+    /// first login.
+    pub fn application_id(mut self, id: impl Into<String>) -> Self {
+        self.application_id = Some(id.into());
         self
     }
 
@@ -495,9 +525,13 @@ impl WebflowAuthBuilder {
         let (http_api, clock) = (http.clone(), self.clock.clone());
         let api = ApiClient::new(http_api, self.endpoints.clone(), self.timeout, clock);
         let tasks = Tasks::default();
-        let cookies = CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames);
+        let mut cookies = CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames);
+        if let Some(name) = &self.name {
+            cookies = cookies.named(name);
+        }
         Ok(WebflowAuthLayer::new(Context {
             vault: Arc::new(Vault {
+                app: AppId::new(self.name.as_deref(), &client_id),
                 store,
                 keyring: keyring.clone(),
                 clock: self.clock.clone(),
@@ -542,6 +576,7 @@ impl WebflowAuthBuilder {
             session_lifetime: self.session_lifetime,
             volatile: self.volatile,
             selection: self.selection,
+            application: ApplicationId::new(self.application_id),
             hooks: self.hooks,
             #[cfg(feature = "webhooks")]
             webhooks,
@@ -605,6 +640,13 @@ impl WebflowAuthBuilder {
         }
         let callback = redirect_uri.as_ref().map(|uri| uri.path.as_str());
         self.check_paths(callback, problems);
+        if self.name.as_deref().is_some_and(|name| !is_app_name(name)) {
+            problems.push(ConfigProblem::Invalid {
+                setting: "name",
+                problem: "is no name for an app".to_owned(),
+                remedy: "use 1 to 32 characters of a-z, 0-9 and -",
+            });
+        }
         self.check_durations(problems);
         #[cfg(feature = "webhooks")]
         problems.extend(self.webhook_secrets.iter().filter_map(|(setting, secret)| {
@@ -676,6 +718,12 @@ impl WebflowAuthBuilder {
             }
         }
     }
+}
+
+/// Whether the name can be part of a cookie's name.
+fn is_app_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=32).contains(&name.len()) && name.bytes().all(plain)
 }
 
 const A_SECOND: Duration = Duration::from_secs(1);

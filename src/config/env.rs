@@ -30,6 +30,9 @@ impl WebflowAuthBuilder {
         if let Some(uri) = read("WEBFLOW_REDIRECT_URI") {
             builder = builder.redirect_uri(uri);
         }
+        if let Some(id) = read("WEBFLOW_APP_ID") {
+            builder = builder.application_id(id);
+        }
         if let Some(scopes) = read("WEBFLOW_SCOPES") {
             builder = builder.scopes_from_text(&scopes);
         }

@@ -22,10 +22,10 @@ pub(crate) const MAX_FLOWS: usize = 8;
 /// refuse header lines over 8 KiB, and the session and the separators need some of that.
 pub(crate) const MAX_TOTAL_LEN: usize = 8 * 1024 - 512;
 
-/// How many cookies one answer drops, and how long their names may be: an answer's head must stay
+/// How many cookies one answer drops, and how long the ids in their names may be: an answer's head must stay
 /// short as well. What is left over goes with the next answer.
 const MAX_REMOVALS: usize = 16;
-const MAX_NAME_LEN: usize = 64;
+const MAX_ID_LEN: usize = 44;
 
 /// The longest value that is looked at. Browsers keep up to 4096 bytes of name and value.
 const MAX_VALUE_LEN: usize = 4096;
@@ -116,7 +116,7 @@ impl Flow {
 /// Seals, opens and finds the flows of one app.
 #[derive(Clone, Copy)]
 pub(crate) struct FlowJar<'a> {
-    pub(crate) policy: CookiePolicy,
+    pub(crate) policy: &'a CookiePolicy,
     pub(crate) keyring: &'a Keyring,
     pub(crate) client_id: &'a str,
     pub(crate) lifetime: Duration,
@@ -266,14 +266,18 @@ impl FlowCookies<'_> {
 
 /// Whether a name has the form of those that are given here: what another host has tossed under a
 /// stranger one is not repeated in a header of ours.
-fn may_be_ours(name: &str) -> bool {
-    name.len() <= MAX_NAME_LEN
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+fn may_be_ours(policy: &CookiePolicy, name: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let id = name.strip_prefix(policy.flow_prefix());
+    id.is_some_and(|id| id.len() <= MAX_ID_LEN && id.bytes().all(known))
 }
 
-fn remove_some<'a>(policy: CookiePolicy, names: impl Iterator<Item = &'a str>) -> Vec<HeaderValue> {
+fn remove_some<'a>(
+    policy: &CookiePolicy,
+    names: impl Iterator<Item = &'a str>,
+) -> Vec<HeaderValue> {
     names
-        .filter(|name| may_be_ours(name))
+        .filter(|name| may_be_ours(policy, name))
         .take(MAX_REMOVALS)
         .filter_map(|name| policy.remove(name))
         .collect()
@@ -286,12 +290,12 @@ mod tests {
     use http::header::COOKIE;
     use proptest::prelude::*;
 
-    const POLICY: CookiePolicy = CookiePolicy::new(true);
+    static POLICY: CookiePolicy = CookiePolicy::new(true);
     const LIFETIME: Duration = Duration::from_secs(900);
 
     fn jar(keyring: &Keyring, now_secs: u64) -> FlowJar<'_> {
         let now = now_secs * 1000;
-        FlowJar { policy: POLICY, keyring, client_id: "client", lifetime: LIFETIME, now }
+        FlowJar { policy: &POLICY, keyring, client_id: "client", lifetime: LIFETIME, now }
     }
 
     fn flow(began_unix_secs: u64) -> Flow {

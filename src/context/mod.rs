@@ -28,7 +28,7 @@ use crate::util::background::Tasks;
 use crate::util::clock::Clock;
 use crate::util::{log, metrics};
 use crate::vault::Vault;
-use crate::webflow::WebflowClient;
+use crate::webflow::{ApplicationId, WebflowClient};
 use crate::wire::cookies::{self, CookiePolicy};
 use crate::wire::paths::{COMPONENT, Paths, original_uri};
 use crate::wire::request_head::RequestHead;
@@ -64,6 +64,7 @@ pub(crate) struct Context {
     /// Whether the store is lost with the process.
     pub(crate) volatile: bool,
     pub(crate) selection: Selection,
+    pub(crate) application: ApplicationId,
     pub(crate) hooks: Hooks,
     /// Whether a login at another host was logged.
     pub(crate) host_warned: AtomicBool,
@@ -74,7 +75,7 @@ pub(crate) struct Context {
 impl Context {
     /// What the request's head says.
     pub(crate) fn head<'r>(&self, parts: &'r Parts) -> RequestHead<'r> {
-        RequestHead::read(&parts.method, original_uri(parts), &parts.headers, self.cookies)
+        RequestHead::read(&parts.method, original_uri(parts), &parts.headers, &self.cookies)
     }
 
     /// Whose request it is.
@@ -216,7 +217,7 @@ impl Context {
     /// The flow cookies of this app, as of now.
     pub(crate) fn flows(&self) -> FlowJar<'_> {
         FlowJar {
-            policy: self.cookies,
+            policy: &self.cookies,
             keyring: &self.keyring,
             client_id: &self.webflow.client_id,
             lifetime: self.flow_lifetime,

@@ -126,6 +126,12 @@ impl Keyring {
         })
     }
 
+    /// Whether a sealed value names the newest key.
+    pub(crate) fn is_newest(&self, sealed: &[u8]) -> bool {
+        let id = sealed.strip_prefix(&[FORMAT]).and_then(|rest| rest.first_chunk::<ID_LEN>());
+        self.keys().first().is_some_and(|key| id == Some(&key.id))
+    }
+
     /// The newest key's MAC over the content of a session cookie.
     pub(crate) fn sign_session(&self, message: &[u8]) -> [u8; MAC_LEN] {
         self.keys()
@@ -175,6 +181,7 @@ mod tests {
         let sealed = old.seal(Purpose::Token, b"", b"x");
         assert!(both.open(Purpose::Token, b"", &sealed).is_some());
         assert!(new.open(Purpose::Token, b"", &sealed).is_none());
+        assert!(old.is_newest(&sealed) && !both.is_newest(&sealed) && !old.is_newest(&sealed[..4]));
         assert!(new.open(Purpose::Token, b"", &both.seal(Purpose::Token, b"", b"x")).is_some());
 
         let tag = old.sign_session(b"id");

@@ -17,13 +17,15 @@ use crate::webflow::Endpoints;
 
 pub(super) fn check(context: &Context) -> Vec<Check> {
     let webflow = &context.webflow;
-    vec![
+    let mut checks = vec![
         client(&webflow.client_id, webflow.client_secret.expose_secret()),
         redirect_uri(&webflow.redirect_uri, context.cookies.is_cross_site()),
         scopes(&context.scopes),
         endpoints(&webflow.endpoints),
         keyring(&context.keyring),
-    ]
+    ];
+    checks.extend(sites(&context.scopes));
+    checks
 }
 
 const APP_SETTINGS: &str = "copy both from the app's settings at Webflow, without quotes";
@@ -86,6 +88,21 @@ fn scopes(scopes: &Scopes) -> Check {
         format!("{unknown}: not documented by Webflow"),
         "check the spelling in the app's settings at Webflow; new scopes are fine",
     )
+}
+
+/// What does not work without `sites:read`; nothing with it.
+fn sites(scopes: &Scopes) -> Option<Check> {
+    if scopes.contains(&Scope::SITES_READ) {
+        return None;
+    }
+    Some(Check::warning(
+        "sites",
+        "without sites:read the sites of a whole workspace, which Webflow offers by default, are \
+         not known: sites() is empty, and tokens_for_site, resolve_id_token, webhooks and panels \
+         do not find such a grant",
+        "add sites:read to the scopes here and in the app's settings at Webflow, or restrict the \
+         app's installation to single sites there",
+    ))
 }
 
 fn endpoints(endpoints: &Endpoints) -> Check {
@@ -193,6 +210,14 @@ mod tests {
         let typo = scopes(&[Scope::SITES_READ, Scope::new("site:read").unwrap()].into());
         assert_eq!(typo.status(), Warning);
         assert!(typo.finding().starts_with("site:read:"), "{}", typo.finding());
+    }
+
+    #[test]
+    fn what_fails_without_the_scope_for_sites_is_named() {
+        assert_eq!(sites(&Scopes::from([Scope::SITES_READ])).map(|check| check.status()), None);
+        let check = sites(&Scopes::from([Scope::CMS_READ])).unwrap();
+        assert_eq!(check.status(), Warning);
+        assert!(check.finding().contains("tokens_for_site"), "{}", check.finding());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Extractors and responses for axum.
 //!
-//! [`WebflowToken`], `Option<WebflowToken>` and [`WebflowGrants`] are extractors.
-//! [`ApiError`](crate::api::ApiError) and [`Reauthorize`](crate::middleware::Reauthorize) are
-//! responses.
+//! [`WebflowToken`], `Option<WebflowToken>`, [`WebflowGrants`] and
+//! [`WebflowUser`](crate::WebflowUser) are extractors. [`ApiError`](crate::api::ApiError) and
+//! [`Reauthorize`](crate::middleware::Reauthorize) are responses.
 
 mod into_response;
 pub(crate) mod rejection;
@@ -18,16 +18,14 @@ use rejection::WebflowTokenRejection;
 
 use crate::gate::guard::Guard;
 use crate::grant::token::{WebflowGrants, WebflowToken};
+use crate::grant::user::WebflowUser;
 use crate::util::log;
 
 impl<S: Sync> FromRequestParts<S> for WebflowToken {
     type Rejection = WebflowTokenRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        extract(parts)?.ok_or_else(|| match parts.extensions.get::<Arc<Guard>>() {
-            Some(guard) => WebflowTokenRejection::not_connected(guard, parts),
-            None => WebflowTokenRejection::preflight(),
-        })
+        required(parts)
     }
 }
 
@@ -38,6 +36,26 @@ impl<S: Sync> OptionalFromRequestParts<S> for WebflowToken {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
         extract(parts)
+    }
+}
+
+/// The user who gave the request's grant. Without one it is 403 `missing-scopes` when the grant
+/// lacks `authorized_user:read`, and 503 with `Retry-After` while Webflow could not be asked.
+impl<S: Sync> FromRequestParts<S> for WebflowUser {
+    type Rejection = WebflowTokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let token = required(parts)?;
+        token.user().cloned().ok_or_else(|| WebflowTokenRejection::without_user(&token))
+    }
+}
+
+/// `None` when the user has not connected Webflow, or is not known.
+impl<S: Sync> OptionalFromRequestParts<S> for WebflowUser {
+    type Rejection = WebflowTokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        Ok(extract(parts)?.and_then(|token| token.user().cloned()))
     }
 }
 
@@ -54,6 +72,13 @@ impl<S: Sync> FromRequestParts<S> for WebflowGrants {
         };
         Ok(grants.filter(ours).cloned().unwrap_or_else(|| Self(token.into_iter().collect())))
     }
+}
+
+fn required(parts: &Parts) -> Result<WebflowToken, WebflowTokenRejection> {
+    extract(parts)?.ok_or_else(|| match parts.extensions.get::<Arc<Guard>>() {
+        Some(guard) => WebflowTokenRejection::not_connected(guard, parts),
+        None => WebflowTokenRejection::preflight(),
+    })
 }
 
 fn extract(parts: &Parts) -> Result<Option<WebflowToken>, WebflowTokenRejection> {

@@ -1,6 +1,7 @@
 //! The rejection of the token extractors.
 
 use std::fmt;
+use std::sync::Arc;
 
 use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
@@ -9,12 +10,17 @@ use http::request::Parts;
 
 use crate::gate::challenge::{login_required, return_to};
 use crate::gate::guard::Guard;
-use crate::problem::{Answer, catalog};
+use crate::grant::scope::Scope;
+use crate::grant::token::WebflowToken;
+use crate::problem::{Answer, HasPage, catalog};
 
-/// Why [`WebflowToken`](crate::WebflowToken) could not be extracted.
+/// Why [`WebflowToken`](crate::WebflowToken) or [`WebflowUser`](crate::WebflowUser) could not be
+/// extracted.
 ///
 /// As a response it is a 500 with a hint if the route has no layer, and the challenge's 401 if
-/// there is no token, which happens behind [`optional`](crate::WebflowAuthLayer::optional).
+/// there is no token, which happens behind [`optional`](crate::WebflowAuthLayer::optional). If the
+/// grant's user is unknown, it is a 403 without the scope `authorized_user:read`, and otherwise a
+/// 503 with `Retry-After`.
 #[derive(Debug)]
 pub struct WebflowTokenRejection {
     reason: RejectionReason,
@@ -29,6 +35,10 @@ pub enum RejectionReason {
     LayerMissing,
     /// The user has not connected Webflow.
     NotConnected,
+    /// The grant lacks the scope `authorized_user:read`, so its Webflow user is not known.
+    MissingScope,
+    /// Webflow could not be asked yet who gave the grant.
+    UserPending,
 }
 
 impl WebflowTokenRejection {
@@ -52,6 +62,20 @@ impl WebflowTokenRejection {
         Self { reason: RejectionReason::NotConnected, answer }
     }
 
+    /// The grant's user is unknown, because the scope is missing or Webflow has not answered yet.
+    pub(crate) fn without_user(token: &WebflowToken) -> Self {
+        let scope = Scope::AUTHORIZED_USER_READ;
+        let (reason, problem) = if token.scopes().contains(&scope) {
+            (RejectionReason::UserPending, catalog::user_pending())
+        } else {
+            let problem = catalog::missing_scopes(scope.to_string());
+            (RejectionReason::MissingScope, problem)
+        };
+        let mut answer = Box::new(problem.json());
+        answer.extensions_mut().insert(HasPage(Arc::new(problem)));
+        Self { reason, answer }
+    }
+
     /// Returns the reason.
     pub const fn reason(&self) -> RejectionReason {
         self.reason
@@ -73,6 +97,10 @@ impl fmt::Display for WebflowTokenRejection {
                 write!(f, "WebflowAuthLayer is missing on this route: {LAYER_MISSING}")
             }
             RejectionReason::NotConnected => f.write_str("the user has not connected Webflow"),
+            RejectionReason::MissingScope => {
+                f.write_str("the grant lacks the scope authorized_user:read")
+            }
+            RejectionReason::UserPending => f.write_str("the grant's user is not known yet"),
         }
     }
 }

@@ -17,16 +17,17 @@ use super::persist::{Known, keep};
 use crate::context::Context;
 use crate::context::flow_cookie::{Flow, FlowKind};
 use crate::context::pending::{Before, Landing};
+use crate::grant::details::{Coverage, GrantDetails};
 use crate::grant::scope::Scopes;
 use crate::grant::token::WebflowToken;
-use crate::grant::token::{Coverage, GrantDetails};
 use crate::identity::subject::Subject;
+use crate::lifecycle::coverage::{self, LOOKUPS};
 use crate::problem::{Problem, catalog};
 use crate::store::StoreError;
 use crate::util::deadline::Deadline;
 use crate::util::{log, metrics};
 use crate::vault::cache::Tokens;
-use crate::webflow::{CallError, ExchangeError, Introspection, Issued};
+use crate::webflow::{CallError, ExchangeError, Issued};
 
 /// The longest `Retry-After` that is waited for while a user waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -39,12 +40,12 @@ const OTHER_INSTANCE_POLLS: [Duration; 4] = [
     Duration::from_millis(800),
 ];
 
-/// The time for a whole callback: store reads, exchange, look-ups, writes and clean-up.
+/// The time for a whole callback: store reads, exchange, lookups, writes and clean-up.
 const CALLBACK_BUDGET: Duration = Duration::from_secs(10);
 
-/// What the steps after the exchange need of it, and those after the look-ups.
+/// What the steps after the exchange need of it, and those after the lookups.
 const AFTER_EXCHANGE: Duration = Duration::from_secs(3);
-const AFTER_LOOK_UPS: Duration = Duration::from_millis(2500);
+const AFTER_LOOKUPS: Duration = Duration::from_millis(2500);
 
 /// How many past flows a grant remembers.
 const MAX_FLOWS: usize = 8;
@@ -116,15 +117,9 @@ pub(super) async fn complete(
         }
     };
     tracing::info!(target: log::FLOW, flow = id, "code exchanged");
-    let look_ups = introspect(&context, &issued);
-    let looked_up = deadline.leaving(AFTER_LOOK_UPS).limit(look_ups).await.flatten();
-    let details = details(
-        (&arrival.flow, context.clock.unix_secs()),
-        code,
-        issued,
-        looked_up,
-        present.iter().chain(previous.iter()),
-    );
+    let flows = remembered(present.iter().chain(previous.iter()), code);
+    let lookups = deadline.leaving(AFTER_LOOKUPS).within(LOOKUPS);
+    let details = learn(&context, &arrival.flow, flows, issued, lookups).await;
     let first = present.is_empty() && previous.is_empty();
     let known = Known { present, previous };
     let kept = keep(&context, &arrival, &known, details, deadline).await;
@@ -179,7 +174,7 @@ fn problem(error: &ExchangeError) -> Problem {
         ExchangeError::InvalidClient
         | ExchangeError::Status { .. }
         | ExchangeError::Malformed
-        | ExchangeError::Call(CallError::TooLong) => catalog::webflow_refused(),
+        | ExchangeError::Call(CallError::TooLong(_)) => catalog::webflow_refused(),
     }
 }
 
@@ -233,51 +228,46 @@ fn report(flow: &str, error: &ExchangeError) {
     tracing::error!(target: log::FLOW, flow, error, "the exchange failed");
 }
 
-async fn introspect(context: &Arc<Context>, issued: &Issued) -> Option<Introspection> {
-    if !context.vault.introspect {
-        return None;
-    }
-    match context.webflow.introspect(&issued.access_token).await {
-        Ok(found) => Some(found),
-        Err(error) => {
-            tracing::warn!(
-                target: log::FLOW, error = &error as &dyn Error,
-                "the grant's sites are not known yet: introspection failed"
-            );
-            None
-        }
-    }
-}
-
-fn details<'a>(
-    (flow, now_unix_secs): (&Flow, u64),
-    entry: String,
-    issued: Issued,
-    looked_up: Option<Introspection>,
-    before: impl Iterator<Item = &'a WebflowToken>,
-) -> GrantDetails {
-    let granted = issued
-        .scopes
-        .or_else(|| looked_up.as_ref().and_then(|found| found.scopes.clone()))
-        .unwrap_or_else(|| Scopes::parse_lenient(&flow.scopes));
-    let lacking = granted.missing(&Scopes::parse_lenient(&flow.scopes));
-    if !lacking.is_empty() {
-        tracing::warn!(target: log::FLOW, flow = flow.id(), %lacking, "the grant is narrower than asked");
-    }
+/// The flows that led to a new grant, newest last.
+fn remembered<'a>(before: impl Iterator<Item = &'a WebflowToken>, entry: String) -> Vec<String> {
     let mut flows: Vec<String> =
         before.flat_map(|token| token.grant().details.flows.iter().cloned()).collect();
     flows.push(entry);
-    GrantDetails {
+    flows.split_off(flows.len().saturating_sub(MAX_FLOWS))
+}
+
+/// All that Webflow tells of the new grant until the deadline.
+async fn learn(
+    context: &Context,
+    flow: &Flow,
+    flows: Vec<String>,
+    issued: Issued,
+    deadline: Deadline,
+) -> GrantDetails {
+    let found = coverage::introspect(context, &issued.access_token, deadline).await;
+    if let Some(application) = found.as_ref().and_then(|found| found.application.as_ref()) {
+        context.application.learn(application.id.as_deref());
+    }
+    let asked = Scopes::parse_lenient(&flow.scopes);
+    let granted = issued
+        .scopes
+        .or_else(|| found.as_ref().and_then(|found| found.scopes.clone()))
+        .unwrap_or_else(|| asked.clone());
+    let lacking = granted.missing(&asked);
+    if !lacking.is_empty() {
+        tracing::warn!(target: log::FLOW, flow = flow.id(), %lacking, "the grant is narrower than asked");
+    }
+    let mut details = GrantDetails {
         access_token: issued.access_token,
         scopes: granted,
-        obtained_at: UNIX_EPOCH + Duration::from_secs(now_unix_secs),
-        coverage: looked_up.map(|found| Coverage {
-            authorization_id: found.authorization_id,
-            sites: found.sites,
-            workspaces: found.workspaces,
-        }),
-        asked: Scopes::parse_lenient(&flow.scopes),
-        flows: flows.split_off(flows.len().saturating_sub(MAX_FLOWS)),
+        obtained_at: UNIX_EPOCH + Duration::from_secs(context.clock.unix_secs()),
+        coverage: found.map(Coverage::from),
+        user: None,
+        extra: issued.extra,
+        asked,
+        flows,
         renewed: flow.kind == FlowKind::Reauthorize,
-    }
+    };
+    coverage::ask(context, &details, deadline).await.add_to(&mut details);
+    details
 }

@@ -8,8 +8,8 @@ use tokio::time::sleep;
 
 use super::exchange::Arrival;
 use crate::context::Context;
+use crate::grant::details::{GrantDetails, Sites};
 use crate::grant::policy::GrantPolicy;
-use crate::grant::token::GrantDetails;
 use crate::grant::token::WebflowToken;
 use crate::lifecycle::revoke::remove_later;
 use crate::store::{GrantId, StoreError, TokenKey, TokenVersion};
@@ -131,10 +131,14 @@ fn grant_id(details: &GrantDetails, flow: &str) -> GrantId {
 fn covers(new: &GrantDetails, old: &GrantDetails) -> bool {
     let (Some(new), Some(old)) = (&new.coverage, &old.coverage) else { return false };
     let within = |old: &[String], new: &[String]| old.iter().all(|id| new.contains(id));
-    // Of single sites it is not told which workspace they are of.
-    let whole_workspace = new.sites.is_empty() && !old.workspaces.is_empty();
-    within(&old.workspaces, &new.workspaces)
-        && (whole_workspace || !old.sites.is_empty() && within(&old.sites, &new.sites))
+    let sites = match (&new.sites, &old.sites) {
+        // Of single sites it is not told which workspace they are of.
+        (Sites::Listed(_), _) if !old.workspaces.is_empty() => true,
+        // Sites that are added to a whole workspace later are covered as well.
+        (_, Sites::Listed(_)) => false,
+        (new, Sites::Named(old)) => within(old, new.ids()),
+    };
+    sites && within(&old.workspaces, &new.workspaces)
 }
 
 /// Every attempt writes the same row: one whose acknowledgement was lost is not written twice.
@@ -197,24 +201,17 @@ async fn revoke(context: &Arc<Context>, details: &GrantDetails) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grant::scope::Scopes;
-    use crate::grant::token::Coverage;
+    use crate::grant::details::tests::{coverage, details, ids};
 
     fn grant(sites: &[&str], workspaces: &[&str]) -> GrantDetails {
-        let owned = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect();
-        GrantDetails {
-            access_token: "token".into(),
-            scopes: Scopes::default(),
-            obtained_at: std::time::UNIX_EPOCH,
-            coverage: Some(Coverage {
-                authorization_id: None,
-                sites: owned(sites),
-                workspaces: owned(workspaces),
-            }),
-            flows: Vec::new(),
-            asked: Scopes::default(),
-            renewed: false,
-        }
+        GrantDetails { coverage: Some(coverage(sites, workspaces)), ..details(&[]) }
+    }
+
+    /// A grant of a whole workspace, with the sites that it has now.
+    fn whole(sites: &[&str], workspace: &str) -> GrantDetails {
+        let mut grant = grant(&[], &[workspace]);
+        grant.list_sites(ids(sites));
+        grant
     }
 
     #[test]
@@ -233,6 +230,11 @@ mod tests {
             (false, grant(&["s1"], &["w1"]), grant(&[], &["w1"])),
             (false, grant(&[], &["w1"]), unknown.clone()),
             (false, unknown, grant(&[], &["w1"])),
+            (true, whole(&["s1", "s2"], "w1"), grant(&["s1"], &[])),
+            (true, whole(&[], "w1"), whole(&["s1"], "w1")),
+            (false, whole(&["s1"], "w1"), grant(&["s1", "s2"], &[])),
+            (false, grant(&["s1"], &["w1"]), whole(&["s1"], "w1")),
+            (false, whole(&["s1"], "w2"), whole(&["s1"], "w1")),
         ] {
             assert_eq!(covers(&new, &old), expected, "{:?} {:?}", new.coverage, old.coverage);
         }

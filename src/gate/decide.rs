@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
 use http::request::Parts;
-use http::{Method, Request};
 
 use super::challenge::challenge;
 use super::guard::{Guard, Mode};
@@ -75,10 +75,7 @@ pub(crate) fn fast_path<B>(
 ) -> Option<Fast> {
     let Guard { context, mode } = guard;
     let cookies = head.cookies();
-    if !context.token_follows_from_cookie()
-        || cookies.needs_parsing
-        || request.method() == Method::OPTIONS
-    {
+    if !context.token_follows_from_cookie() || cookies.needs_parsing {
         return None;
     }
     let Some(session) = cookies.session else {
@@ -108,10 +105,6 @@ fn is_enough(mode: &Mode, token: &WebflowToken) -> bool {
 
 pub(crate) fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -> Now {
     let context = &guard.context;
-    // A CORS preflight carries no cookie; the inner service answers it, and gets no token.
-    if parts.method == Method::OPTIONS {
-        return Now::Decided(Decision::Forward(Admitted::default()));
-    }
     if let Some(token) = parts.extensions.get::<WebflowToken>()
         && token.belongs_to(&context.vault.client)
     {
@@ -310,8 +303,6 @@ pub(crate) fn forward<B>(
 ) -> Request<B> {
     match admitted.token {
         Some(token) => parts.extensions.insert(token).map(drop),
-        // Preflights are never authenticated, so there is nothing to record for the extractor.
-        None if parts.method == Method::OPTIONS => None,
         None => {
             // A token from the layer of another app is not this layer's to pass on.
             parts.extensions.remove::<WebflowToken>();

@@ -37,9 +37,16 @@ macro_rules! documented_scopes {
 }
 
 documented_scopes! {
+    APP_SUBSCRIPTIONS_READ = "app_subscriptions:read",
     ASSETS_READ = "assets:read",
     ASSETS_WRITE = "assets:write",
     AUTHORIZED_USER_READ = "authorized_user:read",
+    BRANCHES_CREATE = "branches:create",
+    BRANCHES_DELETE = "branches:delete",
+    BRANCHES_MERGE = "branches:merge",
+    BRANCHES_PUBLISH = "branches:publish",
+    BRANCHES_READ = "branches:read",
+    BRANCHES_UPDATE = "branches:update",
     CMS_READ = "cms:read",
     CMS_WRITE = "cms:write",
     COMMENTS_READ = "comments:read",
@@ -54,6 +61,8 @@ documented_scopes! {
     FORMS_WRITE = "forms:write",
     PAGES_READ = "pages:read",
     PAGES_WRITE = "pages:write",
+    SITE_ACCESS_READ = "site_access:read",
+    SITE_ACCESS_WRITE = "site_access:write",
     SITE_ACTIVITY_READ = "site_activity:read",
     SITE_CONFIG_READ = "site_config:read",
     SITE_CONFIG_WRITE = "site_config:write",
@@ -63,6 +72,9 @@ documented_scopes! {
     USERS_WRITE = "users:write",
     WORKSPACE_READ = "workspace:read",
     WORKSPACE_WRITE = "workspace:write",
+    WORKSPACE_ACTIVITY_READ = "workspace_activity:read",
+    WORKSPACE_MEMBERS_READ = "workspace_members:read",
+    WORKSPACE_MEMBERS_WRITE = "workspace_members:write",
 }
 
 impl Scope {
@@ -139,7 +151,7 @@ impl Scopes {
             .collect()
     }
 
-    /// Webflow documents about thirty. The cost of a set is quadratic in their number.
+    /// Webflow documents about forty. The cost of a set is quadratic in their number.
     const MAX_PARSED: usize = 1024;
 
     /// Whether `scope` is in the set.
@@ -266,6 +278,17 @@ mod tests {
             assert!(Scope::new(bad).is_err(), "{bad:?}");
         }
         assert!(Scope::new(format!("{}:read", "x".repeat(64))).is_err());
+    }
+
+    #[test]
+    fn w12_documented_scopes_are_sorted_and_well_formed() {
+        let names: Vec<_> = Scope::DOCUMENTED.iter().map(Scope::as_str).collect();
+        assert_eq!(names.len(), 38);
+        assert!(names.is_sorted());
+        for name in names {
+            assert!(Scope::new(name).is_ok(), "{name}");
+        }
+        assert_eq!(Scope::BRANCHES_MERGE.as_str(), "branches:merge");
     }
 
     #[test]

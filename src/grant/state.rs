@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use quick_cache::sync;
 
+use super::listing::Listings;
 use crate::store::TokenVersion;
 
-/// The pause after a lookup of what a grant covers, in milliseconds; it doubles with each failure.
+/// The pause after a lookup, in milliseconds; it doubles with each failure.
 const FIRST_PAUSE: u64 = 10_000;
 const LONGEST_PAUSE: u64 = 3_600_000;
 
@@ -22,11 +23,16 @@ pub(crate) struct TokenStates(sync::Cache<TokenVersion, Arc<TokenState>>);
 pub(crate) struct TokenState {
     /// Webflow does not accept it any more, or its user has signed out.
     dead: AtomicBool,
-    /// What is known of the grant may be out of date.
+    /// When introspection last accepted it, in Unix milliseconds.
+    alive_at: AtomicU64,
+    /// Something of the grant is to be looked up.
     outdated: AtomicBool,
+    /// What introspection said may be out of date.
+    doubted: AtomicBool,
     /// When the next lookup may begin, in Unix milliseconds, and the pause that led there.
     lookup_at: AtomicU64,
     pause: AtomicU64,
+    listings: Listings,
 }
 
 impl TokenStates {
@@ -57,13 +63,32 @@ impl TokenState {
         self.dead.store(false, Ordering::Relaxed);
     }
 
+    /// Webflow has accepted the token, at `now` in Unix milliseconds.
+    pub(crate) fn seen_alive(&self, now: u64) {
+        self.alive_at.fetch_max(now, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_alive_since(&self, since: u64) -> bool {
+        self.alive_at.load(Ordering::Relaxed) > since
+    }
+
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// Has what the grant covers looked up anew.
+    /// Has what introspection says of the grant looked up anew.
     pub(crate) fn mark_outdated(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
         self.outdated.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+
+    /// The listings of its sites.
+    pub(crate) const fn listings(&self) -> &Listings {
+        &self.listings
     }
 
     /// Whether it is dead, or a lookup is due.
@@ -77,8 +102,8 @@ impl TokenState {
         now >= at || at - now > self.pause.load(Ordering::Relaxed)
     }
 
-    /// Whether what the grant covers should be looked up at `now`, in Unix milliseconds. True to
-    /// one caller; the next pause begins then, longer than the last.
+    /// Whether something should be looked up at `now`, in Unix milliseconds. True to one caller; the
+    /// next pause begins then, longer than the last.
     pub(crate) fn take_outdated(&self, now: u64) -> bool {
         let at = self.lookup_at.load(Ordering::Relaxed);
         if !self.outdated.load(Ordering::Relaxed) || !self.is_due(now) {
@@ -95,11 +120,16 @@ impl TokenState {
         mine
     }
 
-    /// A lookup has succeeded: the next pause is a short one.
+    /// Everything was looked up: the next pause is a short one.
     pub(crate) fn looked_up(&self, now: u64) {
         self.outdated.store(false, Ordering::Relaxed);
         self.pause.store(FIRST_PAUSE, Ordering::Relaxed);
         self.lookup_at.store(now.saturating_add(FIRST_PAUSE), Ordering::Relaxed);
+    }
+
+    /// Introspection has answered.
+    pub(crate) fn introspected(&self) {
+        self.doubted.store(false, Ordering::Relaxed);
     }
 }
 

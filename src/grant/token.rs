@@ -6,8 +6,10 @@ use std::time::SystemTime;
 
 use secrecy::SecretString;
 
+use super::details::GrantDetails;
 use super::scope::Scopes;
 use super::state::TokenState;
+use super::user::WebflowUser;
 use crate::api::{ApiClient, WebflowApi};
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey, TokenVersion};
@@ -28,7 +30,16 @@ use crate::store::{GrantId, TokenKey, TokenVersion};
 /// }
 /// ```
 #[derive(Clone)]
-pub struct WebflowToken(Arc<Grant>);
+pub struct WebflowToken(Arc<Grant>, Whose);
+
+/// Who removes the grant when a call finds its token dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The layer, which also asks the user for a new one.
+    Request,
+    /// Nobody but the call itself.
+    Job,
+}
 
 /// A stored grant: the user's consent and its token.
 pub(crate) struct Grant {
@@ -42,34 +53,9 @@ pub(crate) struct Grant {
     pub(crate) client: Arc<ApiClient>,
 }
 
-/// The encrypted part of a grant.
-#[derive(Clone)]
-pub(crate) struct GrantDetails {
-    pub(crate) access_token: SecretString,
-    pub(crate) scopes: Scopes,
-    pub(crate) obtained_at: SystemTime,
-    /// What the token covers; `None` until an introspection has succeeded.
-    pub(crate) coverage: Option<Coverage>,
-    /// IDs of the flows that led to this grant, newest last, to recognize a repeated callback.
-    pub(crate) flows: Vec<String>,
-    /// The scopes that were requested. One that is here but not in `scopes` was declined by the
-    /// user.
-    pub(crate) asked: Scopes,
-    /// Whether this grant was requested because its predecessor's token was dead.
-    pub(crate) renewed: bool,
-}
-
-/// What a token covers, according to introspection.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Coverage {
-    pub(crate) authorization_id: Option<String>,
-    pub(crate) sites: Vec<String>,
-    pub(crate) workspaces: Vec<String>,
-}
-
 impl WebflowToken {
     pub(crate) fn new(grant: Grant) -> Self {
-        Self(Arc::new(grant))
+        Self(Arc::new(grant), Whose::Request)
     }
 
     /// Returns the access token, for your own HTTP client:
@@ -98,16 +84,33 @@ impl WebflowToken {
         self.0.details.obtained_at
     }
 
-    /// Returns the IDs of the sites that the token covers. Empty if it covers whole workspaces, or
-    /// if introspection has not succeeded yet.
+    /// Returns the IDs of the sites that the token covers, as far as they are known.
+    ///
+    /// If the grant covers a whole workspace, they come from `GET /v2/sites`, which requires the
+    /// scope `sites:read`; without it the list is empty. It is also empty while Webflow could not be
+    /// asked; later requests try again. To find a site that was added to the workspace since, use
+    /// [`tokens_for_site_in`](crate::WebflowAuthHandle::tokens_for_site_in).
     pub fn sites(&self) -> &[String] {
-        self.0.details.coverage.as_ref().map_or(&[], |coverage| &coverage.sites)
+        self.0.details.sites()
     }
 
-    /// Returns the IDs of the workspaces that the token covers. Empty as for
-    /// [`sites`](Self::sites).
+    /// Whether the grant covers the site, by what is known: one of [`sites`](Self::sites).
+    pub fn covers_site(&self, site_id: &str) -> bool {
+        self.sites().iter().any(|id| id == site_id)
+    }
+
+    /// Returns the IDs of the workspaces that the token covers. Empty if Webflow names none, or could
+    /// not be asked yet.
     pub fn workspaces(&self) -> &[String] {
-        self.0.details.coverage.as_ref().map_or(&[], |coverage| &coverage.workspaces)
+        self.0.details.workspaces()
+    }
+
+    /// Who gave the grant.
+    ///
+    /// `None` without the scope `authorized_user:read`, and while Webflow could not be asked: the
+    /// requests that follow ask again. Whether the email address is verified, Webflow does not say.
+    pub fn user(&self) -> Option<&WebflowUser> {
+        self.0.details.user.as_ref()
     }
 
     /// Returns the ID of this grant among its subject's grants.
@@ -137,6 +140,15 @@ impl WebflowToken {
     /// Returns a client for Webflow's Data API that uses this token.
     pub fn api(&self) -> WebflowApi {
         WebflowApi::new(self.clone())
+    }
+
+    /// The same token for use outside of a request: its confirmed death removes the grant.
+    pub(crate) fn for_job(&self) -> Self {
+        Self(Arc::clone(&self.0), Whose::Job)
+    }
+
+    pub(crate) fn is_for_job(&self) -> bool {
+        self.1 == Whose::Job
     }
 
     pub(crate) fn grant(&self) -> &Grant {

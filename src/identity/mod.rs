@@ -1,5 +1,6 @@
 //! Who a request comes from: a browser session, or a user of the application.
 
+pub(crate) mod app;
 pub(crate) mod resolver;
 pub(crate) mod session_cookie;
 pub(crate) mod subject;
@@ -55,12 +56,14 @@ impl Who {
     pub(crate) fn from_application(subject: Option<Subject>) -> Self {
         match subject {
             None => Self::Stranger,
-            Some(subject) if subject.validate().is_ok() => Self::Known(subject),
+            Some(subject) if subject.validate().is_ok() && !subject.is_stored() => {
+                Self::Known(subject)
+            }
             Some(_) => {
                 tracing::error!(
                     target: log::APPLICATION,
-                    "the application named a subject that is empty or longer than 1 KiB; \
-                     treating the request as signed out"
+                    "the application named a subject that is empty, longer than 1 KiB or read from \
+                     a store; treating the request as signed out"
                 );
                 Self::Stranger
             }

@@ -12,7 +12,7 @@ use crate::crypto::keyring::{Keyring, MAC_LEN};
 
 const FORMAT: u8 = 2;
 /// 32 bytes in base64url.
-const ID_LEN: usize = 43;
+pub(crate) const SESSION_ID_LEN: usize = 43;
 const TIMES_LEN: usize = 1 + 8 + 8;
 
 /// The content of a session cookie whose signature is valid.
@@ -43,7 +43,7 @@ impl Session {
     /// has not expired.
     pub(crate) fn verify(binding: &str, value: &str, keyring: &Keyring, now: u64) -> Option<Self> {
         let id = session_id(value)?;
-        let rest = value.get(ID_LEN..)?.strip_prefix('.')?;
+        let rest = value.get(SESSION_ID_LEN..)?.strip_prefix('.')?;
         if rest.len() > (TIMES_LEN + MAC_LEN) * 2 {
             return None;
         }
@@ -64,8 +64,8 @@ impl Session {
 }
 
 /// The ID at the start of a cookie's value, unverified.
-pub(crate) fn session_id(value: &str) -> Option<&str> {
-    let id = value.get(..ID_LEN)?;
+fn session_id(value: &str) -> Option<&str> {
+    let id = value.get(..SESSION_ID_LEN)?;
     let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     plain.then_some(id)
 }

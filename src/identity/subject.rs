@@ -7,11 +7,17 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::app::AppId;
+
 /// Who a token belongs to: a browser session, or a user of your application.
 ///
-/// Subjects are compared byte for byte, without normalization. [`as_str`](Self::as_str) is the key
-/// of a subject's grants in a store, and [`FromStr`] parses it. `Debug` prints a digest, because
-/// the ID may be personal data.
+/// Subjects are compared byte for byte, without normalization. [`FromStr`] parses the result of
+/// [`as_str`](Self::as_str). `Debug` prints a digest, because the ID may be personal data.
+///
+/// The subjects in a store also name the app: `user@<app>:42`, where `<app>` is a digest of the
+/// app's [name](crate::config::WebflowAuthBuilder::name) and client ID, so that several apps can
+/// share a store. [`WebflowAuthHandle`](crate::WebflowAuthHandle) accepts both forms, so a tool can
+/// pass on a subject from a row. The layer treats a request with a store's form as signed out.
 ///
 /// ```
 /// use tower_webflow_auth::Subject;
@@ -52,7 +58,7 @@ impl Subject {
         Self(format!("{}{id}", Self::SESSION).into())
     }
 
-    /// Returns the key of this subject: `user:` or `session:`, and the ID.
+    /// Returns the subject as text: `user:` or `session:`, and the ID. In a store, also the app.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -64,7 +70,41 @@ impl Subject {
 
     /// Whether this is a browser session rather than a user of the application.
     pub fn is_session(&self) -> bool {
-        self.0.starts_with(Self::SESSION)
+        self.kind() == "session"
+    }
+
+    /// `user` or `session`.
+    fn kind(&self) -> &str {
+        self.0.split([':', '@']).next().unwrap_or_default()
+    }
+
+    /// The app that a store's subject names.
+    fn app(&self) -> Option<&str> {
+        let (kind, _) = self.0.split_once(':')?;
+        kind.split_once('@').map(|(_, app)| app)
+    }
+
+    /// Whether this is a store's form of a subject.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.app().is_some()
+    }
+
+    /// The store's form of this subject.
+    pub(crate) fn stored(&self, app: &AppId) -> Result<Self, InvalidSubject> {
+        if self.is_stored() {
+            return Err(InvalidSubject);
+        }
+        Ok(Self(format!("{}@{}:{}", self.kind(), app.as_str(), self.id()).into()))
+    }
+
+    /// Where the store's subjects of an app begin: those of sessions, and those of users.
+    pub(crate) fn first_stored(app: &AppId) -> [Self; 2] {
+        ["session", "user"].map(|kind| Self(format!("{kind}@{}:", app.as_str()).into()))
+    }
+
+    /// The subject of a store's form; `None` if that belongs to another app.
+    pub(crate) fn of_app(&self, app: &AppId) -> Option<Self> {
+        (self.app()? == app.as_str()).then(|| Self(format!("{}:{}", self.kind(), self.id()).into()))
     }
 
     /// Checks that the ID has 1 to [`MAX_ID_LEN`](Self::MAX_ID_LEN) bytes.
@@ -75,9 +115,10 @@ impl Subject {
         if (1..=Self::MAX_ID_LEN).contains(&self.id().len()) { Ok(()) } else { Err(InvalidSubject) }
     }
 
-    /// A digest that identifies the subject in logs.
+    /// A digest that identifies the subject in logs, the same for a store's form.
     pub(crate) fn digest(&self) -> [u8; 32] {
-        Sha256::digest(self.as_str()).into()
+        let digest = Sha256::new().chain_update(self.kind()).chain_update(":");
+        digest.chain_update(self.id()).finalize().into()
     }
 }
 
@@ -92,7 +133,10 @@ impl FromStr for Subject {
     type Err = InvalidSubject;
 
     fn from_str(key: &str) -> Result<Self, InvalidSubject> {
-        if !key.starts_with(USER) && !key.starts_with(Self::SESSION) {
+        let (kind, _) = key.split_once(':').ok_or(InvalidSubject)?;
+        let (kind, app) =
+            kind.split_once('@').map_or((kind, None), |(kind, app)| (kind, Some(app)));
+        if !matches!(kind, "user" | "session") || !app.is_none_or(AppId::is_one) {
             return Err(InvalidSubject);
         }
         let subject = Self(key.into());
@@ -102,8 +146,7 @@ impl FromStr for Subject {
 
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = if self.is_session() { "session" } else { "user" };
-        write!(f, "Subject({kind} #")?;
+        write!(f, "Subject({} #", self.kind())?;
         self.digest().iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str(")")
     }

@@ -1,19 +1,26 @@
-//! Looks up what a grant covers: when the lookup at its callback failed, or when a response from
-//! Webflow shows that it has changed.
+//! Looks up what a grant covers and who gave it: at its callback, and again when that failed or when
+//! a response from Webflow shows that it has changed.
 
+use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
 
 use crate::context::Context;
-use crate::grant::token::{Coverage, WebflowToken};
+use crate::grant::details::{Coverage, GrantDetails, Sites};
+use crate::grant::token::WebflowToken;
+use crate::grant::user::WebflowUser;
+use crate::util::deadline::Deadline;
 use crate::util::log;
-use crate::vault::cache::Tokens;
+use crate::webflow::{CallError, Introspection, TokenLookupError};
 
-/// Looks up, in the background, what is out of date among these grants.
-pub(crate) fn refresh(context: &Arc<Context>, tokens: &Tokens) {
-    if !context.vault.introspect {
-        return;
-    }
-    for token in tokens.iter() {
+/// The time for all lookups of one grant together.
+pub(crate) const LOOKUPS: Duration = Duration::from_secs(5);
+
+/// Looks up, in the background, what is missing or out of date of these grants.
+pub(crate) fn refresh(context: &Arc<Context>, tokens: &[WebflowToken]) {
+    for token in tokens {
         if token.state().take_outdated(context.clock.unix_millis()) {
             let (own, token) = (Arc::clone(context), token.clone());
             context.tasks.spawn(async move { look_up(&own, &token).await });
@@ -21,32 +28,129 @@ pub(crate) fn refresh(context: &Arc<Context>, tokens: &Tokens) {
     }
 }
 
-async fn look_up(context: &Context, token: &WebflowToken) {
-    let found = match context.webflow.introspect(token.access_token()).await {
-        Ok(found) => found,
+/// What introspection says, unless the application does without.
+pub(crate) async fn introspect(
+    context: &Context,
+    token: &SecretString,
+    deadline: Deadline,
+) -> Option<Introspection> {
+    if !context.vault.introspect {
+        return None;
+    }
+    match answer(deadline.limit(context.webflow.introspect(token)).await) {
+        Ok(found) => Some(found),
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(target: log::GRANT, error, "the grant's sites are still unknown");
-            return;
+            tracing::warn!(
+                target: log::GRANT, error = &error as &dyn Error,
+                "the grant's sites are not known yet: introspection failed"
+            );
+            None
+        }
+    }
+}
+
+impl From<Introspection> for Coverage {
+    fn from(found: Introspection) -> Self {
+        Self {
+            authorization_id: found.authorization_id,
+            application_id: found.application.and_then(|application| application.id),
+            sites: Sites::named(found.sites),
+            workspaces: found.workspaces,
+        }
+    }
+}
+
+/// What Webflow tells beyond introspection.
+#[derive(Default, Clone)]
+pub(crate) struct Learned {
+    sites: Option<Vec<String>>,
+    user: Option<WebflowUser>,
+}
+
+impl Learned {
+    pub(crate) fn add_to(self, details: &mut GrantDetails) {
+        if let Some(sites) = self.sites {
+            details.list_sites(sites);
+        }
+        if self.user.is_some() {
+            details.user = self.user;
+        }
+    }
+}
+
+/// Asks for the sites and the user that are missing.
+pub(crate) async fn ask(context: &Context, details: &GrantDetails, deadline: Deadline) -> Learned {
+    let missing = details.missing(context.vault.introspect);
+    let (webflow, token) = (&context.webflow, &details.access_token);
+    let sites = async {
+        if !missing.sites {
+            return None;
+        }
+        let listed = answer(deadline.limit(webflow.sites(token)).await);
+        listed
+            .inspect_err(|error| {
+                let error = error as &dyn Error;
+                tracing::warn!(target: log::GRANT, error, "the grant's sites could not be listed");
+            })
+            .ok()
+    };
+    let user = async {
+        if !missing.user {
+            return None;
+        }
+        let told = answer(deadline.limit(webflow.user(token)).await);
+        told.inspect_err(|error| {
+            let error = error as &dyn Error;
+            tracing::warn!(target: log::GRANT, error, "the grant's user is not known yet");
+        })
+        .ok()
+    };
+    let (sites, user) = tokio::join!(sites, user);
+    Learned { sites, user }
+}
+
+fn answer<T>(answered: Option<Result<T, TokenLookupError>>) -> Result<T, TokenLookupError> {
+    answered.unwrap_or_else(|| Err(CallError::Timeout.into()))
+}
+
+async fn look_up(context: &Context, token: &WebflowToken) {
+    let deadline = Deadline::after(LOOKUPS);
+    let mut details = token.grant().details.clone();
+    let found = if details.coverage.is_none() || token.state().is_doubted() {
+        introspect(context, token.access_token(), deadline).await
+    } else {
+        None
+    };
+    let introspected = found.is_some();
+    let learn = move |details: &mut GrantDetails| {
+        if let Some(mut found) = found.clone() {
+            details.learn(found.scopes.take(), found.into());
         }
     };
-    let mut details = token.grant().details.clone();
-    if let Some(scopes) = found.scopes {
-        details.scopes = scopes;
+    learn(&mut details);
+    let learned = ask(context, &details, deadline).await;
+    if !introspected && learned.sites.is_none() && learned.user.is_none() {
+        return;
     }
-    details.coverage = Some(Coverage {
-        authorization_id: found.authorization_id,
-        sites: found.sites,
-        workspaces: found.workspaces,
+    let added = learned.clone();
+    added.add_to(&mut details);
+    let amended = context.vault.amend(token, move |details| {
+        learn(details);
+        learned.add_to(details);
     });
-    match context.vault.update(token, &details).await {
+    match amended.await {
         Ok(updated) => {
-            token.state().looked_up(context.clock.unix_millis());
+            if introspected {
+                token.state().introspected();
+            }
+            if !details.missing(context.vault.introspect).any() && !token.state().is_doubted() {
+                token.state().looked_up(context.clock.unix_millis());
+            }
             let subject = token.subject();
             tracing::info!(target: log::GRANT, ?subject, updated, "looked up what the grant covers");
         }
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
+            let error = &error as &dyn Error;
             tracing::warn!(target: log::GRANT, error, "could not store what the grant covers");
         }
     }

@@ -75,6 +75,21 @@ pub(crate) async fn remove_dead(
     context.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone)))
 }
 
+/// [`remove_dead`] in the background, until it succeeds.
+pub(crate) fn remove_dead_later(context: &Arc<Context>, dead: &WebflowToken) {
+    let (own, dead) = (Arc::clone(context), dead.clone());
+    context.tasks.spawn(async move {
+        let Err(error) = remove_dead(&own, &dead).await else { return };
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(target: log::GRANT, error, "could not remove a dead grant; retrying in the background");
+        let context = Arc::clone(&own);
+        context.tasks.retry_later("the removal of a dead grant", move || {
+            let (context, dead) = (Arc::clone(&own), dead.clone());
+            async move { remove_dead(&context, &dead).await.is_ok() }
+        });
+    });
+}
+
 /// [`disconnect`] for callers that run in a task of their own already.
 pub(crate) async fn end_all(
     context: &Arc<Context>,

@@ -10,6 +10,7 @@ use super::service::WebflowAuth;
 use crate::context::Context;
 use crate::gate::guard::{Guard, Mode};
 use crate::grant::scope::{Scope, Scopes};
+use crate::lifecycle::revoke::remove_dead_later;
 
 /// The time that [`WebflowAuthLayer::shutdown`] waits.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
@@ -49,7 +50,14 @@ pub struct WebflowAuthLayer {
 
 impl WebflowAuthLayer {
     pub(crate) fn new(context: Context) -> Self {
-        Self::with_mode(Arc::new(context), Mode::Required { scopes: Scopes::default() })
+        let context = Arc::new(context);
+        let weak = Arc::downgrade(&context);
+        context.vault.client.remove_dead_by(move |token| {
+            if let Some(context) = weak.upgrade() {
+                remove_dead_later(&context, token);
+            }
+        });
+        Self::with_mode(context, Mode::Required { scopes: Scopes::default() })
     }
 
     fn with_mode(context: Arc<Context>, mode: Mode) -> Self {

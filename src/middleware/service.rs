@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use tower_service::Service;
 
 use super::future::ResponseFuture;
@@ -76,7 +76,11 @@ where
             release(inner);
             return ResponseFuture::answering(answer);
         }
-        let head = RequestHead::read(request.method(), uri, request.headers(), context.cookies);
+        // A CORS preflight carries no cookie; the inner service answers it, and gets no token.
+        if request.method() == Method::OPTIONS {
+            return ResponseFuture::forwarding(inner.call(request), None);
+        }
+        let head = RequestHead::read(request.method(), uri, request.headers(), &context.cookies);
         match decide::fast_path(guard, &request, &head) {
             Some(Fast::Admit(token)) => {
                 let recovery = Recovery::new(guard, &token, &head);

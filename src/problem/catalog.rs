@@ -14,6 +14,8 @@ use crate::util::log;
 /// How long a client should wait before it tries an unavailable store again.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
 const RATE_LIMIT_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// The first lookup has begun with the request itself; the second may begin after this.
+const USER_RETRY_AFTER: Duration = Duration::from_secs(10);
 const SHUTDOWN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 const BACK: &str = "Back to the application";
@@ -60,6 +62,18 @@ pub(crate) fn missing_scopes(missing: String) -> Problem {
     );
     problem.missing_scopes = Some(missing);
     problem.link_text("Ask again")
+}
+
+/// Webflow could not be asked yet who gave the grant.
+pub(crate) fn user_pending() -> Problem {
+    Problem::new(
+        FailureKind::UserPending,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Your Webflow account is not known yet",
+        "The application could not ask Webflow who you are. Please try again in a moment.",
+    )
+    .retry_after(USER_RETRY_AFTER)
+    .retry_here(true)
 }
 
 /// Webflow refuses a token that it issued a moment ago.

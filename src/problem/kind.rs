@@ -79,6 +79,8 @@ kinds! {
     TooManyCallbacks = "too-many-callbacks",
     /// The callback belongs to no flow of this browser.
     UnknownFlow = "unknown-flow",
+    /// The grant's user is not known yet.
+    UserPending = "user-pending",
     /// Webflow's rate limit holds the exchange back.
     WebflowBusy = "webflow-busy",
     /// Webflow answered a handler's call with an error.

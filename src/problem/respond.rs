@@ -87,7 +87,8 @@ impl Problem {
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, content_type);
         if let Some(wait) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            let secs = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+            headers.insert(RETRY_AFTER, HeaderValue::from(secs.max(1)));
         }
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));

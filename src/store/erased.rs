@@ -19,6 +19,11 @@ pub(crate) trait ErasedStore: Send + Sync {
     fn update<'a>(&'a self, token: &'a SealedToken) -> StoreFuture<'a, bool>;
     fn by_site<'a>(&'a self, site_id: &'a str) -> StoreFuture<'a, Vec<SealedToken>>;
     fn by_workspace<'a>(&'a self, workspace_id: &'a str) -> StoreFuture<'a, Vec<SealedToken>>;
+    fn page<'a>(
+        &'a self,
+        after: Option<&'a TokenKey>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<SealedToken>>;
     fn purge_older_than(&self, age: Duration) -> StoreFuture<'_, u64>;
     fn healthy(&self) -> StoreFuture<'_, ()>;
     fn warnings(&self) -> StoreFuture<'_, Vec<String>>;
@@ -48,6 +53,14 @@ impl<S: TokenStore> ErasedStore for S {
 
     fn by_workspace<'a>(&'a self, workspace_id: &'a str) -> StoreFuture<'a, Vec<SealedToken>> {
         catch_panics(move || TokenStore::by_workspace(self, workspace_id))
+    }
+
+    fn page<'a>(
+        &'a self,
+        after: Option<&'a TokenKey>,
+        limit: usize,
+    ) -> StoreFuture<'a, Vec<SealedToken>> {
+        catch_panics(move || TokenStore::page(self, after, limit))
     }
 
     fn purge_older_than(&self, age: Duration) -> StoreFuture<'_, u64> {

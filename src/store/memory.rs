@@ -1,8 +1,9 @@
 //! An in-memory store for tests and demos.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -33,8 +34,33 @@ pub struct MemoryStore {
 
 #[derive(Default)]
 struct Rows {
-    subjects: HashMap<Subject, HashMap<GrantId, SealedToken>>,
+    subjects: BTreeMap<Subject, BTreeMap<GrantId, SealedToken>>,
     len: usize,
+    sites: Index,
+    workspaces: Index,
+}
+
+/// The grants that cover each id.
+#[derive(Default)]
+struct Index(HashMap<String, HashSet<TokenKey>>);
+
+impl Index {
+    fn add(&mut self, key: &TokenKey, ids: &[String]) {
+        for id in ids {
+            self.0.entry(id.clone()).or_default().insert(key.clone());
+        }
+    }
+
+    fn remove(&mut self, key: &TokenKey, ids: &[String]) {
+        for id in ids {
+            if let Some(keys) = self.0.get_mut(id) {
+                keys.remove(key);
+                if keys.is_empty() {
+                    self.0.remove(id);
+                }
+            }
+        }
+    }
 }
 
 impl MemoryStore {
@@ -69,7 +95,7 @@ impl MemoryStore {
         self
     }
 
-    /// Ignores poisoning: every change is a single map operation, so the rows stay consistent.
+    /// Ignores poisoning: no operation can panic half-way, so the rows stay consistent.
     fn read(&self) -> RwLockReadGuard<'_, Rows> {
         self.rows.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -82,22 +108,46 @@ impl MemoryStore {
         self.clock.now().duration_since(row.obtained_at()).unwrap_or_default() < age
     }
 
-    fn find(&self, covers: impl Fn(&SealedToken) -> bool) -> Vec<SealedToken> {
+    fn find(&self, index: impl Fn(&Rows) -> &Index, id: &str) -> Vec<SealedToken> {
         let rows = self.read();
-        let all = rows.subjects.values().flat_map(HashMap::values);
-        newest_first(all.filter(|row| covers(row) && self.is_younger(row, self.lifetime)))
+        let keys = index(&rows).0.get(id).into_iter().flatten();
+        let found = keys.filter_map(|key| rows.get(key));
+        newest_first(found.filter(|row| self.is_younger(row, self.lifetime)))
     }
 }
 
 impl Rows {
+    fn get(&self, key: &TokenKey) -> Option<&SealedToken> {
+        self.subjects.get(key.subject())?.get(key.grant())
+    }
+
+    fn insert(&mut self, row: SealedToken) {
+        self.remove(row.key());
+        self.sites.add(row.key(), row.sites());
+        self.workspaces.add(row.key(), row.workspaces());
+        let grants = self.subjects.entry(row.key().subject().clone()).or_default();
+        grants.insert(row.key().grant().clone(), row);
+        self.len += 1;
+    }
+
+    fn remove(&mut self, key: &TokenKey) {
+        let Some(grants) = self.subjects.get_mut(key.subject()) else { return };
+        let Some(row) = grants.remove(key.grant()) else { return };
+        if grants.is_empty() {
+            self.subjects.remove(key.subject());
+        }
+        self.sites.remove(key, row.sites());
+        self.workspaces.remove(key, row.workspaces());
+        self.len -= 1;
+    }
+
     fn retain(&mut self, keep: impl Fn(&SealedToken) -> bool) -> usize {
-        let before = self.len;
-        self.subjects.retain(|_, grants| {
-            grants.retain(|_, row| keep(row));
-            !grants.is_empty()
-        });
-        self.len = self.subjects.values().map(HashMap::len).sum();
-        before - self.len
+        let all = self.subjects.values().flat_map(BTreeMap::values);
+        let over: Vec<_> = all.filter(|row| !keep(row)).map(|row| row.key().clone()).collect();
+        for key in &over {
+            self.remove(key);
+        }
+        over.len()
     }
 }
 
@@ -110,60 +160,60 @@ fn newest_first<'a>(rows: impl Iterator<Item = &'a SealedToken>) -> Vec<SealedTo
 impl TokenStore for MemoryStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
         let rows = self.read();
-        let grants = rows.subjects.get(subject).into_iter().flat_map(HashMap::values);
+        let grants = rows.subjects.get(subject).into_iter().flat_map(BTreeMap::values);
         Ok(newest_first(grants.filter(|row| self.is_younger(row, self.lifetime))))
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
-        let (subject, grant) = (token.key().subject(), token.key().grant());
-        subject.validate()?;
+        token.key().subject().validate()?;
         let mut rows = self.write();
-        let new = !rows.subjects.get(subject).is_some_and(|grants| grants.contains_key(grant));
-        if new && rows.len >= self.capacity {
+        if rows.get(token.key()).is_none() && rows.len >= self.capacity {
             rows.retain(|row| self.is_younger(row, self.lifetime));
             if rows.len >= self.capacity {
                 return Err(StoreError::Full);
             }
         }
-        let grants = rows.subjects.entry(subject.clone()).or_default();
-        grants.insert(grant.clone(), token.clone());
-        rows.len += usize::from(new);
+        rows.insert(token.clone());
         Ok(())
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
         let mut rows = self.write();
-        let Some(grants) = rows.subjects.get_mut(key.subject()) else {
-            return Ok(false);
-        };
-        if grants.get(key.grant()).is_none_or(|row| row.version() != version) {
-            return Ok(false);
+        let there = rows.get(key).is_some_and(|row| row.version() == version);
+        if there {
+            rows.remove(key);
         }
-        grants.remove(key.grant());
-        if grants.is_empty() {
-            rows.subjects.remove(key.subject());
-        }
-        rows.len -= 1;
-        Ok(true)
+        Ok(there)
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
         let mut rows = self.write();
-        let grants = rows.subjects.get_mut(token.key().subject());
-        let row = grants.and_then(|grants| grants.get_mut(token.key().grant()));
-        let Some(row) = row.filter(|row| row.version() == token.version()) else {
-            return Ok(false);
-        };
-        row.clone_from(token);
-        Ok(true)
+        let there = rows.get(token.key()).is_some_and(|row| row.version() == token.version());
+        if there {
+            rows.insert(token.clone());
+        }
+        Ok(there)
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
-        Ok(self.find(|row| row.sites().iter().any(|site| site == site_id)))
+        Ok(self.find(|rows| &rows.sites, site_id))
     }
 
     async fn by_workspace(&self, workspace_id: &str) -> Result<Vec<SealedToken>, StoreError> {
-        Ok(self.find(|row| row.workspaces().iter().any(|workspace| workspace == workspace_id)))
+        Ok(self.find(|rows| &rows.workspaces, workspace_id))
+    }
+
+    async fn page(
+        &self,
+        after: Option<&TokenKey>,
+        limit: usize,
+    ) -> Result<Vec<SealedToken>, StoreError> {
+        let rows = self.read();
+        let from = after.map_or(Bound::Unbounded, |key| Bound::Included(key.subject()));
+        let subjects = rows.subjects.range::<Subject, _>((from, Bound::Unbounded));
+        let rows = subjects.flat_map(|(_, grants)| grants.values());
+        let rows = rows.filter(|row| after.is_none_or(|after| row.key() > after));
+        Ok(rows.filter(|row| self.is_younger(row, self.lifetime)).take(limit).cloned().collect())
     }
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
@@ -212,5 +262,26 @@ mod tests {
         assert!(store.load(&Subject::user(1)).await.unwrap().is_empty(), "expired");
         store.save(&row(3, clock.now())).await.expect("the expired grants were removed");
         assert_eq!(store.load(&Subject::user(3)).await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_goes_leaves_nothing_in_the_indexes() {
+        let store = MemoryStore::new().with_lifetime(Duration::MAX);
+        let covering = |user, site: &str| {
+            let ids = vec![site.to_owned(), site.to_owned()];
+            row(user, UNIX_EPOCH).with_sites(ids.clone()).with_workspaces(ids)
+        };
+        for user in 0..4 {
+            store.save(&covering(user, "a")).await.unwrap();
+        }
+        store.save(&covering(0, "b")).await.unwrap();
+        store.update(&covering(1, "b")).await.unwrap();
+        let gone = covering(2, "a");
+        store.remove(gone.key(), gone.version()).await.unwrap();
+        assert_eq!(store.by_site("a").await.unwrap().len(), 1);
+        assert_eq!(store.by_workspace("b").await.unwrap().len(), 2);
+        assert_eq!(store.purge_older_than(Duration::ZERO).await.unwrap(), 3);
+        let rows = store.read();
+        assert!(rows.sites.0.is_empty() && rows.workspaces.0.is_empty() && rows.len == 0);
     }
 }

@@ -161,7 +161,25 @@ pub trait TokenStore: Send + Sync + 'static {
         ready(Err(StoreError::Unsupported("lookup by workspace")))
     }
 
-    /// Removes every grant whose token was obtained longer ago than `age`. Returns how many.
+    /// Returns up to `limit` rows after the key `after`, in the order of [`TokenKey`], or the first
+    /// rows without `after`. Only the page after the last row is empty.
+    ///
+    /// `after` need not exist. A row that is saved or removed between two pages may be missing or
+    /// included; every other row is in exactly one of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] unless the store overrides it.
+    fn page(
+        &self,
+        after: Option<&TokenKey>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<SealedToken>, StoreError>> + Send {
+        let _ = (after, limit);
+        ready(Err(StoreError::Unsupported("listing")))
+    }
+
+    /// Removes every grant, of any app, whose token was obtained longer ago than `age`. Returns how
+    /// many.
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] unless the store overrides this method.

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::identity::subject::Subject;
+use crate::identity::app::AppId;
+use crate::identity::subject::{InvalidSubject, Subject};
 
 /// Identifies a grant among the grants of one subject.
 ///
@@ -46,8 +47,8 @@ impl fmt::Display for GrantId {
     }
 }
 
-/// The key of a row: a subject and one of its grants.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The key of a row: a subject and one of its grants, ordered by their texts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TokenKey {
     subject: Subject,
     grant: GrantId,
@@ -67,6 +68,16 @@ impl TokenKey {
     /// Returns the ID of the grant.
     pub const fn grant(&self) -> &GrantId {
         &self.grant
+    }
+
+    /// The store's form of this key.
+    pub(crate) fn stored(&self, app: &AppId) -> Result<Self, InvalidSubject> {
+        Ok(Self { subject: self.subject.stored(app)?, grant: self.grant.clone() })
+    }
+
+    /// The key of a store's form; `None` if that belongs to another app.
+    pub(crate) fn of_app(&self, app: &AppId) -> Option<Self> {
+        Some(Self { subject: self.subject.of_app(app)?, grant: self.grant.clone() })
     }
 }
 

@@ -47,6 +47,33 @@ pub(super) fn newest_first(rows: impl Iterator<Item = Option<SqlRow>>) -> Vec<Se
     tokens
 }
 
+/// A page of rows as an engine gives them, in the order of their keys.
+pub(super) enum Page {
+    Rows(Vec<SealedToken>),
+    /// Every row is malformed; the page behind this key comes next.
+    Malformed {
+        subject: Vec<u8>,
+        grant: String,
+    },
+}
+
+pub(super) fn page(rows: Vec<Option<SqlRow>>) -> Page {
+    let last = rows.iter().flatten().last().map(|row| (row.subject.clone(), row.grant.clone()));
+    let mut tokens = newest_first(rows.into_iter());
+    tokens.sort_by(|a, b| a.key().cmp(b.key()));
+    match last {
+        Some((subject, grant)) if tokens.is_empty() => Page::Malformed { subject, grant },
+        _ => Page::Rows(tokens),
+    }
+}
+
+/// Where a page begins: behind this subject and grant. No row has an empty subject.
+pub(super) fn behind(after: Option<&TokenKey>) -> (Vec<u8>, String) {
+    after.map_or_else(Default::default, |key| {
+        (key.subject().as_str().into(), key.grant().as_str().to_owned())
+    })
+}
+
 pub(super) fn unix_secs(at: SystemTime) -> i64 {
     let secs = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     i64::try_from(secs).unwrap_or(i64::MAX)

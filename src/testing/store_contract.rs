@@ -76,6 +76,7 @@ pub async fn store_contract(store: impl TokenStore) -> Result<ContractReport, Co
     suite.dropped_writes().await?;
     let mut report = ContractReport::default();
     suite.look_ups(&mut report).await?;
+    suite.pages(&mut report).await?;
     suite.purge(&mut report).await?;
     suite.healthy().await?;
     Ok(report)
@@ -255,14 +256,29 @@ impl<S: TokenStore> Suite<S> {
     }
 
     async fn large_tokens(&self) -> Checked {
-        let rule = "a row with 64 KiB of sealed bytes and 100 sites is stored";
-        let sites = (0..100).map(|i| format!("site-{i}")).collect();
+        let rule = "a row with 64 KiB of sealed bytes and 1000 sites is stored";
+        let sites = (0..1000).map(|i| format!("{}-site-{i}", self.run)).collect();
         let key = TokenKey::new(self.subject("large"), GrantId::default());
         let bytes = (0..64 * 1024).map(|i: u32| i.to_le_bytes()[0]).collect();
         let token =
             SealedToken::new(key, number(1), bytes, SystemTime::UNIX_EPOCH).with_sites(sites);
         self.save(rule, &token).await?;
-        equal(rule, &self.load(rule, token.key().subject()).await?, &[token])
+        equal(rule, &self.load(rule, token.key().subject()).await?, std::slice::from_ref(&token))?;
+        let rule = "a grant is found by each of its sites, and by none of those that it lost";
+        let fewer = token.clone().with_sites(token.sites().iter().step_by(2).cloned().collect());
+        for (token, lost) in [(&token, None), (&fewer, token.sites().last())] {
+            self.update(rule, token).await?;
+            for site in [token.sites().first(), token.sites().last()].into_iter().flatten() {
+                match self.store.by_site(site).await {
+                    Err(StoreError::Unsupported(_)) => return Ok(()),
+                    found => equal(rule, &loaded(rule, found)?, std::slice::from_ref(token))?,
+                }
+            }
+            if let Some(lost) = lost {
+                equal(rule, &loaded(rule, self.store.by_site(lost).await)?, &[])?;
+            }
+        }
+        Ok(())
     }
 
     async fn concurrency(&self) -> Checked {
@@ -374,6 +390,71 @@ impl<S: TokenStore> Suite<S> {
             found => equal(rule, &loaded(rule, found)?, &[third])?,
         }
         Ok(())
+    }
+
+    async fn pages(&self, report: &mut ContractReport) -> Checked {
+        let rule = "pages have every row once, in the order of the keys";
+        let first = TokenKey::new(self.subject("page"), GrantId::new(""));
+        match self.store.page(Some(&first), 1).await {
+            Err(StoreError::Unsupported(_)) => {
+                report.unsupported.push("page");
+                return Ok(());
+            }
+            found => equal(rule, &loaded(rule, found.map(|rows| self.mine(rows, "page")))?, &[])?,
+        }
+        let ids = ["", "a", "a\u{1}", "ab", "b", "B", "-", "_", "~", "0", "\u{e9}", "%", "a,b"];
+        let mut expected: Vec<_> = ids
+            .iter()
+            .flat_map(|id| ["default", "A", "a", "B", "a-", "\u{e9}"].map(|grant| (id, grant)))
+            .map(|(id, grant)| {
+                let key =
+                    TokenKey::new(self.subject(format_args!("page{id}")), GrantId::new(grant));
+                SealedToken::new(key, number(1), vec![1], SystemTime::UNIX_EPOCH)
+            })
+            .collect();
+        for row in &expected {
+            self.save(rule, row).await?;
+        }
+        let newer = SealedToken::new(
+            expected.swap_remove(0).key().clone(),
+            number(2),
+            vec![2],
+            SystemTime::UNIX_EPOCH,
+        );
+        self.save(rule, &newer).await?;
+        let gone = expected.swap_remove(1);
+        self.remove(rule, &gone, 1).await?;
+        expected.push(newer);
+        expected.sort_by(|a, b| a.key().cmp(b.key()));
+        for limit in [1, 7, 1000] {
+            let mut found = Vec::new();
+            let mut after = Some(first.clone());
+            loop {
+                let page = loaded(rule, self.store.page(after.as_ref(), limit).await)?;
+                if page.len() > limit {
+                    return violated(rule, format!("{} rows, not {limit}", page.len()));
+                }
+                let Some(last) = page.last() else { break };
+                after = Some(last.key().clone());
+                let there = page.len();
+                let mine = self.mine(page, "page");
+                let is_over = mine.len() < there;
+                found.extend(mine);
+                if is_over {
+                    break;
+                }
+            }
+            equal(rule, &found, &expected)?;
+        }
+        let all = loaded(rule, self.store.page(None, 1).await)?;
+        if all.len() == 1 { Ok(()) } else { violated(rule, "no first page without a key") }
+    }
+
+    /// The rows of this run whose names begin so.
+    fn mine(&self, mut rows: Vec<SealedToken>, name: &str) -> Vec<SealedToken> {
+        let mine = self.subject(name);
+        rows.retain(|row| row.key().subject().as_str().starts_with(mine.as_str()));
+        rows
     }
 
     async fn purge(&self, report: &mut ContractReport) -> Checked {

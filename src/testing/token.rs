@@ -8,9 +8,10 @@ use secrecy::SecretString;
 
 use super::FakeWebflow;
 use crate::api::ApiClient;
+use crate::grant::details::{Coverage, GrantDetails, Sites};
 use crate::grant::scope::{Scope, Scopes};
-use crate::grant::token::WebflowToken;
-use crate::grant::token::{Coverage, Grant, GrantDetails};
+use crate::grant::token::{Grant, WebflowToken};
+use crate::grant::user::WebflowUser;
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey, TokenVersion};
 use crate::util::clock::Clock;
@@ -30,8 +31,10 @@ pub struct TestToken {
     access_token: SecretString,
     subject: Subject,
     coverage: Coverage,
+    user: Option<WebflowUser>,
     obtained_at: SystemTime,
     endpoints: Option<Endpoints>,
+    clock: Clock,
 }
 
 /// For unit tests of handlers; feature `testing`.
@@ -64,18 +67,22 @@ impl WebflowToken {
             scopes: scopes.into_iter().collect(),
             access_token: "access token of a test".into(),
             subject: Subject::user("test"),
-            coverage: Coverage::default(),
+            coverage: Coverage { sites: Sites::Listed(Some(Vec::new())), ..Coverage::default() },
+            user: None,
             obtained_at: SystemTime::now(),
             endpoints: None,
+            clock: Clock::system(),
         }
     }
 }
 
 impl TestToken {
     /// Issues a live token at this fake for the user's first workspace, and sends calls there.
+    /// Retries wait by the fake's clock.
     pub fn webflow(mut self, webflow: &FakeWebflow) -> Self {
         self.access_token = webflow.issue_token(self.scopes.iter().cloned()).into();
         self.endpoints = Some(webflow.endpoints());
+        self.clock = webflow.clock().clone();
         self
     }
 
@@ -99,13 +106,21 @@ impl TestToken {
 
     /// Sets the IDs of the covered sites. The default is none.
     pub fn sites<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
-        self.coverage.sites = ids.into_iter().map(Into::into).collect();
+        self.coverage.sites = Sites::Listed(Some(ids.into_iter().map(Into::into).collect()));
         self
     }
 
     /// Sets the IDs of the covered workspaces. The default is none.
     pub fn workspaces<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
         self.coverage.workspaces = ids.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the user who gave the grant, as returned by [`WebflowToken::user`] and extracted as
+    /// [`WebflowUser`]. The default is none.
+    pub fn user(mut self, id: impl Into<String>, email: impl Into<String>) -> Self {
+        let (id, email) = (Some(id.into()), Some(email.into()));
+        self.user = Some(WebflowUser { id, email, ..WebflowUser::default() });
         self
     }
 
@@ -121,7 +136,7 @@ impl TestToken {
         let http = client_builder(endpoints.token()).build().unwrap_or_default();
         let obtained_at_secs =
             self.obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET, Clock::system()));
+        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET, self.clock));
         WebflowToken::new(Grant {
             key: TokenKey::new(self.subject, GrantId::default()),
             version: TokenVersion::generate(obtained_at_secs.saturating_mul(1000), 0),
@@ -130,6 +145,8 @@ impl TestToken {
                 scopes: self.scopes.clone(),
                 obtained_at: SystemTime::UNIX_EPOCH + Duration::from_secs(obtained_at_secs),
                 coverage: Some(self.coverage),
+                user: self.user,
+                extra: None,
                 flows: Vec::new(),
                 asked: self.scopes,
                 renewed: false,

@@ -1,12 +1,14 @@
 //! The crate's source of time, which tests can control.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use nix::time::ClockId;
+use tokio::sync::Notify;
 
 /// The source of time for everything that expires.
 ///
@@ -23,7 +25,13 @@ use nix::time::ClockId;
 /// assert_eq!(clock.now(), before + Duration::from_secs(60));
 /// ```
 #[derive(Clone, Default)]
-pub struct Clock(Option<Arc<AtomicU64>>);
+pub struct Clock(Option<Arc<Hands>>);
+
+/// The state of a manual clock.
+struct Hands {
+    millis: AtomicU64,
+    moved: Notify,
+}
 
 impl Clock {
     /// The system clock.
@@ -34,33 +42,66 @@ impl Clock {
     /// Creates a clock that stays at `start` until it is advanced. Its resolution is one
     /// millisecond.
     pub fn manual(start: SystemTime) -> Self {
-        Self(Some(Arc::new(AtomicU64::new(unix_millis(start)))))
+        let millis = AtomicU64::new(unix_millis(start));
+        Self(Some(Arc::new(Hands { millis, moved: Notify::new() })))
     }
 
     /// Returns the current time.
     pub fn now(&self) -> SystemTime {
-        self.0.as_ref().map_or_else(SystemTime::now, |millis| {
-            UNIX_EPOCH + Duration::from_millis(millis.load(Ordering::SeqCst))
+        self.0.as_ref().map_or_else(SystemTime::now, |hands| {
+            UNIX_EPOCH + Duration::from_millis(hands.millis())
         })
     }
 
     /// Advances a manual clock by whole milliseconds. Has no effect on the system clock.
     pub fn advance(&self, by: Duration) {
-        if let Some(millis) = &self.0 {
+        if let Some(hands) = &self.0 {
             let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-            millis.fetch_add(by, Ordering::SeqCst);
+            hands.millis.fetch_add(by, Ordering::SeqCst);
+            hands.moved.notify_waiters();
+        }
+    }
+
+    /// Waits for `span`. A manual clock that is advanced by as much ends the wait early, so that a
+    /// test need not wait for real time to pass.
+    pub(crate) async fn sleep(&self, span: Duration) {
+        let Some(hands) = &self.0 else {
+            return tokio::time::sleep(span).await;
+        };
+        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let end = hands.millis().saturating_add(millis);
+        tokio::select! {
+            () = tokio::time::sleep(span) => {}
+            () = hands.reach(end) => {}
         }
     }
 
     /// Milliseconds since the Unix epoch; 0 before 1970. Read on every request, so it uses the
     /// operating system's coarse clock (resolution of a few milliseconds) where there is one.
     pub(crate) fn unix_millis(&self) -> u64 {
-        self.0.as_ref().map_or_else(coarse_unix_millis, |millis| millis.load(Ordering::SeqCst))
+        self.0.as_ref().map_or_else(coarse_unix_millis, |hands| hands.millis())
     }
 
     /// Seconds since the Unix epoch; 0 before 1970.
     pub(crate) fn unix_secs(&self) -> u64 {
         self.unix_millis() / 1000
+    }
+}
+
+impl Hands {
+    fn millis(&self) -> u64 {
+        self.millis.load(Ordering::SeqCst)
+    }
+
+    async fn reach(&self, end: u64) {
+        loop {
+            let mut moved = pin!(self.moved.notified());
+            moved.as_mut().enable();
+            if self.millis() >= end {
+                return;
+            }
+            moved.await;
+        }
     }
 }
 
@@ -91,9 +132,30 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// Whether less than `span` has passed between two times in Unix milliseconds. A clock that was set
+/// back makes what happened "later" old.
+pub(crate) fn is_within(span: Duration, since: u64, now: u64) -> bool {
+    now.checked_sub(since).is_some_and(|passed| Duration::from_millis(passed) < span)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_by_the_manual_clock_or_by_real_time() {
+        let (clock, minute) = (Clock::manual(UNIX_EPOCH), Duration::from_secs(60));
+        let started = tokio::time::Instant::now();
+        let turn = async {
+            clock.advance(minute / 2);
+            tokio::task::yield_now().await;
+            clock.advance(minute / 2);
+        };
+        tokio::join!(clock.sleep(minute), turn);
+        assert_eq!(started.elapsed(), Duration::ZERO);
+        clock.sleep(minute).await;
+        assert_eq!(started.elapsed().as_secs(), 60);
+    }
 
     #[test]
     fn the_coarse_time_is_the_systems_time() {

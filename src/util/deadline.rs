@@ -19,6 +19,11 @@ impl Deadline {
         Self(self.0.checked_sub(reserve).unwrap_or(self.0))
     }
 
+    /// The earlier of this deadline and `budget` from now.
+    pub(crate) fn within(self, budget: Duration) -> Self {
+        Self(self.0.min(Instant::now() + budget))
+    }
+
     /// Runs the step. Returns `None`, and drops the step, if the deadline passes first.
     pub(crate) async fn limit<T>(self, step: impl Future<Output = T>) -> Option<T> {
         timeout_at(self.0, step).await.ok()
@@ -36,6 +41,8 @@ mod tests {
         let step = |secs| sleep(Duration::from_secs(secs));
         assert!(deadline.leaving(Duration::from_secs(3)).limit(step(6)).await.is_some());
         assert!(deadline.leaving(Duration::from_secs(3)).limit(step(2)).await.is_none());
-        assert!(deadline.limit(step(4)).await.is_none());
+        let short = deadline.within(Duration::from_secs(1));
+        assert!(short.limit(step(2)).await.is_none());
+        assert!(deadline.within(Duration::from_secs(60)).limit(step(4)).await.is_none());
     }
 }

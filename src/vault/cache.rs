@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::config::CacheConfig;
 use crate::grant::token::WebflowToken;
-use crate::identity::session_cookie::session_id;
+use crate::identity::session_cookie::SESSION_ID_LEN;
 use crate::identity::subject::Subject;
 use crate::store::StoreError;
 use crate::util::background::Tasks;
@@ -56,8 +56,50 @@ pub(crate) struct Slot {
 }
 
 struct Verified {
-    cookie: Box<str>,
+    cookie: CookieWords,
     expires_unix_secs: u64,
+}
+
+/// A session cookie's value in words, which are compared faster than bytes in constant time.
+struct CookieWords {
+    words: [u64; COOKIE_WORDS],
+    len: usize,
+}
+
+/// The words of the longest value: those of `identity::session_cookie` have 110 bytes.
+const COOKIE_WORDS: usize = 16;
+
+impl CookieWords {
+    fn new(cookie: &[u8]) -> Option<Self> {
+        let (whole, rest) = cookie.as_chunks::<8>();
+        let mut words = [0; COOKIE_WORDS];
+        if whole.len() >= COOKIE_WORDS {
+            return None;
+        }
+        let values = whole.iter().map(|chunk| u64::from_ne_bytes(*chunk));
+        words.iter_mut().zip(values.chain([last_word(rest)])).for_each(|(to, from)| *to = from);
+        Some(Self { words, len: cookie.len() })
+    }
+
+    /// Whether that is the value. The time does not depend on where two values differ.
+    fn is(&self, cookie: &[u8]) -> bool {
+        if self.len != cookie.len() {
+            return false;
+        }
+        let (whole, rest) = cookie.as_chunks::<8>();
+        let mut words = self.words.iter();
+        let mut difference = 0;
+        for (chunk, word) in whole.iter().zip(&mut words) {
+            difference |= u64::from_ne_bytes(*chunk) ^ word;
+        }
+        difference |= words.next().map_or(0, |word| last_word(rest) ^ word);
+        difference.ct_eq(&0).into()
+    }
+}
+
+/// Fewer than eight bytes, padded with zeros.
+fn last_word(rest: &[u8]) -> u64 {
+    rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// A read under way. Dropping it from the map makes its outcome void for the cache.
@@ -105,13 +147,12 @@ impl Cache {
 
     /// The newest grant of the session whose verified cookie has exactly this value.
     pub(crate) fn session(&self, cookie: &[u8], now: u64) -> Option<WebflowToken> {
-        let cookie = std::str::from_utf8(cookie).ok()?;
-        let key = SessionKey::new(session_id(cookie)?);
-        let slot = self.entries.as_ref()?.get(key.as_str())?;
+        let key = SessionKey::of(cookie)?;
+        let slot = self.entries.as_ref()?.get(key.as_str()?)?;
         let verified = slot.verified.get()?;
         let good = now / 1000 < verified.expires_unix_secs
             && self.is_fresh(&slot, now)
-            && bool::from(verified.cookie.as_bytes().ct_eq(cookie.as_bytes()));
+            && verified.cookie.is(cookie);
         if good { slot.tokens.first().cloned() } else { None }
     }
 
@@ -263,7 +304,9 @@ impl Cache {
 impl Slot {
     /// Remembers the cookie by which its session was found, after its signature was verified.
     pub(crate) fn remember(&self, cookie: &str, expires_unix_secs: u64) {
-        self.verified.get_or_init(|| Verified { cookie: cookie.into(), expires_unix_secs });
+        if let Some(cookie) = CookieWords::new(cookie.as_bytes()) {
+            self.verified.get_or_init(|| Verified { cookie, expires_unix_secs });
+        }
     }
 }
 
@@ -298,22 +341,24 @@ fn next_id() -> u64 {
 }
 
 /// The key of a session's subject, without an allocation.
-struct SessionKey {
-    bytes: [u8; 64],
-    len: usize,
-}
+struct SessionKey([u8; KEY_LEN]);
+
+const PREFIX_LEN: usize = Subject::SESSION.len();
+const KEY_LEN: usize = PREFIX_LEN + SESSION_ID_LEN;
 
 impl SessionKey {
-    fn new(id: &str) -> Self {
-        let mut bytes = [0; 64];
-        let key = Subject::SESSION.bytes().chain(id.bytes());
-        let len = bytes.iter_mut().zip(key).map(|(to, from)| *to = from).count();
-        Self { bytes, len }
+    /// The key for the id at the beginning of a cookie's value, whether or not it is one.
+    fn of(cookie: &[u8]) -> Option<Self> {
+        let id = cookie.first_chunk::<SESSION_ID_LEN>()?;
+        let mut key = [0; KEY_LEN];
+        let (prefix, rest) = key.split_at_mut(PREFIX_LEN);
+        prefix.copy_from_slice(Subject::SESSION.as_bytes());
+        rest.copy_from_slice(id);
+        Some(Self(key))
     }
 
-    fn as_str(&self) -> &str {
-        let bytes = self.bytes.get(..self.len).unwrap_or_default();
-        std::str::from_utf8(bytes).unwrap_or_default()
+    fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
     }
 }
 

@@ -5,9 +5,12 @@
 //! logged by a digest of its subject.
 
 pub(crate) mod cache;
+mod reseal;
+mod scan;
 mod sealed_form;
 mod writes;
 
+use std::borrow::Cow;
 use std::future::pending;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,11 +21,12 @@ use tokio::time::timeout;
 
 use crate::api::ApiClient;
 use crate::crypto::keyring::Keyring;
+use crate::grant::details::GrantDetails;
 use crate::grant::policy::GrantPolicy;
 use crate::grant::scope::Scopes;
 use crate::grant::state::TokenStates;
-use crate::grant::token::WebflowToken;
-use crate::grant::token::{Grant, GrantDetails};
+use crate::grant::token::{Grant, WebflowToken};
+use crate::identity::app::AppId;
 use crate::identity::subject::Subject;
 use crate::store::{ErasedStore, Invalidator, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::background::Tasks;
@@ -30,6 +34,7 @@ use crate::util::clock::Clock;
 use crate::util::{log, metrics};
 use crate::vault::cache::{Cache, Slot, Tokens};
 
+pub(crate) use reseal::Resealed;
 #[cfg(feature = "_fuzzing")]
 pub(crate) use sealed_form::context;
 pub(crate) use sealed_form::unseal;
@@ -39,6 +44,8 @@ pub(crate) use writes::{Draft, WriteLocks};
 const JUST_FAILED_MILLIS: u64 = 5000;
 
 pub(crate) struct Vault {
+    /// Whose rows are read and written; the store may hold other apps' as well.
+    pub(crate) app: AppId,
     pub(crate) store: Arc<dyn ErasedStore>,
     pub(crate) keyring: Keyring,
     pub(crate) clock: Clock,
@@ -68,12 +75,12 @@ pub(crate) struct Vault {
 pub(crate) struct Watcher(Mutex<Option<AbortHandle>>);
 
 impl Watcher {
-    fn watch(&self, store: &Arc<dyn ErasedStore>, cache: &Arc<Cache>) {
+    fn watch(&self, store: &Arc<dyn ErasedStore>, changes: impl FnOnce() -> Invalidator) {
         let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
         }
-        let watch = Arc::clone(store).watch(Invalidator(Arc::clone(cache)));
+        let watch = Arc::clone(store).watch(changes());
         let watching = async {
             watch.await;
             // A store with nothing to tell is not asked again: the task ends with its runtime.
@@ -92,6 +99,11 @@ impl Drop for Watcher {
 }
 
 impl Vault {
+    /// The subject itself, for a caller that may have it from a store's row.
+    pub(crate) fn public<'s>(&self, subject: &'s Subject) -> Cow<'s, Subject> {
+        subject.of_app(&self.app).map_or(Cow::Borrowed(subject), Cow::Owned)
+    }
+
     /// The subject's grants, newest first.
     pub(crate) async fn load(self: &Arc<Self>, subject: &Subject) -> Result<Tokens, StoreError> {
         Ok(Arc::clone(&self.load_slot(subject).await?.tokens))
@@ -102,7 +114,8 @@ impl Vault {
         self: &Arc<Self>,
         subject: &Subject,
     ) -> Result<Arc<Slot>, StoreError> {
-        self.watcher.watch(&self.store, &self.cache);
+        let changes = || Invalidator { cache: Arc::clone(&self.cache), app: self.app.clone() };
+        self.watcher.watch(&self.store, changes);
         let now = self.clock.unix_millis();
         let (vault, reads) = (Arc::clone(self), subject.clone());
         let read = || async move { vault.read(&reads).await };
@@ -143,33 +156,28 @@ impl Vault {
     }
 
     async fn read(&self, subject: &Subject) -> Result<Tokens, StoreError> {
+        let stored = subject.stored(&self.app)?;
         let timer = metrics::Timer::start();
-        let rows = self.within(self.store.load(subject)).await;
+        let rows = self.within(self.store.load(&stored)).await;
         self.note(&rows);
         timer.store("load");
         let rows = rows?;
-        Ok(self.open_all(&rows, |row| row.key().subject() == subject).into())
+        Ok(self.open_all(&rows, |row| *row.key().subject() == stored).into())
     }
 
     pub(crate) async fn by_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {
         let rows = self.within(self.store.by_site(site_id)).await?;
-        let mut tokens = self.open_all(&rows, |_| true);
+        let mut tokens = self.open_all(&self.own(rows), |_| true);
         // The index beside the sealed grant is not authenticated; what is sealed decides.
-        tokens.retain(|token| token.sites().iter().any(|site| site == site_id));
+        tokens.retain(|token| token.covers_site(site_id));
         Ok(tokens)
     }
 
     pub(crate) async fn by_workspace(&self, id: &str) -> Result<Vec<WebflowToken>, StoreError> {
         let rows = self.within(self.store.by_workspace(id)).await?;
-        let mut tokens = self.open_all(&rows, |_| true);
+        let mut tokens = self.open_all(&self.own(rows), |_| true);
         tokens.retain(|token| token.workspaces().iter().any(|workspace| workspace == id));
         Ok(tokens)
-    }
-
-    pub(crate) async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
-        let purged = self.store.purge_older_than(age).await;
-        self.cache.forget_all();
-        purged
     }
 
     pub(crate) async fn healthy(&self) -> Result<(), StoreError> {
@@ -194,28 +202,31 @@ impl Vault {
     ) -> Vec<WebflowToken> {
         let mut tokens: Vec<_> = rows
             .iter()
-            .filter_map(|row| {
-                let token = if belongs(row) { self.open(row) } else { None };
-                if token.is_none() {
-                    tracing::warn!(
-                        target: log::STORE, subject = ?row.key().subject(),
-                        "a stored grant does not open with any key of the ring: it counts as none"
-                    );
-                }
-                token
-            })
+            .filter_map(|row| if belongs(row) { self.open_or_warn(row) } else { warn_of(row) })
             .collect();
         tokens.sort_by_key(|token| std::cmp::Reverse(token.grant().version));
         tokens
     }
 
+    /// The rows of this app among those of all.
+    fn own(&self, mut rows: Vec<SealedToken>) -> Vec<SealedToken> {
+        rows.retain(|row| row.key().of_app(&self.app).is_some());
+        rows
+    }
+
+    /// The grant of a row of this app; logs one that does not open.
+    pub(crate) fn open_or_warn(&self, row: &SealedToken) -> Option<WebflowToken> {
+        self.open(row).or_else(|| warn_of(row))
+    }
+
     fn open(&self, row: &SealedToken) -> Option<WebflowToken> {
+        let key = row.key().of_app(&self.app)?;
         let details = unseal(&self.keyring, row)?;
-        Some(self.token(row.key().clone(), row.version(), details))
+        Some(self.token(key, row.version(), details))
     }
 
     fn token(&self, key: TokenKey, version: TokenVersion, details: GrantDetails) -> WebflowToken {
-        let outdated = self.introspect && details.coverage.is_none();
+        let outdated = details.missing(self.introspect).any();
         let state = self.states.of(version, outdated);
         // A scope that was asked for and is not granted was declined.
         let asked = details.asked.union(&details.scopes);
@@ -223,4 +234,12 @@ impl Vault {
         let client = Arc::clone(&self.client);
         WebflowToken::new(Grant { key, version, details, lacks_configured, state, client })
     }
+}
+
+fn warn_of(row: &SealedToken) -> Option<WebflowToken> {
+    tracing::warn!(
+        target: log::STORE, subject = ?row.key().subject(),
+        "a stored grant does not open with any key of the ring: it counts as none"
+    );
+    None
 }

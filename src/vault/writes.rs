@@ -16,8 +16,9 @@ use super::Vault;
 use super::sealed_form::{Plain, context};
 use crate::crypto::keyring::Purpose;
 use crate::crypto::random;
+use crate::grant::details::GrantDetails;
 use crate::grant::policy::GrantPolicy;
-use crate::grant::token::{GrantDetails, WebflowToken};
+use crate::grant::token::WebflowToken;
 use crate::identity::subject::Subject;
 use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::metrics;
@@ -73,7 +74,7 @@ impl Vault {
     pub(crate) async fn save(self: &Arc<Self>, draft: &Draft) -> Result<(), StoreError> {
         let (vault, draft) = (Arc::clone(self), draft.clone());
         let timer = metrics::Timer::start();
-        let saved = self.write(draft.row.key().subject().clone(), async move {
+        let saved = self.write(draft.token.subject().clone(), async move {
             let saved = vault.store.save(&draft.row).await;
             if saved.is_ok() && vault.grants == GrantPolicy::Single {
                 let (token, now) = (&draft.token, vault.clock.unix_millis());
@@ -101,21 +102,29 @@ impl Vault {
         TokenVersion::from_i64(after(last)).unwrap_or(drawn)
     }
 
-    /// Writes what has been learned of a grant, unless it was removed or replaced meanwhile. The
-    /// version stays: a removal that names it still finds it.
-    pub(crate) async fn update(
+    /// Changes what is known of a grant, unless it was removed or replaced meanwhile. The change is
+    /// made to the row as it is then, so that two changes do not undo each other. The version
+    /// stays: a removal that names it still finds it.
+    pub(crate) async fn amend(
         self: &Arc<Self>,
         token: &WebflowToken,
-        details: &GrantDetails,
+        change: impl FnOnce(&mut GrantDetails) + Send + 'static,
     ) -> Result<bool, StoreError> {
-        let grant = token.grant();
-        let row = self.seal(&grant.key, grant.version, details)?;
         let (vault, token) = (Arc::clone(self), token.clone());
         let timer = metrics::Timer::start();
-        let updated = self.write(grant.key.subject().clone(), async move {
+        let updated = self.write(token.subject().clone(), async move {
             if token.is_dead() {
                 return Ok(false);
             }
+            let grant = token.grant();
+            let stored = vault.read(token.subject()).await?;
+            let stored = stored.iter().map(WebflowToken::grant);
+            let mut same = stored.filter(|it| it.key == grant.key && it.version == grant.version);
+            let Some(mut details) = same.next().map(|it| it.details.clone()) else {
+                return Ok(false);
+            };
+            change(&mut details);
+            let row = vault.seal(&grant.key, grant.version, &details)?;
             let updated = vault.store.update(&row).await;
             vault.cache.forget(token.subject());
             updated
@@ -127,14 +136,29 @@ impl Vault {
 
     /// Removes exactly this version of the grant. True if it was there.
     pub(crate) async fn remove(self: &Arc<Self>, token: &WebflowToken) -> Result<bool, StoreError> {
-        let (vault, token) = (Arc::clone(self), token.clone());
+        let stored = token.grant().key.stored(&self.app)?;
+        self.remove_stored(token.subject().clone(), stored, token.grant().version).await
+    }
+
+    /// Removes exactly this version of a row of this app.
+    pub(super) async fn remove_row(self: &Arc<Self>, row: SealedToken) -> Result<bool, StoreError> {
+        let subject = self.public(row.key().subject()).into_owned();
+        self.remove_stored(subject, row.key().clone(), row.version()).await
+    }
+
+    async fn remove_stored(
+        self: &Arc<Self>,
+        subject: Subject,
+        stored: TokenKey,
+        version: TokenVersion,
+    ) -> Result<bool, StoreError> {
+        let (vault, own) = (Arc::clone(self), subject.clone());
         let timer = metrics::Timer::start();
-        let removed = self.write(token.subject().clone(), async move {
-            let grant = token.grant();
-            let removed = vault.store.remove(&grant.key, grant.version).await;
+        let removed = self.write(subject, async move {
+            let removed = vault.store.remove(&stored, version).await;
             // Also when the store fails: better to read once more than to serve what should be
             // gone.
-            vault.cache.forget(token.subject());
+            vault.cache.forget(&own);
             removed
         });
         let removed = removed.await;
@@ -144,7 +168,7 @@ impl Vault {
 
     /// Runs a write when it is its turn, in its own task, and waits for it within the store's
     /// budget.
-    async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static>(
         self: &Arc<Self>,
         subject: Subject,
         write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
@@ -175,12 +199,12 @@ impl Vault {
         version: TokenVersion,
         details: &GrantDetails,
     ) -> Result<SealedToken, StoreError> {
+        let key = key.stored(&self.app)?;
         let json = Plain::to_json(details)?;
-        let sealed = self.keyring.seal(Purpose::Token, &context(key, version), &json);
-        let coverage = details.coverage.clone().unwrap_or_default();
-        Ok(SealedToken::new(key.clone(), version, sealed, details.obtained_at)
-            .with_sites(coverage.sites)
-            .with_workspaces(coverage.workspaces))
+        let sealed = self.keyring.seal(Purpose::Token, &context(&key, version), &json);
+        Ok(SealedToken::new(key, version, sealed, details.obtained_at)
+            .with_sites(details.sites().to_vec())
+            .with_workspaces(details.workspaces().to_vec()))
     }
 }
 

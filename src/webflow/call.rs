@@ -1,12 +1,13 @@
 //! One request to Webflow's authorization server and its bounded response.
 
 use std::ops::Deref;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 use zeroize::{Zeroize, Zeroizing};
@@ -14,7 +15,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::send_twice;
 
 /// Maximum response length; real ones have a few hundred bytes.
-const MAX_BODY_LEN: usize = 64 * 1024;
+pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
 
 /// Initial buffer for a response without `Content-Length`.
 const USUAL_BODY_LEN: usize = 4096;
@@ -29,8 +30,8 @@ pub(crate) enum CallError {
     Timeout,
     #[error("Webflow cannot be reached")]
     Unreachable(#[source] reqwest::Error),
-    #[error("Webflow's response is longer than {MAX_BODY_LEN} bytes")]
-    TooLong,
+    #[error("Webflow's response is longer than {0} bytes")]
+    TooLong(usize),
 }
 
 impl CallError {
@@ -67,19 +68,29 @@ pub(super) async fn call(
     request: reqwest::RequestBuilder,
     budget: Duration,
 ) -> Result<Reply, CallError> {
-    tokio::time::timeout(budget, read(request)).await.unwrap_or(Err(CallError::Timeout))
+    call_up_to(request, budget, MAX_BODY_LEN).await
 }
 
-async fn read(request: reqwest::RequestBuilder) -> Result<Reply, CallError> {
+/// Like [`call`], with another limit for the response.
+pub(super) async fn call_up_to(
+    request: reqwest::RequestBuilder,
+    budget: Duration,
+    longest: usize,
+) -> Result<Reply, CallError> {
+    let read = read(request, longest);
+    tokio::time::timeout(budget, read).await.unwrap_or(Err(CallError::Timeout))
+}
+
+async fn read(request: reqwest::RequestBuilder, longest: usize) -> Result<Reply, CallError> {
     // Safe to repeat: a code works once, introspection has no effect, and revocation is idempotent.
     let mut response = send_twice(request).await.map_err(CallError::from_transport)?;
     // Allocate once, as in `post`.
     let expected = response.content_length().and_then(|len| usize::try_from(len).ok());
-    let room = expected.unwrap_or(USUAL_BODY_LEN).min(MAX_BODY_LEN);
+    let room = expected.unwrap_or(USUAL_BODY_LEN).min(longest);
     let mut body = Zeroizing::new(Vec::with_capacity(room));
     while let Some(chunk) = response.chunk().await.map_err(CallError::from_transport)? {
-        if body.len() + chunk.len() > MAX_BODY_LEN {
-            return Err(CallError::TooLong);
+        if body.len() + chunk.len() > longest {
+            return Err(CallError::TooLong(longest));
         }
         body.extend_from_slice(&chunk);
     }
@@ -122,6 +133,11 @@ impl Reply {
         serde_json::from_slice(&self.body).ok().map(SecretJson)
     }
 
+    /// The body as a type that holds no secret.
+    pub(super) fn json_as<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_slice(&self.body).ok()
+    }
+
     /// The error code of a response: `error` (RFC 6749 section 5.2), the Data API's `code`, or a
     /// known code in plain text. Webflow does not document the format, and all three occur.
     pub(super) fn error_code(&self) -> Option<String> {
@@ -139,7 +155,7 @@ impl Reply {
     }
 
     pub(super) fn retry_after(&self) -> Option<Duration> {
-        retry_after(&self.headers)
+        retry_after(&self.headers, SystemTime::now())
     }
 }
 
@@ -151,10 +167,31 @@ fn is_code(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
-/// `Retry-After` in seconds (RFC 9110 section 10.2.3), the form that Webflow uses.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let secs = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(secs))
+/// How long a response asks to wait: `Retry-After` in (fractional) seconds or as a date (RFC 9110
+/// section 10.2.3), else `X-RateLimit-Reset` in Unix seconds. Both official SDKs read these.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
+    let until = |at: SystemTime| at.duration_since(now).unwrap_or_default();
+    let asked = text(RETRY_AFTER).and_then(|value| {
+        seconds(value).or_else(|| httpdate::parse_http_date(value).ok().map(until))
+    });
+    asked.or_else(|| {
+        let reset = SystemTime::UNIX_EPOCH.checked_add(seconds(text(RATE_LIMIT_RESET)?)?)?;
+        Some(until(reset))
+    })
+}
+
+const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
+
+/// A decimal number of seconds; without a sign, an exponent or a unit.
+fn seconds(text: &str) -> Option<Duration> {
+    let is_decimal = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    if !is_decimal || text.is_empty() {
+        return None;
+    }
+    // Parse whole numbers without the precision loss of a float.
+    let whole = text.parse().ok().map(Duration::from_secs);
+    whole.or_else(|| Duration::try_from_secs_f64(text.parse().ok()?).ok())
 }
 
 #[cfg(test)]
@@ -175,5 +212,39 @@ mod tests {
         assert_eq!(code_of("<html>no</html>"), None);
         assert_eq!(code_of(r#"{"error":"<script>"}"#), None);
         assert_eq!(code_of(r#"{"error":{"a":1}}"#), None);
+    }
+
+    #[test]
+    fn w9_the_wait_is_in_seconds_a_fraction_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let wait = |retry_after: &str, reset: &str| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in [(RETRY_AFTER, retry_after), (RATE_LIMIT_RESET, reset)] {
+                if !value.is_empty() {
+                    headers.insert(name, value.parse().unwrap());
+                }
+            }
+            super::retry_after(&headers, now).map(|wait| wait.as_secs_f64())
+        };
+        for (retry_after, reset, expected) in [
+            ("60", "", Some(60.0)),
+            (" 0 ", "", Some(0.0)),
+            ("0.5", "", Some(0.5)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", "", Some(10.0)),
+            ("Sun, 06 Nov 1994 08:49:27 GMT", "", Some(0.0)),
+            ("2", "784111779.5", Some(2.0)),
+            ("soon", "784111779.5", Some(2.5)),
+            ("", "784111807", Some(30.0)),
+            ("", "784111000", Some(0.0)),
+            ("-1", "", None),
+            ("1e3", "", None),
+            ("NaN", "", None),
+            (".", "", None),
+            ("", "", None),
+        ] {
+            assert_eq!(wait(retry_after, reset), expected, "{retry_after:?} {reset:?}");
+        }
+        assert!(wait("18446744073709551615", "").is_some_and(|wait| wait > 1e19));
+        assert_eq!(wait("", "18446744073709551615"), None);
     }
 }

@@ -8,8 +8,9 @@ use crate::config::{ConfigError, ConfigProblem};
 
 /// The base addresses of Webflow's authorization server and Data API.
 ///
-/// Webflow uses two hosts: `webflow.com` for consent and revocation, and `api.webflow.com` for the
-/// code exchange and the API. A fake Webflow serves all of them under one base address.
+/// Webflow uses three hosts: `webflow.com` for consent and revocation, `api.webflow.com` for the
+/// code exchange and the API, and `api-cdn.webflow.com` for published CMS items. A fake Webflow
+/// serves all of them under one base address.
 ///
 /// ```
 /// use tower_webflow_auth::Endpoints;
@@ -24,19 +25,26 @@ pub struct Endpoints {
     authorize: Url,
     token: Url,
     revoke: Url,
+    site: Url,
     api: Url,
+    cdn: Url,
 }
 
 impl Endpoints {
-    /// Webflow's production endpoints: `https://webflow.com` and `https://api.webflow.com`.
+    /// Webflow's production endpoints: `https://webflow.com`, `https://api.webflow.com` and
+    /// `https://api-cdn.webflow.com`.
     #[expect(
         clippy::expect_used,
         clippy::missing_panics_doc,
-        reason = "the two addresses are constants, parsed by a test"
+        reason = "the addresses are constants, parsed by a test"
     )]
     pub fn webflow() -> Self {
         let parse = |base| Url::parse(base).expect("a constant");
-        Self::from_hosts(&parse("https://webflow.com"), &parse("https://api.webflow.com"))
+        Self::from_hosts(
+            parse("https://webflow.com"),
+            parse("https://api.webflow.com"),
+            parse("https://api-cdn.webflow.com"),
+        )
     }
 
     /// Endpoints of a fake Webflow: Webflow's paths under one base address.
@@ -68,15 +76,17 @@ impl Endpoints {
             )
             .into());
         }
-        Ok(Self::from_hosts(&url, &url))
+        Ok(Self::from_hosts(url.clone(), url.clone(), url))
     }
 
-    fn from_hosts(site: &Url, api: &Url) -> Self {
+    fn from_hosts(site: Url, api: Url, cdn: Url) -> Self {
         Self {
-            authorize: join(site, "/oauth/authorize"),
-            token: join(api, "/oauth/access_token"),
-            revoke: join(site, "/oauth/revoke_authorization"),
-            api: api.clone(),
+            authorize: join(&site, "/oauth/authorize"),
+            token: join(&api, "/oauth/access_token"),
+            revoke: join(&site, "/oauth/revoke_authorization"),
+            site,
+            api,
+            cdn,
         }
     }
 
@@ -101,9 +111,29 @@ impl Endpoints {
         self.api_path("/v2/token/introspect")
     }
 
+    /// The address that lists a token's sites.
+    pub(crate) fn sites(&self) -> Url {
+        self.api_path("/v2/sites")
+    }
+
+    /// The address that returns a token's user.
+    pub(crate) fn authorized_by(&self) -> Url {
+        self.api_path("/v2/token/authorized_by")
+    }
+
     /// The address of a Data API path such as `/v2/sites`.
     pub(crate) fn api_path(&self, path: &str) -> Url {
         join(&self.api, path)
+    }
+
+    /// The address of a path on the host of published CMS items.
+    pub(crate) fn cdn_path(&self, path: &str) -> Url {
+        join(&self.cdn, path)
+    }
+
+    /// Whether an address is on one of Webflow's hosts.
+    pub(crate) fn has_host_of(&self, url: &Url) -> bool {
+        [&self.site, &self.api, &self.cdn].iter().any(|host| host.origin() == url.origin())
     }
 }
 
@@ -145,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn webflow_has_two_hosts() {
+    fn webflow_has_three_hosts() {
         let endpoints = Endpoints::webflow();
         assert_eq!(endpoints.authorize().as_str(), "https://webflow.com/oauth/authorize");
         assert_eq!(endpoints.token().as_str(), "https://api.webflow.com/oauth/access_token");
@@ -154,6 +184,17 @@ mod tests {
             endpoints.api_path("/v2/sites?limit=2").as_str(),
             "https://api.webflow.com/v2/sites?limit=2"
         );
+        assert_eq!(endpoints.cdn_path("/v2/x").as_str(), "https://api-cdn.webflow.com/v2/x");
+        for (url, expected) in [
+            ("https://webflow.com/x", true),
+            ("https://api.webflow.com/v2/sites", true),
+            ("https://api-cdn.webflow.com/v2/sites", true),
+            ("http://api.webflow.com/v2/sites", false),
+            ("https://api.webflow.com:444/v2/sites", false),
+            ("https://api.webflow.com.example/v2/sites", false),
+        ] {
+            assert_eq!(endpoints.has_host_of(&Url::parse(url).unwrap()), expected, "{url}");
+        }
     }
 
     #[test]

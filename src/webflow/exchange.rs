@@ -3,12 +3,15 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Once;
 use std::time::Duration;
 
 use super::call;
 use super::call::Reply;
 use super::{CallError, WebflowClient};
 use crate::grant::scope::Scopes;
+use crate::util::log;
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -24,6 +27,8 @@ pub(crate) struct Issued {
     pub(crate) access_token: SecretString,
     /// The granted scopes, if the response has them. Webflow only documents `access_token`.
     pub(crate) scopes: Option<Scopes>,
+    /// `expires_in` and `refresh_token`, which Webflow does not document: a JSON object.
+    pub(crate) extra: Option<SecretString>,
 }
 
 /// Why no token was issued.
@@ -90,16 +95,39 @@ impl Issued {
         usable.then(|| Self {
             access_token: token.into(),
             scopes: answer.get("scope").and_then(scopes_of),
+            extra: extra_of(answer),
         })
     }
 }
 
-/// Scopes as a string separated by spaces or commas, or as a list. `None` if the value is empty. A
-/// value without any valid scope grants none.
+/// Fields that will matter if Webflow starts to issue expiring tokens.
+fn extra_of(answer: &Value) -> Option<SecretString> {
+    static WARNED: Once = Once::new();
+    let mut extra = BTreeMap::new();
+    for name in ["expires_in", "refresh_token"] {
+        if let Some(value) = answer.get(name).filter(|value| !value.is_null()) {
+            extra.insert(name, value);
+        }
+    }
+    if extra.is_empty() {
+        return None;
+    }
+    WARNED.call_once(|| {
+        let fields = extra.keys().copied().collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            target: log::FLOW, fields,
+            "Webflow's response to the code exchange has fields that are stored but not used yet"
+        );
+    });
+    serde_json::to_string(&extra).ok().map(SecretString::from)
+}
+
+/// Scopes as a string separated by spaces or commas, or as a list; `None` for anything else. A value
+/// without any valid scope grants none.
 pub(super) fn scopes_of(value: &Value) -> Option<Scopes> {
     match value {
-        Value::String(list) if !list.trim().is_empty() => Some(Scopes::parse_lenient(list)),
-        Value::Array(list) if !list.is_empty() => {
+        Value::String(list) => Some(Scopes::parse_lenient(list)),
+        Value::Array(list) => {
             let scopes: Vec<_> = list.iter().filter_map(Value::as_str).collect();
             Some(Scopes::parse_lenient(&scopes.join(" ")))
         }
@@ -138,10 +166,26 @@ mod tests {
                 Issued::from_answer(&json!({"access_token": "t", "scope": scope})).unwrap();
             assert_eq!(issued.scopes.unwrap().to_string(), "sites:read cms:read");
         }
-        for bare in [json!(""), json!("  "), json!([]), json!(null), json!(7)] {
-            let bare = Issued::from_answer(&json!({"access_token": "t", "scope": bare})).unwrap();
-            assert!(bare.scopes.is_none());
+        for bare in [json!({"access_token": "t"}), json!({"access_token": "t", "scope": null})] {
+            assert!(Issued::from_answer(&bare).unwrap().scopes.is_none(), "{bare}");
         }
+    }
+
+    #[test]
+    fn c18_an_empty_scope_grants_none() {
+        for empty in [json!(""), json!("  "), json!([])] {
+            let issued = Issued::from_answer(&json!({"access_token": "t", "scope": empty}));
+            assert!(issued.unwrap().scopes.unwrap().is_empty(), "{empty}");
+        }
+    }
+
+    #[test]
+    fn what_may_matter_later_is_kept_as_it_came() {
+        let issued = Issued::from_answer(&json!({"access_token": "t", "expires_in": null}));
+        assert!(issued.unwrap().extra.is_none());
+        let answer = json!({"access_token": "t", "expires_in": 3600, "refresh_token": "r"});
+        let extra = Issued::from_answer(&answer).unwrap().extra.unwrap();
+        assert_eq!(extra.expose_secret(), r#"{"expires_in":3600,"refresh_token":"r"}"#);
     }
 
     #[test]

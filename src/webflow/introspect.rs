@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::call;
 use super::call::Reply;
 use super::exchange::scopes_of;
-use super::{CallError, Endpoints, INTROSPECTION_BUDGET, WebflowClient, is_usable_id};
+use super::lookup::{LOOKUP_BUDGET, TokenLookupError};
+use super::{Endpoints, WebflowClient, is_usable_id};
 use crate::grant::scope::Scopes;
 
 /// What Webflow reports about a token. Every field may be missing.
@@ -20,17 +21,13 @@ pub(crate) struct Introspection {
     pub(crate) workspaces: Vec<String>,
     /// Requests per minute.
     pub(crate) rate_limit: Option<u32>,
+    /// The app that the token was issued to; a site token has none.
+    pub(crate) application: Option<Application>,
 }
 
-/// Why an introspection failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum IntrospectError {
-    #[error("Webflow responded to the introspection with status {0}")]
-    Status(u16),
-    #[error("Webflow's response to the introspection is not JSON")]
-    Malformed,
-    #[error(transparent)]
-    Call(#[from] CallError),
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Application {
+    pub(crate) id: Option<String>,
 }
 
 impl WebflowClient {
@@ -38,8 +35,8 @@ impl WebflowClient {
     pub(crate) async fn introspect(
         &self,
         token: &SecretString,
-    ) -> Result<Introspection, IntrospectError> {
-        introspect(&self.http, &self.endpoints, token, self.budget.min(INTROSPECTION_BUDGET)).await
+    ) -> Result<Introspection, TokenLookupError> {
+        introspect(&self.http, &self.endpoints, token, self.budget.min(LOOKUP_BUDGET)).await
     }
 }
 
@@ -50,17 +47,17 @@ pub(crate) async fn introspect(
     endpoints: &Endpoints,
     token: &SecretString,
     budget: Duration,
-) -> Result<Introspection, IntrospectError> {
+) -> Result<Introspection, TokenLookupError> {
     let request = http.get(endpoints.introspect()).bearer_auth(token.expose_secret());
     Introspection::from_reply(&call::call(request, budget).await?)
 }
 
 impl Introspection {
-    pub(super) fn from_reply(reply: &Reply) -> Result<Self, IntrospectError> {
+    pub(super) fn from_reply(reply: &Reply) -> Result<Self, TokenLookupError> {
         if !reply.status.is_success() {
-            return Err(IntrospectError::Status(reply.status.as_u16()));
+            return Err(TokenLookupError::Status(reply.status.as_u16()));
         }
-        reply.json().map(|body| Self::from_answer(&body)).ok_or(IntrospectError::Malformed)
+        reply.json().map(|body| Self::from_answer(&body)).ok_or(TokenLookupError::Malformed)
     }
 
     pub(crate) fn from_answer(body: &Value) -> Self {
@@ -79,6 +76,10 @@ impl Introspection {
             sites: ids("siteIds"),
             workspaces: ids("workspaceIds"),
             rate_limit: rate_limit.and_then(|limit| u32::try_from(limit).ok()),
+            application: body.get("application").filter(|it| it.is_object()).map(|application| {
+                let id = application.get("id").and_then(Value::as_str);
+                Application { id: id.filter(|id| is_usable_id(id)).map(str::to_owned) }
+            }),
         }
     }
 }

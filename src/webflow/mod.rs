@@ -1,11 +1,13 @@
 //! Webflow's authorization server: code exchange, introspection and revocation.
 
+mod application;
 mod call;
 mod client;
 mod endpoints;
 mod exchange;
 mod id;
 mod introspect;
+mod lookup;
 mod revoke;
 
 use std::fmt;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub(crate) use application::ApplicationId;
 pub(crate) use call::{CallError, retry_after};
 #[cfg(feature = "testing")]
 pub(crate) use client::direct_client_builder;
@@ -21,7 +24,8 @@ pub use endpoints::Endpoints;
 pub(crate) use endpoints::is_https_or_loopback;
 pub(crate) use exchange::{ExchangeError, Issued};
 pub(crate) use id::{is_id, is_usable_id};
-pub(crate) use introspect::{IntrospectError, Introspection, introspect};
+pub(crate) use introspect::{Introspection, introspect};
+pub(crate) use lookup::{LOOKUP_BUDGET, SiteIds, TokenLookupError};
 
 /// Parses one response with all three calls. Returns the issued token, whether introspection and
 /// revocation accept it, and everything that may reach a log.
@@ -44,9 +48,6 @@ pub(crate) fn read_answer(
     }
     (issued.ok(), known.is_ok(), revoked.is_ok(), logged)
 }
-
-/// Time limit of an introspection while a user waits for the callback.
-pub(crate) const INTROSPECTION_BUDGET: Duration = Duration::from_secs(5);
 
 /// The application's registration at Webflow, and how to reach it.
 pub(crate) struct WebflowClient {

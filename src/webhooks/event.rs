@@ -8,12 +8,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::Trigger;
 use super::envelope::Envelope;
-use super::{Trigger, grants};
 use crate::delivery::signature::Timestamp;
+use crate::grant::listing::LookupError;
 use crate::grant::token::WebflowToken;
 use crate::handle::WebflowAuthHandle;
-use crate::store::StoreError;
 
 /// An event that Webflow sent and signed.
 ///
@@ -112,15 +112,19 @@ impl WebflowEvent {
     /// The tokens of the grants that cover the event's site, newest first.
     ///
     /// Empty when no grant covers the site, and for an event without a
-    /// [`site_id`](Self::site_id).
+    /// [`site_id`](Self::site_id). With a [`workspace_id`](Self::workspace_id) a site that was added
+    /// to its workspace later is found as well, as by
+    /// [`tokens_for_site_in`](WebflowAuthHandle::tokens_for_site_in).
     ///
     /// # Errors
-    /// [`StoreError`] when the store cannot be read; [`StoreError::Unsupported`] when it has no
-    /// look-up by site.
-    pub async fn tokens(&self) -> Result<Vec<WebflowToken>, StoreError> {
-        match self.site_id() {
-            Some(site) => grants::covering(&self.0.handle, site, self.workspace_id()).await,
-            None => Ok(Vec::new()),
+    /// [`LookupError`]: the store cannot be read or has no lookup by site, or no grant is found and
+    /// Webflow could not be asked.
+    pub async fn tokens(&self) -> Result<Vec<WebflowToken>, LookupError> {
+        let handle = &self.0.handle;
+        match (self.site_id(), self.workspace_id()) {
+            (Some(site), Some(workspace)) => handle.tokens_for_site_in(site, workspace).await,
+            (Some(site), None) => Ok(handle.tokens_for_site(site).await?),
+            (None, _) => Ok(Vec::new()),
         }
     }
 }

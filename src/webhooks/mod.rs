@@ -65,7 +65,6 @@ mod extract;
     reason = "a panic is how a target tells what it has found"
 )]
 pub(crate) mod fuzz;
-mod grants;
 mod head;
 mod layer;
 pub mod payload;

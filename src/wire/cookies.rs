@@ -5,6 +5,7 @@
 //! 6265bis section 4.1.3.2). `Lax` rather than `Strict`, because the callback is a navigation from
 //! another site.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use cookie::{Cookie, SameSite};
@@ -12,16 +13,38 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use memchr::memchr;
 
-/// Names and attributes of the cookies, which depend on whether the application uses https.
-#[derive(Debug, Clone, Copy)]
+/// Names and attributes of the cookies, which depend on the app's name and on whether the application
+/// uses https.
+#[derive(Debug, Clone)]
 pub(crate) struct CookiePolicy {
     secure: bool,
     in_frames: bool,
+    session_name: Cow<'static, str>,
+    flow_prefix: Cow<'static, str>,
 }
 
 impl CookiePolicy {
     pub(crate) const fn new(secure: bool) -> Self {
-        Self { secure, in_frames: false }
+        let (session, flow) = if secure {
+            ("__Host-webflow-session", "__Host-webflow-flow-")
+        } else {
+            ("webflow-session", "webflow-flow-")
+        };
+        Self {
+            secure,
+            in_frames: false,
+            session_name: Cow::Borrowed(session),
+            flow_prefix: Cow::Borrowed(flow),
+        }
+    }
+
+    /// The names of a named app's cookies. Dots keep them apart from the nameless app's, whose
+    /// prefix for flows ends in a hyphen.
+    pub(crate) fn named(mut self, app: &str) -> Self {
+        let host = if self.secure { "__Host-" } else { "" };
+        self.session_name = format!("{host}webflow.{app}.session").into();
+        self.flow_prefix = format!("{host}webflow.{app}.flow-").into();
+        self
     }
 
     /// Allows cookies in frames on other sites, partitioned by the embedding site.
@@ -32,41 +55,40 @@ impl CookiePolicy {
 
     /// The other variant of these cookies, with or without `Partitioned`, which browsers store
     /// separately. Plain http has only one variant.
-    pub(crate) const fn other_form(mut self) -> Option<Self> {
-        self.in_frames = !self.in_frames;
-        if self.secure { Some(self) } else { None }
+    pub(crate) fn other_form(&self) -> Option<Self> {
+        self.secure.then(|| Self { in_frames: !self.in_frames, ..self.clone() })
     }
 
     /// Whether the cookies are for https only.
-    pub(crate) const fn is_secure(self) -> bool {
+    pub(crate) const fn is_secure(&self) -> bool {
         self.secure
     }
 
     /// Whether requests from other sites carry the cookies.
-    pub(crate) const fn is_cross_site(self) -> bool {
+    pub(crate) const fn is_cross_site(&self) -> bool {
         self.in_frames
     }
 
-    pub(crate) const fn session_name(self) -> &'static str {
-        if self.secure { "__Host-webflow-session" } else { "webflow-session" }
+    pub(crate) fn session_name(&self) -> &str {
+        &self.session_name
     }
 
-    pub(crate) const fn flow_prefix(self) -> &'static str {
-        if self.secure { "__Host-webflow-flow-" } else { "webflow-flow-" }
+    pub(crate) fn flow_prefix(&self) -> &str {
+        &self.flow_prefix
     }
 
     /// A `Set-Cookie` value, or `None` if the value is not valid in a header.
-    pub(crate) fn set(self, name: &str, value: &str, max_age: Duration) -> Option<HeaderValue> {
+    pub(crate) fn set(&self, name: &str, value: &str, max_age: Duration) -> Option<HeaderValue> {
         self.header(Cookie::new(name, value), max_age)
     }
 
     /// The `Set-Cookie` value that deletes the cookie. Browsers require the attributes it was set
     /// with.
-    pub(crate) fn remove(self, name: &str) -> Option<HeaderValue> {
+    pub(crate) fn remove(&self, name: &str) -> Option<HeaderValue> {
         self.header(Cookie::new(name, ""), Duration::ZERO)
     }
 
-    fn header(self, mut cookie: Cookie<'_>, max_age: Duration) -> Option<HeaderValue> {
+    fn header(&self, mut cookie: Cookie<'_>, max_age: Duration) -> Option<HeaderValue> {
         cookie.set_path("/");
         cookie.set_http_only(true);
         cookie.set_same_site(SameSite::Lax);
@@ -91,7 +113,7 @@ impl CookiePolicy {
 /// caller takes the first that its key opens. Cookies with other names are skipped unparsed.
 pub(crate) fn with_prefix<'h>(
     headers: &'h HeaderMap,
-    prefix: &'h str,
+    prefix: &str,
 ) -> impl Iterator<Item = (&'h str, &'h str)> {
     pairs(headers)
         .filter(move |pair| pair.starts_with(prefix.as_bytes()))
@@ -103,7 +125,7 @@ pub(crate) fn with_prefix<'h>(
 }
 
 /// The values of the request's cookies with exactly this name, in the order sent.
-pub(crate) fn named<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h str> {
+pub(crate) fn named<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
     with_prefix(headers, name).filter(move |(found, _)| *found == name).map(|(_, value)| value)
 }
 
@@ -121,7 +143,7 @@ pub(crate) struct Found<'h> {
 }
 
 impl<'h> Found<'h> {
-    pub(crate) fn note(&mut self, header: &'h HeaderValue, policy: CookiePolicy) {
+    pub(crate) fn note(&mut self, header: &'h HeaderValue, policy: &CookiePolicy) {
         for pair in Pairs(Some(header.as_bytes())) {
             if let Some(rest) = pair.strip_prefix(policy.session_name().as_bytes()) {
                 match rest.strip_prefix(b"=") {
@@ -195,7 +217,7 @@ mod tests {
         ] {
             let header = HeaderValue::from_bytes(sent).unwrap();
             let mut found = Found::default();
-            found.note(&header, CookiePolicy::new(false));
+            found.note(&header, &CookiePolicy::new(false));
             assert_eq!(
                 (found.session, found.needs_parsing, found.flows),
                 (session, needs_parsing, flows),
@@ -210,6 +232,10 @@ mod tests {
         for name in [https.session_name(), https.flow_prefix()] {
             assert!(name.starts_with("__Host-webflow-"), "{name}");
         }
+        let named = https.clone().named("staging");
+        assert_eq!(named.session_name(), "__Host-webflow.staging.session");
+        assert_eq!(named.flow_prefix(), "__Host-webflow.staging.flow-");
+        assert_eq!(http.clone().named("a").session_name(), "webflow.a.session");
         assert_eq!(http.session_name(), "webflow-session");
         let set = https.set("n", "secret", Duration::from_secs(1)).unwrap();
         assert!(!format!("{set:?}").contains("secret"));

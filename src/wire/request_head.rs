@@ -5,16 +5,11 @@
 //! unless it declares that a script made it (`X-Requested-With: XMLHttpRequest`, `Upgrade`). Other
 //! `X-Requested-With` values do not count, because Android WebViews send them with navigations.
 
-use http::header::{ACCEPT, REFERER};
+use http::header::{ACCEPT, COOKIE, REFERER};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::cookies::{CookiePolicy, Found};
-
-const HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
-
-/// Destinations (`Sec-Fetch-Dest`) of navigations inside another page.
-const FRAMES: [&str; 5] = ["iframe", "frame", "embed", "object", "fencedframe"];
 
 /// The kind of a request, which decides between a redirect and a 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +32,9 @@ pub(crate) struct RequestHead<'r> {
     /// Whether the response should be a page, if already known.
     page: Option<bool>,
     cookies: Found<'r>,
+    /// `Referer` and `HX-Current-URL`.
+    referer: Option<&'r HeaderValue>,
+    htmx_url: Option<&'r HeaderValue>,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "independent flags, each from one header")]
@@ -70,7 +68,7 @@ impl Marks {
             }
             "sec-fetch-dest" => {
                 self.fetch_metadata = true;
-                self.framed |= FRAMES.iter().any(|frame| equals(value, frame));
+                self.framed |= is_frame(value);
             }
             other => self.fetch_metadata |= other.starts_with("sec-fetch-"),
         }
@@ -82,18 +80,24 @@ impl<'r> RequestHead<'r> {
         method: &'r Method,
         uri: &'r Uri,
         headers: &'r HeaderMap,
-        policy: CookiePolicy,
+        policy: &CookiePolicy,
     ) -> Self {
         let mut marks = Marks::default();
         let mut cookies = Found::default();
+        let (mut referer, mut htmx_url) = (None, None);
         for (name, value) in headers {
-            if *name == http::header::COOKIE {
+            if *name == COOKIE {
                 cookies.note(value, policy);
+            } else if *name == REFERER {
+                referer = Some(value);
+            } else if name.as_str() == "hx-current-url" {
+                htmx_url = Some(value);
             } else {
                 marks.note(name, value);
             }
         }
-        Self { method, path: uri.path_and_query(), headers, marks, page: None, cookies }
+        let path = uri.path_and_query();
+        Self { method, path, headers, marks, page: None, cookies, referer, htmx_url }
     }
 
     pub(crate) fn kind(&self) -> RequestKind {
@@ -165,14 +169,19 @@ impl<'r> RequestHead<'r> {
         self.marks.fetch_metadata && !self.marks.navigates
     }
 
-    /// The path of the page that the request comes from, if that page is of this origin: by
-    /// `HX-Current-URL` for HTMX, else by `Referer` for scripts.
-    pub(crate) fn page(&self, origin: &str) -> Option<String> {
-        let name = if self.marks.htmx { HX_CURRENT_URL } else { REFERER };
-        if !self.marks.htmx && (self.marks.navigates || !self.is_browser_script()) {
-            return None;
+    /// The address of the page that the request comes from: by `HX-Current-URL` for HTMX, else by
+    /// `Referer` for scripts.
+    fn page_url(&self) -> Option<&'r HeaderValue> {
+        if self.marks.htmx {
+            self.htmx_url
+        } else {
+            self.referer.filter(|_| self.is_browser_script())
         }
-        let page: Uri = self.headers.get(name)?.to_str().ok()?.parse().ok()?;
+    }
+
+    /// The path of the page that the request comes from, if that page is of this origin.
+    pub(crate) fn page(&self, origin: &str) -> Option<String> {
+        let page: Uri = self.page_url()?.to_str().ok()?.parse().ok()?;
         let its_origin = format!("{}://{}", page.scheme_str()?, page.authority()?);
         let path = page.path_and_query().map_or("/", PathAndQuery::as_str);
         (its_origin == origin).then(|| path.to_owned())
@@ -180,21 +189,18 @@ impl<'r> RequestHead<'r> {
 
     /// Keeps what a later response to this request may need.
     pub(crate) fn save(&self) -> SavedHead {
-        let page = self.marks.htmx || self.is_browser_script();
-        let headers = (self.cookies.flows || page).then(|| {
-            let kept = [http::header::COOKIE, HX_CURRENT_URL, REFERER];
-            let of = |name: HeaderName| {
-                let values = self.headers.get_all(&name).iter().cloned();
-                values.map(move |value| (name.clone(), value)).collect::<Vec<_>>()
-            };
-            Box::new(kept.into_iter().flat_map(of).collect::<HeaderMap>())
+        let page_url = self.page_url();
+        let kept = (self.cookies.flows || page_url.is_some()).then(|| {
+            let cookies = self.headers.get_all(COOKIE).iter().filter(|_| self.cookies.flows);
+            let cookies = cookies.map(|value| (COOKIE, value.clone())).collect();
+            Box::new(Kept { cookies, page_url: page_url.cloned() })
         });
         SavedHead {
             method: self.method.clone(),
             path: self.path.cloned(),
             marks: self.marks,
             page: self.wants_page(),
-            headers,
+            kept,
         }
     }
 }
@@ -206,7 +212,13 @@ pub(crate) struct SavedHead {
     path: Option<PathAndQuery>,
     marks: Marks,
     page: bool,
-    headers: Option<Box<HeaderMap>>,
+    kept: Option<Box<Kept>>,
+}
+
+struct Kept {
+    /// The cookies, where flows are open in this browser.
+    cookies: HeaderMap,
+    page_url: Option<HeaderValue>,
 }
 
 impl SavedHead {
@@ -217,13 +229,17 @@ impl SavedHead {
 
     pub(crate) fn head(&self) -> RequestHead<'_> {
         static NONE: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
+        let kept = self.kept.as_deref();
+        let page_url = kept.and_then(|kept| kept.page_url.as_ref());
         RequestHead {
             method: &self.method,
             path: self.path.as_ref(),
-            headers: self.headers.as_deref().unwrap_or(&NONE),
+            headers: kept.map_or(&NONE, |kept| &kept.cookies),
             marks: self.marks,
             page: Some(self.page),
             cookies: Found::default(),
+            referer: page_url,
+            htmx_url: page_url,
         }
     }
 }
@@ -252,6 +268,11 @@ fn accepts_html(headers: &HeaderMap) -> bool {
         })
 }
 
+/// Whether a navigation's destination is not a window.
+fn is_frame(dest: &HeaderValue) -> bool {
+    matches!(dest.as_bytes(), b"iframe" | b"frame" | b"embed" | b"object" | b"fencedframe")
+}
+
 fn is_prefetch(purpose: &HeaderValue) -> bool {
     let purpose = String::from_utf8_lossy(purpose.as_bytes()).to_ascii_lowercase();
     ["prefetch", "prerender", "preview"].iter().any(|ahead| purpose.contains(ahead))
@@ -265,7 +286,7 @@ fn equals(found: &HeaderValue, value: &str) -> bool {
 mod tests {
     use super::*;
 
-    const POLICY: CookiePolicy = CookiePolicy::new(true);
+    static POLICY: CookiePolicy = CookiePolicy::new(true);
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
@@ -276,7 +297,7 @@ mod tests {
 
     fn kind(method: &Method, pairs: &[(&'static str, &'static str)]) -> RequestKind {
         let (uri, headers) = (Uri::from_static("/a?b"), headers(pairs));
-        let head = RequestHead::read(method, &uri, &headers, POLICY);
+        let head = RequestHead::read(method, &uri, &headers, &POLICY);
         let saved = head.save();
         let again = saved.head();
         let summary = |head: &RequestHead<'_>| (head.kind(), head.wants_page(), head.is_htmx());
@@ -331,7 +352,7 @@ mod tests {
     fn a_submitted_form_wants_a_page() {
         let (uri, form, fetch) = (Uri::from_static("/"), headers(&[NAVIGATE]), headers(&[]));
         let wants_page =
-            |headers| RequestHead::read(&Method::POST, &uri, headers, POLICY).wants_page();
+            |headers| RequestHead::read(&Method::POST, &uri, headers, &POLICY).wants_page();
         assert!(wants_page(&form));
         assert!(!wants_page(&fetch));
     }
@@ -341,7 +362,7 @@ mod tests {
         let uri = Uri::from_static("/part");
         let page = |url: &'static str, origin: &str| {
             let headers = headers(&[("hx-request", "true"), ("hx-current-url", url)]);
-            RequestHead::read(&Method::GET, &uri, &headers, POLICY).page(origin)
+            RequestHead::read(&Method::GET, &uri, &headers, &POLICY).page(origin)
         };
         let url = "https://app.example.com/page?a=1#top";
         assert_eq!(page(url, "https://app.example.com").as_deref(), Some("/page?a=1"));

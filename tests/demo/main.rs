@@ -8,5 +8,7 @@
 mod support;
 
 mod instances;
+mod lists;
 mod process;
+mod sites;
 mod webhooks;

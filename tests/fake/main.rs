@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod calls;
+mod data_api;
 mod sdks;
 mod truth;
 mod webflow;

@@ -12,7 +12,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Body;
@@ -27,6 +26,21 @@ use url::Url;
 const REDIRECT_URI: &str = "http://127.0.0.1:9/auth/webflow/callback";
 const STATE: &str = "a state/with+odd &signs";
 const SCOPES: &str = "authorized_user:read cms:read cms:write sites:read";
+
+/// The scopes of the endpoints that the step `use` calls.
+const ALL_SCOPES: [Scope; 10] = [
+    Scope::ASSETS_READ,
+    Scope::ASSETS_WRITE,
+    Scope::CMS_READ,
+    Scope::CMS_WRITE,
+    Scope::FORMS_READ,
+    Scope::FORMS_WRITE,
+    Scope::PAGES_READ,
+    Scope::PAGES_WRITE,
+    Scope::SITES_READ,
+    Scope::SITES_WRITE,
+];
+
 const STARTED_AT: u64 = 1_800_000_000;
 
 /// What a client sends on one trip through the flow, comparable between clients: hosts are left out,
@@ -117,14 +131,14 @@ impl Sdk {
             .env("WEBFLOW_SCOPES", SCOPES)
             .env("NO_PROXY", "*")
             .envs(env.iter().copied())
-            .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .output()
             .await
             .unwrap_or_else(|error| {
                 panic!("{} cannot be run, see this file's head: {error}", self.program)
             });
-        assert!(output.status.success(), "{} {step} failed", self.script);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{} {step} failed: {errors}", self.script);
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
@@ -171,6 +185,33 @@ async fn the_sdk_gets_a_token(sdk: Sdk) {
     assert_eq!(read, expected);
 }
 
+async fn the_sdk_gets_along_with_the_data_api(sdk: Sdk) {
+    let webflow = stage().await;
+    webflow.set_rate_limit(1000);
+    let site = webflow.workspaces()[0].sites()[0].id();
+    webflow.submit_form(site, &json!({"Name": "Ada"})).unwrap();
+    let token = webflow.issue_token(ALL_SCOPES);
+    let used = sdk.run(&webflow, "use", &[("WEBFLOW_TOKEN", &token)]).await;
+    let expected = json!({
+        "site": "shop",
+        "domains": 0,
+        "fields": ["name", "slug"],
+        "drafts": [true, false, true],
+        "locales": 1,
+        "published": 1,
+        "staged": ["Tart", "Stew"],
+        "found": ["Stew"],
+        "live": [2, "Tart"],
+        "page": [2, "Us", 0],
+        "form": ["Contact Form", "Ada"],
+        "asset": [201, 5, "A picture", 1],
+        "folder": [1, "Icons"],
+        "webhook": [1, "site_publish"],
+        "publication": true,
+    });
+    assert_eq!(used, expected);
+}
+
 async fn the_sdk_reports_a_refusal(sdk: Sdk) {
     let webflow = stage().await;
     let refused = sdk.exchange(&webflow, "no-such-code").await;
@@ -192,6 +233,18 @@ async fn javascript_sdk_gets_a_token_and_reads_with_it() {
 #[ignore = "needs node and `npm ci` in tests/official_sdks; run by scripts/test"]
 async fn javascript_sdk_reports_a_refused_exchange() {
     the_sdk_reports_a_refusal(JAVASCRIPT).await;
+}
+
+#[tokio::test]
+#[ignore = "needs node and `npm ci` in tests/official_sdks; run by scripts/test"]
+async fn javascript_sdk_gets_along_with_the_data_api() {
+    the_sdk_gets_along_with_the_data_api(JAVASCRIPT).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a virtual environment in tests/official_sdks; run by scripts/test"]
+async fn python_sdk_gets_along_with_the_data_api() {
+    the_sdk_gets_along_with_the_data_api(PYTHON).await;
 }
 
 #[tokio::test]

@@ -145,13 +145,13 @@ async fn removed_token_is_not_served() {
 async fn change_by_another_instance_invalidates_the_entry() {
     let (app, probe) = app(CacheConfig::new().ttl(Duration::from_secs(3600))).await;
     let mut browser = app.connected().await;
-    let whoami = browser.visit(&app.url("/whoami")).await.unwrap().json();
-    let subject: Subject = whoami["subject"].as_str().unwrap().parse().unwrap();
-    let row = probe.0.rows.load(&subject).await.unwrap().remove(0);
+    assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected");
+    let workspace = app.fake.workspaces()[0].id().to_owned();
+    let row = probe.0.rows.by_workspace(&workspace).await.unwrap().remove(0);
     probe.0.rows.remove(row.key(), row.version()).await.unwrap();
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected", "not told yet");
     let invalidator = probe.0.invalidator.lock().unwrap().clone().unwrap();
-    invalidator.subject(&subject);
+    invalidator.subject(row.key().subject());
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");
 
     probe.0.rows.save(&row).await.unwrap();

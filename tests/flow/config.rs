@@ -25,6 +25,17 @@ fn complete_configuration_builds_and_exposes_its_paths() {
 }
 
 #[test]
+fn i7_app_name_fits_into_a_cookie_name() {
+    for name in ["a", "staging-2", &"x".repeat(32)] {
+        assert!(good().name(name).build().is_ok(), "{name}");
+    }
+    for name in ["", "Staging", "a.b", "a b", "a;b", "\u{fc}", &"x".repeat(33)] {
+        let error = good().name(name).build().unwrap_err();
+        assert_eq!(error.problems()[0].setting(), "name", "{error}");
+    }
+}
+
+#[test]
 fn every_missing_setting_is_reported() {
     let error = WebflowAuthLayer::builder().build().unwrap_err();
     assert_eq!(error.problems().len(), 5, "{error}");

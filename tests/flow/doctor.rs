@@ -106,7 +106,7 @@ async fn finds_an_authorize_link_that_webflow_refuses() {
 
     let app2 = app(|builder| builder.scopes([Scope::new("sites:raed").unwrap()])).await;
     let checkup = app2.auth.diagnose().await;
-    assert_line(&checkup, "authorize page", Status::Failed, "rejects this client's link (400)");
+    assert_line(&checkup, "authorize page", Status::Failed, "back with an error");
     assert_line(&checkup, "scopes", Status::Warning, "sites:raed: not documented by Webflow");
 
     let app3 = app(|builder| builder).await;

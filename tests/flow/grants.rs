@@ -199,7 +199,7 @@ async fn designer_id_token_is_resolved_by_the_sites_grant() {
     let handle = app.auth.handle();
     let id_token = app.fake.id_token(&site);
     let user = handle.resolve_id_token(&site, &id_token).await.unwrap();
-    assert!(!user.id.is_empty() && user.email.contains('@'), "{user:?}");
+    assert!(user.id.is_some() && user.email.is_some(), "{user:?}");
     let unknown = handle.resolve_id_token("another", &id_token).await.unwrap_err();
     assert!(matches!(unknown, IdTokenError::NoGrant));
     app.clock.advance(std::time::Duration::from_secs(15 * 60));

@@ -801,7 +801,8 @@ impl Inner {
                 let workspace = self.workspace(&token.workspaces()[0]);
                 if self.setup.users {
                     let owner = Subject::user(name(workspace / 2));
-                    assert_eq!(subject, owner, "a grant is somebody else's");
+                    assert_eq!(*token.subject(), owner, "a grant is somebody else's");
+                    assert_eq!(subject.id(), owner.id(), "a row is somebody else's");
                 }
                 stored.insert(token.access_token().expose_secret().to_owned(), workspace);
             }

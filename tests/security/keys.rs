@@ -143,10 +143,8 @@ mod k2 {
         ada.connect(&app).await;
         eve.connect(&app).await;
         let rows = store.rows();
-        let row_of = |name: &str| {
-            let subject = Subject::user(name);
-            rows.iter().find(|row| *row.key().subject() == subject).unwrap().clone()
-        };
+        let row_of =
+            |name: &str| rows.iter().find(|row| row.key().subject().id() == name).unwrap().clone();
         let (adas, eves) = (row_of("ada"), row_of("eve"));
         let other_version = TokenVersion::from_i64(eves.version().as_i64() + 1).unwrap();
         let bytes = adas.sealed().to_vec();

@@ -223,8 +223,8 @@ async fn tokens_of_a_site_are_sorted_newest_first() {
     let mut rows = store.rows();
     rows.sort_by_key(|row| std::cmp::Reverse(row.version()));
     let tokens = app.auth.handle().tokens_for_site("site-1").await.unwrap();
-    let found: Vec<_> = tokens.iter().map(tower_webflow_auth::WebflowToken::subject).collect();
-    let expected: Vec<_> = rows.iter().map(|row| row.key().subject()).collect();
+    let found: Vec<_> = tokens.iter().map(|token| token.subject().id()).collect();
+    let expected: Vec<_> = rows.iter().map(|row| row.key().subject().id()).collect();
     assert_eq!((found.len(), found), (6, expected));
 }
 

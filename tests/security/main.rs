@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod apps;
 mod cancellation;
 mod capture;
 mod cookies;

@@ -263,7 +263,7 @@ impl TokenStore for ThreeMethods {
 #[tokio::test]
 async fn three_methods_are_enough() {
     let report = store_contract(ThreeMethods(Broken::with(Mistake::None))).await.unwrap();
-    assert_eq!(report.unsupported, ["by_site", "by_workspace", "purge_older_than"]);
+    assert_eq!(report.unsupported, ["by_site", "by_workspace", "page", "purge_older_than"]);
 }
 
 #[tokio::test]

@@ -413,7 +413,8 @@ impl Drop for Unfinished<'_> {
 impl TokenStore for TestStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
         self.loads.fetch_add(1, Ordering::SeqCst);
-        if self.unreadable.lock().unwrap().as_ref() == Some(subject) {
+        let unreadable = self.unreadable.lock().unwrap().clone();
+        if unreadable.is_some_and(|it| it.id() == subject.id()) {
             return Err(refused());
         }
         let on_load = *self.0.on_load.lock().unwrap();
@@ -472,6 +473,18 @@ impl TokenStore for TestStore {
             }
         }
         Ok(there)
+    }
+
+    async fn page(
+        &self,
+        after: Option<&TokenKey>,
+        limit: usize,
+    ) -> Result<Vec<SealedToken>, StoreError> {
+        let mut rows = self.rows();
+        rows.retain(|row| after.is_none_or(|after| row.key() > after));
+        rows.sort_by(|a, b| a.key().cmp(b.key()));
+        rows.truncate(limit);
+        Ok(rows)
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {

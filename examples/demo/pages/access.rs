@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::Value;
-use tower_webflow_auth::api::{ApiError, AuthorizedUser, RateLimit};
+use tower_webflow_auth::api::{ApiError, RateLimit};
 use tower_webflow_auth::{Scope, WebflowToken};
 use url::form_urlencoded;
 
@@ -17,7 +17,6 @@ pub(crate) struct Known<'a> {
     /// The response to `/v2/sites`, or to the introspection if that scope is missing.
     pub(crate) sites: &'a Value,
     pub(crate) limit: Option<RateLimit>,
-    pub(crate) person: Option<AuthorizedUser>,
     /// Why the other fields are unknown.
     pub(crate) fault: Option<ApiError>,
 }
@@ -31,7 +30,7 @@ pub(crate) fn page(
     let frame = Frame { title: "Access", place: Place::Access, connected: true };
     let content = html! {
         h1 { "What this demo may do" }
-        (connected_by(token, known.person.as_ref()))
+        (connected_by(token))
         @if let Some(scope) = added { (outcome(token, scope)) }
         @if let Some(fault) = &known.fault {
             p.note.bad role="status" { "Webflow does not say more at the moment: " (fault) "." }
@@ -56,12 +55,14 @@ pub(crate) fn page(
     frame.respond(StatusCode::OK, &content)
 }
 
-fn connected_by(token: &WebflowToken, person: Option<&AuthorizedUser>) -> Markup {
+fn connected_by(token: &WebflowToken) -> Markup {
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
     html! {
         p.lead {
-            @match person {
-                Some(person) if !person.email.is_empty() => {
-                    (person.first_name) " " (person.last_name) " (" (person.email) ") connected it "
+            @match token.user() {
+                Some(user) if user.email.is_some() => {
+                    (part(&user.first_name)) " " (part(&user.last_name))
+                    " (" (part(&user.email)) ") connected it "
                 }
                 _ => "Connected ",
             }
@@ -92,7 +93,7 @@ fn coverage(token: &WebflowToken, known: &Known<'_>) -> Markup {
                 @for workspace in token.workspaces() {
                     div { dt { "Workspace, with all its sites" } dd { code { (workspace) } } }
                 }
-                @if !token.sites().is_empty() {
+                @if token.workspaces().is_empty() && !token.sites().is_empty() {
                     div {
                         dt { "Picked sites" }
                         dd { (words::count(token.sites().len(), "site", "sites")) }

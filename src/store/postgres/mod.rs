@@ -18,7 +18,7 @@ use sqlx::{Error, Row};
 use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 
-use super::sql_row::{SqlRow, cutoff, newest_first, unavailable, unix_secs};
+use super::sql_row::{Page, SqlRow, behind, cutoff, newest_first, page, unavailable, unix_secs};
 use super::{Invalidator, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::crypto::random;
 use crate::identity::subject::Subject;
@@ -32,7 +32,10 @@ use names::{Names, Statement};
 /// How long the doctor waits for the first attempt to listen.
 const LISTENING_WAIT: Duration = Duration::from_secs(3);
 
-/// The subject of the row that a health check writes and removes. No subject has these bytes.
+/// The subject of the row that a health check writes and removes: no subject's own bytes.
+const PAGE: &str = "(subject, grant_id COLLATE \"C\") > ($1, $2) \
+                    ORDER BY subject, grant_id COLLATE \"C\" LIMIT $3";
+
 const PROBE_SUBJECT: &[u8] = b"probe";
 
 /// Keeps sealed tokens in an existing Postgres database, for applications with many instances.
@@ -219,6 +222,27 @@ impl TokenStore for PostgresStore {
 
     async fn by_workspace(&self, workspace_id: &str) -> Result<Vec<SealedToken>, StoreError> {
         self.select("workspaces @> ARRAY[$1]", workspace_id).await
+    }
+
+    async fn page(
+        &self,
+        after: Option<&TokenKey>,
+        limit: usize,
+    ) -> Result<Vec<SealedToken>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let (mut subject, mut grant) = behind(after);
+        // No stored grant contains NUL, so what precedes it marks the same place.
+        grant.truncate(grant.find('\0').unwrap_or(grant.len()));
+        loop {
+            let rows = self.run(|| {
+                let query = sqlx::query(self.names.select(PAGE));
+                vec![query.bind(&subject).bind(&grant).bind(limit)]
+            });
+            match page(rows.await?.iter().map(sql_row).collect()) {
+                Page::Rows(rows) => return Ok(rows),
+                Page::Malformed { subject: last, grant: of } => (subject, grant) = (last, of),
+            }
+        }
     }
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {

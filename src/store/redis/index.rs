@@ -7,11 +7,11 @@ use futures_util::future::join_all;
 use redis::{Cmd, RedisResult, cmd};
 
 use super::failure::unavailable;
-use super::keys::parse_member;
+use super::keys::{member, parse_member};
 use super::link::Effort;
 use super::row::{Row, unix_secs};
 use super::{RedisStore, SealedToken, StoreError};
-use crate::store::TokenStore;
+use crate::store::{TokenKey, TokenStore};
 use crate::util::log;
 
 /// How many grants are read concurrently.
@@ -37,6 +37,39 @@ impl RedisStore {
             self.tidy(&Cmd::srem(set, &stale)).await;
         }
         found.sort_by_key(|token| Reverse(token.version()));
+        Ok(found)
+    }
+
+    /// The rows behind `after` in the order of their keys, `limit` at most.
+    pub(super) async fn ordered(
+        &self,
+        after: Option<&TokenKey>,
+        limit: usize,
+    ) -> Result<Vec<SealedToken>, StoreError> {
+        let order = self.keys.order();
+        // Nothing in a member is as great as this byte.
+        let behind = |member: &str| [b"(", member.as_bytes(), b"\xff"].concat();
+        let mut from = after.map_or_else(|| b"-".to_vec(), |key| behind(&member(key, "")));
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let mut next = cmd("ZRANGEBYLEX");
+            next.arg(&order).arg(&from).arg("+");
+            next.arg("LIMIT").arg(0).arg((limit - found.len()).min(CHUNK));
+            let members: Vec<String> =
+                self.link.query(&next, Effort::Once).await.map_err(unavailable)?;
+            let Some(last) = members.last() else { break };
+            from = behind(last);
+            let mut stale = Vec::new();
+            for (member, token) in members.iter().zip(self.rows(&members).await?) {
+                match token {
+                    Some(token) => found.push(token),
+                    None => stale.push(member),
+                }
+            }
+            if !stale.is_empty() {
+                self.tidy(&Cmd::zrem(&order, &stale)).await;
+            }
+        }
         Ok(found)
     }
 

@@ -1,7 +1,8 @@
 //! Key names: a prefix, a letter for the kind, and a base64 name.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::{Alphabet, URL_SAFE};
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, URL_SAFE_NO_PAD};
 
 use super::StoreError;
 use crate::crypto::random;
@@ -44,6 +45,11 @@ impl Keys {
         format!("{}:ages", self.prefix)
     }
 
+    /// The sorted set of all grants in the order of their keys.
+    pub(super) fn order(&self) -> String {
+        format!("{}:order", self.prefix)
+    }
+
     /// A row, an index and a sorted set for one health check. An encoded name never contains a dot.
     pub(super) fn probe(&self, in_one_slot: bool) -> [String; 3] {
         let id = encode(random::bytes::<12>());
@@ -59,15 +65,27 @@ impl Keys {
     }
 }
 
+/// Base64 with characters in ASCII order, so that encoded names sort like their bytes.
+const SORTED: GeneralPurpose = GeneralPurpose::new(&SORTED_ALPHABET, NO_PAD);
+const SORTED_ALPHABET: Alphabet =
+    match Alphabet::new("-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz") {
+        Ok(alphabet) => alphabet,
+        Err(_) => URL_SAFE,
+    };
+
 /// How indexes refer to a grant. The stamp makes each entry unique, so that the late removal of an
 /// old entry never removes a newer grant's.
+///
+/// Members sort as their keys do: the comma precedes every character of an encoded name.
 pub(super) fn member(key: &TokenKey, stamp: &str) -> String {
-    format!("{}:{}:{stamp}", encode(key.subject().as_str()), encode(key.grant().as_str()))
+    let (subject, grant) = (key.subject().as_str(), key.grant().as_str());
+    format!("{},{},{stamp}", SORTED.encode(subject), SORTED.encode(grant))
 }
 
 /// Parses the grant's key and the stamp.
 pub(super) fn parse_member(member: &str) -> Option<(TokenKey, &str)> {
-    let mut parts = member.splitn(3, ':');
+    let decode = |name| String::from_utf8(SORTED.decode(name).ok()?).ok();
+    let mut parts = member.splitn(3, ',');
     let subject = decode(parts.next()?)?.parse().ok()?;
     let grant = GrantId::new(decode(parts.next()?)?);
     Some((TokenKey::new(subject, grant), parts.next()?))
@@ -95,6 +113,21 @@ mod tests {
         let stamp = new_stamp();
         assert_eq!(parse_member(&member(&key, &stamp)), Some((key, stamp.as_str())));
         assert_eq!(parse_member("dXNlcjox"), None);
+    }
+
+    #[test]
+    fn members_sort_as_their_keys_do() {
+        let ids = ["a", "a\0", "a\0\0", "ab", "abc", "a~", "b", "B", "-", "_", "z", "\u{e9}", "aa"];
+        let mut keys: Vec<_> = ids
+            .iter()
+            .flat_map(|id| ["", "a", "a\0", "b"].map(|grant| (id, grant)))
+            .map(|(id, grant)| TokenKey::new(Subject::user(id), GrantId::new(grant)))
+            .collect();
+        let mut members: Vec<_> = keys.iter().map(|key| member(key, "zz")).collect();
+        keys.sort();
+        members.sort();
+        let found: Vec<_> = members.iter().map(|it| parse_member(it).unwrap().0).collect();
+        assert_eq!(found, keys);
     }
 
     #[test]

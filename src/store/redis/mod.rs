@@ -157,6 +157,14 @@ impl TokenStore for RedisStore {
         within(self.covering(&self.keys.workspace(workspace_id))).await
     }
 
+    async fn page(
+        &self,
+        after: Option<&TokenKey>,
+        limit: usize,
+    ) -> Result<Vec<SealedToken>, StoreError> {
+        within(self.ordered(after, limit)).await
+    }
+
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
         self.purge(age).await
     }

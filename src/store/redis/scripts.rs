@@ -33,8 +33,8 @@ fn call(name: &str, script: &str, keys: &[String], arguments: &[&[u8]]) -> Cmd {
     call
 }
 
-/// Writes a grant. With further keys (ages, then sites and workspaces) it also writes the index
-/// entries, unless the existing ones still fit.
+/// Writes a grant. With further keys (ages, order, then sites and workspaces) it also writes the
+/// index entries, unless the existing ones still fit.
 ///
 /// Arguments: grant, mode, version, obtained at, new stamp, coverage, document, member without its
 /// stamp, channel, message. Modes: `save`; `update`, which requires the same version; `indexed`,
@@ -66,7 +66,8 @@ if fits then
 elseif #KEYS > 1 then
   local member = ARGV[8] .. ARGV[5]
   redis.call('ZADD', KEYS[2], ARGV[4], member)
-  for i = 3, #KEYS do redis.call('SADD', KEYS[i], member) end
+  redis.call('ZADD', KEYS[3], 0, member)
+  for i = 4, #KEYS do redis.call('SADD', KEYS[i], member) end
   put(ARGV[5], ARGV[6])
 else
   put(ARGV[5], '')

@@ -21,6 +21,7 @@ use crate::util::log;
 struct Write {
     row: String,
     ages: String,
+    order: String,
     sets: Vec<String>,
     grant: String,
     version: String,
@@ -51,6 +52,7 @@ impl RedisStore {
         let write = Write {
             row: self.keys.subject(token.key().subject()),
             ages: self.keys.ages(),
+            order: self.keys.order(),
             sets: self.sets(token),
             grant: token.key().grant().as_str().to_owned(),
             version: token.version().as_i64().to_string(),
@@ -74,8 +76,8 @@ impl RedisStore {
     }
 
     async fn write_with_entries(&self, write: &Write, mode: &str) -> RedisResult<bool> {
-        let mut keys = Vec::with_capacity(2 + write.sets.len());
-        keys.extend([write.row.clone(), write.ages.clone()]);
+        let mut keys = Vec::with_capacity(3 + write.sets.len());
+        keys.extend([write.row.clone(), write.ages.clone(), write.order.clone()]);
         keys.extend(write.sets.iter().cloned());
         let written = self.run_write(write, mode, &keys).await?;
         if let Some(replaced) = written.replaced {
@@ -98,6 +100,7 @@ impl RedisStore {
         let member = format!("{}{}", write.member, write.stamp);
         let mut commands: Vec<_> = write.sets.iter().map(|set| Cmd::sadd(set, &member)).collect();
         commands.push(Cmd::zadd(&write.ages, &member, &write.obtained_at));
+        commands.push(Cmd::zadd(&write.order, &member, 0));
         let added = commands.iter().map(|add| self.link.query::<()>(add, Effort::Persistent));
         join_all(added).await.into_iter().collect::<RedisResult<()>>()?;
         if !self.run_write(write, "indexed", row).await?.done {
@@ -135,6 +138,7 @@ impl RedisStore {
         let mut commands: Vec<_> =
             self.sets(token).iter().map(|set| Cmd::srem(set, &member)).collect();
         commands.push(Cmd::zrem(self.keys.ages(), &member));
+        commands.push(Cmd::zrem(self.keys.order(), &member));
         let removed = commands.iter().map(|remove| self.link.query::<()>(remove, Effort::Once));
         if let Some(error) = join_all(removed).await.into_iter().find_map(Result::err) {
             tracing::debug!(target: log::STORE, %error, "could not remove index entries of a replaced grant");

@@ -16,11 +16,11 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, Encode, Executor, Sqlite, Type};
 
-use super::sql_row::{SqlRow, cutoff, newest_first, unavailable, unix_secs};
+use super::sql_row::{Page, SqlRow, behind, cutoff, newest_first, page, unavailable, unix_secs};
 use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 use file::WatchedFile;
-use rows::{BY_SITE, BY_WORKSPACE, LOAD, PURGE, REMOVE, SAVE, UPDATE, sql_row};
+use rows::{BY_SITE, BY_WORKSPACE, LOAD, PAGE, PURGE, REMOVE, SAVE, UPDATE, sql_row};
 use transaction::{WriteTransaction, settle};
 
 /// How long a connection waits for another process's lock.
@@ -189,6 +189,27 @@ impl TokenStore for SqliteStore {
 
     async fn by_workspace(&self, workspace_id: &str) -> Result<Vec<SealedToken>, StoreError> {
         self.read(BY_WORKSPACE, workspace_id).await
+    }
+
+    async fn page(
+        &self,
+        after: Option<&TokenKey>,
+        limit: usize,
+    ) -> Result<Vec<SealedToken>, StoreError> {
+        let explain = |error| self.file.explain(error);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let (mut subject, mut grant) = behind(after);
+        loop {
+            self.file.check()?;
+            let mut connection = self.readers.acquire().await.map_err(explain)?;
+            let query = sqlx::query(PAGE).bind(&subject).bind(&grant).bind(limit);
+            let rows = query.fetch_all(&mut *connection).await;
+            let rows = settle(connection, rows).map_err(explain)?;
+            match page(rows.iter().map(sql_row).collect()) {
+                Page::Rows(rows) => return Ok(rows),
+                Page::Malformed { subject: last, grant: of } => (subject, grant) = (last, of),
+            }
+        }
     }
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {

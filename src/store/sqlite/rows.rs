@@ -16,6 +16,9 @@ pub(super) const BY_WORKSPACE: &str = "SELECT t.subject, t.grant_id, t.version, 
      t.sites, t.workspaces FROM webflow_tokens t JOIN webflow_token_coverage c ON c.token_id = t.id \
      WHERE c.kind = 'w' AND c.covered = ?1";
 
+pub(super) const PAGE: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
+     FROM webflow_tokens WHERE (subject, grant_id) > (?1, ?2) ORDER BY subject, grant_id LIMIT ?3";
+
 pub(super) const SAVE: &str = "INSERT INTO webflow_tokens \
      (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \

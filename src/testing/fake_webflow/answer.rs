@@ -110,6 +110,11 @@ pub(super) fn api_error(status: StatusCode, code: &str, message: &str) -> Answer
     )
 }
 
+/// 400, as the Data API refuses a body or a query.
+pub(super) fn invalid(message: &str) -> Answer {
+    api_error(StatusCode::BAD_REQUEST, "validation_error", message)
+}
+
 pub(super) fn not_found(message: &str) -> Answer {
     api_error(StatusCode::NOT_FOUND, "resource_not_found", message)
 }
@@ -136,7 +141,7 @@ pub(super) fn respond(
     with_header(answer, CONTENT_TYPE, HeaderValue::from_static(content_type))
 }
 
-#[cfg(feature = "webhooks")]
+/// An answer without a body.
 pub(super) fn empty(status: StatusCode) -> Answer {
     let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = status;

@@ -47,6 +47,8 @@ pub(super) struct AuthorizationRequest {
     pub(super) redirect_uri_sent: bool,
     pub(super) state: Option<String>,
     pub(super) scopes: Scopes,
+    /// Scopes that Webflow does not have. It has been seen to send such a request back.
+    unknown: Scopes,
 }
 
 impl AuthorizationRequest {
@@ -87,12 +89,23 @@ impl AuthorizationRequest {
         if param("response_type") != Some("code") {
             return Err(Refused::new("response_type must be code."));
         }
+        let (scopes, unknown) = read_scopes(param("scope").unwrap_or_default(), app_scopes)?;
         Ok(Self {
             redirect_uri: redirect_uri.to_owned(),
             redirect_uri_sent: param("redirect_uri").is_some(),
             state: param("state").map(str::to_owned),
-            scopes: read_scopes(param("scope").unwrap_or_default(), app_scopes)?,
+            scopes,
+            unknown,
         })
+    }
+
+    /// The redirect that replaces the consent page.
+    fn refusal_url(&self) -> Option<String> {
+        if self.unknown.is_empty() {
+            return None;
+        }
+        let description = format!("There are no such scopes: {}", self.unknown);
+        Some(self.answer_url(&[("error", "invalid_scope"), ("error_description", &description)]))
     }
 
     /// The callback URL with these parameters and the state.
@@ -118,7 +131,8 @@ fn first_double(params: &[(String, String)]) -> Option<&str> {
         .map(|(_, (name, _))| name.as_str())
 }
 
-fn read_scopes(list: &str, app_scopes: &Scopes) -> Result<Scopes, Refused> {
+/// The scopes that are asked for, and those of them that Webflow does not have.
+fn read_scopes(list: &str, app_scopes: &Scopes) -> Result<(Scopes, Scopes), Refused> {
     if list.is_empty() {
         return Err(Refused::new("scope is missing."));
     }
@@ -127,9 +141,12 @@ fn read_scopes(list: &str, app_scopes: &Scopes) -> Result<Scopes, Refused> {
         .map(Scope::new)
         .collect::<Result<Scopes, _>>()
         .map_err(|_| Refused::new("scope is not a list of scopes joined by one space."))?;
-    let beyond = app_scopes.missing(&scopes);
+    let beyond = app_scopes.missing(&scopes).into_iter();
+    let (beyond, unknown): (Vec<_>, Vec<_>) =
+        beyond.partition(|scope| Scope::DOCUMENTED.contains(scope));
+    let beyond = Scopes::from_iter(beyond);
     if beyond.is_empty() {
-        Ok(scopes)
+        Ok((scopes, unknown.into_iter().collect()))
     } else {
         Err(Refused::new(format!("The app's settings do not have these scopes: {beyond}.")))
     }
@@ -161,6 +178,9 @@ pub(super) fn decide(
     request: &AuthorizationRequest,
     decision: Decision,
 ) -> Result<String, Refused> {
+    if let Some(url) = request.refusal_url() {
+        return Ok(url);
+    }
     match decision {
         // Webflow does not document the format; this is RFC 6749 section 4.1.2.1.
         Decision::Cancel => Ok(request.answer_url(&[
@@ -180,7 +200,10 @@ pub(super) fn decide(
 /// `GET /oauth/authorize`.
 pub(super) fn show(fake: &FakeState, request: &RecordedRequest) -> Answer {
     match read(fake, request.query()) {
-        Ok(authorization) => consent::page(fake, &authorization, request.query(), None),
+        Ok(authorization) => match authorization.refusal_url() {
+            Some(url) => redirect(StatusCode::SEE_OTHER, &url),
+            None => consent::page(fake, &authorization, request.query(), None),
+        },
         Err(refused) => consent::refusal(&refused),
     }
 }
@@ -247,6 +270,15 @@ mod tests {
     }
 
     #[test]
+    fn w11_an_unknown_scope_is_sent_back() {
+        let request = read(&GOOD.replace("cms%3Aread", "cms%3Afly")).unwrap();
+        let url = request.refusal_url().unwrap();
+        assert!(url.starts_with("https://app.example/cb?error=invalid_scope&"), "{url}");
+        assert!(url.ends_with("cms%3Afly&state=s"), "{url}");
+        assert_eq!(read(GOOD).unwrap().refusal_url(), None);
+    }
+
+    #[test]
     fn without_redirect_uri_the_only_registered_one_is_used() {
         let link = GOOD.replace("redirect_uri=", "x=");
         let request = read(&link).unwrap();
@@ -272,6 +304,7 @@ mod tests {
                 redirect_uri_sent: true,
                 state: state.map(str::to_owned),
                 scopes: Scopes::default(),
+                unknown: Scopes::default(),
             };
             request.answer_url(&[("code", "c")])
         };

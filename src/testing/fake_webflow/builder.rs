@@ -43,6 +43,7 @@ const REQUESTS_PER_MINUTE: u32 = 60;
 pub struct FakeWebflowBuilder {
     addr: SocketAddr,
     app_name: String,
+    application_id: Option<String>,
     client_id: Option<String>,
     client_secret: Option<SecretString>,
     redirect_uris: Vec<String>,
@@ -59,6 +60,7 @@ impl Default for FakeWebflowBuilder {
         Self {
             addr: (Ipv4Addr::LOCALHOST, 0).into(),
             app_name: "Example App".to_owned(),
+            application_id: None,
             client_id: None,
             client_secret: None,
             redirect_uris: Vec::new(),
@@ -81,6 +83,13 @@ impl FakeWebflowBuilder {
     /// Sets the app's name on the consent page. The default is `Example App`.
     pub fn app_name(mut self, name: impl Into<String>) -> Self {
         self.app_name = name.into();
+        self
+    }
+
+    /// Sets the app's ID in introspection responses, 24 hexadecimal digits, which differs from the
+    /// client ID. The default is random.
+    pub fn application_id(mut self, id: impl Into<String>) -> Self {
+        self.application_id = Some(id.into());
         self
     }
 
@@ -168,10 +177,12 @@ impl FakeWebflowBuilder {
             self.workspaces
         };
         let (email, first_name, last_name) = self.user;
+        let client_id = self.client_id.unwrap_or_else(|| ids.secret());
         let fake = Arc::new(FakeState {
             app: App {
                 name: self.app_name,
-                client_id: self.client_id.unwrap_or_else(|| ids.secret()),
+                id: self.application_id.unwrap_or_else(|| id_from(&["application", &client_id])),
+                client_id,
                 client_secret: self.client_secret.unwrap_or_else(|| ids.secret().into()),
                 scopes: self.scopes,
             },
@@ -189,7 +200,11 @@ impl FakeWebflowBuilder {
                 requests_per_minute: self.requests_per_minute,
             }),
             issued: Mutex::default(),
-            items: Mutex::default(),
+            cms: Mutex::default(),
+            pages: Mutex::default(),
+            submissions: Mutex::default(),
+            assets: Mutex::default(),
+            published: Mutex::default(),
             #[cfg(feature = "webhooks")]
             webhooks: Mutex::default(),
             faults: Mutex::default(),

@@ -1,15 +1,14 @@
-//! The Data API: authentication, tokens and sites.
+//! The Data API: authentication and tokens.
 
 use http::header::HeaderName;
 use http::{HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::answer::{Answer, ListShape, api_error, json, not_found, with_header};
+use super::answer::{Answer, api_error, json, with_header};
 use super::issued::{Budget, Grant};
 use super::log::RecordedRequest;
 use super::oauth::comma_separated;
 use super::state::{FakeState, User, lock, timestamp, too_many_requests};
-use super::workspaces::{Site, Workspace};
 use crate::grant::scope::Scope;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -50,7 +49,7 @@ pub(super) fn with_grant(
 
 /// The response for a token that is dead or has no access. Source: the published schemas describe
 /// every 401 as "invalid or does not have access to requested resource".
-fn not_authorized() -> Answer {
+pub(super) fn not_authorized() -> Answer {
     api_error(StatusCode::UNAUTHORIZED, "not_authorized", "Request not authorized")
 }
 
@@ -70,7 +69,7 @@ pub(super) fn introspect(fake: &FakeState, request: &RecordedRequest) -> Answer 
                     "authorizedTo": grant.approval.access.to_json(&fake.user.id),
                 },
                 "application": {
-                    "id": fake.app.client_id,
+                    "id": fake.app.id,
                     "description": "An app of the fake Webflow",
                     "homepage": "https://app.example",
                     "displayName": fake.app.name,
@@ -84,50 +83,6 @@ pub(super) fn introspect(fake: &FakeState, request: &RecordedRequest) -> Answer 
 pub(super) fn authorized_by(fake: &FakeState, request: &RecordedRequest) -> Answer {
     let scope = Some(&Scope::AUTHORIZED_USER_READ);
     with_grant(fake, request, scope, |_| json(StatusCode::OK, &fake.user.to_json()))
-}
-
-/// `GET /v2/sites`: the sites that the user chose. Source: Webflow Data API, *List Sites*.
-pub(super) fn sites(fake: &FakeState, request: &RecordedRequest) -> Answer {
-    with_grant(fake, request, Some(&Scope::SITES_READ), |grant| {
-        let created = timestamp(fake.started_at);
-        let sites: Vec<_> =
-            sites_of(fake, grant).into_iter().map(|site| site.to_json(&created)).collect();
-        let sites = match fake.settings().list_shape {
-            ListShape::Null => Value::Null,
-            _ => sites.into(),
-        };
-        json(StatusCode::OK, &json!({"sites": sites}))
-    })
-}
-
-/// `GET /v2/sites/{site_id}`. Source: Webflow Data API, *Get Site*.
-pub(super) fn site(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
-    with_grant(fake, request, Some(&Scope::SITES_READ), |grant| {
-        if let Some(refused) = refuse_site(fake, grant, |site| site.id() == id) {
-            return refused;
-        }
-        let site = sites_of(fake, grant).into_iter().find(|site| site.id() == id);
-        let created = timestamp(fake.started_at);
-        json(StatusCode::OK, &site.map_or(Value::Null, |site| site.to_json(&created)))
-    })
-}
-
-/// The response if the grant has no access to this site, or the site does not exist.
-pub(super) fn refuse_site(
-    fake: &FakeState,
-    grant: &Grant,
-    is_it: impl Fn(&Site) -> bool,
-) -> Option<Answer> {
-    if sites_of(fake, grant).into_iter().any(&is_it) {
-        return None;
-    }
-    let exists = fake.workspaces.iter().flat_map(Workspace::sites).any(is_it);
-    Some(if exists { not_authorized() } else { not_found("Requested resource not found") })
-}
-
-pub(super) fn sites_of<'a>(fake: &'a FakeState, grant: &Grant) -> Vec<&'a Site> {
-    let access = &grant.approval.access;
-    access.resolve(&fake.workspaces).unwrap_or_default()
 }
 
 /// `POST /beta/token/resolve`: identifies the user of a Designer Extension. Source: Webflow,

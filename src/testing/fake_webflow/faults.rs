@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 /// An endpoint of the fake Webflow, where a [`Fault`] is injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,6 +151,7 @@ impl Fault {
 pub(super) struct Faults {
     next: HashMap<Endpoint, VecDeque<Fault>>,
     always: HashMap<Endpoint, Fault>,
+    answers: HashMap<(Method, String), Fault>,
 }
 
 impl Faults {
@@ -161,6 +162,15 @@ impl Faults {
 
     pub(super) fn set(&mut self, endpoint: Endpoint, fault: Fault) {
         self.always.insert(endpoint, fault);
+    }
+
+    pub(super) fn answer(&mut self, method: Method, path: String, answer: Fault) {
+        self.answers.insert((method, path), answer);
+    }
+
+    /// The response set for a method and path.
+    pub(super) fn answer_to(&self, method: &Method, path: &str) -> Option<Fault> {
+        self.answers.get(&(method.clone(), path.to_owned())).cloned()
     }
 
     /// Takes the fault for the next request: the queue first, then the permanent one.

@@ -1,22 +1,31 @@
 //! A fake Webflow that enforces Webflow's documented rules.
 //!
-//! `server` routes each request to the file of its endpoint, and `state` is what they share.
+//! `server` accepts requests, `routes` calls the endpoint's file, and `state` is what they share.
 //! Endpoints are synchronous, so a client that disconnects cannot stop one half-way.
 
 mod answer;
+mod assets;
 mod authorize;
 mod builder;
-mod cms;
+mod collections;
 mod consent;
 mod data_api;
 #[cfg(feature = "webhooks")]
 mod delivery;
 mod faults;
+mod forms;
 mod ids;
 mod issued;
+mod item;
+mod item_query;
+mod items;
+mod list;
 mod log;
 mod oauth;
+mod pages;
+mod routes;
 mod server;
+mod sites;
 mod state;
 mod user;
 #[cfg(feature = "webhooks")]
@@ -26,6 +35,7 @@ mod workspaces;
 use std::fmt;
 use std::sync::Arc;
 
+use http::Method;
 use secrecy::ExposeSecret;
 use tokio::task::JoinHandle;
 
@@ -52,14 +62,14 @@ use crate::webflow::Endpoints;
 /// 1. The authorize link gets a 400 page unless `client_id`, `redirect_uri`, `response_type` and
 ///    `scope` exactly match the app's registration.
 /// 2. A code works once, for 15 minutes, and only with the `redirect_uri` of its link.
-/// 3. The exchange and the revocation accept only JSON.
+/// 3. The exchange accepts JSON or a form, the revocation only JSON.
 /// 4. The Data API requires a live token with the endpoint's scope, within the rate limit (60
 ///    requests a minute). It responds with 401 both for a dead token and for a site that the token
-///    does not cover.
+///    does not cover, and with 501 to endpoints that the fake does not implement.
 ///
 /// [`fail_next`](Self::fail_next) and [`fail_always`](Self::fail_always) inject faults at any
-/// endpoint, and [`log`](Self::log) returns the requests. Dropping the value stops the server and
-/// closes its connections.
+/// endpoint, [`answer`](Self::answer) sets the response for any path, and [`log`](Self::log) returns
+/// the requests. Dropping the value stops the server and closes its connections.
 ///
 /// ```
 /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -127,6 +137,11 @@ impl FakeWebflow {
     /// Returns the app's client ID.
     pub fn client_id(&self) -> &str {
         &self.fake.app.client_id
+    }
+
+    /// Returns the app's ID in introspection responses, 24 hex digits. It differs from the client ID.
+    pub fn application_id(&self) -> &str {
+        &self.fake.app.id
     }
 
     /// Returns the app's client secret.
@@ -252,7 +267,25 @@ impl FakeWebflow {
         lock(&self.fake.faults).set(endpoint, fault);
     }
 
-    /// Removes all pending faults.
+    /// Sets the response to every request with this method and path, until the next
+    /// [`heal`](Self::heal). The path is compared as sent, without the query, and may be one that
+    /// the fake does not implement. A later response for the same method and path replaces this one.
+    ///
+    /// ```
+    /// # #[tokio::main] async fn main() {
+    /// use serde_json::json;
+    /// use tower_webflow_auth::testing::{FakeWebflow, Fault};
+    ///
+    /// let webflow = FakeWebflow::start().await;
+    /// let redirects = json!({"redirects": [{"id": "r1", "fromUrl": "/a", "toUrl": "/b"}]});
+    /// webflow.answer(http::Method::GET, "/v2/sites/s1/redirects", Fault::json(200, &redirects));
+    /// # }
+    /// ```
+    pub fn answer(&self, method: Method, path: impl Into<String>, answer: Fault) {
+        lock(&self.fake.faults).answer(method, path.into(), answer);
+    }
+
+    /// Removes all pending faults, and the responses set by [`answer`](Self::answer).
     pub fn heal(&self) {
         *lock(&self.fake.faults) = faults::Faults::default();
     }

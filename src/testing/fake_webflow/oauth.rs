@@ -23,7 +23,7 @@ fn try_exchange(
     request: &RecordedRequest,
     scope_shape: ScopeShape,
 ) -> Result<Answer, OAuthError> {
-    let fields = Fields::read(request)?;
+    let fields = Fields::read_json_or_form(request)?;
     let code = fields.required("code")?;
     let redirect_uri = fields.optional("redirect_uri")?;
     // The documentation's table omits grant_type, but both SDKs send it.
@@ -82,12 +82,27 @@ fn try_revoke(fake: &FakeState, request: &RecordedRequest) -> Result<Answer, OAu
     }
 }
 
-/// The fields of a JSON body.
+/// The fields of a body.
 struct Fields(Map<String, Value>);
 
 impl Fields {
+    /// The body of an exchange: both official SDKs send JSON, and an older page of the documentation
+    /// has the form of RFC 6749 section 4.1.3.
+    fn read_json_or_form(request: &RecordedRequest) -> Result<Self, OAuthError> {
+        if !request.has_media_type("application/x-www-form-urlencoded") {
+            return Self::read(request);
+        }
+        let mut fields = Map::new();
+        for (name, value) in request.form() {
+            if fields.insert(name.clone(), value.into()).is_some() {
+                let problem = format!("{name} is given more than once");
+                return Err(OAuthError::bad_request("invalid_request", problem));
+            }
+        }
+        Ok(Self(fields))
+    }
+
     fn read(request: &RecordedRequest) -> Result<Self, OAuthError> {
-        // In RFC 6749 these endpoints take forms; Webflow's take JSON.
         if !request.has_media_type("application/json") {
             return Err(OAuthError::bad_request(
                 "invalid_request",

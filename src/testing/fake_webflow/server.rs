@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Frame, Incoming};
@@ -21,14 +21,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::answer;
 use super::answer::{Answer, redirect, text};
 use super::faults::{Endpoint, Fault};
 use super::log::RecordedRequest;
+use super::routes::{route, segments};
 use super::state::{FakeState, lock, too_many_requests};
-#[cfg(feature = "webhooks")]
-use super::webhooks;
-use super::{authorize, cms, data_api, oauth};
 
 /// More than any client request needs; the log keeps the bodies.
 const MAX_BODY: usize = 256 * 1024;
@@ -87,8 +84,7 @@ async fn handle(
     lock(&fake.log).push(request.clone());
     fake.logged.notify_waiters();
 
-    let fault = Endpoint::for_path(&segments(&request))
-        .and_then(|endpoint| lock(&fake.faults).take(endpoint));
+    let fault = fault_for(&fake, &request);
     match fault {
         None => Ok(whole(route(&fake, &request))),
         Some(Fault::AfterEffect(fault)) => {
@@ -99,36 +95,11 @@ async fn handle(
     }
 }
 
-fn segments(request: &RecordedRequest) -> Vec<&str> {
-    request.path().split('/').skip(1).collect()
-}
-
-fn route(fake: &FakeState, request: &RecordedRequest) -> Answer {
-    let segments = segments(request);
-    match (request.method(), segments.as_slice()) {
-        (&Method::GET, ["oauth", "authorize"]) => authorize::show(fake, request),
-        (&Method::POST, ["oauth", "authorize"]) => authorize::submit(fake, request),
-        (&Method::POST, ["oauth", "access_token"]) => oauth::exchange(fake, request),
-        (&Method::POST, ["oauth", "revoke_authorization"]) => oauth::revoke(fake, request),
-        (&Method::GET, ["v2", "token", "introspect"]) => data_api::introspect(fake, request),
-        (&Method::GET, ["v2", "token", "authorized_by"]) => data_api::authorized_by(fake, request),
-        (&Method::GET, ["v2", "sites"]) => data_api::sites(fake, request),
-        (&Method::GET, ["v2", "sites", id]) => data_api::site(fake, request, id),
-        (&Method::GET, ["v2", "sites", id, "collections"]) => cms::collections(fake, request, id),
-        (&Method::GET, ["v2", "collections", id, "items"]) => cms::items(fake, request, id),
-        (&Method::POST, ["v2", "collections", id, "items"]) => cms::create_item(fake, request, id),
-        (&Method::POST, ["beta", "token", "resolve"]) => data_api::resolve_id_token(fake, request),
-        #[cfg(feature = "webhooks")]
-        (&Method::GET, ["v2", "sites", id, "webhooks"]) => webhooks::list(fake, request, id),
-        #[cfg(feature = "webhooks")]
-        (&Method::POST, ["v2", "sites", id, "webhooks"]) => webhooks::create(fake, request, id),
-        #[cfg(feature = "webhooks")]
-        (&Method::DELETE, ["v2", "webhooks", id]) => webhooks::remove(fake, request, id),
-        (_, path) if Endpoint::for_path(path).is_some() => {
-            text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")
-        }
-        _ => answer::not_found(&format!("Route not found: {}", request.path())),
-    }
+fn fault_for(fake: &FakeState, request: &RecordedRequest) -> Option<Fault> {
+    let mut faults = lock(&fake.faults);
+    faults
+        .answer_to(request.method(), request.path())
+        .or_else(|| faults.take(Endpoint::for_path(&segments(request))?))
 }
 
 /// Executes a fault. `answer` is set if the endpoint did its work first.

@@ -12,10 +12,14 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::Notify;
 
 use super::answer::{Answer, ErrorShape, ListShape, OAuthError, ScopeShape, api_error};
+use super::assets::Assets;
+use super::collections::Cms;
 use super::faults::Faults;
+use super::forms::Submission;
 use super::ids::Ids;
 use super::issued::{Approval, Code, Issued};
 use super::log::Log;
+use super::pages::PageSettings;
 use super::workspaces::{Access, Workspace};
 use crate::grant::scope::Scopes;
 use crate::util::clock::Clock;
@@ -24,6 +28,8 @@ use crate::webflow::Endpoints;
 /// The app's registration at Webflow.
 pub(super) struct App {
     pub(super) name: String,
+    /// What introspection calls it; not the client identifier.
+    pub(super) id: String,
     pub(super) client_id: String,
     pub(super) client_secret: SecretString,
     pub(super) scopes: Scopes,
@@ -72,7 +78,12 @@ pub(super) struct FakeState {
     pub(super) issued: Mutex<Issued>,
     #[cfg(feature = "webhooks")]
     pub(super) webhooks: Mutex<super::webhooks::Registry>,
-    pub(super) items: Mutex<HashMap<String, Vec<Value>>>,
+    pub(super) cms: Mutex<Cms>,
+    pub(super) pages: Mutex<PageSettings>,
+    pub(super) submissions: Mutex<Vec<Submission>>,
+    pub(super) assets: Mutex<Assets>,
+    /// When each site was published last.
+    pub(super) published: Mutex<HashMap<String, SystemTime>>,
     pub(super) faults: Mutex<Faults>,
     pub(super) log: Mutex<Log>,
     pub(super) logged: Notify,

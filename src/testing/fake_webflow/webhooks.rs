@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::FakeWebflow;
-use super::answer::{Answer, api_error, empty, json, not_found};
+use super::answer::{Answer, api_error, empty, invalid, json, not_found};
 use super::data_api::with_grant;
 use super::delivery::Pending;
 use super::log::RecordedRequest;
@@ -134,6 +134,20 @@ pub(super) fn create(fake: &FakeState, request: &RecordedRequest, site_id: &str)
     })
 }
 
+/// `GET /v2/webhooks/{webhook_id}`.
+pub(super) fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_grant(fake, request, Some(&Scope::SITES_READ), |grant| {
+        let registry = lock(&fake.webhooks);
+        let found = registry.hooks.iter().find(|hook| {
+            hook.id == id && grant.approval.access.covers(&hook.site_id, &fake.workspaces)
+        });
+        found.map_or_else(
+            || not_found("Requested resource not found"),
+            |hook| json(StatusCode::OK, &hook.to_json()),
+        )
+    })
+}
+
 /// `DELETE /v2/webhooks/{webhook_id}`.
 pub(super) fn remove(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_grant(fake, request, Some(&Scope::SITES_WRITE), |grant| {
@@ -164,10 +178,6 @@ fn with_site(
             None => not_found("Requested resource not found"),
         }
     })
-}
-
-fn invalid(message: &str) -> Answer {
-    api_error(StatusCode::BAD_REQUEST, "validation_error", message)
 }
 
 /// The webhooks.

@@ -33,6 +33,11 @@ impl Workspace {
     pub fn sites(&self) -> &[Site] {
         &self.sites
     }
+
+    /// As `/v2/workspaces` lists it.
+    pub(super) fn to_json(&self) -> Value {
+        json!({"id": self.id, "name": self.name, "slug": slug(&self.name)})
+    }
 }
 
 /// A site of the fake's user.
@@ -67,8 +72,13 @@ impl Site {
         &self.display_name
     }
 
+    /// The ID of the site's only CMS locale.
+    pub(super) fn cms_locale_id(&self) -> String {
+        id_from(&["cms locale", &self.id])
+    }
+
     /// The site in the format of `/v2/sites`. Source: Webflow Data API, *List Sites*.
-    pub(super) fn to_json(&self, timestamp: &str) -> Value {
+    pub(super) fn to_json(&self, created: &str, last_published: Option<&str>) -> Value {
         let short_name = slug(&self.display_name);
         json!({
             "id": self.id,
@@ -78,11 +88,23 @@ impl Site {
             "previewUrl": format!("https://screenshots.webflow.example/{}.png", self.id),
             "timeZone": "Etc/UTC",
             "parentFolderId": null,
-            "createdOn": timestamp,
-            "lastUpdated": timestamp,
-            "lastPublished": null,
+            "createdOn": created,
+            "lastUpdated": created,
+            "lastPublished": last_published,
             "customDomains": [],
-            "locales": null,
+            "locales": {
+                "primary": {
+                    "id": id_from(&["locale", &self.id]),
+                    "cmsLocaleId": self.cms_locale_id(),
+                    "enabled": true,
+                    "displayName": "English",
+                    "displayImageId": null,
+                    "redirect": false,
+                    "subdirectory": "",
+                    "tag": "en",
+                },
+                "secondary": [],
+            },
             "dataCollectionEnabled": false,
             "dataCollectionType": "disabled",
         })
@@ -136,6 +158,13 @@ impl Access {
 
     pub(super) fn covers(&self, site_id: &str, workspaces: &[Workspace]) -> bool {
         self.resolve(workspaces).is_ok_and(|sites| sites.iter().any(|site| site.id == site_id))
+    }
+
+    pub(super) fn covers_workspace(&self, workspace: &Workspace) -> bool {
+        match self {
+            Self::Workspace(id) => workspace.id == *id,
+            Self::Sites(ids) => workspace.sites.iter().any(|site| ids.contains(&site.id)),
+        }
     }
 
     /// The `authorizedTo` object of introspection.

@@ -45,6 +45,11 @@ fn sentence(resource: &str, action: &str) -> String {
     match (thing(resource), action) {
         (Some(thing), "read") => format!("See {thing}"),
         (Some(thing), "write") => format!("Change {thing}"),
+        (Some(thing), "create") => format!("Create {thing}"),
+        (Some(thing), "update") => format!("Update {thing}"),
+        (Some(thing), "merge") => format!("Merge {thing}"),
+        (Some(thing), "publish") => format!("Publish {thing}"),
+        (Some(thing), "delete") => format!("Delete {thing}"),
         (Some(thing), other) => format!("Use {thing} ({other})"),
         (None, _) => format!("Use “{resource}” ({action})"),
     }
@@ -53,8 +58,10 @@ fn sentence(resource: &str, action: &str) -> String {
 /// Describes the documented resources. Webflow's list grows.
 fn thing(resource: &str) -> Option<&'static str> {
     Some(match resource {
+        "app_subscriptions" => "your subscriptions to this app",
         "assets" => "your files and images",
         "authorized_user" => "your name and e-mail address",
+        "branches" => "branches of your pages",
         "cms" => "your CMS collections and their items",
         "comments" => "comments on your sites",
         "components" => "the components of your sites",
@@ -62,11 +69,14 @@ fn thing(resource: &str) -> Option<&'static str> {
         "ecommerce" => "your products, orders and stock",
         "forms" => "your forms and what was sent with them",
         "pages" => "your pages and their content",
+        "site_access" => "who has access to your sites",
         "site_activity" => "the activity log of your sites",
         "site_config" => "the configuration of your sites, such as redirects",
         "sites" => "your sites and their settings",
         "users" => "the user accounts of your sites",
         "workspace" => "your workspace and its members",
+        "workspace_activity" => "the activity log of your workspace",
+        "workspace_members" => "the members of your workspace",
         _ => return None,
     })
 }
@@ -80,8 +90,15 @@ mod tests {
         for scope in Scope::DOCUMENTED {
             let scopes = Scopes::from([scope.clone()]);
             let permission = &permissions(&scopes)[0];
-            let verb = if permission.read_only { "See " } else { "Change " };
-            assert!(permission.text.starts_with(verb), "{scope}: {}", permission.text);
+            let (_, action) = scope.as_str().split_once(':').unwrap();
+            let verb = match action {
+                "read" => "See",
+                "write" => "Change",
+                other => other,
+            };
+            let first = permission.text.split(' ').next().unwrap();
+            assert!(first.eq_ignore_ascii_case(verb), "{scope}: {}", permission.text);
+            assert_eq!(permission.read_only, action == "read", "{scope}");
         }
     }
 

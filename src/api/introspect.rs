@@ -1,0 +1,34 @@
+//! Introspection for callers that draw their own conclusion from a 401.
+
+use http::StatusCode;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use super::error::of_status;
+use super::{ApiBody, ApiClient, ApiError, ApiResponse, deadline};
+use crate::webflow::{Introspection, LOOKUP_BUDGET};
+
+impl ApiClient {
+    /// What Webflow says of the token; `None` if it answers 401.
+    pub(crate) async fn introspect(
+        &self,
+        token: &SecretString,
+    ) -> Result<Option<Introspection>, ApiError> {
+        let deadline = deadline(self.budget.min(LOOKUP_BUDGET));
+        let secret = token.expose_secret();
+        let request = self.http.get(self.endpoints.introspect()).bearer_auth(secret);
+        let request = request.timeout(deadline.saturating_duration_since(Instant::now())).send();
+        let response = timeout_at(deadline, request).await.map_err(|_| ApiError::Timeout)?;
+        let response = response.map_err(ApiError::from_transport)?;
+        let answer = ApiResponse::new(http::Response::from(response).map(ApiBody));
+        match answer.status() {
+            status if status.is_success() => {
+                let body: Value = answer.json().await?;
+                Ok(Some(Introspection::from_answer(&body)))
+            }
+            StatusCode::UNAUTHORIZED => Ok(None),
+            _ => Err(of_status(answer, secret, self.clock.now()).await),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What is known of a grant.
+
+use std::time::SystemTime;
+
+use secrecy::SecretString;
+
+use super::scope::{Scope, Scopes};
+use super::user::WebflowUser;
+
+/// The part of a grant that is sealed.
+#[derive(Clone)]
+pub(crate) struct GrantDetails {
+    pub(crate) access_token: SecretString,
+    pub(crate) scopes: Scopes,
+    pub(crate) obtained_at: SystemTime,
+    /// What the token covers; `None` until an introspection has succeeded.
+    pub(crate) coverage: Option<Coverage>,
+    /// Who gave the grant; `None` without the scope, or until Webflow has told.
+    pub(crate) user: Option<WebflowUser>,
+    /// `expires_in` and `refresh_token` as they were issued: a JSON object.
+    pub(crate) extra: Option<SecretString>,
+    /// Ids of the flows that led here, newest last: a repeated callback is known by them.
+    pub(crate) flows: Vec<String>,
+    /// What the flow asked for: what is lacking of it was refused, and not forgotten.
+    pub(crate) asked: Scopes,
+    /// Whether it was asked for because the token before it had died.
+    pub(crate) renewed: bool,
+}
+
+/// What a token covers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Coverage {
+    pub(crate) authorization_id: Option<String>,
+    /// The ID of the app at Webflow.
+    pub(crate) application_id: Option<String>,
+    pub(crate) sites: Sites,
+    pub(crate) workspaces: Vec<String>,
+}
+
+/// The sites that a token covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sites {
+    /// Introspection names them.
+    Named(Vec<String>),
+    /// Introspection names none, as for a whole workspace. `/v2/sites` lists them; `None` until it
+    /// has answered.
+    Listed(Option<Vec<String>>),
+}
+
+impl Default for Sites {
+    fn default() -> Self {
+        Self::Listed(None)
+    }
+}
+
+impl Sites {
+    /// Those that an introspection names, if any.
+    pub(crate) fn named(ids: Vec<String>) -> Self {
+        if ids.is_empty() { Self::default() } else { Self::Named(ids) }
+    }
+
+    pub(crate) fn ids(&self) -> &[String] {
+        match self {
+            Self::Named(ids) => ids,
+            Self::Listed(ids) => ids.as_deref().unwrap_or_default(),
+        }
+    }
+
+    /// With what `/v2/sites` lists now. A site that introspection names stays.
+    pub(crate) fn list(&mut self, listed: Vec<String>) {
+        match self {
+            Self::Named(named) => {
+                named.extend(
+                    listed.into_iter().filter(|id| !named.contains(id)).collect::<Vec<_>>(),
+                );
+            }
+            Self::Listed(known) => *known = Some(listed),
+        }
+    }
+}
+
+/// What of a grant is still to be looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub(crate) coverage: bool,
+    pub(crate) sites: bool,
+    pub(crate) user: bool,
+}
+
+impl Missing {
+    pub(crate) const fn any(self) -> bool {
+        self.coverage || self.sites || self.user
+    }
+}
+
+impl GrantDetails {
+    /// What is to be looked up; `introspect` is false where the application does without.
+    pub(crate) fn missing(&self, introspect: bool) -> Missing {
+        let unlisted = |it: &Coverage| it.sites == Sites::Listed(None);
+        Missing {
+            coverage: introspect && self.coverage.is_none(),
+            sites: self.coverage.as_ref().is_some_and(unlisted)
+                && self.scopes.contains(&Scope::SITES_READ),
+            user: self.user.is_none() && self.scopes.contains(&Scope::AUTHORIZED_USER_READ),
+        }
+    }
+
+    /// Takes over what an introspection tells. Sites that were listed before stay, for the same
+    /// workspaces.
+    pub(crate) fn learn(&mut self, scopes: Option<Scopes>, mut coverage: Coverage) {
+        if let Some(scopes) = scopes {
+            self.scopes = scopes;
+        }
+        if !self.scopes.contains(&Scope::AUTHORIZED_USER_READ) {
+            self.user = None;
+        }
+        if let (Sites::Listed(sites), Some(former)) = (&mut coverage.sites, self.coverage.take())
+            && let Sites::Listed(listed) = former.sites
+            && former.workspaces == coverage.workspaces
+        {
+            *sites = listed;
+        }
+        self.coverage = Some(coverage);
+    }
+
+    /// Takes over the sites that `/v2/sites` lists. Without a coverage nothing is known of which
+    /// workspaces they are.
+    pub(crate) fn list_sites(&mut self, listed: Vec<String>) {
+        if let Some(coverage) = &mut self.coverage {
+            coverage.sites.list(listed);
+        }
+    }
+
+    pub(crate) fn sites(&self) -> &[String] {
+        self.coverage.as_ref().map_or(&[], |coverage| coverage.sites.ids())
+    }
+
+    pub(crate) fn workspaces(&self) -> &[String] {
+        self.coverage.as_ref().map_or(&[], |coverage| &coverage.workspaces)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn ids(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|&id| id.to_owned()).collect()
+    }
+
+    /// A grant with these scopes, of which nothing else is known.
+    pub(crate) fn details(scopes: &[Scope]) -> GrantDetails {
+        GrantDetails {
+            access_token: "token".into(),
+            scopes: scopes.iter().cloned().collect(),
+            obtained_at: SystemTime::UNIX_EPOCH,
+            coverage: None,
+            user: None,
+            extra: None,
+            flows: Vec::new(),
+            asked: Scopes::default(),
+            renewed: false,
+        }
+    }
+
+    pub(crate) fn coverage(sites: &[&str], workspaces: &[&str]) -> Coverage {
+        Coverage {
+            authorization_id: None,
+            application_id: None,
+            sites: Sites::named(ids(sites)),
+            workspaces: ids(workspaces),
+        }
+    }
+
+    #[test]
+    fn what_is_missing_depends_on_scopes_and_on_what_introspection_names() {
+        let both = [Scope::SITES_READ, Scope::AUTHORIZED_USER_READ];
+        let missing = |details: &GrantDetails| {
+            let Missing { coverage, sites, user } = details.missing(true);
+            (coverage, sites, user)
+        };
+        let mut full = details(&both);
+        assert_eq!(missing(&full), (true, false, true));
+        assert_eq!(
+            full.missing(false),
+            Missing { coverage: false, sites: false, user: true },
+            "an application that does without introspection still learns the user"
+        );
+        full.learn(None, coverage(&[], &["w"]));
+        assert_eq!(missing(&full), (false, true, true));
+        full.list_sites(Vec::new());
+        full.user = Some(WebflowUser::default());
+        assert!(!full.missing(true).any(), "no sites is an answer");
+
+        let mut bare = details(&[]);
+        bare.learn(None, coverage(&[], &["w"]));
+        assert!(!bare.missing(true).any(), "without the scopes there is nothing to ask");
+        let mut named = details(&both[..1]);
+        named.learn(None, coverage(&["s"], &["w"]));
+        assert!(!named.missing(true).any());
+    }
+
+    #[test]
+    fn another_introspection_keeps_the_list_of_the_same_workspace() {
+        let mut grant = details(&[Scope::SITES_READ]);
+        grant.learn(None, coverage(&[], &["w"]));
+        grant.list_sites(ids(&["a"]));
+        grant.learn(None, coverage(&[], &["w"]));
+        assert_eq!(grant.sites(), ["a"]);
+        grant.learn(None, coverage(&[], &["v"]));
+        assert!(grant.sites().is_empty() && grant.missing(true).sites);
+        grant.learn(None, coverage(&["b"], &["v"]));
+        assert_eq!(grant.sites(), ["b"]);
+        grant.list_sites(ids(&["c", "b"]));
+        assert_eq!(grant.sites(), ["b", "c"], "a list adds to what introspection names");
+    }
+
+    #[test]
+    fn the_user_goes_with_the_scope() {
+        let mut grant = details(&[Scope::AUTHORIZED_USER_READ]);
+        grant.user = Some(WebflowUser::default());
+        grant.learn(None, coverage(&[], &[]));
+        assert!(grant.user.is_some(), "an introspection without scopes says nothing of them");
+        grant.learn(Some(Scopes::default()), Coverage::default());
+        assert!(grant.user.is_none());
+    }
+}

@@ -1,0 +1,109 @@
+//! Lists the stored grants.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::stream::{Stream, StreamExt};
+
+use crate::context::Context;
+use crate::grant::scope::Scopes;
+use crate::grant::token::WebflowToken;
+use crate::handle::WebflowAuthHandle;
+use crate::identity::subject::Subject;
+use crate::store::{GrantId, StoreError, TokenKey};
+
+/// A stored grant without its token.
+///
+/// Made by [`WebflowAuthHandle::list_grants`].
+#[derive(Clone)]
+pub struct StoredGrant(WebflowToken);
+
+impl StoredGrant {
+    /// Whose grant it is.
+    pub fn subject(&self) -> &Subject {
+        self.0.subject()
+    }
+
+    /// Which of the subject's grants it is.
+    pub fn grant_id(&self) -> &GrantId {
+        self.0.grant_id()
+    }
+
+    /// The key of its row, to continue a listing behind it.
+    pub fn key(&self) -> &TokenKey {
+        &self.0.grant().key
+    }
+
+    /// What the user allowed.
+    pub fn scopes(&self) -> &Scopes {
+        self.0.scopes()
+    }
+
+    /// The ids of the sites that it covers, as far as they are known.
+    pub fn sites(&self) -> &[String] {
+        self.0.sites()
+    }
+
+    /// The ids of the workspaces that it covers.
+    pub fn workspaces(&self) -> &[String] {
+        self.0.workspaces()
+    }
+
+    /// When its token was obtained, in whole seconds.
+    pub fn obtained_at(&self) -> SystemTime {
+        self.0.obtained_at()
+    }
+}
+
+impl fmt::Debug for StoredGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredGrant").field("key", self.key()).finish_non_exhaustive()
+    }
+}
+
+impl WebflowAuthHandle {
+    /// Lists every stored grant of this app, in the store's order, from the first one behind
+    /// `after`.
+    ///
+    /// A row that no key of the ring opens is logged and left out. A job asks
+    /// [`tokens`](Self::tokens) for the tokens that it needs.
+    ///
+    /// ```no_run
+    /// # use tower_webflow_auth::WebflowAuthHandle;
+    /// use futures::TryStreamExt;
+    /// use std::pin::pin;
+    ///
+    /// # async fn run(handle: WebflowAuthHandle) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut grants = pin!(handle.list_grants(None));
+    /// while let Some(grant) = grants.try_next().await? {
+    ///     println!("{:?}: {} sites", grant.subject(), grant.sites().len());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`StoreError`], after which the stream ends; [`StoreError::Unsupported`] when the store
+    /// cannot list its rows.
+    pub fn list_grants(
+        &self,
+        after: Option<&TokenKey>,
+    ) -> impl Stream<Item = Result<StoredGrant, StoreError>> + Send + use<> {
+        grants(&self.context, after).map(|token| token.map(StoredGrant))
+    }
+}
+
+/// Every stored grant that opens.
+pub(super) fn grants(
+    context: &Arc<Context>,
+    after: Option<&TokenKey>,
+) -> impl Stream<Item = Result<WebflowToken, StoreError>> + Send + use<> {
+    let vault = Arc::clone(&context.vault);
+    vault.scan(after).filter_map(move |row| {
+        let token = match row {
+            Ok(row) => vault.open_or_warn(&row).map(Ok),
+            Err(error) => Some(Err(error)),
+        };
+        std::future::ready(token)
+    })
+}
