@@ -91,12 +91,12 @@ fn fill_postgres(from: u64, to: u64) -> String {
     )
 }
 
-async fn measure(engine: &str, store: &impl TokenStore, size: u64) {
+async fn measure(engine: &str, store: &impl TokenStore, grants: u64) {
     let mut by_subject = Vec::new();
     let mut by_site = Vec::new();
     for i in 0..LOOKUPS {
         // A multiplier that is coprime to the sizes visits rows in a scattered order.
-        let row = (i * 7_919 + 13) % size;
+        let row = (i * 7_919 + 13) % grants;
         let subject = Subject::user(row);
         let started = Instant::now();
         let found = store.load(&subject).await.unwrap();
@@ -105,7 +105,7 @@ async fn measure(engine: &str, store: &impl TokenStore, size: u64) {
         assert_eq!(found[0].sites().len() as u64, SITES);
 
         let made_up = i % 2 == 1;
-        let site = row * SITES + i % SITES + if made_up { size * SITES } else { 0 };
+        let site = row * SITES + i % SITES + if made_up { grants * SITES } else { 0 };
         let site = format!("{site:024x}");
         let started = Instant::now();
         let found = store.by_site(&site).await.unwrap();
@@ -116,6 +116,6 @@ async fn measure(engine: &str, store: &impl TokenStore, size: u64) {
         took.sort();
         let at = |percent: usize| took[took.len() * percent / 100].max(Duration::from_micros(1));
         let (p50, p99) = (at(50).as_micros(), at(99).as_micros());
-        println!("| {engine} | {size} | {lookup} | {p50} | {p99} |");
+        println!("| {engine} | {grants} | {lookup} | {p50} | {p99} |");
     }
 }

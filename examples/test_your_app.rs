@@ -115,9 +115,10 @@ mod tests {
     async fn webflow_outage_is_502_and_keeps_the_user_connected() {
         let world = World::start().await;
         let mut browser = world.connected().await;
-        world.webflow.fail_next(Endpoint::Sites, Fault::Status(500));
+        world.webflow.fail_always(Endpoint::Sites, Fault::Status(500));
         let page = browser.visit(&world.url("/sites")).await.unwrap();
         assert_eq!(page.status, StatusCode::BAD_GATEWAY);
+        world.webflow.heal();
         let page = browser.visit(&world.url("/sites")).await.unwrap();
         assert_eq!(page.status, StatusCode::OK);
     }

@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use tokio::time::Instant;
 
 use crate::api::{ApiError, ResolvedUser, deadline};
-use crate::context::Context;
+use crate::context::handle::WebflowAuthHandle;
 use crate::grant::listing::LookupError;
 use crate::grant::token::WebflowToken;
 use crate::grant::user::WebflowUser;
@@ -44,32 +44,6 @@ pub enum IdTokenError {
     Api(#[from] ApiError),
 }
 
-/// The way to stored tokens outside a request.
-///
-/// Made by [`WebflowAuthLayer::handle`](crate::WebflowAuthLayer::handle); clones share everything.
-/// No layer is there to forget a token that Webflow refuses: a job does that itself.
-///
-/// ```no_run
-/// use tower_webflow_auth::{WebflowAuthHandle, api::ApiError};
-///
-/// type Error = Box<dyn std::error::Error>;
-///
-/// async fn count_sites(handle: WebflowAuthHandle, site_id: &str) -> Result<usize, Error> {
-///     for token in handle.tokens_for_site(site_id).await? {
-///         match token.api().sites().await {
-///             Ok(sites) => return Ok(sites.len()),
-///             Err(ApiError::Unauthorized { token, .. }) => handle.revoke_grant(&token).await?,
-///             Err(error) => return Err(error.into()),
-///         }
-///     }
-///     Err("nobody has connected this site".into())
-/// }
-/// ```
-#[derive(Debug, Clone)]
-pub struct WebflowAuthHandle {
-    pub(crate) context: Arc<Context>,
-}
-
 impl WebflowAuthLayer {
     /// Tokens outside a request: for jobs and webhooks.
     pub fn handle(&self) -> WebflowAuthHandle {
@@ -78,10 +52,6 @@ impl WebflowAuthLayer {
 }
 
 impl WebflowAuthHandle {
-    pub(crate) const fn new(context: Arc<Context>) -> Self {
-        Self { context }
-    }
-
     async fn load(&self, subject: &Subject) -> Result<Tokens, StoreError> {
         let vault = &self.context.vault;
         vault.load(&vault.public(subject)).await

@@ -55,6 +55,7 @@ pub mod webhooks;
 mod wire;
 
 pub use config::error::ConfigError;
+pub use context::handle::WebflowAuthHandle;
 pub use crypto::keyring::Keyring;
 #[cfg(feature = "axum")]
 pub use extract::rejection::WebflowTokenRejection;
@@ -63,7 +64,7 @@ pub use grant::policy::GrantPolicy;
 pub use grant::scope::{Scope, Scopes};
 pub use grant::token::{WebflowGrants, WebflowToken};
 pub use grant::user::WebflowUser;
-pub use handle::{IdTokenError, WebflowAuthHandle};
+pub use handle::IdTokenError;
 pub use identity::resolver::SubjectResolver;
 pub use identity::subject::Subject;
 pub use lifecycle::import::ImportError;

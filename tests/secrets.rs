@@ -169,8 +169,9 @@ async fn live(app: &App, secrets: &mut Secrets) {
     for status in [400, 403, 404, 409, 500] {
         let body = json!({"code": token, "message": format!("Bearer {token}\n{token}"),
             "externalReference": token, "details": [{"authorization": token}]});
-        app.fake.fail_next(Endpoint::Sites, Fault::json(status, &body));
+        app.fake.fail_always(Endpoint::Sites, Fault::json(status, &body));
         let page = browser.visit(&app.url("/sites")).await.unwrap();
+        app.fake.heal();
         secrets.assert_unseen("an answer", &page.text);
     }
     for fault in

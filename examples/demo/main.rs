@@ -6,9 +6,11 @@
 //! `DEMO_ADDR` is the address to listen on (default 127.0.0.1:3000). `DEMO_STORE` is the token
 //! store: `memory`, `sqlite:PATH` (the default, in the platform's data folder), `postgres://..`
 //! (feature `postgres`) or `redis://..` (feature `redis`). `DEMO_WEBHOOKS=1` (feature `webhooks`)
-//! adds a route that receives webhooks, see `webhooks.rs`.
+//! adds a route that receives webhooks, see `webhooks.rs`. `DEMO_NAME` is the app's name,
+//! `WEBFLOW_APP_ID` its ID at Webflow. `DEMO_ADMIN=1` adds routes for jobs, see `admin.rs`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples are run by hand")]
 
+mod admin;
 mod calls;
 mod pages;
 mod routes;
@@ -48,6 +50,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .await
         .map_err(|error| format!("cannot listen on DEMO_ADDR={address}: {error}"))?;
     let address = listener.local_addr()?;
+    let is_admin = admin::is_on(address)?;
     let (builder, fake) = settings::builder(address).await?;
     #[cfg(feature = "webhooks")]
     let builder = webhooks::with_secrets(builder);
@@ -61,7 +64,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let tour = Tour { auth, offers: settings::offers(fake.as_ref()), is_fake: fake.is_some() };
     #[cfg(feature = "webhooks")]
     let hooks = webhooks::router(&tour.auth);
-    let app = routes::router(tour);
+    let jobs = admin::router(&tour.auth, is_admin);
+    let app = routes::router(tour).merge(jobs);
     #[cfg(feature = "webhooks")]
     let app = app.merge(hooks);
     axum::serve(listener, app).with_graceful_shutdown(stopped()).await?;

@@ -34,7 +34,7 @@ pub(crate) async fn builder(
         .any(|name| std::env::var_os(format!("WEBFLOW_CLIENT_{name}")).is_some())
         || std::env::var_os("WEBFLOW_BASE_URL").is_some();
     if configured {
-        return Ok((WebflowAuthLayer::from_env()?, None));
+        return Ok((named(WebflowAuthLayer::from_env()?), None));
     }
     let redirect_uri = format!("http://{address}/auth/webflow/callback");
     let fake = FakeWebflow::builder()
@@ -49,7 +49,15 @@ pub(crate) async fn builder(
         .scopes(SCOPES)
         .keyring(Keyring::generate())
         .endpoints(fake.endpoints());
-    Ok((builder, Some(fake)))
+    Ok((named(builder.application_id(fake.application_id())), Some(fake)))
+}
+
+/// The app's name, if `DEMO_NAME` has one.
+fn named(builder: WebflowAuthBuilder) -> WebflowAuthBuilder {
+    match std::env::var("DEMO_NAME") {
+        Ok(name) if !name.is_empty() => builder.name(name),
+        _ => builder,
+    }
 }
 
 /// Opens the store that `DEMO_STORE` names.

@@ -26,6 +26,7 @@ use crate::hooks::{AuthFailure, Authorized, Hooks};
 use crate::identity::SubjectSource;
 use crate::identity::app::AppId;
 use crate::identity::resolver::SubjectResolver;
+use crate::identity::session_cookie::Sliding;
 use crate::identity::subject::Subject;
 use crate::middleware::WebflowAuthLayer;
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
@@ -40,6 +41,7 @@ use crate::wire::cookies::CookiePolicy;
 use crate::wire::paths::Paths;
 
 const FLOW_LIFETIME: Duration = Duration::from_secs(15 * 60);
+const SESSION_MAX_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const TIMEOUT: Duration = Duration::from_secs(10);
 const STORE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -98,6 +100,7 @@ pub struct WebflowAuthBuilder {
     logout_path: Option<String>,
     flow_lifetime: Duration,
     session_lifetime: Duration,
+    session_max_lifetime: Duration,
     timeout: Duration,
     store_timeout: Duration,
     max_callbacks: usize,
@@ -155,6 +158,7 @@ impl WebflowAuthBuilder {
             logout_path: Some("/auth/webflow/logout".to_owned()),
             flow_lifetime: FLOW_LIFETIME,
             session_lifetime: SESSION_LIFETIME,
+            session_max_lifetime: SESSION_MAX_LIFETIME,
             timeout: TIMEOUT,
             store_timeout: STORE_TIMEOUT,
             max_callbacks: MAX_CALLBACKS,
@@ -243,7 +247,7 @@ impl WebflowAuthBuilder {
     /// Sets the token store. The default is a [`MemoryStore`], which loses all tokens with the
     /// process and logs a warning.
     pub fn store(mut self, store: impl TokenStore) -> Self {
-        self.volatile = (&store as &dyn Any).is::<MemoryStore>();
+        self.volatile = is_in_memory(&store);
         self.store = Some(Arc::new(store));
         self
     }
@@ -302,9 +306,20 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Sets how long a browser session lasts after login. The default is 30 days.
+    /// Sets how long a browser session lasts after its last use. The default is 30 days.
+    ///
+    /// Sessions are sliding: a page load renews the cookie if that extends the session by at least
+    /// a day, up to [`session_max_lifetime`](Self::session_max_lifetime). Responses that shared
+    /// caches may store do not renew it. Active users are therefore not sent to Webflow again,
+    /// which Webflow's Marketplace review expects.
     pub const fn session_lifetime(mut self, lifetime: Duration) -> Self {
         self.session_lifetime = lifetime;
+        self
+    }
+
+    /// Sets how long a browser session lasts at most, from its login. The default is 365 days.
+    pub const fn session_max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.session_max_lifetime = lifetime;
         self
     }
 
@@ -321,10 +336,11 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Sets how many callbacks are processed concurrently. The default is 256.
+    /// Sets how many callbacks, and how many logouts, are processed concurrently. The default is 256
+    /// of each.
     ///
-    /// Further callbacks get a 503 with `Retry-After` before their code is used, so the browser can
-    /// retry. This limits the load that unauthenticated clients can cause.
+    /// Further ones get a 503 with `Retry-After`, callbacks before their code is used, so the browser
+    /// can retry. This limits the load that unauthenticated clients can cause.
     pub const fn max_callbacks(mut self, callbacks: usize) -> Self {
         self.max_callbacks = callbacks;
         self
@@ -558,6 +574,7 @@ impl WebflowAuthBuilder {
                 budget: self.timeout,
             }),
             pending: PendingFlows::new(tasks.clone(), self.max_callbacks),
+            logouts: Arc::new(tokio::sync::Semaphore::new(self.max_callbacks)),
             tasks,
             keyring,
             clock: self.clock,
@@ -573,7 +590,10 @@ impl WebflowAuthBuilder {
             host_warned: AtomicBool::new(false),
             subjects: self.subjects,
             flow_lifetime: self.flow_lifetime,
-            session_lifetime: self.session_lifetime,
+            sliding: Sliding {
+                lifetime: self.session_lifetime.as_secs(),
+                max_lifetime: self.session_max_lifetime.as_secs(),
+            },
             volatile: self.volatile,
             selection: self.selection,
             application: ApplicationId::new(self.application_id),
@@ -700,9 +720,17 @@ impl WebflowAuthBuilder {
     }
 
     fn check_durations(&self, problems: &mut Vec<ConfigProblem>) {
+        if self.session_lifetime > self.session_max_lifetime {
+            problems.push(ConfigProblem::Invalid {
+                setting: "session_lifetime",
+                problem: "is longer than session_max_lifetime".to_owned(),
+                remedy: "give session_max_lifetime at least the same length",
+            });
+        }
         for (setting, duration) in [
             ("flow_lifetime", self.flow_lifetime),
             ("session_lifetime", self.session_lifetime),
+            ("session_max_lifetime", self.session_max_lifetime),
             ("timeout", self.timeout),
             ("store_timeout", self.store_timeout),
         ] {
@@ -724,6 +752,10 @@ impl WebflowAuthBuilder {
 fn is_app_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=32).contains(&name.len()) && name.bytes().all(plain)
+}
+
+fn is_in_memory(store: &dyn Any) -> bool {
+    store.is::<MemoryStore>() || store.is::<Arc<MemoryStore>>()
 }
 
 const A_SECOND: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! The state that all clones of one layer, its services and handles share.
 
 pub(crate) mod flow_cookie;
+pub(crate) mod handle;
 pub(crate) mod pending;
 
 use std::fmt;
@@ -14,13 +15,14 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::utf8_percent_encode;
+use tokio::sync::Semaphore;
 
 use crate::context::flow_cookie::FlowJar;
 use crate::crypto::keyring::Keyring;
 use crate::grant::policy::{GrantPolicy, Selection};
 use crate::grant::scope::Scopes;
 use crate::hooks::Hooks;
-use crate::identity::session_cookie::Session;
+use crate::identity::session_cookie::{Session, Sliding};
 use crate::identity::subject::Subject;
 use crate::identity::{self, SubjectSource, Who};
 use crate::problem::{Answer, FailureKind, Problem};
@@ -59,8 +61,10 @@ pub(crate) struct Context {
     pub(crate) further_scopes: RwLock<Scopes>,
     pub(crate) subjects: SubjectSource,
     pub(crate) flow_lifetime: Duration,
-    pub(crate) session_lifetime: Duration,
+    pub(crate) sliding: Sliding,
     pub(crate) pending: PendingFlows,
+    /// One permit for each logout that may be in progress: it goes on when its browser hangs up.
+    pub(crate) logouts: Arc<Semaphore>,
     /// Whether the store is lost with the process.
     pub(crate) volatile: bool,
     pub(crate) selection: Selection,
@@ -130,13 +134,29 @@ impl Context {
     /// The `Set-Cookie` value for a session of that id that begins now.
     pub(crate) fn session_cookie(&self, id: &str) -> Option<HeaderValue> {
         let now = self.clock.unix_secs();
-        let session = Session {
+        let lifetime = self.sliding.lifetime.min(self.sliding.max_lifetime);
+        self.set_session(&Session {
             id: id.to_owned(),
             began_unix_secs: now,
-            expires_unix_secs: now.saturating_add(self.session_lifetime.as_secs()),
-        };
+            expires_unix_secs: now.saturating_add(lifetime),
+            has_old_key: false,
+        })
+    }
+
+    fn set_session(&self, session: &Session) -> Option<HeaderValue> {
         let value = session.sign(&self.session_binding, &self.keyring)?;
-        self.cookies.set(self.cookies.session_name(), &value, self.session_lifetime)
+        let lifetime = session.expires_unix_secs.saturating_sub(self.clock.unix_secs());
+        self.cookies.set(self.cookies.session_name(), &value, Duration::from_secs(lifetime))
+    }
+
+    /// The `Set-Cookie` value that lets the session last longer, where that is due.
+    pub(crate) fn slide(&self, subject: &Subject, head: &RequestHead<'_>) -> Option<HeaderValue> {
+        if !subject.is_session() || !head.is_page_load() {
+            return None;
+        }
+        let sessions = self.sessions(head.headers());
+        let (session, _) = sessions.into_iter().find(|(session, _)| session.id == subject.id())?;
+        self.set_session(&session.slide(self.clock.unix_secs(), self.sliding)?)
     }
 
     /// The `Set-Cookie` values that end the browser's session, in every form of the cookie that

@@ -3,6 +3,7 @@
 //! [`WebflowAuthLayer::diagnose`](crate::WebflowAuthLayer::diagnose) runs the checks.
 
 mod callback_probe;
+mod old_keys;
 mod probe;
 mod report;
 mod settings;
@@ -32,13 +33,15 @@ impl WebflowAuthLayer {
     /// ```
     pub async fn diagnose(&self) -> Report {
         let context: &Context = self.context();
-        let (store, webflow, own) = tokio::join!(
+        let (store, old_keys, webflow, own) = tokio::join!(
             settings::store(context),
+            old_keys::check(context),
             webflow::check(context),
             callback_probe::check(context)
         );
         let mut checks = settings::check(context);
         checks.push(store);
+        checks.extend(old_keys);
         checks.extend(webflow);
         checks.extend(own);
         Report::new(checks)

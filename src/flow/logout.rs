@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::header::ORIGIN;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{see_other, set_cookies};
 use crate::context::Context;
@@ -33,7 +34,9 @@ pub(super) async fn serve(
     let subject = context.who(parts).await.map_err(elsewhere)?.subject().cloned();
     let flows = context.flows().read(&parts.headers);
     let logout = Logout { subject, flows: flows.distinct(MAX_FLOWS), revoke };
-    let mut answer = match logout.run(context).await {
+    let permit = Arc::clone(&context.logouts).try_acquire_owned();
+    let permit = permit.map_err(|_| catalog::too_many_logouts())?;
+    let mut answer = match logout.run(context, permit).await {
         Err(RevokeError::Store(error)) => return Err(elsewhere(catalog::of_store(&error))),
         Err(RevokeError::WebflowUnreachable) => context.fail(&catalog::webflow_not_told(), head),
         Ok(()) if head.wants_page() => {
@@ -57,9 +60,19 @@ struct Logout {
 
 impl Logout {
     /// Ends all of it, in its own task: a browser that hangs up leaves no half of it.
-    async fn run(self, context: &Arc<Context>) -> Result<(), RevokeError> {
+    async fn run(
+        self,
+        context: &Arc<Context>,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(), RevokeError> {
+        if self.subject.is_none() && self.flows.is_empty() {
+            return Ok(());
+        }
         let own = Arc::clone(context);
-        let work = async move { self.end(&own).await };
+        let work = async move {
+            let _permit = permit;
+            self.end(&own).await
+        };
         let outcome = context.tasks.run(work).await;
         outcome.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
     }

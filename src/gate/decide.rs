@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
 use http::request::Parts;
+use http::{HeaderValue, Request};
 
 use super::challenge::challenge;
 use super::guard::{Guard, Mode};
@@ -37,6 +37,8 @@ pub(crate) struct Admitted {
     pub(crate) token: Option<WebflowToken>,
     /// All of the subject's grants, where there may be several.
     pub(crate) grants: Option<Tokens>,
+    /// The session cookie set anew, for the response.
+    pub(crate) slide: Option<HeaderValue>,
 }
 
 /// What is known without waiting.
@@ -84,7 +86,10 @@ pub(crate) fn fast_path<B>(
         return nobody.then_some(Fast::Pass);
     };
     let now = context.clock.unix_millis();
-    let token = context.vault.cache.session(session, now)?;
+    let (token, slides) = context.vault.cache.session(session, now)?;
+    if slides && head.is_page_load() {
+        return None;
+    }
     if !is_enough(mode, &token) || token.state().needs_attention(now) {
         return None;
     }
@@ -189,7 +194,8 @@ fn decide_for(guard: &Guard, parts: &Parts, head: &RequestHead<'_>, who: Who) ->
                         && let Some((session, cookie)) = context.session(&parts.headers)
                         && Subject::session(&session.id) == subject
                     {
-                        slot.remember(cookie, session.expires_unix_secs);
+                        let slides_at = session.slides_at(context.sliding);
+                        slot.remember(cookie, session.expires_unix_secs, slides_at);
                     }
                     if !admits(guard, parts, &slot.tokens) {
                         return Now::Later(Lookup::GrantsAnew(subject));
@@ -256,14 +262,18 @@ fn authorize(
     let token = context.selection.pick(parts, grants).map_err(|_| catalog::internal())?;
     let grants = (context.vault.grants != GrantPolicy::Single).then(|| Arc::clone(grants));
     match (token, mode) {
-        (token, Mode::Optional) => Ok(Decision::Forward(Admitted { token, grants })),
+        (token, Mode::Optional) => {
+            let slide = token.as_ref().and_then(|_| context.slide(subject, head));
+            Ok(Decision::Forward(Admitted { token, grants, slide }))
+        }
         (None, Mode::Required { .. }) => {
             challenge(context, head, Some(subject), FlowKind::Login, &guard.wanted())
                 .map(Decision::Answer)
         }
         (Some(token), Mode::Required { .. }) => {
             if is_enough(mode, &token) {
-                Ok(Decision::Forward(Admitted { token: Some(token), grants }))
+                let slide = context.slide(subject, head);
+                Ok(Decision::Forward(Admitted { token: Some(token), grants, slide }))
             } else {
                 step_up(guard, head, &token).map(Decision::Answer)
             }

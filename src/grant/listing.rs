@@ -67,8 +67,8 @@ impl Listings {
             return outcome;
         }
         let outcome = list.await;
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(Listing { at: now(), outcome: outcome.clone() });
+        let listing = Listing { at: now(), outcome: outcome.clone() };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(listing);
         outcome
     }
 

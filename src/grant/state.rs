@@ -25,6 +25,8 @@ pub(crate) struct TokenState {
     dead: AtomicBool,
     /// When introspection last accepted it, in Unix milliseconds.
     alive_at: AtomicU64,
+    /// `on_revoked` was told.
+    reported: AtomicBool,
     /// Something of the grant is to be looked up.
     outdated: AtomicBool,
     /// What introspection said may be out of date.
@@ -74,6 +76,11 @@ impl TokenState {
 
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
+    }
+
+    /// Whether `on_revoked` is still to be told that it was removed. True to one caller.
+    pub(crate) fn take_report(&self) -> bool {
+        !self.reported.swap(true, Ordering::Relaxed)
     }
 
     /// Has what introspection says of the grant looked up anew.

@@ -24,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) began_unix_secs: u64,
     /// When the session expires, by the server's clock.
     pub(crate) expires_unix_secs: u64,
+    /// Whether a former key of the ring has signed the cookie.
+    pub(crate) has_old_key: bool,
 }
 
 impl Session {
@@ -49,9 +51,10 @@ impl Session {
         }
         let content = URL_SAFE_NO_PAD.decode(rest).ok()?;
         let (times, tag) = content.split_at_checked(TIMES_LEN)?;
-        if tag.len() != MAC_LEN || !keyring.verify_session(&message(binding, id, times), tag) {
+        if tag.len() != MAC_LEN {
             return None;
         }
+        let key = keyring.session_key(&message(binding, id, times), tag)?;
         let (&format, times) = times.split_first()?;
         let (began, expires) = times.split_first_chunk::<8>()?;
         let expires_unix_secs = u64::from_be_bytes(*expires.first_chunk::<8>()?);
@@ -59,9 +62,56 @@ impl Session {
             id: id.to_owned(),
             began_unix_secs: u64::from_be_bytes(*began),
             expires_unix_secs,
+            has_old_key: key > 0,
+        })
+    }
+
+    /// When the cookie is due to be set anew, in Unix seconds: the session slides while it is used.
+    pub(crate) fn slides_at(&self, sliding: Sliding) -> u64 {
+        let Sliding { lifetime, max_lifetime } = sliding;
+        let end = self.began_unix_secs.saturating_add(max_lifetime);
+        let written_by_other_settings = self.expires_unix_secs > end.saturating_add(MAX_SKEW);
+        if written_by_other_settings {
+            return u64::MAX;
+        }
+        if self.has_old_key {
+            return 0;
+        }
+        // The new cookie must end at least a day later, and no later than the session may.
+        let worth = self.expires_unix_secs.saturating_add(A_DAY);
+        if worth > end { u64::MAX } else { worth.saturating_sub(lifetime) }
+    }
+
+    /// The session as it is set anew now; `None` if it does not slide.
+    pub(crate) fn slide(&self, now: u64, sliding: Sliding) -> Option<Self> {
+        let latest = now.saturating_add(sliding.lifetime);
+        let plausible = self.began_unix_secs <= now.saturating_add(MAX_SKEW)
+            && self.expires_unix_secs <= latest.saturating_add(MAX_SKEW);
+        if !plausible || now < self.slides_at(sliding) {
+            return None;
+        }
+        let end = self.began_unix_secs.saturating_add(sliding.max_lifetime);
+        let expires_unix_secs = latest.min(end);
+        (expires_unix_secs > now).then(|| Self {
+            id: self.id.clone(),
+            began_unix_secs: self.began_unix_secs,
+            expires_unix_secs,
+            has_old_key: false,
         })
     }
 }
+
+/// How long a session lasts, in seconds: since its last use, and in all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sliding {
+    pub(crate) lifetime: u64,
+    pub(crate) max_lifetime: u64,
+}
+
+const A_DAY: u64 = 24 * 60 * 60;
+
+/// Tolerated clock difference between instances, in seconds.
+const MAX_SKEW: u64 = 60;
 
 /// The ID at the start of a cookie's value, unverified.
 fn session_id(value: &str) -> Option<&str> {
@@ -82,7 +132,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn session() -> Session {
-        Session { id: random::token_256(), began_unix_secs: 500, expires_unix_secs: 1000 }
+        Session {
+            id: random::token_256(),
+            began_unix_secs: 500,
+            expires_unix_secs: 1000,
+            has_old_key: false,
+        }
     }
 
     #[test]
@@ -114,6 +169,51 @@ mod tests {
             changed[bit / 8] ^= 1 << (bit % 8);
             let Ok(changed) = String::from_utf8(changed) else { continue };
             assert!(Session::verify("n", &changed, &ring, 0).is_none(), "bit {bit}");
+        }
+    }
+
+    mod i4_sliding {
+        use super::*;
+
+        const DAY: u64 = 24 * 60 * 60;
+        const SLIDING: Sliding = Sliding { lifetime: 30 * DAY, max_lifetime: 365 * DAY };
+        const BEGIN: u64 = 1_000 * DAY;
+
+        fn session(expires: u64) -> Session {
+            Session { began_unix_secs: BEGIN, expires_unix_secs: expires, ..super::session() }
+        }
+
+        #[test]
+        fn a_cookie_is_set_anew_when_it_gains_a_day() {
+            let fresh = session(BEGIN + 30 * DAY);
+            assert_eq!(fresh.slide(BEGIN + DAY - 1, SLIDING), None);
+            let slid = fresh.slide(BEGIN + DAY, SLIDING).unwrap();
+            assert_eq!((slid.began_unix_secs, slid.expires_unix_secs), (BEGIN, BEGIN + 31 * DAY));
+            assert_eq!(slid.id, fresh.id);
+        }
+
+        #[test]
+        fn a_session_ends_at_its_maximum() {
+            let late = session(BEGIN + 364 * DAY);
+            let slid = late.slide(BEGIN + 340 * DAY, SLIDING).unwrap();
+            assert_eq!(slid.expires_unix_secs, BEGIN + 365 * DAY);
+            let last = session(BEGIN + 365 * DAY - 1);
+            assert_eq!(last.slide(BEGIN + 350 * DAY, SLIDING), None);
+        }
+
+        #[test]
+        fn a_cookie_of_an_old_key_is_set_anew_at_once() {
+            let old = Session { has_old_key: true, ..session(BEGIN + 30 * DAY) };
+            assert!(old.slide(BEGIN, SLIDING).is_some());
+            let expired = Session { has_old_key: true, ..session(BEGIN + 400 * DAY) };
+            assert_eq!(expired.slide(BEGIN + 390 * DAY, SLIDING), None);
+        }
+
+        #[test]
+        fn times_that_this_configuration_cannot_have_written_do_not_slide() {
+            assert_eq!(session(BEGIN + 40 * DAY).slide(BEGIN + 5 * DAY, SLIDING), None);
+            let ahead = session(BEGIN + 30 * DAY);
+            assert_eq!(ahead.slide(BEGIN - 61, SLIDING), None);
         }
     }
 

@@ -4,6 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::stream::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -13,10 +15,10 @@ use super::coverage::{LOOKUPS, ask};
 use super::list::grants;
 use crate::api::ApiError;
 use crate::context::Context;
+use crate::context::handle::WebflowAuthHandle;
 use crate::grant::details::GrantDetails;
 use crate::grant::policy::GrantPolicy;
 use crate::grant::token::WebflowToken;
-use crate::handle::WebflowAuthHandle;
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, StoreError, TokenKey};
 use crate::util::deadline::Deadline;
@@ -153,8 +155,8 @@ fn grant_id(context: &Context, found: &Introspection, token: &SecretString) -> G
     }
     let of_token = || {
         let digest = Sha256::digest(token.expose_secret());
-        let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        format!("import-{hex}")
+        let (id, _) = digest.split_at(12);
+        format!("import-{}", URL_SAFE_NO_PAD.encode(id))
     };
     GrantId::new(found.authorization_id.clone().unwrap_or_else(of_token))
 }

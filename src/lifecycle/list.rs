@@ -7,9 +7,9 @@ use std::time::SystemTime;
 use futures_util::stream::{Stream, StreamExt};
 
 use crate::context::Context;
+use crate::context::handle::WebflowAuthHandle;
 use crate::grant::scope::Scopes;
 use crate::grant::token::WebflowToken;
-use crate::handle::WebflowAuthHandle;
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, StoreError, TokenKey};
 

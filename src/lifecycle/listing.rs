@@ -41,7 +41,7 @@ pub(crate) async fn list_anew(
 
 async fn share(context: &Arc<Context>, token: &WebflowToken) -> Result<(), LookupError> {
     let now = || context.clock.unix_millis();
-    token.state().listings().share(now, list(context, token)).await
+    token.state().listings().share(now, Box::pin(list(context, token))).await
 }
 
 async fn list(context: &Arc<Context>, token: &WebflowToken) -> Result<(), LookupError> {

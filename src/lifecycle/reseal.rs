@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 
 use super::pace::{Pace, Ticker};
-use crate::handle::WebflowAuthHandle;
+use crate::context::handle::WebflowAuthHandle;
 use crate::store::{SealedToken, StoreError, TokenKey};
 use crate::vault::{Resealed, Vault};
 
@@ -52,6 +52,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`ResealError`] for a row that cannot be opened or written, after which the stream goes on,
     /// and for a page of rows that cannot be read, after which it ends.
+    #[expect(clippy::needless_pass_by_value, reason = "built for this call")]
     pub fn reseal(
         &self,
         pace: Pace,

@@ -64,12 +64,9 @@ pub(crate) async fn remove_dead(
     let work = async move {
         dead.state().mark_dead();
         // If many requests hit the dead token at the same time, exactly one removes it.
-        let was_there = own.vault.remove(&dead).await?;
+        let was_there = remove(&own, &dead, false).await?;
         let subject = dead.subject();
         tracing::info!(target: log::GRANT, ?subject, "Webflow refuses the token; removed it");
-        if was_there {
-            own.hooks.revoked(&dead);
-        }
         Ok(was_there)
     };
     context.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone)))
@@ -115,21 +112,47 @@ async fn end(
 ) -> Result<bool, RevokeError> {
     let was_dead = token.is_dead();
     token.state().mark_dead();
-    match context.vault.remove(token).await {
-        Ok(true) => context.hooks.revoked(token),
-        Ok(false) => {}
-        Err(error) => {
-            if has_gone(context, token).await {
-                context.hooks.revoked(token);
-                return Ok(!revoke || revoke_now_or_later(context, token).await);
-            }
-            if !was_dead {
-                token.state().revive();
-            }
-            return Err(error.into());
+    if let Err(error) = remove(context, token, revoke).await {
+        if !was_dead {
+            token.state().revive();
         }
+        return Err(error.into());
     }
     Ok(!revoke || revoke_now_or_later(context, token).await)
+}
+
+/// Removes the row and reports it. The store's answer may be lost, or come after its budget: then
+/// the grant is reported, and revoked where `revoke` is set, when the row has gone.
+async fn remove(
+    context: &Arc<Context>,
+    token: &WebflowToken,
+    revoke: bool,
+) -> Result<bool, StoreError> {
+    let (own, gone) = (Arc::clone(context), token.clone());
+    let late = move || {
+        report(&own, &gone);
+        if revoke {
+            let tasks = own.tasks.clone();
+            tasks.spawn(async move {
+                revoke_now_or_later(&own, &gone).await;
+            });
+        }
+    };
+    let removed = match context.vault.remove_or_late(token, late).await {
+        Err(error) if !has_gone(context, token).await => return Err(error),
+        removed => removed.unwrap_or(true),
+    };
+    if removed {
+        report(context, token);
+    }
+    Ok(removed)
+}
+
+/// Tells the application, once.
+fn report(context: &Context, token: &WebflowToken) {
+    if token.state().take_report() {
+        context.hooks.revoked(token);
+    }
 }
 
 /// Whether the row went although the removal failed: its answer was lost.

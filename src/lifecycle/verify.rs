@@ -14,8 +14,8 @@ use super::pace::{Pace, Ticker};
 use super::revoke::remove_dead;
 use crate::api::ApiError;
 use crate::context::Context;
+use crate::context::handle::WebflowAuthHandle;
 use crate::grant::token::WebflowToken;
-use crate::handle::WebflowAuthHandle;
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, StoreError};
 

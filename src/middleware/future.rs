@@ -9,10 +9,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::renew;
 use crate::gate::decide::{self, Decision};
 use crate::gate::guard::Guard;
 use crate::gate::recover::Recovery;
@@ -36,7 +37,7 @@ pin_project! {
     #[project = StateProjection]
     enum State<S, F, ReqBody> {
         /// The inner service is at work.
-        Forwarding { #[pin] future: F, recovery: Option<Recovery> },
+        Forwarding { #[pin] future: F, recovery: Option<Recovery>, slide: Option<Box<HeaderValue>> },
         /// The answer is one of ours and has to be waited for.
         Answering { answer: Boxed<Answer> },
         /// The answer is one of ours and there.
@@ -54,7 +55,16 @@ where
     S: Service<Request<ReqBody>>,
 {
     pub(crate) const fn forwarding(future: S::Future, recovery: Option<Recovery>) -> Self {
-        Self { state: State::Forwarding { future, recovery } }
+        Self { state: State::Forwarding { future, recovery, slide: None } }
+    }
+
+    /// Like [`forwarding`](Self::forwarding), with a session cookie for the response.
+    pub(crate) fn sliding(
+        future: S::Future,
+        recovery: Option<Recovery>,
+        slide: Option<HeaderValue>,
+    ) -> Self {
+        Self { state: State::Forwarding { future, recovery, slide: slide.map(Box::new) } }
     }
 
     pub(crate) fn answering(answer: Boxed<Answer>) -> Self {
@@ -86,7 +96,7 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Forwarding { future, recovery } => {
+                StateProjection::Forwarding { future, recovery, slide } => {
                     let mut response = ready!(future.poll(cx))?;
                     if recovery.as_ref().is_some_and(Recovery::wants_page)
                         && let Some(problem) = response.extensions().get::<HasPage>()
@@ -96,6 +106,9 @@ where
                     }
                     let Some(reauthorize) = response.extensions_mut().remove::<Reauthorize>()
                     else {
+                        if let Some(cookie) = slide.take() {
+                            renew::set_session(&mut response, *cookie);
+                        }
                         return Poll::Ready(Ok(response));
                     };
                     let recovery = recovery.take().filter(|own| own.concerns(&reauthorize));
@@ -128,11 +141,12 @@ where
                     let (parts, decision) = ready!(decision.as_mut().poll(cx));
                     match (decision, waiting.take()) {
                         (Decision::Answer(answer), _) => State::Answered { answer: Some(answer) },
-                        (Decision::Forward(admitted), Some((mut service, body, guard))) => {
+                        (Decision::Forward(mut admitted), Some((mut service, body, guard))) => {
                             let head = guard.context.head(&parts);
                             let recovery = Recovery::of_admitted(&guard, &admitted, &head);
+                            let slide = admitted.slide.take().map(Box::new);
                             let request = decide::forward(&guard, parts, admitted, body);
-                            State::Forwarding { future: service.call(request), recovery }
+                            State::Forwarding { future: service.call(request), recovery, slide }
                         }
                         // Polled after completion; the contract allows anything, so stay pending.
                         (Decision::Forward(_), None) => return Poll::Pending,

@@ -6,6 +6,7 @@
 mod endpoints;
 mod future;
 pub(crate) mod layer;
+mod renew;
 mod service;
 
 pub use crate::grant::token::Reauthorize;

@@ -100,10 +100,11 @@ where
                 release(inner);
                 ResponseFuture::answered(answer)
             }
-            Now::Decided(Decision::Forward(admitted)) => {
+            Now::Decided(Decision::Forward(mut admitted)) => {
                 let recovery = Recovery::of_admitted(guard, &admitted, &head);
+                let slide = admitted.slide.take();
                 let request = decide::forward(guard, parts, admitted, body);
-                ResponseFuture::forwarding(inner.call(request), recovery)
+                ResponseFuture::sliding(inner.call(request), recovery, slide)
             }
             Now::Later(lookup) => {
                 let own = Arc::clone(guard);

@@ -414,6 +414,16 @@ pub(crate) fn too_many_callbacks() -> Problem {
     .retry_here(true)
 }
 
+pub(crate) fn too_many_logouts() -> Problem {
+    Problem::new(
+        FailureKind::TooManyLogouts,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Too many logouts at the moment",
+        "Nothing has changed. Please log out again in a moment.",
+    )
+    .retry_after(SHUTDOWN_RETRY_AFTER)
+}
+
 pub(crate) fn shutting_down() -> Problem {
     Problem::new(
         FailureKind::ShuttingDown,

@@ -77,6 +77,8 @@ kinds! {
     TokenReplaced = "token-replaced",
     /// More callbacks are being worked on than the layer allows.
     TooManyCallbacks = "too-many-callbacks",
+    /// More logouts are in progress than the layer allows.
+    TooManyLogouts = "too-many-logouts",
     /// The callback belongs to no flow of this browser.
     UnknownFlow = "unknown-flow",
     /// The grant's user is not known yet.

@@ -47,6 +47,7 @@ mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod sealed;
+mod shared;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql_row;
 #[cfg(feature = "sqlite")]

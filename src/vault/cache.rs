@@ -58,6 +58,8 @@ pub(crate) struct Slot {
 struct Verified {
     cookie: CookieWords,
     expires_unix_secs: u64,
+    /// When the cookie is due to be set anew.
+    slides_at: u64,
 }
 
 /// A session cookie's value in words, which are compared faster than bytes in constant time.
@@ -146,14 +148,16 @@ impl Cache {
     }
 
     /// The newest grant of the session whose verified cookie has exactly this value.
-    pub(crate) fn session(&self, cookie: &[u8], now: u64) -> Option<WebflowToken> {
+    /// The second value says whether the cookie is due to be set anew.
+    pub(crate) fn session(&self, cookie: &[u8], now: u64) -> Option<(WebflowToken, bool)> {
         let key = SessionKey::of(cookie)?;
         let slot = self.entries.as_ref()?.get(key.as_str()?)?;
         let verified = slot.verified.get()?;
         let good = now / 1000 < verified.expires_unix_secs
             && self.is_fresh(&slot, now)
             && verified.cookie.is(cookie);
-        if good { slot.tokens.first().cloned() } else { None }
+        let slides = now / 1000 >= verified.slides_at;
+        if good { slot.tokens.first().map(|token| (token.clone(), slides)) } else { None }
     }
 
     fn is_fresh(&self, slot: &Slot, now: u64) -> bool {
@@ -303,9 +307,9 @@ impl Cache {
 
 impl Slot {
     /// Remembers the cookie by which its session was found, after its signature was verified.
-    pub(crate) fn remember(&self, cookie: &str, expires_unix_secs: u64) {
+    pub(crate) fn remember(&self, cookie: &str, expires_unix_secs: u64, slides_at: u64) {
         if let Some(cookie) = CookieWords::new(cookie.as_bytes()) {
-            self.verified.get_or_init(|| Verified { cookie, expires_unix_secs });
+            self.verified.get_or_init(|| Verified { cookie, expires_unix_secs, slides_at });
         }
     }
 }
@@ -522,7 +526,7 @@ mod tests {
         let slot = read.await.unwrap();
         let found = |cookie: &str, now| cache.session(cookie.as_bytes(), now).is_some();
         assert!(!found(&cookie, 0), "not verified yet");
-        slot.remember(&cookie, 3);
+        slot.remember(&cookie, 3, u64::MAX);
         assert!(found(&cookie, 0) && found(&cookie, 2999));
         assert!(!found(&cookie, 3000), "the session has ended");
         assert!(!found(&format!("{id}.signaturf"), 0), "another value");

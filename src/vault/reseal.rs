@@ -51,8 +51,8 @@ impl Vault {
     /// The same row under the newest key: the content is not parsed, so nothing of it is lost.
     fn sealed_anew(&self, row: &SealedToken) -> Option<SealedToken> {
         let context = sealed_form::context(row.key(), row.version());
-        let content = self.keyring.open(Purpose::Token, &context, row.sealed())?;
-        let sealed = self.keyring.seal(Purpose::Token, &context, &content);
+        let plain = self.keyring.open(Purpose::Token, &context, row.sealed())?;
+        let sealed = self.keyring.seal(Purpose::Token, &context, &plain);
         let anew = SealedToken::new(row.key().clone(), row.version(), sealed, row.obtained_at());
         Some(anew.with_sites(row.sites().to_vec()).with_workspaces(row.workspaces().to_vec()))
     }

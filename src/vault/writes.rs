@@ -136,14 +136,24 @@ impl Vault {
 
     /// Removes exactly this version of the grant. True if it was there.
     pub(crate) async fn remove(self: &Arc<Self>, token: &WebflowToken) -> Result<bool, StoreError> {
-        let stored = token.grant().key.stored(&self.app)?;
-        self.remove_stored(token.subject().clone(), stored, token.grant().version).await
+        self.remove_or_late(token, || ()).await
     }
 
     /// Removes exactly this version of a row of this app.
     pub(super) async fn remove_row(self: &Arc<Self>, row: SealedToken) -> Result<bool, StoreError> {
         let subject = self.public(row.key().subject()).into_owned();
-        self.remove_stored(subject, row.key().clone(), row.version()).await
+        self.remove_stored(subject, row.key().clone(), row.version(), || ()).await
+    }
+
+    /// Like [`remove`](Self::remove). Calls `late` if the row is removed after the store's budget:
+    /// the caller has been told of a timeout by then.
+    pub(crate) async fn remove_or_late(
+        self: &Arc<Self>,
+        token: &WebflowToken,
+        late: impl FnOnce() + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        let stored = token.grant().key.stored(&self.app)?;
+        self.remove_stored(token.subject().clone(), stored, token.grant().version, late).await
     }
 
     async fn remove_stored(
@@ -151,27 +161,43 @@ impl Vault {
         subject: Subject,
         stored: TokenKey,
         version: TokenVersion,
+        late: impl FnOnce() + Send + 'static,
     ) -> Result<bool, StoreError> {
         let (vault, own) = (Arc::clone(self), subject.clone());
         let timer = metrics::Timer::start();
-        let removed = self.write(subject, async move {
+        let remove = async move {
             let removed = vault.store.remove(&stored, version).await;
             // Also when the store fails: better to read once more than to serve what should be
             // gone.
             vault.cache.forget(&own);
             removed
-        });
-        let removed = removed.await;
+        };
+        let late = |removed| {
+            if removed {
+                late();
+            }
+        };
+        let removed = self.write_or_late(subject, remove, late).await;
         timer.store("remove");
         removed
     }
 
-    /// Runs a write when it is its turn, in its own task, and waits for it within the store's
-    /// budget.
+    /// Runs a write in its turn.
     pub(super) async fn write<T: Send + 'static>(
         self: &Arc<Self>,
         subject: Subject,
         write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.write_or_late(subject, write, drop).await
+    }
+
+    /// Runs a write when it is its turn, in its own task, and waits for it within the store's
+    /// budget. What a write that ends later returns goes to `late`.
+    async fn write_or_late<T: Send + 'static>(
+        self: &Arc<Self>,
+        subject: Subject,
+        write: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+        late: impl FnOnce(T) + Send + 'static,
     ) -> Result<T, StoreError> {
         let (vault, turn) = (Arc::clone(self), self.locks.of(&subject));
         let (answer, outcome) = oneshot::channel();
@@ -186,7 +212,9 @@ impl Vault {
                 Err(StoreError::Timeout)
             });
             vault.note(&written);
-            answer.send(written).ok();
+            if let Err(Ok(written)) = answer.send(written) {
+                late(written);
+            }
         });
         let outcome =
             async { outcome.await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone))) };

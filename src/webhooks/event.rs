@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 
 use super::Trigger;
 use super::envelope::Envelope;
+use crate::context::handle::WebflowAuthHandle;
 use crate::delivery::signature::Timestamp;
 use crate::grant::listing::LookupError;
 use crate::grant::token::WebflowToken;
-use crate::handle::WebflowAuthHandle;
 
 /// An event that Webflow sent and signed.
 ///

@@ -9,9 +9,9 @@ use tower_layer::Layer;
 
 use super::service::WebhookService;
 use crate::config::{ConfigError, ConfigProblem};
+use crate::context::handle::WebflowAuthHandle;
 use crate::delivery::handled::Deliveries;
 use crate::delivery::secrets::{self, Secrets};
-use crate::handle::WebflowAuthHandle;
 use crate::middleware::WebflowAuthLayer;
 use crate::util::clock::Clock;
 

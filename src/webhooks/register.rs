@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Trigger;
 use crate::api::ApiError;
+use crate::context::handle::WebflowAuthHandle;
 use crate::grant::token::WebflowToken;
-use crate::handle::WebflowAuthHandle;
 
 /// How many webhooks a site may have for each trigger. Source: Webflow Data API, *Create Webhook*.
 const LIMIT: usize = 75;

@@ -127,6 +127,11 @@ impl<'r> RequestHead<'r> {
         !self.marks.htmx && (self.marks.navigates || !self.headers.contains_key("sec-fetch-mode"))
     }
 
+    /// Whether a browser loads a page in order to show it.
+    pub(crate) fn is_page_load(&self) -> bool {
+        self.method == Method::GET && self.kind() == RequestKind::Navigation
+    }
+
     /// Whether the method is GET or HEAD, which a redirect may repeat.
     pub(crate) fn is_safe(&self) -> bool {
         is_safe(self.method)

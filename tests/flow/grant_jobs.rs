@@ -11,11 +11,11 @@ use axum::http::StatusCode;
 use futures::{Stream, StreamExt};
 use serde_json::json;
 use tower_webflow_auth::api::ApiError;
-use tower_webflow_auth::store::{GrantId, StoreError, TokenKey};
-use tower_webflow_auth::testing::{Endpoint, Fault};
+use tower_webflow_auth::store::{GrantId, SealedToken, StoreError, TokenKey};
+use tower_webflow_auth::testing::{Endpoint, Fault, Site};
 use tower_webflow_auth::{
-    GrantPolicy, GrantState, ImportError, Keyring, Pace, ResealError, Scope, Subject, Verified,
-    WebflowAuthHandle, config::WebflowAuthBuilder,
+    GrantPolicy, GrantState, ImportError, Keyring, Pace, ResealError, Scope, StoredGrant, Subject,
+    Verified, WebflowAuthHandle, config::WebflowAuthBuilder,
 };
 
 use crate::support::App;
@@ -66,7 +66,7 @@ async fn all<T, E: std::fmt::Debug>(stream: impl Stream<Item = Result<T, E>>) ->
 
 async fn users(handle: &WebflowAuthHandle) -> BTreeSet<String> {
     let grants = all(handle.list_grants(None)).await;
-    let users = grants.iter().map(|grant| grant.subject()).filter(|it| !it.is_session());
+    let users = grants.iter().map(StoredGrant::subject).filter(|it| !it.is_session());
     users.map(|subject| subject.id().to_owned()).collect()
 }
 
@@ -91,7 +91,7 @@ mod p16 {
         let handle = app.auth.handle();
         let grants = all(handle.list_grants(None)).await;
         assert_eq!(grants.len(), 4, "a session and three users");
-        let sites: Vec<_> = app.fake.workspaces()[0].sites().iter().map(|it| it.id()).collect();
+        let sites: Vec<_> = app.fake.workspaces()[0].sites().iter().map(Site::id).collect();
         let user = grants.iter().find(|it| it.subject().id() == "user-001").unwrap();
         assert_eq!(
             (user.sites(), user.scopes().to_string()),
@@ -116,7 +116,7 @@ mod p16 {
         for i in 0..500 {
             let subject = template.key().subject().as_str().replace("ada", &format!("a{i}"));
             let key = TokenKey::new(subject.parse().unwrap(), GrantId::default());
-            store.plant([tower_webflow_auth::store::SealedToken::new(
+            store.plant([SealedToken::new(
                 key,
                 template.version(),
                 template.sealed().to_vec(),
@@ -165,7 +165,7 @@ mod i5 {
         let version = |subject| {
             let rows = store.rows();
             let row = rows.iter().find(|row| row.key().subject().id() == subject);
-            row.map(|row| row.version())
+            row.map(SealedToken::version)
         };
         let before = version("ada");
         let again = handle.import(&ada, token.clone()).await.unwrap();
@@ -394,13 +394,32 @@ mod i6 {
         assert_eq!(rest.len(), 2);
         assert!(rest.contains(&TokenKey::new(Subject::user("ada"), GrantId::default())));
         assert_eq!(all(handle.reseal(fast())).await.len(), 0);
-        let versions = |rows: &[tower_webflow_auth::store::SealedToken]| {
+        let versions = |rows: &[SealedToken]| {
             rows.iter().map(|row| (row.key().clone(), row.version())).collect::<BTreeSet<_>>()
         };
         assert_eq!(versions(&store.rows()), versions(&before));
         let kept = store.clone();
         let dropped = second_instance(&app, |it| it.store(kept).keyring(newest)).await;
         assert_eq!(all(dropped.auth.handle().list_grants(None)).await.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn doctor_counts_the_rows_that_need_an_old_key() {
+        let (_store, app, [instance, _], _) = rolling(&["ada", "bob"]).await;
+        let line = async |app: &App| {
+            let checkup = app.auth.diagnose().await;
+            checkup
+                .checks()
+                .iter()
+                .find(|it| it.name() == "old keys")
+                .map(|it| it.finding().to_owned())
+        };
+        assert_eq!(line(&app).await, None, "one key");
+        let before = line(&instance).await.unwrap();
+        assert!(before.contains("3 stored grants still need an old key"), "{before}");
+        all(instance.auth.handle().reseal(fast())).await;
+        let after = line(&instance).await.unwrap();
+        assert!(after.contains("no stored grant needs an old key"), "{after}");
     }
 
     #[tokio::test]

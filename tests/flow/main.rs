@@ -35,5 +35,6 @@ mod own_users;
 mod recovery;
 mod service;
 mod sites;
+mod sliding;
 mod step_up;
 mod users;

@@ -25,3 +25,4 @@ mod redirects;
 mod retries;
 mod shown;
 mod state;
+mod unauthenticated;

@@ -10,5 +10,6 @@ mod contract;
 mod engines;
 mod postgres_faults;
 mod redis_faults;
+mod reseal;
 mod sqlite;
 mod sqlite_faults;

@@ -279,6 +279,8 @@ pub enum OnLoad {
     Answer,
     Refuse,
     Hang,
+    /// A replica that hears of no change any more: what [`Inner::lag`] has seen.
+    Lag,
     Panic,
 }
 
@@ -288,6 +290,8 @@ pub enum OnRemove {
     #[default]
     Remove,
     Refuse,
+    /// The engine removes the row, and the acknowledgement is lost.
+    RemoveAndFail,
     Panic,
     /// The engine waits until the test opens the gate.
     Gate,
@@ -299,6 +303,8 @@ pub struct TestStore(Arc<Inner>);
 
 pub struct Inner {
     rows: Mutex<HashMap<TokenKey, SealedToken>>,
+    /// The rows that a lagging replica has.
+    replica: Mutex<HashMap<TokenKey, SealedToken>>,
     on_save: Mutex<OnSave>,
     on_load: Mutex<OnLoad>,
     on_remove: Mutex<OnRemove>,
@@ -316,6 +322,8 @@ pub struct Inner {
     pub removed: AtomicUsize,
     /// Writes whose future was dropped before its end.
     pub writes_dropped: AtomicUsize,
+    /// Writes that wait at the gate.
+    waiting: AtomicUsize,
     gate: Semaphore,
 }
 
@@ -323,6 +331,7 @@ impl Default for Inner {
     fn default() -> Self {
         Self {
             rows: Mutex::default(),
+            replica: Mutex::default(),
             on_save: Mutex::default(),
             on_load: Mutex::default(),
             on_remove: Mutex::default(),
@@ -335,6 +344,7 @@ impl Default for Inner {
             removals: AtomicUsize::new(0),
             removed: AtomicUsize::new(0),
             writes_dropped: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             gate: Semaphore::new(0),
         }
     }
@@ -374,8 +384,24 @@ impl Inner {
         self.gate.add_permits(1);
     }
 
+    /// Lets every write through that waits now.
+    pub fn open_gate_for_all(&self) {
+        self.gate.add_permits(self.waiting.load(Ordering::SeqCst));
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+
     async fn pass_the_gate(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         self.gate.acquire().await.unwrap().forget();
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// From now on a lagging replica has what is stored now.
+    pub fn lag(&self) {
+        *self.replica.lock().unwrap() = self.rows.lock().unwrap().clone();
     }
 
     pub fn rows(&self) -> Vec<SealedToken> {
@@ -419,8 +445,12 @@ impl TokenStore for TestStore {
         }
         let on_load = *self.0.on_load.lock().unwrap();
         match on_load {
-            OnLoad::Answer => {
-                let mut rows = self.rows();
+            OnLoad::Answer | OnLoad::Lag => {
+                let mut rows = if on_load == OnLoad::Lag {
+                    self.replica.lock().unwrap().values().cloned().collect()
+                } else {
+                    self.rows()
+                };
                 rows.retain(|row| row.key().subject() == subject);
                 rows.sort_by_key(|row| std::cmp::Reverse(row.version()));
                 Ok(rows)
@@ -455,7 +485,7 @@ impl TokenStore for TestStore {
         let mut unfinished = Unfinished(&self.writes_dropped, false);
         let on_remove = *self.0.on_remove.lock().unwrap();
         match on_remove {
-            OnRemove::Remove => {}
+            OnRemove::Remove | OnRemove::RemoveAndFail => {}
             OnRemove::Refuse => {
                 unfinished.1 = true;
                 return Err(refused());
@@ -472,7 +502,8 @@ impl TokenStore for TestStore {
                 rows.remove(key);
             }
         }
-        Ok(there)
+        drop(rows);
+        if on_remove == OnRemove::RemoveAndFail { Err(refused()) } else { Ok(there) }
     }
 
     async fn page(

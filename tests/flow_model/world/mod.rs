@@ -1,7 +1,7 @@
 //! The application in the hands of its users and its attacker, and what must always hold.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -14,20 +14,24 @@ use secrecy::ExposeSecret;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use tower_webflow_auth::api::ApiError;
-use tower_webflow_auth::testing::{Access, FakeWebflow};
+use tower_webflow_auth::testing::FakeWebflow;
 use tower_webflow_auth::{
     Clock, GrantPolicy, Keyring, Scope, Subject, WebflowAuthLayer, WebflowGrants, WebflowToken,
     config::CacheConfig,
 };
 
+use crate::plan::{BROWSERS, INSTANCES, Of, Outage, Setup, Step};
 use crate::support::hostile::{
-    CALLBACK, LOGIN, LOGOUT, ORIGIN, OnLoad, OnRemove, OnSave, TestStore, cookies_set, eventually,
+    CALLBACK, LOGOUT, ORIGIN, OnLoad, OnRemove, OnSave, TestStore, cookies_set, eventually,
     headers, parameter, settle,
 };
-use crate::{BROWSERS, INSTANCES, Of, Outage, Setup, State, Step};
+
+mod steps;
 
 const SESSION: &str = "__Host-webflow-session";
 const FLOW: &str = "__Host-webflow-flow-";
+/// Short, since a store that hangs is waited for in real time.
+const STORE_TIMEOUT: Duration = Duration::from_millis(60);
 const FLOW_LIFETIME: Duration = Duration::from_secs(900);
 
 /// Whoever agrees at Webflow: a person, or one of two users of the application that one browser
@@ -52,12 +56,24 @@ struct Inner {
     http: reqwest::Client,
     /// Newest first, all that there have ever been.
     keys: Vec<String>,
+    /// What `on_revoked` was told: the subject and the token.
+    told: Arc<Mutex<Vec<(String, String)>>>,
+    /// The dead tokens that an instance has met.
+    met_dead: BTreeSet<(Process, String)>,
+    /// Tokens that a callback has replaced during an outage: their rows may wait to be removed in the
+    /// background.
+    replaced: BTreeSet<String>,
     instances: Vec<Instance>,
     browsers: Vec<Browser>,
+    /// The tokens that Webflow was ever asked about: each is, once it is issued.
+    issued: BTreeSet<String>,
     /// What was stored after the step before.
     stored: BTreeMap<String, Workspace>,
     uninstalls: usize,
 }
+
+/// An instance, and how often it has been started.
+type Process = (usize, usize);
 
 struct Instance {
     router: Router,
@@ -70,6 +86,8 @@ struct Browser {
     jar: BTreeMap<String, String>,
     /// Who is signed in to the application.
     user: Owner,
+    /// Something has happened by which rows may be left that this browser does not know of.
+    has_lost_track: bool,
     flows: Vec<Flow>,
     callbacks: Vec<Callback>,
 }
@@ -86,7 +104,9 @@ struct Flow {
     /// It was open in a browser that logged out and heard so: nothing comes of it any more.
     over: bool,
     /// The same where the browser did not hear so: the instance still knows.
-    over_at: BTreeSet<(usize, usize)>,
+    over_at: BTreeSet<Process>,
+    /// How many of its callbacks each process has refused, at most.
+    refused: BTreeMap<Process, usize>,
 }
 
 struct Callback {
@@ -95,6 +115,8 @@ struct Callback {
     uninstalls: usize,
     /// Somebody has sent it to the application already.
     tried: bool,
+    /// What it brought.
+    tokens: Vec<String>,
 }
 
 /// The place of a browser's flow or callback.
@@ -129,8 +151,14 @@ struct Effect {
     /// What the logout ended, and what it has told Webflow to end.
     gone: Vec<String>,
     revoked: Vec<String>,
-    /// Whose flow it was that brought what was issued.
-    flow: Option<At>,
+    /// The callback that brought what was issued.
+    callback: Option<At>,
+    /// What goes is reported to `on_revoked`.
+    reports: bool,
+    /// What goes is revoked.
+    revokes: bool,
+    /// Nothing may have changed.
+    changes_nothing: bool,
     /// What was issued may be alive although it is not stored: logged out in the middle.
     may_lose_the_new: bool,
 }
@@ -174,6 +202,12 @@ async fn whoami(grants: WebflowGrants) -> String {
     subject.chain(workspaces).collect::<Vec<_>>().join(" ")
 }
 
+/// Keeps to itself what Webflow says.
+async fn quiet(token: WebflowToken) -> &'static str {
+    let answer = token.api().get("/v2/sites").send().await;
+    if answer.is_ok() { "fine" } else { "failed" }
+}
+
 async fn sites(token: WebflowToken) -> Result<Response, ApiError> {
     Ok(token.api().get("/v2/sites").send().await?.text().await?.into_response())
 }
@@ -201,8 +235,12 @@ impl Inner {
             outage: Outage::None,
             http,
             keys: vec![Keyring::generate_base64()],
+            told: Arc::default(),
+            met_dead: BTreeSet::new(),
+            replaced: BTreeSet::new(),
             instances: Vec::new(),
             browsers: (0..BROWSERS).map(|user| Browser { user, ..Browser::default() }).collect(),
+            issued: BTreeSet::new(),
             stored: BTreeMap::new(),
             uninstalls: 0,
         };
@@ -214,6 +252,7 @@ impl Inner {
     /// The layer with the newest so many keys.
     fn layer(&self, keys: usize, cache: CacheConfig) -> WebflowAuthLayer {
         let keys = self.keys.iter().take(keys).map(String::as_str).collect::<Vec<_>>().join(",");
+        let told = Arc::clone(&self.told);
         let builder = WebflowAuthLayer::builder()
             .client_id(self.fake.client_id())
             .client_secret(self.fake.client_secret().to_owned())
@@ -224,6 +263,11 @@ impl Inner {
             .http_client(self.http.clone())
             .clock(self.clock.clone())
             .cache(cache)
+            .store_timeout(STORE_TIMEOUT)
+            .on_revoked(move |token| {
+                let secret = token.access_token().expose_secret().to_owned();
+                told.lock().unwrap().push((token.subject().as_str().to_owned(), secret));
+            })
             .store(self.store.clone());
         let builder =
             if self.setup.several { builder.grants(GrantPolicy::PerWorkspace) } else { builder };
@@ -235,6 +279,7 @@ impl Inner {
         Router::new()
             .route("/whoami", get(whoami))
             .route("/sites", get(sites))
+            .route("/quiet", get(quiet))
             .layer(self.layer(2, CacheConfig::new()))
     }
 
@@ -248,26 +293,46 @@ impl Inner {
         self.clock.advance(time);
     }
 
+    fn process(&self, instance: usize) -> Process {
+        (instance, self.instances[instance].incarnation)
+    }
+
     fn set_outage(&mut self, outage: Outage) {
         self.outage = outage;
+        if outage == Outage::Lag {
+            self.store.lag();
+        }
         self.apply_outage(outage);
     }
 
     fn apply_outage(&self, outage: Outage) {
         self.store.on_load(match outage {
             Outage::Reads => OnLoad::Refuse,
+            Outage::Hang => OnLoad::Hang,
+            Outage::Lag => OnLoad::Lag,
             _ => OnLoad::Answer,
         });
         self.store.on_save(match outage {
             Outage::Writes => OnSave::Refuse,
             Outage::Acknowledgements => OnSave::KeepAndFail,
+            Outage::Hang | Outage::WritesHang => OnSave::Gate,
             _ => OnSave::Keep,
         });
         self.store.on_remove(match outage {
             Outage::Removals => OnRemove::Refuse,
+            Outage::Removed => OnRemove::RemoveAndFail,
+            Outage::Hang | Outage::WritesHang => OnRemove::Gate,
             _ => OnRemove::Remove,
         });
         self.store.unreadable(None);
+    }
+
+    /// The store works, and the writes that hung have ended.
+    async fn heal(&self) {
+        self.apply_outage(Outage::None);
+        self.store.open_gate_for_all();
+        eventually("the writes end", || self.store.waiting() == 0).await;
+        settle().await;
     }
 
     /// Whose grants this browser's user gives, and may get.
@@ -346,6 +411,7 @@ impl Inner {
             tokens: Vec::new(),
             over: false,
             over_at: BTreeSet::new(),
+            refused: BTreeMap::new(),
         });
     }
 
@@ -385,8 +451,7 @@ impl Inner {
 
     /// Whether the flow's grant is there already, so that no code is needed any more.
     fn must_repeat(&self, of: At, instance: usize) -> bool {
-        let flow = &self.browsers[of.browser].flows[self.callback(of).flow];
-        let kept = flow.tokens.iter().any(|token| self.stored.contains_key(token));
+        let kept = self.callback(of).tokens.iter().any(|token| self.stored.contains_key(token));
         // Among several it may have been moved to another session since.
         kept && !self.setup.several && self.is_at_hand(of, instance)
     }
@@ -402,10 +467,11 @@ impl Inner {
             && self.keys.len() - flow.keys < 2
             && (!self.setup.users || browser.user == flow.owner)
             && !self.is_over(flow, instance)
+            && flow.refused.get(&self.process(instance)).is_none_or(|codes| *codes < 3)
     }
 
     fn is_over(&self, flow: &Flow, instance: usize) -> bool {
-        flow.over || flow.over_at.contains(&(instance, self.instances[instance].incarnation))
+        flow.over || flow.over_at.contains(&self.process(instance))
     }
 
     async fn is_connected(&self, browser: usize, instance: usize) -> bool {
@@ -441,312 +507,13 @@ impl Inner {
         match answer.status {
             StatusCode::OK => Some(answer.text),
             StatusCode::UNAUTHORIZED => None,
-            status => panic!("{status}: {}", answer.text),
-        }
-    }
-
-    async fn take(&mut self, step: Step) -> Effect {
-        let nothing = || Effect { exchanges_nothing: true, ..Effect::default() };
-        match step {
-            Step::Begin { browser, instance } => {
-                self.begin(browser, instance).await;
-                nothing()
-            }
-            Step::Connect { browser, instance, workspace, lost } => {
-                self.begin(browser, instance).await;
-                let flow = At { browser, nth: self.browsers[browser].flows.len() - 1 };
-                self.approve(flow, workspace);
-                let nth = self.browsers[browser].callbacks.len() - 1;
-                self.arrive(At { browser, nth }, instance, lost).await
-            }
-            Step::Approve { flow, workspace } => {
-                self.approve(self.flow_at(flow), workspace);
-                nothing()
-            }
-            Step::Deny { flow, instance } => {
-                let url = self.fake.deny(&self.flow(self.flow_at(flow)).authorize).unwrap();
-                let target = format!("{CALLBACK}?{}", url.query().unwrap());
-                let answer = self.navigate(flow.browser, instance, &target).await;
-                assert!(answer.status.is_client_error(), "{}: {}", answer.status, answer.text);
-                self.receive(flow.browser, &answer);
-                nothing()
-            }
-            Step::Arrive { callback, instance, lost } => {
-                self.arrive(self.callback_at(callback), instance, lost).await
-            }
-            Step::ArriveTwice { callback, instances } => {
-                self.arrive_twice(self.callback_at(callback), instances).await
-            }
-            Step::Inject { browser, code, state, instance, lost } => {
-                self.inject(browser, self.callback_at(code), state, instance, lost).await
-            }
-            Step::Logout { browser, instance, revoke, lost } => {
-                let answer = self.post_logout(browser, instance, revoke).await;
-                let gone = self.logged_out(browser, instance, lost, &answer);
-                if answer.is_done() && !lost {
-                    assert!(!self.is_connected(browser, instance).await, "it has logged out");
-                }
-                let revoked = if revoke { gone.clone() } else { Vec::new() };
-                Effect { may_drop: Some(self.owner(browser)), gone, revoked, ..nothing() }
-            }
-            Step::LogoutMeanwhile { browser, instance, revoke, late } => {
-                self.begin(browser, instance).await;
-                let flow = At { browser, nth: self.browsers[browser].flows.len() - 1 };
-                self.approve(flow, 0);
-                let nth = self.browsers[browser].callbacks.len() - 1;
-                self.log_out_meanwhile(At { browser, nth }, instance, revoke, late).await
-            }
-            Step::Visit { browser, instance } => {
-                let answer = self.navigate(browser, instance, "/sites").await;
-                self.receive(browser, &answer);
-                nothing()
-            }
-            Step::SwitchUser => {
-                let user = &mut self.browsers[0].user;
-                *user = if *user == 0 { BROWSERS } else { 0 };
-                nothing()
-            }
-            Step::Pass { secs } => {
-                self.pass(Duration::from_secs(secs));
-                nothing()
-            }
-            Step::Store(outage) => {
-                self.set_outage(outage);
-                nothing()
-            }
-            Step::RollKey => {
-                self.keys.insert(0, Keyring::generate_base64());
-                (0..INSTANCES).for_each(|instance| self.restart(instance));
-                nothing()
-            }
-            Step::Restart { instance } => {
-                self.restart(instance);
-                nothing()
-            }
-            Step::Uninstall => {
-                self.fake.revoke_everything();
-                self.uninstalls += 1;
-                nothing()
-            }
-        }
-    }
-
-    async fn begin(&mut self, browser: usize, instance: usize) {
-        let answer = self.navigate(browser, instance, LOGIN).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
-        self.receive(browser, &answer);
-    }
-
-    fn approve(&mut self, flow: At, workspace: usize) {
-        let Flow { owner, authorize, .. } = self.flow(flow);
-        let workspace = self.fake.workspaces()[owner * 2 + workspace].id().to_owned();
-        let url = self.fake.approve_with(authorize, Access::Workspace(workspace)).unwrap();
-        let callback = Callback {
-            flow: flow.nth,
-            code: parameter(url.as_str(), "code"),
-            uninstalls: self.uninstalls,
-            tried: false,
-        };
-        self.browsers[flow.browser].callbacks.push(callback);
-    }
-
-    async fn arrive(&mut self, callback: At, instance: usize, lost: bool) -> Effect {
-        let browser = callback.browser;
-        let must_succeed = self.must_succeed(callback, instance);
-        let over =
-            self.is_over(self.flow(At { browser, nth: self.callback(callback).flow }), instance);
-        let must_repeat = self.must_repeat(callback, instance);
-        let before = self.workspaces_of(browser, instance).await;
-        self.hide_former(browser, instance).await;
-        let target = self.target(callback);
-        let answer = self.navigate(browser, instance, &target).await;
-        if must_repeat {
-            let exchanges = self.fake.requests_to("/oauth/access_token").len();
-            assert_eq!(exchanges, 0, "the grant was there");
-        }
-        if must_succeed || must_repeat {
-            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
-        }
-        if over {
-            // Another instance may have completed it, of which this one's logout could not know.
-            let logs_in =
-                answer.sets.iter().any(|(name, value)| name == SESSION && !value.is_empty());
-            assert!(!logs_in, "the flow had ended: {}", answer.status);
-        }
-        if !lost {
-            self.receive(browser, &answer);
-            if must_succeed {
-                assert!(self.is_connected(browser, instance).await, "just now");
-            }
-            // A callback that is repeated brings the browser back to the session that it made then.
-            let new = !self.issued_meanwhile().is_empty();
-            if new && self.setup.several && answer.sets.iter().any(|(name, _)| name == SESSION) {
-                let after = self.grants(browser, instance).await.unwrap_or_default();
-                let lacks = before.iter().find(|workspace| !after.contains(workspace.as_str()));
-                assert_eq!(lacks, None, "the former session's grants come along");
-            }
-        }
-        let may_drop = Some(self.owner(browser));
-        let flow = At { browser, nth: self.callback(callback).flow };
-        Effect {
-            may_drop,
-            supersedes: true,
-            exchanges_nothing: over,
-            flow: Some(flow),
-            ..Effect::default()
-        }
-    }
-
-    async fn arrive_twice(&mut self, callback: At, instances: [usize; 2]) -> Effect {
-        let browser = callback.browser;
-        let must_succeed = instances.iter().all(|it| self.must_succeed(callback, *it));
-        let issued = self.fake.issued_tokens();
-        let target = self.target(callback);
-        let [one, other] = instances.map(|instance| self.navigate(browser, instance, &target));
-        let answers = tokio::join!(one, other);
-        for answer in [&answers.0, &answers.1] {
-            if must_succeed {
-                assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
-            }
-            self.receive(browser, answer);
-        }
-        let issued = self.fake.issued_tokens() - issued;
-        assert!(issued <= 1, "{issued} exchanges of one code");
-        if must_succeed {
-            assert!(self.is_connected(browser, instances[0]).await, "just now");
-        }
-        Effect { may_drop: Some(self.owner(browser)), supersedes: true, ..Effect::default() }
-    }
-
-    async fn inject(
-        &mut self,
-        browser: usize,
-        code: At,
-        state: State,
-        instance: usize,
-        lost: bool,
-    ) -> Effect {
-        let own =
-            code.browser == browser && matches!(state, State::Of(flow) if flow.browser == browser);
-        if let State::Of(flow) = state
-            && own
-            && self.flow(self.flow_at(flow)).owner
-                != self.browsers[browser].flows[self.callback(code).flow].owner
-        {
-            // Two users of one browser: that, too, cannot be told from an honest callback.
-            return Effect { exchanges_nothing: true, ..Effect::default() };
-        }
-        self.browsers[code.browser].callbacks[code.nth].tried |= own;
-        let code = &self.callback(code).code;
-        let state = match state {
-            State::None => String::new(),
-            State::MadeUp => "&state=bm90IG9uZSBvZiBvdXJz".to_owned(),
-            State::Of(flow) => format!("&state={}", self.flow(self.flow_at(flow)).state),
-        };
-        let target = format!("{CALLBACK}?code={code}{state}");
-        let answer = self.navigate(browser, instance, &target).await;
-        if !lost {
-            self.receive(browser, &answer);
-        }
-        if own {
-            Effect { may_drop: Some(self.owner(browser)), supersedes: true, ..Effect::default() }
-        } else {
-            Effect { exchanges_nothing: true, ..Effect::default() }
-        }
-    }
-
-    /// Of what was open in the browser nothing comes any more, and what came of it is gone: also
-    /// where the browser never heard of it.
-    fn logged_out(
-        &mut self,
-        browser: usize,
-        instance: usize,
-        lost: bool,
-        answer: &Answered,
-    ) -> Vec<String> {
-        let mut gone = Vec::new();
-        if !answer.is_done() {
-            return gone;
-        }
-        let owner = self.owner(browser);
-        let known = (instance, self.instances[instance].incarnation);
-        let newest = self.keys.len();
-        let browser = &mut self.browsers[browser];
-        for flow in &mut browser.flows {
-            let open = browser.jar.contains_key(&flow.cookie);
-            flow.over |= open && !lost;
-            // The flows whose cookie opens no more cannot be ended, nor completed.
-            if open && newest - flow.keys < 2 {
-                flow.over_at.insert(known);
-                if flow.owner == owner {
-                    gone.append(&mut flow.tokens);
-                }
-            }
-        }
-        if !lost {
-            for (name, value) in &answer.sets {
-                assert!(value.is_empty(), "a logout sets nothing");
-                browser.jar.remove(name);
-            }
-            assert!(!browser.jar.contains_key(SESSION));
-            assert!(!browser.jar.keys().any(|name| name.starts_with(FLOW)));
-        }
-        gone
-    }
-
-    async fn log_out_meanwhile(
-        &mut self,
-        callback: At,
-        instance: usize,
-        revoke: bool,
-        late: bool,
-    ) -> Effect {
-        let browser = callback.browser;
-        self.set_outage(Outage::None);
-        let writes = self.store.saves.load(Ordering::SeqCst);
-        self.store.on_save(OnSave::Gate);
-        let target = self.target(callback);
-        let answered = std::cell::Cell::new(false);
-        let arrives = async {
-            let answer = self.navigate(browser, instance, &target).await;
-            answered.set(true);
-            answer
-        };
-        let leaves = async {
-            // Until the grant is about to be written, or the callback has come to nothing.
-            let waits = || self.store.saves.load(Ordering::SeqCst) > writes;
-            eventually("a write or an answer", || waits() || answered.get()).await;
-            let opens = async {
-                settle().await;
-                self.store.on_save(OnSave::Keep);
-                if waits() {
-                    self.store.open_gate();
-                }
-            };
-            tokio::join!(self.post_logout(browser, instance, revoke), opens).0
-        };
-        let (arrival, logout) = tokio::join!(arrives, leaves);
-        assert!(logout.is_done(), "{}: {}", logout.status, logout.text);
-        if late {
-            self.logged_out(browser, instance, false, &logout);
-            self.receive(browser, &arrival);
-        } else {
-            self.receive(browser, &arrival);
-            // What the browser has by now it did not have when it asked to log out.
-            self.logged_out(browser, instance, true, &logout);
-            self.receive(browser, &logout);
-        }
-        assert!(!self.is_connected(browser, instance).await, "it has logged out");
-        Effect {
-            may_drop: Some(self.owner(browser)),
-            may_lose_the_new: !revoke,
-            ..Effect::default()
+            status => panic!("{status} with {:?}: {}", self.outage, answer.text),
         }
     }
 
     /// What must hold after every step.
     async fn check(&mut self, effect: Effect) {
-        self.apply_outage(Outage::None);
+        self.heal().await;
         for browser in 0..BROWSERS {
             for instance in 0..INSTANCES {
                 let grants = self.grants(browser, instance).await;
@@ -761,31 +528,93 @@ impl Inner {
         assert!(!effect.exchanges_nothing || issued.is_empty(), "a code was exchanged");
         for token in &issued {
             let kept = stored.contains_key(token) || effect.may_lose_the_new;
-            assert!(kept || !self.is_live(token).await, "a token is neither stored nor revoked");
+            if !kept {
+                self.dies(token, "a token is neither stored nor revoked").await;
+            }
         }
         for token in &effect.gone {
             assert!(!stored.contains_key(token), "what was logged out is still there");
         }
         // What was superseded before is not told to Webflow.
         for token in effect.revoked.iter().filter(|token| self.stored.contains_key(*token)) {
-            assert!(!self.is_live(token).await, "it was to be revoked");
+            self.dies(token, "it was to be revoked").await;
+        }
+        if effect.changes_nothing {
+            assert_eq!(stored, self.stored, "what failed has changed nothing");
+        }
+        self.check_hook(&effect, &stored);
+        self.check_sessions(&stored);
+        if effect.supersedes && self.outage != Outage::None && !issued.is_empty() {
+            let owner = effect.may_drop;
+            let old = self.stored.iter().filter(|(_, workspace)| Some(**workspace / 2) == owner);
+            self.replaced.extend(old.map(|(token, _)| token.clone()));
         }
         let renewed: BTreeSet<_> = issued.iter().filter_map(|token| stored.get(token)).collect();
-        if let Some(flow) = effect.flow {
-            let flow = &mut self.browsers[flow.browser].flows[flow.nth];
-            flow.tokens.extend(issued.iter().cloned());
+        if let Some(at) = effect.callback {
+            let browser = &mut self.browsers[at.browser];
+            let callback = &mut browser.callbacks[at.nth];
+            callback.tokens.extend(issued.iter().cloned());
+            browser.flows[callback.flow].tokens.extend(issued.iter().cloned());
         }
         for (token, workspace) in &self.stored {
             // With several grants a new one takes the place of the same workspace's only.
             let apart = effect.supersedes && self.setup.several && !renewed.contains(workspace);
-            let may_go = effect.may_drop == Some(workspace / 2) && !apart;
-            if !stored.contains_key(token) && !may_go {
-                assert!(!self.is_live(token).await, "a grant is gone that nobody gave up");
+            let may_go = effect.may_drop == Some(workspace / 2) && !apart && !effect.revokes;
+            if !stored.contains_key(token) && !may_go && !self.replaced.contains(token) {
+                self.dies(token, "a grant is gone that nobody gave up").await;
             }
         }
+        self.issued.extend(issued);
         self.stored = stored;
         self.fake.clear_log();
         self.apply_outage(self.outage);
+    }
+
+    /// `on_revoked` is told of each grant that went, once.
+    fn check_hook(&self, effect: &Effect, stored: &BTreeMap<String, Workspace>) {
+        let told = self.told.lock().unwrap();
+        for (nth, told_of) in told.iter().enumerate() {
+            assert!(!told[..nth].contains(told_of), "on_revoked was called twice");
+        }
+        if effect.reports {
+            for token in self.stored.keys().filter(|token| !stored.contains_key(*token)) {
+                let heard = told.iter().any(|(_, told_of)| told_of == token)
+                    || self.replaced.contains(token);
+                assert!(heard, "on_revoked was not called");
+            }
+        }
+    }
+
+    /// Every row is of a session that its browser has, unless the browser has lost track.
+    fn check_sessions(&mut self, stored: &BTreeMap<String, Workspace>) {
+        if self.setup.users {
+            return;
+        }
+        let subjects: BTreeSet<_> =
+            self.store.rows().iter().map(|row| row.key().subject().as_str().to_owned()).collect();
+        let mut known = BTreeSet::new();
+        let mut all_known = true;
+        for (owner, browser) in self.browsers.iter_mut().enumerate() {
+            if !stored.values().any(|workspace| workspace / 2 == owner) {
+                browser.has_lost_track = false;
+            }
+            all_known &= !browser.has_lost_track;
+            let id = browser.jar.get(SESSION).and_then(|cookie| cookie.split('.').next());
+            known.extend(id.map(|id| format!("session:{id}")));
+        }
+        let stranded = subjects.difference(&known).next();
+        assert!(!all_known || stranded.is_none(), "a row is of no browser's session");
+    }
+
+    /// Waits until the token is dead at Webflow.
+    async fn dies(&self, token: &str, what: &str) {
+        let died = async {
+            while self.is_live(token).await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let died = tokio::time::timeout(Duration::from_secs(3), died).await;
+        assert!(died.is_ok(), "{what}");
     }
 
     /// Every token in the store and its workspace, read past caches and with all keys.
@@ -813,12 +642,11 @@ impl Inner {
 
     /// The tokens that were issued in this step: each is looked up at once.
     fn issued_meanwhile(&self) -> BTreeSet<String> {
-        let before = &self.stored;
         let looked_up = self.fake.requests_to("/v2/token/introspect");
         let bearer =
             |authorization: &str| authorization.strip_prefix("Bearer ").unwrap().to_owned();
         let tokens = looked_up.iter().map(|it| bearer(it.header("authorization").unwrap()));
-        tokens.filter(|token| !before.contains_key(token)).collect()
+        tokens.filter(|token| !self.issued.contains(token)).collect()
     }
 
     async fn is_live(&self, token: &str) -> bool {
