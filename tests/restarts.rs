@@ -35,15 +35,15 @@ async fn outlives_restarts(store: impl TokenStore, ctl: &str) {
     let app = App::with(|builder| builder.store(store)).await;
     let mut browsers: Vec<TestBrowser> = vec![app.connected().await, app.connected().await];
     for _ in 0..2 {
+        let mut late = TestBrowser::new();
+        let callback = app.callback(&mut late, "/whoami").await;
         control(ctl, "stop");
         app.clock.advance(Duration::from_secs(60));
         for browser in &mut browsers {
             let page = browser.step(&app.url("/whoami")).await.unwrap();
             assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
         }
-        // A flow that was begun while the engine is away is told so, and loses no token.
-        let mut late = TestBrowser::new();
-        let callback = app.callback(&mut late, "/whoami").await;
+        // A flow that returns while the database is down is told so, and loses no token.
         let page = late.step(&callback).await.unwrap();
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
         control(ctl, "start");

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::confirm::Life;
 use super::{ApiBody, ApiResponse};
 use crate::grant::token::WebflowToken;
+#[cfg(feature = "axum")]
 use crate::problem::FailureKind;
 use crate::webflow::retry_after;
 

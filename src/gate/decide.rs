@@ -311,15 +311,14 @@ pub(crate) fn forward<B>(
     admitted: Admitted,
     body: B,
 ) -> Request<B> {
-    match admitted.token {
-        Some(token) => parts.extensions.insert(token).map(drop),
-        None => {
-            // A token from the layer of another app is not this layer's to pass on.
-            parts.extensions.remove::<WebflowToken>();
-            parts.extensions.remove::<WebflowGrants>();
-            parts.extensions.insert(Arc::clone(guard)).map(drop)
-        }
-    };
+    if let Some(token) = admitted.token {
+        parts.extensions.insert(token);
+    } else {
+        // A token from the layer of another app is not this layer's to pass on.
+        parts.extensions.remove::<WebflowToken>();
+        parts.extensions.remove::<WebflowGrants>();
+        parts.extensions.insert(Arc::clone(guard));
+    }
     if let Some(grants) = admitted.grants {
         parts.extensions.insert(WebflowGrants(grants));
     }

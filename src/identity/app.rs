@@ -56,7 +56,7 @@ mod tests {
             assert_eq!(stored.len(), apps.len(), "{stored:?}");
             for (i, app) in apps.iter().enumerate() {
                 let mine: Vec<_> = stored.iter().filter_map(|it| it.of_app(app)).collect();
-                assert_eq!(mine, [subject.clone()], "app {i}");
+                assert_eq!(mine, std::slice::from_ref(&subject), "app {i}");
             }
         }
     }

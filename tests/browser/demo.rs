@@ -103,7 +103,7 @@ async fn sign_out_keeps_the_authorization_and_disconnect_revokes_it() {
     browser.arrives_at("/disconnect").await;
     fake.fail_next(Endpoint::Revoke, Fault::Status(503));
     browser.press("Disconnect from Webflow").await;
-    browser.says("You are signed out, but Webflow was not told").await;
+    browser.says("You're signed out, but Webflow could not be notified").await;
     browser.press("Back to the application").await;
     browser.arrives_at("/").await;
     browser.says("Not connected").await;

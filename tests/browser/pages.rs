@@ -103,7 +103,7 @@ async fn demo_pages_pass_every_check_in_every_look() {
     fake.fail_next(Endpoint::Revoke, Fault::Status(503));
     browser.press("Disconnect from Webflow").await;
     browser.arrives_at("/auth/webflow/logout").await;
-    let heading = "You are signed out, but Webflow was not told";
+    let heading = "You're signed out, but Webflow could not be notified";
     inspect(&browser, "error-webflow-not-told", heading).await;
     browser.stop().await;
 }
@@ -223,7 +223,7 @@ async fn error_pages_pass_every_check_and_have_one_link() {
     browser.goto(&app.url("/cms")).await;
     browser.press("Authorize").await;
     browser.arrives_at("/cms").await;
-    inspect("error-missing-scopes", "Webflow has not allowed this", "Try again").await;
+    inspect("error-missing-scopes", "Missing Webflow permissions", "Ask again").await;
 
     browser.goto(&app.url("/auth/webflow/login")).await;
     browser.press("Authorize").await;
@@ -235,7 +235,7 @@ async fn error_pages_pass_every_check_and_have_one_link() {
 
     drop(folder);
     browser.goto(&app.url("/whoami")).await;
-    inspect("error-store-down", "Sign-ins cannot be looked up right now", "Try again").await;
+    inspect("error-store-down", "Sign-in is temporarily unavailable", "Try again").await;
     browser.press("Try again").await;
     assert_eq!(browser.path().await, "/whoami");
     browser.stop().await;

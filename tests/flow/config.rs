@@ -134,7 +134,9 @@ mod s_settings_that_cannot_work {
     #[tokio::test]
     async fn the_clock_reaches_the_default_store() {
         const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-        let app = App::with(|builder| builder.session_lifetime(2 * YEAR)).await;
+        let app =
+            App::with(|builder| builder.session_lifetime(2 * YEAR).session_max_lifetime(2 * YEAR))
+                .await;
         let mut browser = app.connected().await;
         app.clock.advance(YEAR.saturating_sub(Duration::from_secs(60)));
         assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected");

@@ -157,9 +157,10 @@ async fn grants_and_calls() {
     assert_eq!(unsigned.status, StatusCode::UNAUTHORIZED);
     app.fake.fail_next(Endpoint::Introspect, Fault::Status(503));
     let mut browser = app.connected().await;
-    app.fake.fail_times(Endpoint::Sites, 3, Fault::Status(503));
+    app.fake.fail_always(Endpoint::Sites, Fault::Status(503));
     let sites = app.url("/sites");
     assert_eq!(browser.step(&sites).await.unwrap().status, StatusCode::BAD_GATEWAY);
+    app.fake.heal();
     app.fake.revoke_everything();
     assert_eq!(browser.step(&sites).await.unwrap().status, StatusCode::SEE_OTHER);
     let bare = browser.step(&app.url("/bare")).await.unwrap();

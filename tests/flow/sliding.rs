@@ -24,8 +24,8 @@ async fn load(app: &App, browser: &mut TestBrowser, path: &str) -> Page {
 fn days(page: &Page) -> Option<u64> {
     let sets = page.set_cookies();
     let set = sets.iter().find(|set| set.starts_with("webflow-session="))?;
-    let secs: u64 = set.split("Max-Age=").nth(1)?.parse().ok()?;
-    Some(secs / DAY.as_secs())
+    let seconds: u64 = set.split("Max-Age=").nth(1)?.parse().ok()?;
+    Some(seconds / DAY.as_secs())
 }
 
 mod i4 {

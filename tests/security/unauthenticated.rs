@@ -250,7 +250,7 @@ impl Flooded {
         for begun in begun.chunks(at_a_time) {
             sent += begun.len();
             let (this, refused) = (self, &refused);
-            let send = |begun| async move {
+            let send_one = |begun| async move {
                 let (status, headers) = client.send(this.address, begun).await;
                 assert_refused(status, &headers);
                 refused.fetch_add(1, Ordering::SeqCst);
@@ -259,7 +259,7 @@ impl Flooded {
             let all_are_there =
                 || self.exchanges.started() + refused.load(Ordering::SeqCst) == sent;
             tokio::select! {
-                _ = futures::future::join_all(begun.iter().map(send)) => {}
+                _ = futures::future::join_all(begun.iter().map(send_one)) => {}
                 () = eventually("exchanges or refusals", all_are_there) => {}
             }
         }

@@ -401,7 +401,7 @@ impl Inner {
 
     /// From now on a lagging replica has what is stored now.
     pub fn lag(&self) {
-        *self.replica.lock().unwrap() = self.rows.lock().unwrap().clone();
+        self.replica.lock().unwrap().clone_from(&self.rows.lock().unwrap());
     }
 
     pub fn rows(&self) -> Vec<SealedToken> {

@@ -102,7 +102,7 @@ mod h11_sync {
         register(&token, &site, "comment_created", URL).await;
         let hooks = app.auth.handle().webhooks(&token);
         let wanted = [(Trigger::SitePublish, None), (Trigger::PageCreated, None)];
-        app.fake.fail_next(Endpoint::Webhook, Fault::Status(500).after_effect());
+        app.fake.fail_next(Endpoint::Webhook, Fault::Status(400).after_effect());
         let error = hooks.sync(&site, URL, &wanted).await.unwrap_err();
         assert!(
             matches!(&error, SyncError::Api { source: ApiError::Status { .. }, .. }),

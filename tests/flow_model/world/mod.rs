@@ -141,6 +141,10 @@ impl Answered {
 
 /// What a step may have done to what is stored.
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each permits one effect, and any may go together"
+)]
 struct Effect {
     /// Whose grants may be gone, and still be alive at Webflow: superseded, or logged out.
     may_drop: Option<Owner>,
@@ -590,8 +594,12 @@ impl Inner {
         if self.setup.users {
             return;
         }
-        let subjects: BTreeSet<_> =
-            self.store.rows().iter().map(|row| row.key().subject().as_str().to_owned()).collect();
+        let subjects: BTreeSet<_> = self
+            .store
+            .rows()
+            .iter()
+            .filter_map(|row| Some(row.key().subject().as_str().split_once(':')?.1.to_owned()))
+            .collect();
         let mut known = BTreeSet::new();
         let mut all_known = true;
         for (owner, browser) in self.browsers.iter_mut().enumerate() {
@@ -600,7 +608,7 @@ impl Inner {
             }
             all_known &= !browser.has_lost_track;
             let id = browser.jar.get(SESSION).and_then(|cookie| cookie.split('.').next());
-            known.extend(id.map(|id| format!("session:{id}")));
+            known.extend(id.map(str::to_owned));
         }
         let stranded = subjects.difference(&known).next();
         assert!(!all_known || stranded.is_none(), "a row is of no browser's session");
