@@ -14,7 +14,7 @@ use tower_webflow_auth::{WebflowAuthLayer, config::WebflowAuthBuilder, doctor::R
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, support::Error> {
-    let checkup = if std::env::vars_os().any(|(name, _)| is_setting(&name)) {
+    let report = if std::env::vars_os().any(|(name, _)| is_setting(&name)) {
         // Your own application also sets `.store(..)`.
         match WebflowAuthLayer::from_env().and_then(WebflowAuthBuilder::build) {
             Ok(auth) => auth.diagnose().await,
@@ -27,12 +27,12 @@ async fn main() -> Result<ExitCode, support::Error> {
         let stage = support::Stage::new().await?;
         let auth = stage.auth().build()?;
         tokio::select! {
-            checkup = auth.diagnose() => checkup,
+            report = auth.diagnose() => report,
             stopped = stage.run(Router::new().layer(auth.clone())) => return stopped.map(|()| ExitCode::FAILURE),
         }
     };
-    println!("{checkup}");
-    Ok(if checkup.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!("{report}");
+    Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn is_setting(name: &std::ffi::OsStr) -> bool {

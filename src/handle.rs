@@ -175,7 +175,7 @@ impl WebflowAuthHandle {
     /// Every token whose grant names the workspace, newest first.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no look-up by workspace.
+    /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no lookup by workspace.
     pub async fn tokens_for_workspace(
         &self,
         workspace_id: &str,
@@ -198,8 +198,8 @@ impl WebflowAuthHandle {
     /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.
     ///
     /// # Errors
-    /// [`RevokeError::Store`] when the store cannot be used; [`RevokeError::WebflowUnreachable`] when
-    /// the grants are gone here but Webflow could not be told.
+    /// [`RevokeError::Store`] when the store cannot be used; [`RevokeError::WebflowUnreachable`]
+    /// when the grants are gone here but Webflow could not be told.
     ///
     /// # Cancel safety
     /// Once it is polled, it comes to its end also when this future is dropped: no grant is revoked
@@ -230,7 +230,7 @@ impl WebflowAuthHandle {
     /// Whether the store can be used right now, for a health check.
     ///
     /// # Errors
-    /// The [`StoreError`] that a look-up would meet.
+    /// The [`StoreError`] that a lookup would meet.
     pub async fn healthy(&self) -> Result<(), StoreError> {
         self.context.vault.healthy().await
     }

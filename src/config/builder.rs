@@ -196,13 +196,14 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Sets a name for this app, which separates it from others on the same host. The default is none.
+    /// Sets a name for this app, which separates it from others on the same host. The default is
+    /// none.
     ///
     /// It has 1 to 32 characters of `a-z`, `0-9` and `-`. Two layers with different names share a
-    /// host, a key ring and a store without seeing each other's cookies and grants: the name is part
-    /// of the cookies' names (`__Host-webflow.staging.session`), and together with the client ID it
-    /// is part of every stored grant's key. After changing the name there are no sessions and no
-    /// grants, until it is changed back.
+    /// host, a key ring and a store without seeing each other's cookies and grants: the name is
+    /// part of the cookies' names (`__Host-webflow.staging.session`), and together with the client
+    /// ID it is part of every stored grant's key. After changing the name there are no sessions and
+    /// no grants, until it is changed back.
     ///
     /// ```
     /// # use tower_webflow_auth::WebflowAuthLayer;
@@ -336,11 +337,11 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Sets how many callbacks, and how many logouts, are processed concurrently. The default is 256
-    /// of each.
+    /// Sets how many callbacks, and how many logouts, are processed concurrently. The default is
+    /// 256 of each.
     ///
-    /// Further ones get a 503 with `Retry-After`, callbacks before their code is used, so the browser
-    /// can retry. This limits the load that unauthenticated clients can cause.
+    /// Further ones get a 503 with `Retry-After`, callbacks before their code is used, so the
+    /// browser can retry. This limits the load that unauthenticated clients can cause.
     pub const fn max_callbacks(mut self, callbacks: usize) -> Self {
         self.max_callbacks = callbacks;
         self

@@ -89,7 +89,8 @@ fn no_response(origin: &str, error: ProbeError) -> Check {
         ProbeError::Other(error) => Check::failed(
             CALLBACK,
             format!("{origin} cannot be reached: {error}"),
-            "check the host name, the port and the certificate; browsers must be able to reach it too",
+            "check the host name, the port and the certificate; browsers must be able to reach it \
+             too",
         ),
     }
 }
@@ -105,7 +106,8 @@ fn judge(name: &'static str, path: &str, mark: &str, response: &ProbeResponse) -
         Some("misplaced-endpoints") => Check::failed(
             name,
             format!(
-                "{path} reaches the endpoints service, but is mounted where the service does not know it"
+                "{path} reaches the endpoints service, but is mounted where the service does not \
+                 know it"
             ),
             "mount it with nest_service or route_service, so that it sees the whole path",
         ),

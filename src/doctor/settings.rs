@@ -55,7 +55,8 @@ fn redirect_uri(uri: &str, cross_site: bool) -> Check {
         Check::warning(
             name,
             format!(
-                "{uri} is plain http: works only in browsers on this machine, and cookies are not Secure"
+                "{uri} is plain http: works only in browsers on this machine, and cookies are not \
+                 Secure"
             ),
             "use https everywhere except on a developer's machine",
         )

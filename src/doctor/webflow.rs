@@ -35,7 +35,8 @@ pub(super) async fn check(context: &Context) -> [Check; 3] {
     ]
 }
 
-const WAY_OUT: &str = "make sure this machine can reach that host and port (DNS, firewall, proxy), or try again later";
+const WAY_OUT: &str = "make sure this machine can reach that host and port (DNS, firewall, \
+     proxy), or try again later";
 const TRY_LATER: &str = "Webflow has a problem: try again later";
 const COMPARE: &str = "compare WEBFLOW_CLIENT_ID, WEBFLOW_REDIRECT_URI (every character) and \
      WEBFLOW_SCOPES with the app's settings at Webflow";

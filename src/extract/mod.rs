@@ -1,8 +1,8 @@
 //! Extractors and responses for axum.
 //!
-//! [`WebflowToken`], `Option<WebflowToken>`, [`WebflowGrants`] and
-//! [`WebflowUser`](crate::WebflowUser) are extractors. [`ApiError`](crate::api::ApiError) and
-//! [`Reauthorize`](crate::middleware::Reauthorize) are responses.
+//! [`WebflowToken`], `Option<WebflowToken>`, [`WebflowGrants`] and [`WebflowUser`] are extractors.
+//! [`ApiError`](crate::api::ApiError) and [`Reauthorize`](crate::middleware::Reauthorize) are
+//! responses.
 
 mod into_response;
 pub(crate) mod rejection;

@@ -87,8 +87,8 @@ impl WebflowToken {
     /// Returns the IDs of the sites that the token covers, as far as they are known.
     ///
     /// If the grant covers a whole workspace, they come from `GET /v2/sites`, which requires the
-    /// scope `sites:read`; without it the list is empty. It is also empty while Webflow could not be
-    /// asked; later requests try again. To find a site that was added to the workspace since, use
+    /// scope `sites:read`; without it the list is empty. It is also empty while Webflow could not
+    /// be asked; later requests try again. To find a site that was added to the workspace since, use
     /// [`tokens_for_site_in`](crate::WebflowAuthHandle::tokens_for_site_in).
     pub fn sites(&self) -> &[String] {
         self.0.details.sites()
@@ -99,8 +99,8 @@ impl WebflowToken {
         self.sites().iter().any(|id| id == site_id)
     }
 
-    /// Returns the IDs of the workspaces that the token covers. Empty if Webflow names none, or could
-    /// not be asked yet.
+    /// Returns the IDs of the workspaces that the token covers. Empty if Webflow names none, or
+    /// could not be asked yet.
     pub fn workspaces(&self) -> &[String] {
         self.0.details.workspaces()
     }

@@ -25,7 +25,7 @@ use super::subject::Subject;
 ///         parts: &http::request::Parts,
 ///     ) -> Result<Option<Subject>, Box<dyn Error + Send + Sync>> {
 ///         let Some(session) = parts.headers.get("x-session") else { return Ok(None) };
-///         // .. a look-up that may fail with `?` ..
+///         // .. a lookup that may fail with `?` ..
 ///         Ok(Some(Subject::user(session.to_str()?)))
 ///     }
 /// }

@@ -23,7 +23,7 @@ use crate::problem::{Answer, HasPage};
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 pin_project! {
-    /// The response of [`WebflowAuth`](crate::WebflowAuth): the inner service's, or one of ours.
+    /// The response of [`WebflowAuth`](super::WebflowAuth): the inner service's, or one of ours.
     pub struct ResponseFuture<S, ReqBody>
     where
         S: Service<Request<ReqBody>>,

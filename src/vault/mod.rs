@@ -69,7 +69,7 @@ pub(crate) struct Vault {
     pub(crate) watcher: Watcher,
 }
 
-/// Started at the first look-up, since the layer may be built outside of a runtime; and again where
+/// Started at the first lookup, since the layer may be built outside of a runtime; and again where
 /// that runtime has ended before the layer.
 #[derive(Default)]
 pub(crate) struct Watcher(Mutex<Option<AbortHandle>>);

@@ -26,7 +26,7 @@ impl Envelope {
     }
 }
 
-/// Whether a text has the form of an id. Others never reach a look-up or a path.
+/// Whether a text has the form of an id. Others never reach a lookup or a path.
 pub(super) fn is_id(text: &str) -> bool {
     (1..=MAX_ID).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')

@@ -13,8 +13,8 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use memchr::memchr;
 
-/// Names and attributes of the cookies, which depend on the app's name and on whether the application
-/// uses https.
+/// Names and attributes of the cookies, which depend on the app's name and on whether the
+/// application uses https.
 #[derive(Debug, Clone)]
 pub(crate) struct CookiePolicy {
     secure: bool,

@@ -53,8 +53,8 @@ mod e14_proxies {
         let app = App::with(|builder| builder.login_path("/auth/webflow/login")).await;
         let mut browser = app.connected().await;
         assert_eq!(browser.visit(&app.url("/sites")).await.unwrap().status, 200);
-        let checkup = app.auth.diagnose().await;
-        assert!(checkup.is_ok(), "{checkup}");
+        let report = app.auth.diagnose().await;
+        assert!(report.is_ok(), "{report}");
         let token = WebflowToken::for_test([Scope::SITES_READ]).webflow(&app.fake).build();
         token.api().sites().await.unwrap();
     }

@@ -407,8 +407,8 @@ mod i6 {
     async fn doctor_counts_the_rows_that_need_an_old_key() {
         let (_store, app, [instance, _], _) = rolling(&["ada", "bob"]).await;
         let line = async |app: &App| {
-            let checkup = app.auth.diagnose().await;
-            checkup
+            let report = app.auth.diagnose().await;
+            report
                 .checks()
                 .iter()
                 .find(|it| it.name() == "old keys")

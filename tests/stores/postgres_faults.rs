@@ -555,9 +555,9 @@ mod e18_listener {
         let warnings = store.warnings().await;
         assert!(warnings[0].contains("not permitted to log in"), "{warnings:?}");
         assert!(log.text().contains("not receiving changes by other instances"));
-        let checkup = app.auth.diagnose().await;
-        let check = checkup.get("store").unwrap();
-        assert!(check.finding().contains("not receiving changes"), "{checkup}");
+        let report = app.auth.diagnose().await;
+        let check = report.get("store").unwrap();
+        assert!(check.finding().contains("not receiving changes"), "{report}");
     }
 }
 

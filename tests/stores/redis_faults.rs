@@ -303,11 +303,11 @@ mod e9_rights {
         assert_eq!(log.text().matches("cannot publish changes").count(), 1, "{}", log.text());
         let app = App::with(|builder| builder.store(store)).await;
         app.connected().await;
-        let checkup = app.auth.diagnose().await;
-        let check = checkup.get("store").unwrap();
-        assert_eq!(check.status(), Status::Warning, "{checkup}");
-        assert!(check.finding().contains("cannot publish"), "{checkup}");
-        assert!(check.finding().contains("not receiving changes"), "{checkup}");
+        let report = app.auth.diagnose().await;
+        let check = report.get("store").unwrap();
+        assert_eq!(check.status(), Status::Warning, "{report}");
+        assert!(check.finding().contains("cannot publish"), "{report}");
+        assert!(check.finding().contains("not receiving changes"), "{report}");
     }
 
     #[tokio::test]

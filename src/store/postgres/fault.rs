@@ -34,7 +34,7 @@ pub(super) fn remedy(error: &Error) -> Remedy {
         // Read-only transaction, shutdown, crash, "cannot connect now", session timeouts.
         "25006" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Remedy::NewConnections,
         _ if code.starts_with("08") => Remedy::NewConnections,
-        // Too many connections, or a failed transaction.
+        // Too many connections, or a failed transaction; below, serialization failures and deadlocks.
         "53300" | "25P02" => Remedy::Again,
         _ if code.starts_with("40") => Remedy::Again,
         // The tables were migrated after the statement was prepared.

@@ -38,7 +38,8 @@ pub(super) fn create(path: &Path) -> Result<(), StoreError> {
     match options.open(path).map(drop::<File>) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             Err(StoreError::unavailable(format!(
-                "the file {} cannot be created ({error}): the parent directory must exist and be writable",
+                "the file {} cannot be created ({error}): the parent directory must exist and be \
+                 writable",
                 path.display()
             )))
         }
