@@ -12,7 +12,7 @@ use crate::util::log;
 
 impl IntoResponse for Reauthorize {
     fn into_response(self) -> Response {
-        let mut response = catalog::token_refused().json().map(Body::from);
+        let mut response = catalog::extract::token_refused().json().map(Body::from);
         response.extensions_mut().insert(self);
         response
     }
@@ -28,7 +28,8 @@ fn respond_with_page(problem: Problem) -> Response {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         tracing::warn!(target: log::API, error = &self as &dyn std::error::Error, "a call to Webflow failed");
-        let mut problem = catalog::call_failed(self.kind(), self.status(), self.to_string());
+        let mut problem =
+            catalog::extract::call_failed(self.kind(), self.status(), self.to_string());
         match self {
             Self::Unauthorized { token, .. } => return token.reauthorize().into_response(),
             Self::RateLimited { retry_after, .. } => problem.retry_after = retry_after,

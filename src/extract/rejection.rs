@@ -43,7 +43,7 @@ pub enum RejectionReason {
 
 impl WebflowTokenRejection {
     pub(crate) fn layer_missing() -> Self {
-        let answer = Box::new(catalog::layer_missing(LAYER_MISSING).json());
+        let answer = Box::new(catalog::extract::layer_missing(LAYER_MISSING).json());
         Self { reason: RejectionReason::LayerMissing, answer }
     }
 
@@ -58,7 +58,7 @@ impl WebflowTokenRejection {
 
     /// An `OPTIONS` request, which never carries a token.
     pub(crate) fn preflight() -> Self {
-        let answer = Box::new(catalog::options_without_token().json());
+        let answer = Box::new(catalog::extract::options_without_token().json());
         Self { reason: RejectionReason::NotConnected, answer }
     }
 
@@ -66,7 +66,7 @@ impl WebflowTokenRejection {
     pub(crate) fn without_user(token: &WebflowToken) -> Self {
         let scope = Scope::AUTHORIZED_USER_READ;
         let (reason, problem) = if token.scopes().contains(&scope) {
-            (RejectionReason::UserPending, catalog::user_pending())
+            (RejectionReason::UserPending, catalog::extract::user_pending())
         } else {
             let problem = catalog::missing_scopes(scope.to_string());
             (RejectionReason::MissingScope, problem)

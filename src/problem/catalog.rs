@@ -1,5 +1,7 @@
 //! Every text that a user of the application may see.
 
+#[cfg(feature = "axum")]
+pub(crate) mod extract;
 #[cfg(feature = "webhooks")]
 pub(crate) mod webhook;
 
@@ -14,8 +16,6 @@ use crate::util::log;
 /// How long a client should wait before it tries an unavailable store again.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
 const RATE_LIMIT_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// The first lookup has begun with the request itself; the second may begin after this.
-const USER_RETRY_AFTER: Duration = Duration::from_secs(10);
 const SHUTDOWN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 const BACK: &str = "Back to the application";
@@ -32,15 +32,6 @@ pub(crate) fn login_required(login_url: String) -> Problem {
     )
     .login_url(login_url)
     .link_text("Connect Webflow")
-}
-
-pub(crate) fn options_without_token() -> Problem {
-    Problem::new(
-        FailureKind::LoginRequired,
-        StatusCode::UNAUTHORIZED,
-        "OPTIONS carries no token",
-        "A handler for OPTIONS gets no token: take Option<WebflowToken>.",
-    )
 }
 
 /// The application decides who its users are, and nobody is signed in.
@@ -64,18 +55,6 @@ pub(crate) fn missing_scopes(missing: String) -> Problem {
     problem.link_text("Ask again")
 }
 
-/// Webflow could not be asked yet who gave the grant.
-pub(crate) fn user_pending() -> Problem {
-    Problem::new(
-        FailureKind::UserPending,
-        StatusCode::SERVICE_UNAVAILABLE,
-        "Your Webflow account is not known yet",
-        "The application could not ask Webflow who you are. Please try again in a moment.",
-    )
-    .retry_after(USER_RETRY_AFTER)
-    .retry_here(true)
-}
-
 /// Webflow refuses a token that it issued a moment ago.
 pub(crate) fn renewed_token_refused(login_url: String) -> Problem {
     Problem::new(
@@ -97,16 +76,6 @@ pub(crate) fn token_replaced() -> Problem {
     )
     .retry_after(Duration::from_secs(1))
     .retry_here(true)
-}
-
-/// A handler reports that Webflow does not accept its token.
-pub(crate) fn token_refused() -> Problem {
-    Problem::new(
-        FailureKind::TokenRefused,
-        StatusCode::UNAUTHORIZED,
-        "Webflow does not accept the token any more",
-        "Connect Webflow again.",
-    )
 }
 
 /// The token store has failed: 503, or 500 if it panicked.
@@ -433,19 +402,4 @@ pub(crate) fn shutting_down() -> Problem {
     )
     .retry_after(SHUTDOWN_RETRY_AFTER)
     .retry_here(true)
-}
-
-// Mistakes of the application, and its calls to Webflow.
-
-pub(crate) fn layer_missing(remedy: &'static str) -> Problem {
-    Problem::new(
-        FailureKind::LayerMissing,
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "WebflowAuthLayer is missing on this route",
-        remedy,
-    )
-}
-
-pub(crate) fn call_failed(kind: FailureKind, status: StatusCode, detail: String) -> Problem {
-    Problem::new(kind, status, "A call to Webflow failed", detail)
 }

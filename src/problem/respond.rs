@@ -106,7 +106,6 @@ impl Problem {
 /// Goes with a handler's response that is a problem as JSON. The layer knows whether a browser shows
 /// it, and sends the page instead.
 #[derive(Debug, Clone)]
-#[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "made by `IntoResponse`"))]
 pub(crate) struct HasPage(pub(crate) Arc<Problem>);
 
 impl HasPage {

@@ -92,9 +92,9 @@ return {1, found, type(published) == 'table' and published.err or ''}",
     )
 });
 
-/// Does what logins, lookups and purges do, on three keys of its own. It is called first with the
-/// mode `remove`, so that `use` leaves nothing behind that it may not remove. A removal before the
-/// first write would keep Redis from checking `maxmemory`.
+/// Does what logins, lookups, pages and purges do, on three keys of its own. It is called first with
+/// the mode `remove`, so that `use` leaves nothing behind that it may not remove. A removal before
+/// the first write would keep Redis from checking `maxmemory`.
 ///
 /// Arguments: mode, channel, message. Returns the missing permissions, and why publishing failed.
 /// An error that affects more than one command, for example READONLY, is the script's own error.
@@ -117,7 +117,8 @@ end
 local function use()
   return try('HSET', KEYS[1], 'probe', '') or try('SADD', KEYS[2], 'probe') or try('ZADD', KEYS[3], 0, 'probe')
     or try('HGET', KEYS[1], 'probe') or try('HVALS', KEYS[1]) or try('SMEMBERS', KEYS[2])
-    or try('ZRANGEBYSCORE', KEYS[3], '-inf', 0) or remove()
+    or try('ZRANGEBYSCORE', KEYS[3], '-inf', 0) or try('ZRANGEBYLEX', KEYS[3], '-', '+', 'LIMIT', 0, 1)
+    or remove()
 end
 local broken
 if ARGV[1] == 'use' then broken = use() else broken = remove() end
