@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{COOKIE, SET_COOKIE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -50,6 +50,8 @@ struct Row {
     app: Router,
     path: &'static str,
     cookie: Option<HeaderValue>,
+    /// Whether that value is sent as `Authorization` instead.
+    is_bearer: bool,
     /// Whether the request is a browser navigation rather than an API call.
     navigates: bool,
     status: StatusCode,
@@ -66,6 +68,7 @@ impl Row {
             app: app.with_state(()),
             path: "/",
             cookie,
+            is_bearer: false,
             navigates: false,
             status: StatusCode::OK,
             costs: Vec::new(),
@@ -75,6 +78,11 @@ impl Row {
 
     const fn answered(mut self, status: StatusCode) -> Self {
         self.status = status;
+        self
+    }
+
+    const fn by_bearer(mut self) -> Self {
+        self.is_bearer = true;
         self
     }
 
@@ -95,7 +103,8 @@ impl Row {
         }
         if let Some(cookie) = &self.cookie {
             // A fresh allocation, as if it came from a socket.
-            request = request.header(COOKIE, HeaderValue::from_bytes(cookie.as_bytes()).unwrap());
+            let name = if self.is_bearer { AUTHORIZATION } else { COOKIE };
+            request = request.header(name, HeaderValue::from_bytes(cookie.as_bytes()).unwrap());
         }
         request.body(Body::empty()).unwrap()
     }
@@ -351,10 +360,22 @@ async fn flow(app: &Router, fake: &FakeWebflow) -> (String, String) {
     (begun, cookie(&response))
 }
 
+/// The bearer that a panel gets for the site that the flow has connected.
+async fn bearer(app: &Router, fake: &FakeWebflow) -> String {
+    let site = fake.workspaces()[0].sites()[0].id();
+    let body = serde_json::json!({ "siteId": site, "idToken": fake.id_token(site) });
+    let request = Request::post("/auth/webflow/panel").header(CONTENT_TYPE, "application/json");
+    let request = request.body(Body::from(body.to_string())).unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    format!("Bearer {}", body["token"].as_str().unwrap())
+}
+
 /// This crate's rows, with sessions from real flows.
 async fn ours() -> (FakeWebflow, Vec<Row>) {
     let fake = FakeWebflow::builder().redirect_uri(REDIRECT_URI).start().await.unwrap();
-    let layer = |cache| {
+    let builder = |cache| {
         WebflowAuthLayer::builder()
             .client_id(fake.client_id())
             .client_secret(fake.client_secret())
@@ -364,9 +385,8 @@ async fn ours() -> (FakeWebflow, Vec<Row>) {
             .store(MemoryStore::new())
             .cache(cache)
             .endpoints(fake.endpoints())
-            .build()
-            .unwrap()
     };
+    let layer = |cache| builder(cache).build().unwrap();
     let protected = |layer| {
         let handler = get(|token: WebflowToken| async move {
             drop(black_box(token));
@@ -381,10 +401,20 @@ async fn ours() -> (FakeWebflow, Vec<Row>) {
     let uncached = protected(layer(CacheConfig::off()));
     let (begun, session) = flow(&required, &fake).await;
     let (_, uncached_session) = flow(&uncached, &fake).await;
+    let panels = builder(CacheConfig::new().ttl(Duration::from_secs(600)))
+        .scopes([Scope::SITES_READ, Scope::AUTHORIZED_USER_READ])
+        .panel_origin("https://abc.webflow-ext.com")
+        .build()
+        .unwrap();
+    let panels = protected(panels);
+    let (_, panel_session) = flow(&panels, &fake).await;
+    let bearer = bearer(&panels, &fake).await;
     let rows = vec![
         Row::new("WebflowAuthLayer", required.clone(), Some(session.clone())),
         Row::new("WebflowAuthLayer, optional", optional.clone(), Some(session)),
         Row::new("WebflowAuthLayer, optional, nobody signed in", optional, None),
+        Row::new("WebflowAuthLayer, by a panel's bearer", panels.clone(), Some(bearer)).by_bearer(),
+        Row::new("WebflowAuthLayer with panels, by cookie", panels, Some(panel_session)),
         Row::new("WebflowAuthLayer without its cache", uncached, Some(uncached_session)),
         Row::new("challenge: 401", required.clone(), None).answered(StatusCode::UNAUTHORIZED),
         Row::new("challenge: 303, encrypts a flow cookie", required.clone(), None)

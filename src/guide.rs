@@ -21,6 +21,7 @@ pages! {
     errors = "guide/errors.md";
     calls = "guide/calls.md";
     webhooks = "guide/webhooks.md";
+    panels = "guide/panels.md";
     testing = "guide/testing.md";
     troubleshooting = "guide/troubleshooting.md";
     migrating = "guide/migrating.md";

@@ -3,46 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::Error as _;
-use tokio::time::Instant;
-
-use crate::api::{ApiError, ResolvedUser, deadline};
 use crate::context::handle::WebflowAuthHandle;
 use crate::grant::listing::LookupError;
 use crate::grant::token::WebflowToken;
 use crate::grant::user::WebflowUser;
 use crate::identity::subject::Subject;
-use crate::lifecycle::coverage::refresh;
-use crate::lifecycle::listing::list_anew;
-use crate::lifecycle::revoke::{RevokeError, disconnect, disconnect_one, remove_dead};
+use crate::lifecycle::find;
+use crate::lifecycle::id_token::{IdTokenError, is_id_token, resolve};
+use crate::lifecycle::revoke::{RevokeError, disconnect, disconnect_one};
 use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
-use crate::util::log;
 use crate::vault::cache::Tokens;
-use crate::webflow::is_id;
-
-/// Why an ID token could not be resolved.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum IdTokenError {
-    /// No stored grant is known to cover the site, or Webflow rejects the tokens of all that do. Its
-    /// users have not connected Webflow or have removed the app, or the site was added to their
-    /// workspace later.
-    #[error("no grant covers the site")]
-    NoGrant,
-    /// Webflow rejects the ID token, or the token was issued for another site.
-    #[error("the ID token is not accepted for this site")]
-    Refused,
-    /// Every grant of the site lacks the scope `authorized_user:read`.
-    #[error("no grant of the site has the scope authorized_user:read")]
-    MissingScope,
-    /// The store could not be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Webflow could not be reached, or its response is unusable.
-    #[error(transparent)]
-    Api(#[from] ApiError),
-}
 
 impl WebflowAuthLayer {
     /// Tokens outside a request: for jobs and webhooks.
@@ -71,7 +42,7 @@ impl WebflowAuthHandle {
     /// [`StoreError`] when the store cannot be read.
     pub async fn tokens(&self, subject: &Subject) -> Result<Vec<WebflowToken>, StoreError> {
         let tokens = self.load(subject).await?;
-        Ok(self.live(&tokens))
+        Ok(for_jobs(&find::live(&self.context, &tokens)))
     }
 
     /// Every token whose grant covers the site, newest first.
@@ -84,11 +55,7 @@ impl WebflowAuthHandle {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no lookup by site.
     pub async fn tokens_for_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {
-        if !is_id(site_id) {
-            return Ok(Vec::new());
-        }
-        let tokens = self.context.vault.by_site(site_id).await?;
-        Ok(self.live(&tokens))
+        Ok(for_jobs(&find::by_site(&self.context, site_id).await?))
     }
 
     /// Every token whose grant covers the site, newest first; the site may be new in its workspace.
@@ -115,20 +82,7 @@ impl WebflowAuthHandle {
         site_id: &str,
         workspace_id: &str,
     ) -> Result<Vec<WebflowToken>, LookupError> {
-        let tokens = self.tokens_for_site(site_id).await?;
-        if !tokens.is_empty() || !is_id(site_id) {
-            return Ok(tokens);
-        }
-        let grants = self.tokens_for_workspace(workspace_id).await?;
-        if grants.is_empty() {
-            return Ok(tokens);
-        }
-        let listed = list_anew(&self.context, &grants).await;
-        let tokens = self.tokens_for_site(site_id).await?;
-        if tokens.is_empty() {
-            listed?;
-        }
-        Ok(tokens)
+        Ok(for_jobs(&find::by_site_in(&self.context, site_id, workspace_id).await?))
     }
 
     /// The user of an ID token.
@@ -157,19 +111,8 @@ impl WebflowAuthHandle {
             return Err(IdTokenError::Refused);
         }
         let tokens = self.tokens_for_site(site_id).await?;
-        let deadline = deadline(self.context.webflow.budget);
-        let mut failures = Failures::default();
-        for token in tokens.iter().filter(|token| !token.is_dead()).take(MAX_GRANTS) {
-            let error = match resolve(token, id_token, deadline).await {
-                Ok(resolved) => return accept(resolved, site_id),
-                Err(error) => unresolved(token, error),
-            };
-            if let ApiError::Unauthorized { token, .. } = &error {
-                remove_dead(&self.context, token).await?;
-            }
-            failures.note(error);
-        }
-        Err(failures.into_error())
+        let resolved = resolve(&self.context, &tokens, site_id, id_token).await?;
+        Ok(resolved.user)
     }
 
     /// Every token whose grant names the workspace, newest first.
@@ -180,19 +123,7 @@ impl WebflowAuthHandle {
         &self,
         workspace_id: &str,
     ) -> Result<Vec<WebflowToken>, StoreError> {
-        if !is_id(workspace_id) {
-            return Ok(Vec::new());
-        }
-        let tokens = self.context.vault.by_workspace(workspace_id).await?;
-        Ok(self.live(&tokens))
-    }
-
-    /// The tokens that are not known to be dead. What is missing of them is looked up in the
-    /// background.
-    fn live(&self, tokens: &[WebflowToken]) -> Vec<WebflowToken> {
-        let live: Vec<_> = tokens.iter().filter(|token| !token.is_dead()).cloned().collect();
-        refresh(&self.context, &live);
-        live.iter().map(WebflowToken::for_job).collect()
+        Ok(for_jobs(&find::by_workspace(&self.context, workspace_id).await?))
     }
 
     /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.
@@ -236,75 +167,7 @@ impl WebflowAuthHandle {
     }
 }
 
-/// How many grants are tried for one ID token.
-const MAX_GRANTS: usize = 4;
-
-/// Covers JWTs. Webflow documents no format.
-fn is_id_token(text: &str) -> bool {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._~+/=-".contains(&byte);
-    (1..=8192).contains(&text.len()) && text.bytes().all(known)
-}
-
-async fn resolve(
-    token: &WebflowToken,
-    id_token: &str,
-    deadline: Instant,
-) -> Result<ResolvedUser, ApiError> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    let body = serde_json::json!({ "idToken": id_token });
-    let request = token.api().post("/beta/token/resolve").json(&body);
-    request.timeout(left).repeatable().send().await?.json().await
-}
-
-fn unresolved(token: &WebflowToken, error: ApiError) -> ApiError {
-    let cause = &error as &dyn std::error::Error;
-    tracing::info!(target: log::API, grant = %token.grant_id(), error = cause, "an ID token was not resolved");
-    error
-}
-
-/// The user, unless the ID token was issued for another site.
-fn accept(resolved: ResolvedUser, site_id: &str) -> Result<WebflowUser, IdTokenError> {
-    // Webflow may omit the site. The grant that was used covers the claimed one.
-    if resolved.site_id.is_some_and(|id| id != site_id) {
-        tracing::warn!(target: log::API, "an ID token of another site was refused");
-        return Err(IdTokenError::Refused);
-    }
-    if resolved.user.id.as_ref().is_none_or(String::is_empty) {
-        let error = serde_json::Error::custom("the user has no id");
-        return Err(ApiError::Decode(error).into());
-    }
-    Ok(resolved.user)
-}
-
-/// Why no grant has resolved an ID token.
-#[derive(Default)]
-struct Failures {
-    refused: bool,
-    missing_scope: bool,
-    other: Option<ApiError>,
-}
-
-impl Failures {
-    fn note(&mut self, error: ApiError) {
-        match &error {
-            ApiError::Unauthorized { .. } => {}
-            ApiError::Forbidden { body, .. } if body.code == "missing_scopes" => {
-                self.missing_scope = true;
-            }
-            ApiError::NoAccess { .. } | ApiError::Forbidden { .. } => self.refused = true,
-            ApiError::Status { status, .. } if matches!(status.as_u16(), 400 | 404) => {
-                self.refused = true;
-            }
-            _ => self.other = self.other.take().or(Some(error)),
-        }
-    }
-
-    fn into_error(self) -> IdTokenError {
-        match self {
-            Self { refused: true, .. } => IdTokenError::Refused,
-            Self { other: Some(error), .. } => error.into(),
-            Self { missing_scope: true, .. } => IdTokenError::MissingScope,
-            Self { .. } => IdTokenError::NoGrant,
-        }
-    }
+/// The same tokens for use outside a request.
+fn for_jobs(tokens: &[WebflowToken]) -> Vec<WebflowToken> {
+    tokens.iter().map(WebflowToken::for_job).collect()
 }

@@ -5,7 +5,8 @@
         feature = "postgres",
         feature = "redis",
         feature = "testing",
-        feature = "webhooks"
+        feature = "webhooks",
+        feature = "panels"
     ),
     doc = include_str!("links.md")
 )]
@@ -13,6 +14,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod api;
+#[cfg(feature = "panels")]
+mod bearer;
 pub mod config;
 mod context;
 mod crypto;
@@ -35,7 +38,8 @@ mod grant;
     feature = "postgres",
     feature = "redis",
     feature = "testing",
-    feature = "webhooks"
+    feature = "webhooks",
+    feature = "panels"
 ))]
 pub mod guide;
 mod handle;
@@ -43,6 +47,8 @@ pub mod hooks;
 mod identity;
 mod lifecycle;
 pub mod middleware;
+#[cfg(feature = "panels")]
+mod panels;
 mod problem;
 pub mod store;
 #[cfg(feature = "testing")]
@@ -54,6 +60,8 @@ mod webflow;
 pub mod webhooks;
 mod wire;
 
+#[cfg(feature = "panels")]
+pub use bearer::session::PanelSession;
 pub use config::error::ConfigError;
 pub use context::handle::WebflowAuthHandle;
 pub use crypto::keyring::Keyring;
@@ -64,9 +72,9 @@ pub use grant::policy::GrantPolicy;
 pub use grant::scope::{Scope, Scopes};
 pub use grant::token::{WebflowGrants, WebflowToken};
 pub use grant::user::WebflowUser;
-pub use handle::IdTokenError;
 pub use identity::resolver::SubjectResolver;
 pub use identity::subject::Subject;
+pub use lifecycle::id_token::IdTokenError;
 pub use lifecycle::import::ImportError;
 pub use lifecycle::list::StoredGrant;
 pub use lifecycle::pace::Pace;

@@ -10,10 +10,13 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body_util::Full;
 use tower::{Layer, Service, service_fn};
-use tower_webflow_auth::{WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{Scope, WebflowAuthLayer, WebflowToken};
 
 use crate::support::App;
+
+const PANEL: &str = "https://abc.webflow-ext.com";
 
 /// What any real server leaves in the extensions before a layer sees the request.
 #[derive(Clone)]
@@ -22,11 +25,11 @@ struct Peer;
 /// The allocations of one request's way through the layer, without making the request. The
 /// request is answered at once, or this fails: nothing that is boxed and waited for.
 fn allocations(layer: &WebflowAuthLayer, method: &Method, headers: &HeaderMap, token: bool) -> u64 {
-    let mut service = layer.layer(service_fn(move |request: Request<Bytes>| {
+    let mut service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
         assert_eq!(request.extensions().get::<WebflowToken>().is_some(), token);
         std::future::ready(Ok::<_, Infallible>(Response::new(Bytes::new())))
     }));
-    let mut request = Request::new(Bytes::new());
+    let mut request = Request::new(Full::<Bytes>::default());
     *request.method_mut() = method.clone();
     *request.headers_mut() = headers.clone();
     request.extensions_mut().insert(Peer);
@@ -99,5 +102,29 @@ async fn passed_through_request_does_not_allocate() {
         for headers in [&HeaderMap::new(), &session] {
             assert_eq!(allocations(&layer, &Method::OPTIONS, headers, false), 0);
         }
+    }
+}
+
+#[tokio::test]
+async fn request_with_a_bearer_allocates_once_more() {
+    let app = App::with(|builder| {
+        builder.scopes([Scope::AUTHORIZED_USER_READ, Scope::SITES_READ]).panel_origin(PANEL)
+    })
+    .await;
+    app.connected().await;
+    let workspace = &app.fake.workspaces()[0];
+    let site = workspace.sites()[0].id();
+    let body = serde_json::json!({ "siteId": site, "idToken": app.fake.id_token(site) });
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = http.post(app.url("/auth/webflow/panel")).json(&body).send().await.unwrap();
+    let answer: serde_json::Value = answer.json().await.unwrap();
+    let bearer = format!("Bearer {}", answer["token"].as_str().unwrap());
+    let opened = http.get(app.url("/whoami")).header("authorization", &bearer).send().await;
+    assert_eq!(opened.unwrap().status(), 200);
+    let headers = headers([("authorization", &*bearer), ("origin", PANEL), ("accept", "*/*")]);
+    for layer in [app.auth.clone(), app.auth.optional()] {
+        // The token and the session. An empty response also allocates its table of headers, of
+        // which the layer adds two; that of a real one has room for them.
+        assert_eq!(allocations(&layer, &Method::GET, &headers, true), 2 + 2);
     }
 }

@@ -8,11 +8,14 @@
 //! (feature `postgres`) or `redis://..` (feature `redis`). `DEMO_WEBHOOKS=1` (feature `webhooks`)
 //! adds a route that receives webhooks, see `webhooks.rs`. `DEMO_NAME` is the app's name,
 //! `WEBFLOW_APP_ID` its ID at Webflow. `DEMO_ADMIN=1` adds routes for jobs, see `admin.rs`.
+//! `DEMO_PANEL_ORIGIN` (feature `panels`) lists the origins of panels, see `panels.rs`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples are run by hand")]
 
 mod admin;
 mod calls;
 mod pages;
+#[cfg(feature = "panels")]
+mod panels;
 mod routes;
 mod settings;
 #[cfg(feature = "webhooks")]
@@ -54,6 +57,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let (builder, fake) = settings::builder(address).await?;
     #[cfg(feature = "webhooks")]
     let builder = webhooks::with_secrets(builder);
+    #[cfg(feature = "panels")]
+    let builder = panels::with_origins(builder);
     let auth = settings::with_store(builder).await?.build()?;
 
     println!("demo: visit http://{address}/");
@@ -64,10 +69,14 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let tour = Tour { auth, offers: settings::offers(fake.as_ref()), is_fake: fake.is_some() };
     #[cfg(feature = "webhooks")]
     let hooks = webhooks::router(&tour.auth);
+    #[cfg(feature = "panels")]
+    let panels = panels::router(&tour.auth);
     let jobs = admin::router(&tour.auth, is_admin);
     let app = routes::router(tour).merge(jobs);
     #[cfg(feature = "webhooks")]
     let app = app.merge(hooks);
+    #[cfg(feature = "panels")]
+    let app = app.merge(panels);
     axum::serve(listener, app).with_graceful_shutdown(stopped()).await?;
     println!("demo: stopped");
     Ok(())

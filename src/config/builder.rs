@@ -13,6 +13,8 @@ use super::CacheConfig;
 use super::redirect_uri::RedirectUri;
 use super::{ConfigError, ConfigProblem};
 use crate::api::ApiClient;
+#[cfg(feature = "panels")]
+use crate::bearer::{PanelSettings, Panels};
 use crate::context::Context;
 use crate::context::pending::PendingFlows;
 use crate::crypto::keyring::Keyring;
@@ -114,8 +116,10 @@ pub struct WebflowAuthBuilder {
     /// Secrets besides the client secret that sign webhooks, each with the setting it came from.
     #[cfg(feature = "webhooks")]
     webhook_secrets: Vec<(&'static str, SecretString)>,
+    #[cfg(feature = "panels")]
+    pub(super) panels: PanelSettings,
     /// Problems found while parsing environment variables.
-    problems: Vec<ConfigProblem>,
+    pub(super) problems: Vec<ConfigProblem>,
 }
 
 impl WebflowAuthLayer {
@@ -171,6 +175,8 @@ impl WebflowAuthBuilder {
             clock: Clock::system(),
             #[cfg(feature = "webhooks")]
             webhook_secrets: Vec::new(),
+            #[cfg(feature = "panels")]
+            panels: PanelSettings::default(),
             problems: Vec::new(),
         }
     }
@@ -363,8 +369,8 @@ impl WebflowAuthBuilder {
     ///
     /// Browsers partition such cookies by the embedding site, so a frame does not see a login from
     /// a pop-up or tab. Consent cannot be given inside a frame: open the login path in a separate
-    /// window, and identify the frame's user with an ID token
-    /// ([`resolve_id_token`](crate::WebflowAuthHandle::resolve_id_token)).
+    /// window, and identify the frame's user with an ID token. The feature `panels` does both
+    /// without cookies.
     ///
     /// # Security
     /// Requests caused by other sites then carry the session cookie. Every handler that changes
@@ -601,6 +607,8 @@ impl WebflowAuthBuilder {
             hooks: self.hooks,
             #[cfg(feature = "webhooks")]
             webhooks,
+            #[cfg(feature = "panels")]
+            panels: Panels::new(self.panels, self.cache.capacity),
         }))
     }
 }
@@ -692,11 +700,16 @@ impl WebflowAuthBuilder {
 
     fn check_paths(&self, callback: Option<&str>, problems: &mut Vec<ConfigProblem>) {
         let (login, logout) = (self.login_path.as_deref(), self.logout_path.as_deref());
-        let others = [("login_path", login, logout), ("logout_path", logout, None)];
+        let panel = self.panel_path_setting();
+        let others = [
+            ("login_path", login, [logout, panel]),
+            ("logout_path", logout, [panel, None]),
+            ("panel_path", panel, [None, None]),
+        ];
         if callback == Some("/") {
             problems.push(home_page_problem("redirect_uri (WEBFLOW_REDIRECT_URI)"));
         }
-        for (setting, path, other) in others {
+        for (setting, path, later) in others {
             let Some(path) = path else { continue };
             if !is_normal_path(path) {
                 problems.push(ConfigProblem::Invalid {
@@ -710,7 +723,7 @@ impl WebflowAuthBuilder {
             if path == "/" {
                 problems.push(home_page_problem(setting));
             }
-            if Some(path) == callback || Some(path) == other {
+            if Some(path) == callback || later.contains(&Some(path)) {
                 problems.push(ConfigProblem::Invalid {
                     setting,
                     problem: "is the same as another endpoint's".to_owned(),
@@ -718,6 +731,18 @@ impl WebflowAuthBuilder {
                 });
             }
         }
+    }
+
+    /// The panel path, where panels are switched on.
+    #[cfg(feature = "panels")]
+    fn panel_path_setting(&self) -> Option<&str> {
+        (!self.panels.origins.is_empty()).then_some(self.panels.path.as_str())
+    }
+
+    #[cfg(not(feature = "panels"))]
+    #[expect(clippy::unused_self)]
+    const fn panel_path_setting(&self) -> Option<&str> {
+        None
     }
 
     fn check_durations(&self, problems: &mut Vec<ConfigProblem>) {
@@ -729,6 +754,8 @@ impl WebflowAuthBuilder {
             });
         }
         for (setting, duration) in [
+            #[cfg(feature = "panels")]
+            ("panel_lifetime", self.panels.lifetime),
             ("flow_lifetime", self.flow_lifetime),
             ("session_lifetime", self.session_lifetime),
             ("session_max_lifetime", self.session_max_lifetime),

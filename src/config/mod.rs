@@ -7,6 +7,8 @@ mod builder;
 mod cache;
 mod env;
 pub(crate) mod error;
+#[cfg(feature = "panels")]
+mod panels;
 mod redirect_uri;
 
 pub use builder::WebflowAuthBuilder;

@@ -74,6 +74,9 @@ pub(crate) struct Context {
     pub(crate) host_warned: AtomicBool,
     #[cfg(feature = "webhooks")]
     pub(crate) webhooks: crate::delivery::Webhooks,
+    /// `None` where no origin of a panel is configured.
+    #[cfg(feature = "panels")]
+    pub(crate) panels: Option<crate::bearer::Panels>,
 }
 
 impl Context {
@@ -188,12 +191,31 @@ impl Context {
         url
     }
 
+    /// A login link for pages of other origins.
+    #[cfg(feature = "panels")]
+    pub(crate) fn absolute_login_url(&self, scopes: Option<&Scopes>) -> String {
+        format!("{}{}", self.origin, self.login_url("/", scopes))
+    }
+
     /// A path to return to: on this origin, and none of the crate's own endpoints.
     pub(crate) fn return_to(&self, path: &str) -> String {
         let path = return_to::own_path(path);
         let resolved = return_to::resolved(&path);
-        let unfit = resolved.is_none_or(|path| self.paths.endpoint(&path).is_some());
+        let unfit = resolved
+            .is_none_or(|path| self.paths.endpoint(&path).is_some() || self.is_panel_path(&path));
         if unfit { "/".to_owned() } else { path }
+    }
+
+    /// Whether panels sign in at that path.
+    #[cfg(feature = "panels")]
+    pub(crate) fn is_panel_path(&self, path: &str) -> bool {
+        self.panels.as_ref().is_some_and(|panels| panels.path == path)
+    }
+
+    #[cfg(not(feature = "panels"))]
+    #[expect(clippy::unused_self)]
+    const fn is_panel_path(&self, _: &str) -> bool {
+        false
     }
 
     /// Lets login links ask for these scopes, too.

@@ -22,6 +22,9 @@ pub(crate) enum Purpose {
     Token,
     /// Flow cookies.
     Flow,
+    /// Bearers of panels.
+    #[cfg(feature = "panels")]
+    Bearer,
 }
 
 impl Purpose {
@@ -29,6 +32,8 @@ impl Purpose {
         match self {
             Self::Token => b"token",
             Self::Flow => b"flow cookie",
+            #[cfg(feature = "panels")]
+            Self::Bearer => b"panel bearer",
         }
     }
 }
@@ -48,15 +53,26 @@ pub(crate) struct DerivedKey {
     token: [u8; 32],
     flow: [u8; 32],
     session: [u8; 32],
+    #[cfg(feature = "panels")]
+    bearer: [u8; 32],
 }
 
 impl DerivedKey {
     pub(super) fn from_hkdf(hkdf: &Hkdf<Sha256>) -> Self {
-        let mut key = Self { id: [0; ID_LEN], token: [0; 32], flow: [0; 32], session: [0; 32] };
+        let mut key = Self {
+            id: [0; ID_LEN],
+            token: [0; 32],
+            flow: [0; 32],
+            session: [0; 32],
+            #[cfg(feature = "panels")]
+            bearer: [0; 32],
+        };
         expand(hkdf, b"key id", &mut key.id);
         expand(hkdf, Purpose::Token.label(), &mut key.token);
         expand(hkdf, Purpose::Flow.label(), &mut key.flow);
         expand(hkdf, b"session cookie", &mut key.session);
+        #[cfg(feature = "panels")]
+        expand(hkdf, Purpose::Bearer.label(), &mut key.bearer);
         key
     }
 
@@ -64,6 +80,8 @@ impl DerivedKey {
         match purpose {
             Purpose::Token => &self.token,
             Purpose::Flow => &self.flow,
+            #[cfg(feature = "panels")]
+            Purpose::Bearer => &self.bearer,
         }
     }
 

@@ -16,6 +16,8 @@ use http::request::Parts;
 pub use rejection::RejectionReason;
 use rejection::WebflowTokenRejection;
 
+#[cfg(feature = "panels")]
+use crate::bearer::session::PanelSession;
 use crate::gate::guard::Guard;
 use crate::grant::token::{WebflowGrants, WebflowToken};
 use crate::grant::user::WebflowUser;
@@ -39,12 +41,17 @@ impl<S: Sync> OptionalFromRequestParts<S> for WebflowToken {
     }
 }
 
-/// The user who gave the request's grant. Without one it is 403 `missing-scopes` when the grant
+/// The user of the panel, where the request has a panel's bearer; otherwise the user who gave the
+/// request's grant. Without one it is 403 `missing-scopes` when the grant
 /// lacks `authorized_user:read`, and 503 with `Retry-After` while Webflow could not be asked.
 impl<S: Sync> FromRequestParts<S> for WebflowUser {
     type Rejection = WebflowTokenRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        #[cfg(feature = "panels")]
+        if let Some(session) = PanelSession::of(&parts.extensions) {
+            return Ok(session.user.clone());
+        }
         let token = required(parts)?;
         token.user().cloned().ok_or_else(|| WebflowTokenRejection::without_user(&token))
     }
@@ -55,6 +62,10 @@ impl<S: Sync> OptionalFromRequestParts<S> for WebflowUser {
     type Rejection = WebflowTokenRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        #[cfg(feature = "panels")]
+        if let Some(session) = PanelSession::of(&parts.extensions) {
+            return Ok(Some(session.user.clone()));
+        }
         Ok(extract(parts)?.and_then(|token| token.user().cloned()))
     }
 }
@@ -72,6 +83,31 @@ impl<S: Sync> FromRequestParts<S> for WebflowGrants {
         };
         Ok(grants.filter(ours).cloned().unwrap_or_else(|| Self(token.into_iter().collect())))
     }
+}
+
+#[cfg(feature = "panels")]
+impl<S: Sync> FromRequestParts<S> for PanelSession {
+    type Rejection = WebflowTokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        session(parts)?.ok_or_else(WebflowTokenRejection::without_bearer)
+    }
+}
+
+/// `None` when the request has no bearer of a panel.
+#[cfg(feature = "panels")]
+impl<S: Sync> OptionalFromRequestParts<S> for PanelSession {
+    type Rejection = WebflowTokenRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        session(parts)
+    }
+}
+
+/// A missing layer is an error, as for the token.
+#[cfg(feature = "panels")]
+fn session(parts: &Parts) -> Result<Option<PanelSession>, WebflowTokenRejection> {
+    extract(parts).map(|_| PanelSession::of(&parts.extensions).cloned())
 }
 
 fn required(parts: &Parts) -> Result<WebflowToken, WebflowTokenRejection> {

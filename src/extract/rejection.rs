@@ -39,6 +39,9 @@ pub enum RejectionReason {
     MissingScope,
     /// Webflow could not be asked yet who gave the grant.
     UserPending,
+    /// The request has no bearer of a panel.
+    #[cfg(feature = "panels")]
+    BearerRequired,
 }
 
 impl WebflowTokenRejection {
@@ -76,6 +79,13 @@ impl WebflowTokenRejection {
         Self { reason, answer }
     }
 
+    /// A request without a panel's bearer.
+    #[cfg(feature = "panels")]
+    pub(crate) fn without_bearer() -> Self {
+        let answer = Box::new(catalog::panel::bearer_required().json());
+        Self { reason: RejectionReason::BearerRequired, answer }
+    }
+
     /// Returns the reason.
     pub const fn reason(&self) -> RejectionReason {
         self.reason
@@ -101,6 +111,8 @@ impl fmt::Display for WebflowTokenRejection {
                 f.write_str("the grant lacks the scope authorized_user:read")
             }
             RejectionReason::UserPending => f.write_str("the grant's user is not known yet"),
+            #[cfg(feature = "panels")]
+            RejectionReason::BearerRequired => f.write_str("the request has no panel's bearer"),
         }
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderValue, Request};
 
+#[cfg(feature = "panels")]
+use super::bearer::{self, Panel};
 use super::challenge::challenge;
 use super::guard::{Guard, Mode};
 use crate::context::Context;
@@ -37,8 +39,27 @@ pub(crate) struct Admitted {
     pub(crate) token: Option<WebflowToken>,
     /// All of the subject's grants, where there may be several.
     pub(crate) grants: Option<Tokens>,
+    /// The panel whose bearer the request has.
+    #[cfg(feature = "panels")]
+    pub(crate) panel: Option<Panel>,
     /// The session cookie set anew, for the response.
     pub(crate) slide: Option<HeaderValue>,
+}
+
+impl Admitted {
+    fn by_cookie(
+        token: Option<WebflowToken>,
+        grants: Option<Tokens>,
+        slide: Option<HeaderValue>,
+    ) -> Self {
+        Self {
+            token,
+            grants,
+            slide,
+            #[cfg(feature = "panels")]
+            panel: None,
+        }
+    }
 }
 
 /// What is known without waiting.
@@ -55,6 +76,9 @@ pub(crate) enum Lookup {
     GrantsAnew(Subject),
     /// The application's user.
     Identity,
+    /// The grant of a bearer, past the cache if so marked.
+    #[cfg(feature = "panels")]
+    Bearer(Panel, bool),
 }
 
 /// A grant that replaced a dead one and is itself rejected within this window is not replaced
@@ -65,6 +89,9 @@ const LOOP_WINDOW: Duration = Duration::from_secs(60);
 pub(crate) enum Fast {
     /// The session was admitted a moment ago.
     Admit(WebflowToken),
+    /// The bearer was admitted a moment ago.
+    #[cfg(feature = "panels")]
+    Panel(WebflowToken, Panel),
     /// Nobody is connected, and nobody has to be.
     Pass,
 }
@@ -76,6 +103,10 @@ pub(crate) fn fast_path<B>(
     head: &RequestHead<'_>,
 ) -> Option<Fast> {
     let Guard { context, mode } = guard;
+    #[cfg(feature = "panels")]
+    if let Some(presented) = bearer::presented(context, request.headers()) {
+        return presented.fast_path(guard).map(|(token, panel)| Fast::Panel(token, panel));
+    }
     let cookies = head.cookies();
     if !context.token_follows_from_cookie() || cookies.needs_parsing {
         return None;
@@ -99,7 +130,7 @@ pub(crate) fn fast_path<B>(
 
 /// Whether the token has the scopes that the layer requires: its own, and the configured ones unless
 /// the user has declined them.
-fn is_enough(mode: &Mode, token: &WebflowToken) -> bool {
+pub(super) fn is_enough(mode: &Mode, token: &WebflowToken) -> bool {
     match mode {
         Mode::Required { scopes } => {
             !token.grant().lacks_configured && token.scopes().contains_all(scopes)
@@ -110,6 +141,10 @@ fn is_enough(mode: &Mode, token: &WebflowToken) -> bool {
 
 pub(crate) fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -> Now {
     let context = &guard.context;
+    #[cfg(feature = "panels")]
+    if let Some(presented) = bearer::presented(context, &parts.headers) {
+        return presented.decide_now(guard);
+    }
     if let Some(token) = parts.extensions.get::<WebflowToken>()
         && token.belongs_to(&context.vault.client)
     {
@@ -142,6 +177,8 @@ pub(crate) async fn decide(guard: &Guard, parts: &Parts, lookup: Lookup) -> Deci
     let (subject, anew) = match lookup {
         Lookup::Grants(subject) => (subject, false),
         Lookup::GrantsAnew(subject) => (subject, true),
+        #[cfg(feature = "panels")]
+        Lookup::Bearer(panel, anew) => return bearer::decide(guard, panel, anew).await,
         Lookup::Identity => return settle(guard, &head, Err(catalog::internal())),
     };
     let decision = match find_grants(guard, parts, subject, anew).await {
@@ -228,7 +265,7 @@ fn admits(guard: &Guard, parts: &Parts, grants: &Tokens) -> bool {
 }
 
 /// The subject's grants, without those that died unnoticed.
-async fn live_grants(
+pub(super) async fn live_grants(
     context: &Arc<Context>,
     subject: &Subject,
     anew: bool,
@@ -264,7 +301,7 @@ fn authorize(
     match (token, mode) {
         (token, Mode::Optional) => {
             let slide = token.as_ref().and_then(|_| context.slide(subject, head));
-            Ok(Decision::Forward(Admitted { token, grants, slide }))
+            Ok(Decision::Forward(Admitted::by_cookie(token, grants, slide)))
         }
         (None, Mode::Required { .. }) => {
             challenge(context, head, Some(subject), FlowKind::Login, &guard.wanted())
@@ -273,7 +310,7 @@ fn authorize(
         (Some(token), Mode::Required { .. }) => {
             if is_enough(mode, &token) {
                 let slide = context.slide(subject, head);
-                Ok(Decision::Forward(Admitted { token: Some(token), grants, slide }))
+                Ok(Decision::Forward(Admitted::by_cookie(Some(token), grants, slide)))
             } else {
                 step_up(guard, head, &token).map(Decision::Answer)
             }
@@ -318,6 +355,10 @@ pub(crate) fn forward<B>(
         parts.extensions.remove::<WebflowToken>();
         parts.extensions.remove::<WebflowGrants>();
         parts.extensions.insert(Arc::clone(guard));
+    }
+    #[cfg(feature = "panels")]
+    if let Some(panel) = admitted.panel {
+        panel.insert_into(&mut parts.extensions);
     }
     if let Some(grants) = admitted.grants {
         parts.extensions.insert(WebflowGrants(grants));

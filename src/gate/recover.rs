@@ -2,9 +2,16 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "panels")]
+use http::HeaderMap;
+
+#[cfg(feature = "panels")]
+use super::bearer::{self, Panel};
 use super::challenge::challenge;
 use super::decide::{Admitted, is_new};
 use super::guard::Guard;
+#[cfg(feature = "panels")]
+use crate::bearer::origins::Reader;
 use crate::context::flow_cookie::FlowKind;
 use crate::flow::see_other;
 use crate::grant::token::{Reauthorize, WebflowToken};
@@ -19,11 +26,27 @@ pub(crate) struct Recovery {
     /// The token with which the request was admitted.
     token: WebflowToken,
     head: SavedHead,
+    /// Who may read the response, where the request has a panel's bearer.
+    #[cfg(feature = "panels")]
+    panel: Option<Reader>,
 }
 
 impl Recovery {
     pub(crate) fn new(guard: &Arc<Guard>, token: &WebflowToken, head: &RequestHead<'_>) -> Self {
-        Self { guard: Arc::clone(guard), token: token.clone(), head: head.save() }
+        Self {
+            guard: Arc::clone(guard),
+            token: token.clone(),
+            head: head.save(),
+            #[cfg(feature = "panels")]
+            panel: None,
+        }
+    }
+
+    /// For a request with a panel's bearer.
+    #[cfg(feature = "panels")]
+    pub(crate) fn by_bearer(mut self, panel: &Panel) -> Self {
+        self.panel = Some(panel.reader.clone());
+        self
     }
 
     /// `None` when the request carries no token: nothing can be found dead then.
@@ -32,11 +55,28 @@ impl Recovery {
         admitted: &Admitted,
         head: &RequestHead<'_>,
     ) -> Option<Self> {
-        admitted.token.as_ref().map(|token| Self::new(guard, token, head))
+        let recovery = Self::new(guard, admitted.token.as_ref()?, head);
+        #[cfg(feature = "panels")]
+        if let Some(panel) = &admitted.panel {
+            return Some(recovery.by_bearer(panel));
+        }
+        Some(recovery)
+    }
+
+    /// Lets the panel read the response.
+    #[cfg(feature = "panels")]
+    pub(crate) fn add_cors(&self, headers: &mut HeaderMap) {
+        if let Some(reader) = &self.panel {
+            reader.add_to(headers);
+        }
     }
 
     /// Whether a browser will show the response as a page.
     pub(crate) const fn wants_page(&self) -> bool {
+        #[cfg(feature = "panels")]
+        if self.panel.is_some() {
+            return false;
+        }
         self.head.wants_page()
     }
 
@@ -44,12 +84,23 @@ impl Recovery {
     /// somebody else's token; that must not affect the current user.
     pub(crate) fn concerns(&self, reauthorize: &Reauthorize) -> bool {
         let token = &reauthorize.0;
+        #[cfg(feature = "panels")]
+        if self.panel.is_some() {
+            let (own, other) = (self.token.grant(), token.grant());
+            return token.belongs_to(self.token.client())
+                && (own.version, &own.key) == (other.version, &other.key);
+        }
         token.belongs_to(self.token.client()) && token.subject() == self.token.subject()
     }
 
     /// The answer that replaces the handler's: exactly the dead version is removed, and the user
     /// is asked for a new grant.
     pub(crate) async fn recover(self, reauthorize: Reauthorize) -> Answer {
+        #[cfg(feature = "panels")]
+        if let Some(reader) = &self.panel {
+            let removed = remove_dead(&self.guard.context, &reauthorize.0).await;
+            return bearer::refused_by_handler(removed, reader);
+        }
         let head = self.head.head();
         let answer = self.answer(&head, &reauthorize.0).await;
         answer.unwrap_or_else(|problem| self.guard.context.fail(&problem, &head))

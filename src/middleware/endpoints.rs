@@ -9,15 +9,20 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body;
 use http_body_util::Full;
 use tower_service::Service;
 
 use crate::context::Context as AuthContext;
 use crate::flow;
+#[cfg(feature = "panels")]
+use crate::panels;
 use crate::problem::catalog;
+#[cfg(feature = "panels")]
+use crate::wire::body::ReadBody;
 use crate::wire::paths::original_uri;
 
-/// Answers the callback, login and logout paths, for routers where no layer sees them.
+/// Answers the callback, login, logout and panel paths, for routers where no layer sees them.
 ///
 /// Made by [`WebflowAuthLayer::endpoints_service`](crate::WebflowAuthLayer::endpoints_service).
 /// It goes by the request's path, so it must be mounted where that path is; any other path is
@@ -47,7 +52,7 @@ impl EndpointsService {
     }
 }
 
-impl<B> Service<Request<B>> for EndpointsService {
+impl<B: Body + Send + 'static> Service<Request<B>> for EndpointsService {
     type Response = Response<Full<Bytes>>;
     type Error = Infallible;
     type Future = EndpointsFuture;
@@ -57,7 +62,22 @@ impl<B> Service<Request<B>> for EndpointsService {
     }
 
     fn call(&mut self, request: Request<B>) -> EndpointsFuture {
-        let (parts, _) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        #[cfg(feature = "panels")]
+        if self.context.is_panel_path(original_uri(&parts).path()) {
+            let admitted = panels::admit(&self.context, &parts);
+            return EndpointsFuture(Box::pin(async move {
+                let answer = match admitted {
+                    Ok(post) => {
+                        let body = ReadBody::new(body, panels::BODY_LIMIT, post.declared).await;
+                        post.answer(body).await
+                    }
+                    Err(answer) => answer,
+                };
+                Ok(answer.map(Full::new))
+            }));
+        }
+        drop(body);
         let endpoint = self.context.paths.endpoint(original_uri(&parts).path());
         let context = Arc::clone(&self.context);
         EndpointsFuture(Box::pin(async move {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
+use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -20,7 +21,14 @@ use crate::gate::recover::Recovery;
 use crate::grant::token::Reauthorize;
 use crate::problem::{Answer, HasPage};
 
+#[cfg(feature = "panels")]
+use crate::panels::Reading;
+
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Without panels the layer reads no body.
+#[cfg(not(feature = "panels"))]
+struct Reading<B>(std::convert::Infallible, std::marker::PhantomData<B>);
 
 pin_project! {
     /// The response of [`WebflowAuth`](super::WebflowAuth): the inner service's, or one of ours.
@@ -47,6 +55,8 @@ pin_project! {
             decision: Boxed<(Parts, Decision)>,
             waiting: Option<(S, ReqBody, Arc<Guard>)>,
         },
+        /// The body of a panel's request is being read.
+        Reading { reading: Reading<ReqBody> },
     }
 }
 
@@ -75,6 +85,11 @@ where
         Self { state: State::Answered { answer: Some(answer) } }
     }
 
+    #[cfg(feature = "panels")]
+    pub(crate) const fn reading(reading: Reading<ReqBody>) -> Self {
+        Self { state: State::Reading { reading } }
+    }
+
     pub(crate) fn deciding(
         decision: Boxed<(Parts, Decision)>,
         service: S,
@@ -88,6 +103,7 @@ where
 impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ReqBody: Body,
     ResBody: From<Bytes>,
 {
     type Output = Result<Response<ResBody>, S::Error>;
@@ -98,6 +114,10 @@ where
             let next = match state.as_mut().project() {
                 StateProjection::Forwarding { future, recovery, slide } => {
                     let mut response = ready!(future.poll(cx))?;
+                    #[cfg(feature = "panels")]
+                    if let Some(recovery) = &*recovery {
+                        recovery.add_cors(response.headers_mut());
+                    }
                     if recovery.as_ref().is_some_and(Recovery::wants_page)
                         && let Some(problem) = response.extensions().get::<HasPage>()
                         && let Some(page) = problem.page_for(&response)
@@ -152,6 +172,12 @@ where
                         (Decision::Forward(_), None) => return Poll::Pending,
                     }
                 }
+                #[cfg(feature = "panels")]
+                StateProjection::Reading { reading } => {
+                    State::Answering { answer: ready!(reading.poll(cx)) }
+                }
+                #[cfg(not(feature = "panels"))]
+                StateProjection::Reading { reading } => match reading.0 {},
             };
             state.set(next);
         }

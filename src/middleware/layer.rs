@@ -94,6 +94,21 @@ impl WebflowAuthLayer {
         self.guard.context.paths.logout.as_deref()
     }
 
+    /// The path where panels get their bearer; `None` without a
+    /// [`panel_origin`](crate::config::WebflowAuthBuilder::panel_origin).
+    ///
+    /// `POST {"idToken": .., "siteId": .., "workspaceId": ..}` from a Designer Extension, with what
+    /// `webflow.getIdToken()` and `webflow.getSiteInfo()` return; `workspaceId` may be left out. The
+    /// response is `{"token": .., "expiresAt": .., "user": {"id", "email", "firstName",
+    /// "lastName"}}`. The extension sends the token as `Authorization: Bearer`, and handlers take
+    /// [`PanelSession`](crate::PanelSession) and [`WebflowToken`](crate::WebflowToken). Errors are
+    /// `application/problem+json`; 409 `not-connected` has an absolute `login_url` for a pop-up
+    /// window, and the same request works once its login is complete. Source: Webflow, *Hybrid Apps*.
+    #[cfg(feature = "panels")]
+    pub fn panel_path(&self) -> Option<&str> {
+        self.guard.context.panels.as_ref().map(|panels| panels.path.as_str())
+    }
+
     /// A service that answers the crate's own paths, for routers where no layer sees them.
     pub fn endpoints_service(&self) -> EndpointsService {
         EndpointsService::new(Arc::clone(&self.guard.context))

@@ -6,20 +6,25 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
 use super::future::ResponseFuture;
 use crate::flow;
+#[cfg(feature = "panels")]
+use crate::gate::bearer;
 use crate::gate::decide::{self, Decision, Fast, Now};
 use crate::gate::guard::Guard;
 use crate::gate::recover::Recovery;
+#[cfg(feature = "panels")]
+use crate::panels;
 use crate::wire::paths::original;
 use crate::wire::request_head::RequestHead;
 
 /// The service that [`WebflowAuthLayer`](crate::WebflowAuthLayer) makes of another.
 ///
-/// Generic over the request's body, the response's body (anything that is `From<Bytes>`) and the
-/// inner error, which passes unchanged. Readiness is the inner service's.
+/// Generic over the request's body (any [`http_body::Body`]), the response's body (anything that is
+/// `From<Bytes>`) and the inner error, which passes unchanged. Readiness is the inner service's.
 #[derive(Debug, Clone)]
 pub struct WebflowAuth<S> {
     inner: S,
@@ -56,6 +61,7 @@ fn release<S: Clone>(inner: &mut S) {
 impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for WebflowAuth<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    ReqBody: Body,
     ResBody: From<Bytes>,
 {
     type Response = Response<ResBody>;
@@ -76,8 +82,22 @@ where
             release(inner);
             return ResponseFuture::answering(answer);
         }
+        #[cfg(feature = "panels")]
+        if context.is_panel_path(uri.path()) {
+            let (parts, body) = request.into_parts();
+            release(inner);
+            return match panels::admit(context, &parts) {
+                Ok(post) => ResponseFuture::reading(panels::Reading::new(post, body)),
+                Err(answer) => ResponseFuture::answered(answer),
+            };
+        }
         // A CORS preflight carries no cookie; the inner service answers it, and gets no token.
         if request.method() == Method::OPTIONS {
+            #[cfg(feature = "panels")]
+            if let Some(answer) = bearer::preflight(context, request.headers()) {
+                release(inner);
+                return ResponseFuture::answered(answer);
+            }
             return ResponseFuture::forwarding(inner.call(request), None);
         }
         let head = RequestHead::read(request.method(), uri, request.headers(), &context.cookies);
@@ -85,6 +105,13 @@ where
             Some(Fast::Admit(token)) => {
                 let recovery = Recovery::new(guard, &token, &head);
                 request.extensions_mut().insert(token);
+                return ResponseFuture::forwarding(inner.call(request), Some(recovery));
+            }
+            #[cfg(feature = "panels")]
+            Some(Fast::Panel(token, panel)) => {
+                let recovery = Recovery::new(guard, &token, &head).by_bearer(&panel);
+                request.extensions_mut().insert(token);
+                panel.insert_into(request.extensions_mut());
                 return ResponseFuture::forwarding(inner.call(request), Some(recovery));
             }
             Some(Fast::Pass) => {

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "axum")]
 pub(crate) mod extract;
+#[cfg(feature = "panels")]
+pub(crate) mod panel;
 #[cfg(feature = "webhooks")]
 pub(crate) mod webhook;
 

@@ -31,6 +31,10 @@ kinds! {
     AccessDenied = "access-denied",
     /// Webflow refused the authorization request.
     AuthorizationRefused = "authorization-refused",
+    /// A route needs a panel's bearer, and the request has none.
+    BearerRequired = "bearer-required",
+    /// The bearer of a panel is invalid, has expired, or its grant has ended.
+    BearerRefused = "bearer-refused",
     /// A logout that does not come from the application's own pages.
     CrossOrigin = "cross-origin",
     /// The login took longer than the flow's lifetime.
@@ -39,6 +43,8 @@ kinds! {
     Internal = "internal",
     /// Webflow did not accept the authorization code.
     InvalidGrant = "invalid-grant",
+    /// Webflow does not accept the ID token of a panel for the site.
+    IdTokenRefused = "id-token-refused",
     /// A handler made a call that could not be sent.
     InvalidRequest = "invalid-request",
     /// An extractor was used on a route without the layer.
@@ -59,8 +65,20 @@ kinds! {
     MisplacedCallback = "misplaced-callback",
     /// The user declined scopes that the route needs.
     MissingScopes = "missing-scopes",
+    /// No grant covers the site of a panel.
+    NotConnected = "not-connected",
     /// Nobody is signed in to the application.
     NotSignedIn = "not-signed-in",
+    /// Too many panels are signing in at the same time.
+    PanelBusy = "panel-busy",
+    /// A panel's request is no JSON object with a `siteId`, or was cut off.
+    PanelMalformed = "panel-malformed",
+    /// A panel's request is not JSON, or is compressed.
+    PanelMediaType = "panel-media-type",
+    /// A panel's request did not arrive in time.
+    PanelTimeout = "panel-timeout",
+    /// A panel's request is longer than 16 KiB.
+    PanelTooLarge = "panel-too-large",
     /// A browser tried to prefetch a login.
     Prefetch = "prefetch",
     /// Webflow refuses a token that it has just issued.
@@ -77,6 +95,8 @@ kinds! {
     TokenReplaced = "token-replaced",
     /// More callbacks are being worked on than the layer allows.
     TooManyCallbacks = "too-many-callbacks",
+    /// Webflow has refused too many ID tokens of one site within a minute.
+    TooManyIdTokens = "too-many-id-tokens",
     /// More logouts are in progress than the layer allows.
     TooManyLogouts = "too-many-logouts",
     /// The callback belongs to no flow of this browser.

@@ -93,13 +93,24 @@ impl Problem {
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        // A 401 names the scheme by which to authenticate (RFC 9110 section 15.5.2). No browser
-        // asks for a password for this one.
         if self.status == StatusCode::UNAUTHORIZED {
-            let scheme = HeaderValue::from_static("Webflow realm=\"webflow\"");
-            headers.insert(WWW_AUTHENTICATE, scheme);
+            headers.insert(WWW_AUTHENTICATE, self.scheme());
         }
         answer
+    }
+}
+
+impl Problem {
+    /// A 401 names the scheme by which to authenticate (RFC 9110 section 15.5.2, RFC 6750 section
+    /// 3). No browser asks for a password for either.
+    const fn scheme(&self) -> HeaderValue {
+        HeaderValue::from_static(match self.kind {
+            FailureKind::BearerRequired => "Bearer",
+            FailureKind::BearerRefused | FailureKind::IdTokenRefused => {
+                "Bearer error=\"invalid_token\""
+            }
+            _ => "Webflow realm=\"webflow\"",
+        })
     }
 }
 

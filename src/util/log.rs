@@ -18,3 +18,6 @@ pub(crate) const BACKGROUND: &str = "tower_webflow_auth::background";
 /// Webhooks: refusals, and handlers that panic.
 #[cfg(feature = "webhooks")]
 pub(crate) const WEBHOOKS: &str = "tower_webflow_auth::webhooks";
+/// Panels: refused ID tokens and bearers.
+#[cfg(feature = "panels")]
+pub(crate) const PANELS: &str = "tower_webflow_auth::panels";

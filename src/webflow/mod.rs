@@ -23,6 +23,8 @@ pub(crate) use client::{client_builder, closed_unanswered, may_use_proxy, send_t
 pub use endpoints::Endpoints;
 pub(crate) use endpoints::is_https_or_loopback;
 pub(crate) use exchange::{ExchangeError, Issued};
+#[cfg(any(feature = "webhooks", feature = "panels"))]
+pub(crate) use id::is_plain_id;
 pub(crate) use id::{is_id, is_usable_id};
 pub(crate) use introspect::{Introspection, introspect};
 pub(crate) use lookup::{LOOKUP_BUDGET, SiteIds, TokenLookupError};

@@ -5,11 +5,10 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::webflow::is_plain_id;
+
 /// The longest `triggerType` in bytes.
 const MAX_TRIGGER: usize = 128;
-
-/// The longest id in characters; Webflow's have 24.
-const MAX_ID: usize = 64;
 
 /// The part of a body that every event has.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,12 +23,6 @@ impl Envelope {
     pub(crate) fn parse(body: &[u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
     }
-}
-
-/// Whether a text has the form of an id. Others never reach a lookup or a path.
-pub(super) fn is_id(text: &str) -> bool {
-    (1..=MAX_ID).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 impl<'de> Deserialize<'de> for Envelope {
@@ -188,7 +181,7 @@ lenient!(Skipped, Skipped, {
 
 lenient!(Id, Id(None), {
     fn visit_str<E: Error>(self, text: &str) -> Result<Id, E> {
-        Ok(Id(is_id(text).then(|| text.to_owned())))
+        Ok(Id(is_plain_id(text).then(|| text.to_owned())))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Id, A::Error> {

@@ -1,10 +1,10 @@
 //! What is checked before a byte of the body is read.
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 use super::refusal::Refusal;
 use crate::delivery::signature::{Signature, Timestamp};
+use crate::wire::body::{declared_len, is_plain_json};
 
 pub(crate) const SIGNATURE: HeaderName = HeaderName::from_static("x-webflow-signature");
 pub(crate) const TIMESTAMP: HeaderName = HeaderName::from_static("x-webflow-timestamp");
@@ -41,18 +41,10 @@ impl Head {
             return Err(Refusal::Stale);
         }
         // The signature covers the body as it was sent, so no decoding can precede it.
-        let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-        if !headers.get_all(CONTENT_ENCODING).iter().all(is_plain)
-            || !headers.get_all(CONTENT_TYPE).iter().all(is_json)
-        {
+        if !is_plain_json(headers) {
             return Err(Refusal::MediaType);
         }
-        let content_length =
-            headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
-        if content_length.is_some_and(|length: u64| length > body_limit as u64) {
-            return Err(Refusal::TooLarge);
-        }
-        let content_length = content_length.and_then(|length| usize::try_from(length).ok());
+        let content_length = declared_len(headers, body_limit)?;
         Ok(Self { signature, timestamp, content_length })
     }
 }
@@ -64,15 +56,10 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
     values.next().is_none().then(|| first.as_bytes())
 }
 
-/// Whether a `Content-Type` is `application/json`, with whatever parameters.
-fn is_json(value: &HeaderValue) -> bool {
-    let essence = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
-    essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     const NOW: u64 = 1_700_000_000_000;
     const GOOD: &str = "6edcd37f84ad9d9fc0b7909938558c4f548e2d8f61a4295871139a28fb018792";

@@ -53,7 +53,6 @@
 //! # Ok(()) }
 //! ```
 
-mod body;
 mod envelope;
 mod event;
 #[cfg(feature = "axum")]

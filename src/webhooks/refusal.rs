@@ -2,6 +2,7 @@
 
 use crate::problem::{Answer, Problem, catalog};
 use crate::util::log;
+use crate::wire::body::BodyError;
 
 /// Why a delivery is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,16 @@ pub(crate) enum Refusal {
     NotJson,
     /// Too many deliveries are being handled.
     Busy,
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::Timeout => Self::Timeout,
+            BodyError::Incomplete => Self::Incomplete,
+        }
+    }
 }
 
 impl Refusal {

@@ -16,10 +16,11 @@ use tower_service::Service;
 use super::envelope::Envelope;
 use super::head::Head;
 use super::refusal::Refusal;
-use super::{WebflowEvent, WebhookLayer, body};
+use super::{WebflowEvent, WebhookLayer};
 use crate::delivery::handled::Turn;
 use crate::problem::{self, Answer, catalog};
 use crate::util::log;
+use crate::wire::body::ReadBody;
 
 /// The service that [`WebhookLayer`] makes of another.
 ///
@@ -145,7 +146,7 @@ async fn read<B: Body>(
     head: &Head,
     body: B,
 ) -> Result<(Bytes, Envelope), Refusal> {
-    let raw = body::read(body, layer.body_limit, head.content_length).await?;
+    let raw = ReadBody::new(body, layer.body_limit, head.content_length).await?;
     if !layer.secrets.signed(&head.signature, &head.timestamp, &raw) {
         return Err(Refusal::Forged);
     }

@@ -10,6 +10,7 @@ mod support;
 mod admin;
 mod instances;
 mod lists;
+mod panels;
 mod process;
 mod sites;
 mod webhooks;

@@ -8,8 +8,8 @@ use tower_webflow_auth::store::{
 use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
 use tower_webflow_auth::webhooks::WebflowEvent;
 use tower_webflow_auth::{
-    Clock, ConfigError, Endpoints, Keyring, RevokeError, Scopes, Subject, WebflowAuthHandle,
-    WebflowAuthLayer, WebflowGrants, WebflowToken,
+    Clock, ConfigError, Endpoints, Keyring, PanelSession, RevokeError, Scopes, Subject,
+    WebflowAuthHandle, WebflowAuthLayer, WebflowGrants, WebflowToken,
     config::WebflowAuthBuilder,
     doctor::Report,
     hooks::{AuthFailure, Authorized},
@@ -21,7 +21,8 @@ const fn send_sync<T: Send + Sync>() {}
 
 const _: () = {
     send_sync::<(WebflowAuthLayer, WebflowAuth<()>, WebflowAuthHandle, EndpointsService)>();
-    send_sync::<(WebflowToken, WebflowGrants, Scopes, Subject, Keyring, Clock, Endpoints)>();
+    send_sync::<(WebflowToken, WebflowGrants, PanelSession, Scopes, Subject)>();
+    send_sync::<(Keyring, Clock, Endpoints)>();
     send_sync::<(MemoryStore, SqliteStore, PostgresStore, RedisStore, SealedToken)>();
     send_sync::<(ConfigError, StoreError, ApiError, RevokeError)>();
     send_sync::<(AuthFailure, Authorized, Report, WebflowApi, WebflowEvent)>();

@@ -12,6 +12,7 @@ mod consent;
 mod data_api;
 #[cfg(feature = "webhooks")]
 mod delivery;
+mod designer;
 mod faults;
 mod forms;
 mod ids;

@@ -8,7 +8,9 @@ use super::log::RecordedRequest;
 use super::state::FakeState;
 #[cfg(feature = "webhooks")]
 use super::webhooks;
-use super::{assets, authorize, collections, data_api, forms, items, oauth, pages, sites};
+use super::{
+    assets, authorize, collections, data_api, designer, forms, items, oauth, pages, sites,
+};
 
 /// The parts of a request's path.
 pub(super) fn segments(request: &RecordedRequest) -> Vec<&str> {
@@ -25,6 +27,8 @@ pub(super) fn route(fake: &FakeState, request: &RecordedRequest) -> Answer {
         ["beta", "token", "resolve"] if method == "POST" => {
             data_api::resolve_id_token(fake, request)
         }
+        ["designer", path @ ..] => designer::answer(fake, request, (method, path)),
+        ["designer.js"] if method == "GET" => designer::script(),
         ["uploads", id] if method == "POST" => assets::upload(fake, request, id),
         _ => not_implemented(request),
     }

@@ -1,0 +1,64 @@
+//! Panels of Hybrid Apps, as far as it needs no store and no Webflow: the bearer that a panel
+//! presents, the origins that panels have, and the limits of the panel path.
+
+pub(crate) mod origins;
+pub(crate) mod refusals;
+pub(crate) mod sealed;
+pub(crate) mod session;
+mod verified;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::sync::Semaphore;
+
+use origins::Origins;
+use refusals::Refusals;
+use verified::VerifiedBearers;
+
+/// What all layers of one application share for its panels.
+pub(crate) struct Panels {
+    /// Where panels sign in.
+    pub(crate) path: String,
+    pub(crate) origins: Origins,
+    /// How long a bearer lasts.
+    pub(crate) lifetime: Duration,
+    pub(crate) verified: VerifiedBearers,
+    pub(crate) refusals: Refusals,
+    /// One permit for each post that may be worked on at the same time.
+    pub(crate) posts: Arc<Semaphore>,
+}
+
+impl Panels {
+    pub(crate) fn new(settings: PanelSettings, cached: usize) -> Option<Self> {
+        let PanelSettings { path, origins, lifetime, max_posts } = settings;
+        (!origins.is_empty()).then(|| Self {
+            path,
+            origins: Origins::new(origins),
+            lifetime,
+            verified: VerifiedBearers::new(cached),
+            refusals: Refusals::default(),
+            posts: Arc::new(Semaphore::new(max_posts.clamp(1, Semaphore::MAX_PERMITS))),
+        })
+    }
+}
+
+/// What the builder is told of panels. Without an origin there are none.
+pub(crate) struct PanelSettings {
+    pub(crate) path: String,
+    pub(crate) origins: Vec<HeaderValue>,
+    pub(crate) lifetime: Duration,
+    pub(crate) max_posts: usize,
+}
+
+impl Default for PanelSettings {
+    fn default() -> Self {
+        Self {
+            path: "/auth/webflow/panel".to_owned(),
+            origins: Vec::new(),
+            lifetime: Duration::from_secs(60 * 60),
+            max_posts: 64,
+        }
+    }
+}

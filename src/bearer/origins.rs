@@ -1,0 +1,217 @@
+//! The origins of panels, and what browsers are told for them (Fetch Standard, *CORS protocol*).
+//!
+//! CORS is no lock: a request of another origin is answered as well, and the browser keeps the
+//! response from the page. Credentials are never allowed, since a bearer needs none.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
+    VARY,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use crate::problem::{Answer, answer};
+use crate::webflow::is_https_or_loopback;
+
+/// How long a browser may remember a preflight, in seconds.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
+const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type");
+
+/// The origins that panels of this application have.
+pub(crate) struct Origins(Vec<HeaderValue>);
+
+impl Origins {
+    pub(crate) const fn new(origins: Vec<HeaderValue>) -> Self {
+        Self(origins)
+    }
+
+    /// Who may read the response to a request with these headers.
+    pub(crate) fn reader(&self, headers: &HeaderMap) -> Reader {
+        let mut sent = headers.get_all(ORIGIN).iter();
+        let origin = sent.next().filter(|origin| self.0.contains(origin));
+        Reader(origin.filter(|_| sent.next().is_none()).cloned())
+    }
+
+    /// The response to a preflight of a listed origin that asks for a bearer, or for the panel path.
+    pub(crate) fn preflight(&self, headers: &HeaderMap, is_panel_path: bool) -> Option<Answer> {
+        let reader = self.reader(headers);
+        reader.0.as_ref()?;
+        let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
+        Method::from_bytes(method.as_bytes()).ok()?;
+        if !is_panel_path && !asks_for_authorization(headers) {
+            return None;
+        }
+        let mut answer = answer(StatusCode::NO_CONTENT, "");
+        let own = answer.headers_mut();
+        own.insert(ACCESS_CONTROL_ALLOW_METHODS, method.clone());
+        own.insert(ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
+        own.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+        reader.add_to(own);
+        Some(answer)
+    }
+}
+
+fn asks_for_authorization(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCESS_CONTROL_REQUEST_HEADERS);
+    let mut names = values.iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"authorization"))
+}
+
+/// The panel that may read a response, if its origin is listed.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader(Option<HeaderValue>);
+
+impl Reader {
+    pub(crate) const NOBODY: Self = Self(None);
+
+    /// Adds what the response lacks; headers of the application stay as they are.
+    pub(crate) fn add_to(&self, headers: &mut HeaderMap) {
+        if !varies_by_origin(headers) {
+            headers.append(VARY, HeaderValue::from_static("Origin"));
+        }
+        if let Some(origin) = &self.0
+            && !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
+        {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        }
+    }
+}
+
+fn varies_by_origin(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(VARY);
+    let mut names = values.iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    names.any(|name| {
+        let name = name.trim_ascii();
+        name == b"*" || name.eq_ignore_ascii_case(b"origin")
+    })
+}
+
+/// The origin as browsers send it; an error says what is wrong with the text.
+pub(crate) fn parse(text: &str) -> Result<HeaderValue, &'static str> {
+    let url = Url::parse(text).map_err(|_| "is no origin")?;
+    if text.contains('*') {
+        return Err("is more than one origin");
+    }
+    if !is_https_or_loopback(&url) {
+        return Err("is not https");
+    }
+    if url.origin().ascii_serialization() != text {
+        return Err("is not written as browsers send it");
+    }
+    HeaderValue::from_str(text).map_err(|_| "is no origin")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PANEL: &str = "https://abc.webflow-ext.com";
+
+    fn origins() -> Origins {
+        Origins::new(vec![parse("http://localhost:1337").unwrap(), parse(PANEL).unwrap()])
+    }
+
+    fn headers<'a>(pairs: impl IntoIterator<Item = (http::HeaderName, &'a str)>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn b4_only_the_very_origin_is_listed() {
+        let reader =
+            |sent: &[&str]| origins().reader(&headers(sent.iter().map(|sent| (ORIGIN, *sent)))).0;
+        assert_eq!(reader(&[PANEL]).unwrap(), PANEL);
+        assert_eq!(reader(&["http://localhost:1337"]).unwrap(), "http://localhost:1337");
+        for other in [
+            "null",
+            "",
+            "*",
+            "https://abc.webflow-ext.com.evil.example",
+            "https://evil-abc.webflow-ext.com",
+            "https://abc.webflow-ext.co",
+            "https://ABC.webflow-ext.com",
+            "HTTPS://abc.webflow-ext.com",
+            "https://abc.webflow-ext.com/",
+            "https://abc.webflow-ext.com:443",
+            "http://abc.webflow-ext.com",
+            "http://localhost:13370",
+            "http://localhost",
+        ] {
+            assert_eq!(reader(&[other]), None, "{other}");
+        }
+        assert_eq!(reader(&[PANEL, PANEL]), None, "twice is no origin");
+        assert_eq!(reader(&[]), None);
+    }
+
+    #[test]
+    fn b4_a_preflight_is_answered_for_listed_origins_and_bearers() {
+        let method = (ACCESS_CONTROL_REQUEST_METHOD, "PUT");
+        let bearer = (ACCESS_CONTROL_REQUEST_HEADERS, "content-type, Authorization");
+        let asked = |pairs: &[_], path| origins().preflight(&headers(pairs.to_vec()), path);
+        let answer = asked(&[(ORIGIN, PANEL), method.clone(), bearer.clone()], false).unwrap();
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        let sent = |name: &str| answer.headers().get(name).map(|it| it.to_str().unwrap());
+        assert_eq!(sent("access-control-allow-origin"), Some(PANEL));
+        assert_eq!(sent("access-control-allow-methods"), Some("PUT"));
+        assert_eq!(sent("access-control-allow-headers"), Some("authorization, content-type"));
+        assert_eq!(sent("access-control-allow-credentials"), None);
+        assert_eq!(sent("vary"), Some("Origin"));
+        assert!(asked(&[(ORIGIN, PANEL), method.clone()], true).is_some());
+        let other = (ACCESS_CONTROL_REQUEST_HEADERS, "x-authorization, content-type");
+        for not in [
+            vec![(ORIGIN, PANEL), method.clone()],
+            vec![(ORIGIN, PANEL), method.clone(), other],
+            vec![(ORIGIN, PANEL), bearer.clone()],
+            vec![(ORIGIN, "https://evil.example"), method.clone(), bearer.clone()],
+            vec![(ORIGIN, PANEL), (ACCESS_CONTROL_REQUEST_METHOD, "P UT"), bearer.clone()],
+            vec![method, bearer],
+        ] {
+            assert!(asked(&not, false).is_none(), "{not:?}");
+        }
+    }
+
+    #[test]
+    fn b4_headers_of_the_application_stay() {
+        let listed = origins().reader(&headers([(ORIGIN, PANEL)]));
+        let mut own = headers([(VARY, "Accept"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")]);
+        listed.add_to(&mut own);
+        let vary: Vec<_> = own.get_all(VARY).iter().collect();
+        assert_eq!(vary, ["Accept", "Origin"]);
+        let allowed: Vec<_> = own.get_all(ACCESS_CONTROL_ALLOW_ORIGIN).iter().collect();
+        assert_eq!(allowed, ["*"]);
+        for varies in ["*", "accept, ORIGIN"] {
+            let mut own = headers([(VARY, varies)]);
+            listed.add_to(&mut own);
+            assert_eq!(own.get_all(VARY).iter().count(), 1, "{varies}");
+        }
+        let mut other = HeaderMap::new();
+        origins().reader(&HeaderMap::new()).add_to(&mut other);
+        assert_eq!(other.len(), 1, "an unlisted origin gets Vary alone");
+    }
+
+    #[test]
+    fn b4_an_origin_is_given_as_browsers_send_it() {
+        assert!(parse("https://abc.webflow-ext.com:8443").is_ok());
+        for wrong in [
+            "",
+            "*",
+            "null",
+            "abc.webflow-ext.com",
+            "https://abc.webflow-ext.com/",
+            "https://abc.webflow-ext.com/panel",
+            "https://abc.webflow-ext.com:443",
+            "https://ABC.webflow-ext.com",
+            "https://*.webflow-ext.com",
+            "http://abc.webflow-ext.com",
+            "https://u:p@abc.webflow-ext.com",
+            " https://abc.webflow-ext.com",
+            "file:///x",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
