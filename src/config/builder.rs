@@ -483,8 +483,11 @@ impl WebflowAuthBuilder {
     ///
     /// [`Gone::why`] tells a sign-out from an uninstall: Webflow reports neither. No response waits
     /// for it; [`shutdown`](WebflowAuthLayer::shutdown) does. A panic is logged, and so is taking
-    /// longer than 10 seconds. Grants that another instance removes are reported there, and those
-    /// that [`purge_older_than`](crate::WebflowAuthHandle::purge_older_than) removes nowhere.
+    /// longer than 10 seconds.
+    ///
+    /// Grants that another instance removes are reported there. Two instances that replace the same
+    /// grant at the same moment both report it. Grants that
+    /// [`purge_older_than`](crate::WebflowAuthHandle::purge_older_than) removes are not reported.
     ///
     /// ```
     /// # use tower_webflow_auth::{WebflowAuthLayer, Why};

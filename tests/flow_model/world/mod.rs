@@ -17,7 +17,7 @@ use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::testing::FakeWebflow;
 use tower_webflow_auth::{
     CacheConfig, Clock, GrantPolicy, Keyring, Scope, Subject, WebflowAuthLayer, WebflowGrants,
-    WebflowToken,
+    WebflowToken, Why,
 };
 
 use crate::plan::{BROWSERS, INSTANCES, Of, Outage, Setup, Step};
@@ -270,7 +270,12 @@ impl Inner {
             .store_timeout(STORE_TIMEOUT)
             .on_revoked(move |gone| {
                 let secret = gone.token().access_token().expose_secret().to_owned();
-                told.lock().unwrap().push((gone.subject().as_str().to_owned(), secret));
+                let heard = (gone.subject().as_str().to_owned(), secret);
+                let mut told = told.lock().unwrap();
+                // Two instances that replace a grant at the same moment both report it.
+                if gone.why() != Why::Replaced || !told.contains(&heard) {
+                    told.push(heard);
+                }
                 std::future::ready(())
             })
             .store(self.store.clone());
