@@ -14,6 +14,7 @@ macro_rules! pages {
 pages! {
     quick_start = "guide/quick-start.md";
     flow = "guide/flow.md";
+    install = "guide/install.md";
     placing = "guide/placing.md";
     persistence = "guide/persistence.md";
     keys = "guide/keys.md";
@@ -23,6 +24,7 @@ pages! {
     webhooks = "guide/webhooks.md";
     panels = "guide/panels.md";
     command = "guide/command.md";
+    review = "guide/review.md";
     testing = "guide/testing.md";
     troubleshooting = "guide/troubleshooting.md";
     migrating = "guide/migrating.md";
