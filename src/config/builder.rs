@@ -705,6 +705,14 @@ impl WebflowAuthBuilder {
                 "name at least one of the app's scopes, for example sites:read",
             ));
         }
+        let undocumented: Scopes =
+            self.scopes.iter().filter(|it| !Scope::DOCUMENTED.contains(it)).cloned().collect();
+        if !undocumented.is_empty() {
+            tracing::warn!(
+                target: log::CONFIG, scopes = undocumented.to_string(),
+                "Webflow does not document these scopes: check their spelling in scopes (WEBFLOW_SCOPES)"
+            );
+        }
         let client_id = self.client_id.take().filter(|id| !id.trim().is_empty());
         if client_id.is_none() {
             let setting = "client_id (WEBFLOW_CLIENT_ID)";
@@ -812,7 +820,15 @@ impl WebflowAuthBuilder {
             if path == "/" {
                 problems.push(is_the_home_page(setting));
             }
-            if Some(path) == callback || later.contains(&Some(path)) {
+            if Some(path) == callback {
+                problems.push(ConfigProblem::Invalid {
+                    setting: "redirect_uri (WEBFLOW_REDIRECT_URI)",
+                    problem: format!("has the path of {setting}, {path}"),
+                    remedy: "register another path at Webflow, for example \
+                             /auth/webflow/callback, or change the other setting",
+                });
+            }
+            if later.contains(&Some(path)) {
                 problems.push(ConfigProblem::Invalid {
                     setting,
                     problem: "is the same as another endpoint's".to_owned(),
