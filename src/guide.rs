@@ -14,6 +14,7 @@ macro_rules! pages {
 pages! {
     quick_start = "guide/quick-start.md";
     flow = "guide/flow.md";
+    install = "guide/install.md";
     placing = "guide/placing.md";
     persistence = "guide/persistence.md";
     keys = "guide/keys.md";
@@ -22,10 +23,14 @@ pages! {
     calls = "guide/calls.md";
     webhooks = "guide/webhooks.md";
     panels = "guide/panels.md";
+    command = "guide/command.md";
+    review = "guide/review.md";
     testing = "guide/testing.md";
     troubleshooting = "guide/troubleshooting.md";
     migrating = "guide/migrating.md";
+    examples = "../examples/README.md";
     observability = "observability.md";
+    runbook = "runbook.md";
     architecture = "architecture.md";
     state = "state.md";
     decisions = "decisions.md";

@@ -136,7 +136,7 @@ impl WebflowAuthHandle {
     /// Once it is polled, it comes to its end also when this future is dropped: no grant is revoked
     /// and still served.
     pub async fn revoke(&self, subject: &Subject) -> Result<usize, RevokeError> {
-        disconnect(&self.context, &self.context.vault.public(subject), true).await
+        disconnect(&self.context, &self.context.vault.public(subject)).await
     }
 
     /// Revokes one grant at Webflow and removes it; the subject's others stay.

@@ -67,11 +67,13 @@ pub use context::handle::WebflowAuthHandle;
 pub use crypto::keyring::Keyring;
 #[cfg(feature = "axum")]
 pub use extract::rejection::WebflowTokenRejection;
+pub use flow::begin::{BeginError, Login};
 pub use grant::listing::LookupError;
 pub use grant::policy::GrantPolicy;
 pub use grant::scope::{Scope, Scopes};
 pub use grant::token::{WebflowGrants, WebflowToken};
 pub use grant::user::WebflowUser;
+pub use hooks::{Gone, NewGrant, Next, Why};
 pub use identity::resolver::SubjectResolver;
 pub use identity::subject::Subject;
 pub use lifecycle::id_token::IdTokenError;

@@ -26,6 +26,11 @@ impl Stage {
         let filter = EnvFilter::try_from_default_env()
             .unwrap_or_else(|_| EnvFilter::new("tower_webflow_auth=info"));
         tracing_subscriber::fmt().with_env_filter(filter).init();
+        Self::without_log().await
+    }
+
+    /// The same for an example that subscribes to the log itself.
+    pub async fn without_log() -> Result<Self, Error> {
         let address = std::env::var("DEMO_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
         let listener = TcpListener::bind(&address).await.map_err(|error| {
             format!("cannot listen on {address} ({error}): set DEMO_ADDR to another address")

@@ -1,6 +1,7 @@
 //! The builder of the layer.
 
 use std::any::Any;
+use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, RwLock};
@@ -24,11 +25,12 @@ use crate::grant::policy::{GrantPolicy, Selection};
 use crate::grant::scope::{Scope, Scopes};
 use crate::grant::state::TokenStates;
 use crate::grant::token::WebflowToken;
-use crate::hooks::{AuthFailure, Authorized, Hooks};
+use crate::hooks::{AuthFailure, Gone, Hooks, NewGrant, Next};
 use crate::identity::SubjectSource;
 use crate::identity::app::AppId;
 use crate::identity::resolver::SubjectResolver;
 use crate::identity::session_cookie::Sliding;
+use crate::identity::sign_in::SignIn;
 use crate::identity::subject::Subject;
 use crate::middleware::WebflowAuthLayer;
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
@@ -98,6 +100,7 @@ pub struct WebflowAuthBuilder {
     volatile: bool,
     http: Option<reqwest::Client>,
     subjects: SubjectSource,
+    sign_in_at: Option<String>,
     login_path: Option<String>,
     logout_path: Option<String>,
     flow_lifetime: Duration,
@@ -158,6 +161,7 @@ impl WebflowAuthBuilder {
             volatile: true,
             http: None,
             subjects: SubjectSource::Session,
+            sign_in_at: None,
             login_path: Some("/auth/webflow/login".to_owned()),
             logout_path: Some("/auth/webflow/logout".to_owned()),
             flow_lifetime: FLOW_LIFETIME,
@@ -292,6 +296,33 @@ impl WebflowAuthBuilder {
         self
     }
 
+    /// Sets the application's sign-in page, for browsers in which nobody is signed in. The default is
+    /// none.
+    ///
+    /// It is a path of this origin and may have a query. A navigation to a protected route is then
+    /// sent to it, with the route in `next`: `/login?next=%2Fdashboard`. Programs get a 401 whose
+    /// `login_url` names the same address. After the sign-in, redirect to `next`; check that it is a
+    /// path first, since anybody can make such a link.
+    ///
+    /// The login path then also works where nobody is signed in, as Webflow's Marketplace expects of
+    /// an Install URL. Webflow's answer waits in the browser, encrypted, until a user has signed in
+    /// there, for 15 minutes at most; nothing is stored before. Without it a browser in which nobody
+    /// is signed in gets a 401.
+    ///
+    /// Needs [`subject`](Self::subject) or [`subject_resolver`](Self::subject_resolver).
+    ///
+    /// ```
+    /// # use tower_webflow_auth::{Subject, WebflowAuthLayer};
+    /// # #[derive(Clone)] struct User { id: u64 }
+    /// let builder = WebflowAuthLayer::builder()
+    ///     .subject(|parts| parts.extensions.get::<User>().map(|user| Subject::user(user.id)))
+    ///     .sign_in_at("/login");
+    /// ```
+    pub fn sign_in_at(mut self, path: impl Into<String>) -> Self {
+        self.sign_in_at = Some(path.into());
+        self
+    }
+
     /// Sets the path that starts a login, or disables it with `None`. The default is
     /// `/auth/webflow/login`. When disabled, the `login_url` in 401 responses is the page itself.
     pub fn login_path<'a>(mut self, path: impl Into<Option<&'a str>>) -> Self {
@@ -404,19 +435,30 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Called after a grant was stored and before the browser is redirected, for example to
-    /// provision an account.
+    /// Runs after a grant was stored and before the browser goes on: for provisioning.
     ///
-    /// Runs inside the callback, so spawn longer work. A panic is logged and has no other effect.
+    /// It may send the browser elsewhere ([`Next::redirect`]) or refuse the grant with an error. Then
+    /// the new token is revoked, the store is as it was before, the user sees the problem
+    /// `hook-refused`, and no session begins. A panic is logged and counts as [`Next::Continue`], and
+    /// so does taking longer than 10 seconds.
+    ///
+    /// It runs once for each grant, also when a callback is repeated; another instance that gets the
+    /// repeated callback sends the browser to the flow's page. It does not run for
+    /// [`import`](crate::WebflowAuthHandle::import).
     ///
     /// ```
-    /// # use tower_webflow_auth::WebflowAuthLayer;
-    /// let builder = WebflowAuthLayer::builder().on_authorized(|authorized| {
-    ///     println!("{:?} (first: {})", authorized.token(), authorized.is_first());
+    /// # use tower_webflow_auth::{Next, WebflowAuthLayer};
+    /// # async fn provision(_: &[String]) -> Result<(), std::io::Error> { Ok(()) }
+    /// let builder = WebflowAuthLayer::builder().on_authorized(|new| async move {
+    ///     provision(new.new_sites()).await?;
+    ///     Ok(if new.is_first() { Next::redirect("/welcome") } else { Next::Continue })
     /// });
     /// ```
-    pub fn on_authorized(mut self, hook: impl Fn(&Authorized) + Send + Sync + 'static) -> Self {
-        self.hooks.authorized = Some(Arc::new(hook));
+    pub fn on_authorized<F>(mut self, hook: impl Fn(NewGrant) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Next, Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        self.hooks.authorized = Some(Arc::new(move |new| Box::pin(hook(new))));
         self
     }
 
@@ -442,10 +484,30 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Called with each removed grant, after a logout, a revocation, or Webflow's rejection of its
-    /// token.
-    pub fn on_revoked(mut self, hook: impl Fn(&WebflowToken) + Send + Sync + 'static) -> Self {
-        self.hooks.revoked = Some(Arc::new(hook));
+    /// Runs for each grant that has gone from the store, once, after it went.
+    ///
+    /// [`Gone::why`] tells a sign-out from an uninstall: Webflow reports neither. No response waits
+    /// for it; [`shutdown`](WebflowAuthLayer::shutdown) does. A panic is logged, and so is taking
+    /// longer than 10 seconds.
+    ///
+    /// Grants that another instance removes are reported there. Two instances that replace the same
+    /// grant at the same moment both report it. Grants that
+    /// [`purge_older_than`](crate::WebflowAuthHandle::purge_older_than) removes are not reported.
+    ///
+    /// ```
+    /// # use tower_webflow_auth::{WebflowAuthLayer, Why};
+    /// # async fn stop_jobs(_: &[String]) {}
+    /// let builder = WebflowAuthLayer::builder().on_revoked(|gone| async move {
+    ///     if gone.why() != Why::Replaced {
+    ///         stop_jobs(gone.token().sites()).await;
+    ///     }
+    /// });
+    /// ```
+    pub fn on_revoked<F>(mut self, hook: impl Fn(Gone) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.revoked = Some(Arc::new(move |gone| Box::pin(hook(gone))));
         self
     }
 
@@ -546,7 +608,13 @@ impl WebflowAuthBuilder {
             Webhooks::new(Secrets::new(client_secret.clone(), others))
         };
         let (http_api, clock) = (http.clone(), self.clock.clone());
-        let api = ApiClient::new(http_api, self.endpoints.clone(), self.timeout, clock);
+        let api = ApiClient::new(
+            http_api,
+            self.endpoints.clone(),
+            client_id.clone(),
+            self.timeout,
+            clock,
+        );
         let tasks = Tasks::default();
         let mut cookies = CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames);
         if let Some(name) = &self.name {
@@ -596,6 +664,7 @@ impl WebflowAuthBuilder {
             further_scopes: RwLock::new(self.further_scopes),
             host_warned: AtomicBool::new(false),
             subjects: self.subjects,
+            sign_in: self.sign_in_at.as_deref().and_then(SignIn::new),
             flow_lifetime: self.flow_lifetime,
             sliding: Sliding {
                 lifetime: self.session_lifetime.as_secs(),
@@ -641,6 +710,14 @@ impl WebflowAuthBuilder {
                 "set at least one of the app's scopes, for example sites:read",
             ));
         }
+        let undocumented: Scopes =
+            self.scopes.iter().filter(|it| !Scope::DOCUMENTED.contains(it)).cloned().collect();
+        if !undocumented.is_empty() {
+            tracing::warn!(
+                target: log::CONFIG, scopes = undocumented.to_string(),
+                "Webflow does not document these scopes: check their spelling in scopes (WEBFLOW_SCOPES)"
+            );
+        }
         let client_id = self.client_id.take().filter(|id| !id.trim().is_empty());
         if client_id.is_none() {
             let setting = "client_id (WEBFLOW_CLIENT_ID)";
@@ -669,6 +746,7 @@ impl WebflowAuthBuilder {
         }
         let callback = redirect_uri.as_ref().map(|uri| uri.path.as_str());
         self.check_paths(callback, problems);
+        self.check_sign_in(callback, problems);
         if self.name.as_deref().is_some_and(|name| !is_app_name(name)) {
             problems.push(ConfigProblem::Invalid {
                 setting: "name",
@@ -698,6 +776,30 @@ impl WebflowAuthBuilder {
         })
     }
 
+    fn check_sign_in(&self, callback: Option<&str>, problems: &mut Vec<ConfigProblem>) {
+        let Some(path) = &self.sign_in_at else { return };
+        let own = [callback, self.login_path.as_deref(), self.logout_path.as_deref()];
+        let problem = match SignIn::new(path) {
+            None => "is not a path of this origin",
+            Some(page) if own.contains(&Some(page.path())) => "is one of the layer's own paths",
+            Some(_) => {
+                if matches!(self.subjects, SubjectSource::Session) {
+                    tracing::warn!(
+                        target: log::CONFIG,
+                        "sign_in_at has no effect without subject or subject_resolver: browsers \
+                         sign in with Webflow alone"
+                    );
+                }
+                return;
+            }
+        };
+        problems.push(ConfigProblem::Invalid {
+            setting: "sign_in_at",
+            problem: problem.to_owned(),
+            remedy: "give the path of the application's sign-in page, for example /login",
+        });
+    }
+
     fn check_paths(&self, callback: Option<&str>, problems: &mut Vec<ConfigProblem>) {
         let (login, logout) = (self.login_path.as_deref(), self.logout_path.as_deref());
         let panel = self.panel_path_setting();
@@ -723,7 +825,15 @@ impl WebflowAuthBuilder {
             if path == "/" {
                 problems.push(home_page_problem(setting));
             }
-            if Some(path) == callback || later.contains(&Some(path)) {
+            if Some(path) == callback {
+                problems.push(ConfigProblem::Invalid {
+                    setting: "redirect_uri (WEBFLOW_REDIRECT_URI)",
+                    problem: format!("has the path of {setting}, {path}"),
+                    remedy: "register another path at Webflow, for example \
+                             /auth/webflow/callback, or change the other setting",
+                });
+            }
+            if later.contains(&Some(path)) {
                 problems.push(ConfigProblem::Invalid {
                     setting,
                     problem: "is the same as another endpoint's".to_owned(),

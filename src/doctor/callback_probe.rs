@@ -61,7 +61,7 @@ pub(super) async fn check(context: &Context) -> Vec<Check> {
 }
 
 /// Webflow's client may require https, which an application on loopback does not serve.
-fn client(context: &Context) -> reqwest::Result<reqwest::Client> {
+pub(super) fn client(context: &Context) -> reqwest::Result<reqwest::Client> {
     let webflow = &context.webflow;
     match Url::parse(&context.origin) {
         Ok(origin) if origin.scheme() == "http" => client_builder(&origin).build(),

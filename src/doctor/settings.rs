@@ -44,7 +44,7 @@ fn client(id: &str, secret: &str) -> Check {
 }
 
 /// Tunnel hosts whose names change on every start.
-const TUNNELS: [&str; 6] =
+pub(super) const TUNNELS: [&str; 6] =
     ["ngrok-free.app", "ngrok-free.dev", "ngrok.app", "ngrok.io", "trycloudflare.com", "loca.lt"];
 
 fn redirect_uri(uri: &str, cross_site: bool) -> Check {

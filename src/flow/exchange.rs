@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 
+use super::announce::announce;
 use super::persist::{Known, keep};
 use crate::context::Context;
 use crate::context::flow_cookie::{Flow, FlowKind};
@@ -70,8 +71,8 @@ pub(super) async fn complete(
     {
         // Another tab has just ended in this session: both grants belong there.
         arrival.subject = Subject::session(session);
-        arrival.previous = arrival.previous.filter(|previous| *previous != arrival.subject);
     }
+    arrival.previous = arrival.previous.filter(|previous| *previous != arrival.subject);
     let id = arrival.flow.id();
     let code = flow_entry(&id, arrival.code.expose_secret());
     let deadline = Deadline::after(CALLBACK_BUDGET);
@@ -93,7 +94,7 @@ pub(super) async fn complete(
     {
         if let Some(subject) = subject.filter(|_| has_flow(tokens, &code)) {
             tracing::info!(target: log::FLOW, flow = id, "callback repeated: the grant is there");
-            return Ok(landing(subject));
+            return Ok(landing(subject, before.location));
         }
     }
     let timer = metrics::Timer::start();
@@ -109,7 +110,7 @@ pub(super) async fn complete(
                     == Some(true) =>
         {
             tracing::info!(target: log::FLOW, flow = id, "another instance has completed the flow");
-            return Ok(landing(&arrival.subject));
+            return Ok(landing(&arrival.subject, None));
         }
         Err(error) => {
             report(&id, &error);
@@ -120,10 +121,10 @@ pub(super) async fn complete(
     let flows = remembered(present.iter().chain(previous.iter()), code);
     let lookups = deadline.leaving(AFTER_LOOKUPS).within(LOOKUPS);
     let details = learn(&context, &arrival.flow, flows, issued, lookups).await;
-    let first = present.is_empty() && previous.is_empty();
     let known = Known { present, previous };
     let kept = keep(&context, &arrival, &known, details, deadline).await;
-    let token = kept.map_err(|error| of_failed_write(&error))?;
+    let kept = kept.map_err(|error| of_failed_write(&error))?;
+    let token = &kept.token;
     tracing::info!(
         target: log::FLOW, flow = id,
         subject = ?token.subject(),
@@ -131,13 +132,19 @@ pub(super) async fn complete(
         sites = token.sites().len(),
         "grant stored"
     );
+    // The hook has a time of its own.
+    let left = deadline.left();
+    let Ok(location) = announce(&context, &arrival.flow, &known, &kept).await else {
+        kept.refuse(&context, &known).await;
+        return Err(catalog::hook_refused());
+    };
+    kept.replace(&context, &known, Deadline::after(left)).await;
     metrics::flow_completed();
-    context.hooks.authorized(&token, first);
-    Ok(landing(&arrival.subject))
+    Ok(landing(&arrival.subject, location))
 }
 
-fn landing(subject: &Subject) -> Landing {
-    Landing { session: subject.is_session().then(|| subject.id().to_owned()) }
+fn landing(subject: &Subject, location: Option<String>) -> Landing {
+    Landing { session: subject.is_session().then(|| subject.id().to_owned()), location }
 }
 
 /// How a grant remembers a flow that led to it: its id, and which code it was. A second code for

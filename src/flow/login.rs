@@ -28,7 +28,7 @@ pub(super) async fn serve(
     let scopes = scopes(context, scope.as_deref()).ok_or_else(catalog::malformed_login)?;
     let return_to = context.return_to(return_to.as_deref().unwrap_or("/"));
     let who = context.who(parts).await?;
-    if who == Who::Stranger {
+    if who == Who::Stranger && context.sign_in.is_none() {
         return Err(catalog::not_signed_in());
     }
     if !head.may_navigate() {
@@ -36,7 +36,8 @@ pub(super) async fn serve(
     }
     let stepping_up = scopes.len() > context.scopes.len();
     let kind = if stepping_up { FlowKind::StepUp } else { FlowKind::Login };
-    begin(context, head, Start { kind, scopes: &scopes, return_to, subject: who.subject() })
+    let subject = who.subject();
+    begin(context, head, Start { kind, scopes: &scopes, return_to, subject, data: None })
 }
 
 /// The application's own scopes and those asked for; `None` when one of them is malformed or never

@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{see_other, set_cookies};
 use crate::context::Context;
 use crate::context::flow_cookie::{Flow, MAX_FLOWS};
+use crate::hooks::Why;
 use crate::identity::subject::Subject;
 use crate::lifecycle::revoke::{RevokeError, end_all};
 use crate::problem::{Answer, Problem, answer, catalog};
@@ -93,10 +94,10 @@ impl Logout {
 
     async fn end_subjects(&self, context: &Arc<Context>) -> Result<(), RevokeError> {
         let mut outcome = Ok(());
-        let sessions = self.flows.iter().filter(|flow| flow.user.is_none());
+        let sessions = self.flows.iter().filter(|_| context.subjects_are_sessions());
         let sessions = sessions.map(|flow| Subject::session(&flow.session));
         for subject in self.subject.iter().cloned().chain(sessions) {
-            match end_all(context, &subject, self.revoke).await {
+            match end_all(context, &subject, self.revoke, Why::SignedOut).await {
                 Err(RevokeError::WebflowUnreachable) => {
                     outcome = Err(RevokeError::WebflowUnreachable);
                 }

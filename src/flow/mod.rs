@@ -3,11 +3,14 @@
 //!
 //! It may use everything but the middleware. Problems are returned with `?` and rendered here.
 
+mod announce;
 pub(crate) mod authorize;
+pub(crate) mod begin;
 mod callback;
 mod exchange;
 mod login;
 mod logout;
+pub(crate) mod park;
 mod persist;
 
 use std::sync::Arc;

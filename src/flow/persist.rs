@@ -1,4 +1,4 @@
-//! Stores a newly issued grant, or revokes it if it cannot be stored.
+//! Stores a newly issued grant, or revokes it if it cannot be stored or the application refuses it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use crate::context::Context;
 use crate::grant::details::{GrantDetails, Sites};
 use crate::grant::policy::GrantPolicy;
 use crate::grant::token::WebflowToken;
-use crate::lifecycle::revoke::remove_later;
+use crate::hooks::Why;
+use crate::lifecycle::revoke::{remove_later, report, revoke_now_or_later};
 use crate::store::{GrantId, StoreError, TokenKey, TokenVersion};
 use crate::util::deadline::Deadline;
 use crate::util::log;
@@ -42,20 +43,25 @@ struct Written {
     draft: Draft,
 }
 
-/// Stores the grant, and removes the grants it replaces. If it cannot be stored, it is revoked at
-/// Webflow and nothing has changed.
+/// A grant that was stored. What it replaces is still there.
+pub(super) struct Kept {
+    pub(super) token: WebflowToken,
+    written: Vec<Written>,
+}
+
+/// Stores the grant. If it cannot be stored, it is revoked at Webflow and nothing has changed.
 pub(super) async fn keep(
     context: &Arc<Context>,
     arrival: &Arrival,
     known: &Known,
     details: GrantDetails,
     deadline: Deadline,
-) -> Result<WebflowToken, StoreError> {
+) -> Result<Kept, StoreError> {
     let mut written = Vec::new();
     let writes = store(context, arrival, &known.previous, &details, &mut written);
     let stored = deadline.leaving(CLEAN_UP).limit(writes).await;
-    let token = match stored.unwrap_or(Err(StoreError::Timeout)) {
-        Ok(token) => token,
+    match stored.unwrap_or(Err(StoreError::Timeout)) {
+        Ok(token) => Ok(Kept { token, written }),
         Err(error) => {
             tracing::error!(
                 target: log::FLOW, flow = arrival.flow.id(),
@@ -63,35 +69,106 @@ pub(super) async fn keep(
                 "could not store the grant; revoking it"
             );
             undo(context, details, written, deadline).await;
-            return Err(error);
+            Err(error)
         }
-    };
-    // A session that ends here is reachable by nobody once its cookie is replaced; and a grant
-    // that the new one covers would only be in the way.
-    let several = context.vault.grants == GrantPolicy::PerWorkspace;
-    let covered = known.present.iter().filter(|old| several && old.grant_id() != token.grant_id());
-    let covered = covered.filter(|old| covers(&token.grant().details, &old.grant().details));
-    for old in known.previous.iter().chain(covered) {
-        let removed = deadline.limit(context.vault.remove(old)).await;
-        match removed.unwrap_or(Err(StoreError::Timeout)) {
-            Ok(true) => {}
-            Ok(false) => {
-                // The user signed out or revoked it while it was being moved: it must not stay.
-                let version = Some(old.grant().version);
-                for moved in written.iter().filter(|moved| moved.moved_from == version) {
-                    take_back(context, &moved.draft).await;
+    }
+}
+
+impl Kept {
+    /// The grant of the same key, whose row the new one has overwritten.
+    pub(super) fn overwritten<'k>(&self, known: &'k Known) -> Option<&'k WebflowToken> {
+        known.present.iter().find(|old| old.grant().key == self.token.grant().key)
+    }
+
+    /// The grant that the new one replaces.
+    pub(super) fn former<'k>(&'k self, known: &'k Known) -> Option<&'k WebflowToken> {
+        let moved = |old: &WebflowToken| {
+            self.written.iter().any(|row| row.moved_from == Some(old.grant().version))
+        };
+        let previous = known.previous.iter().find(|old| !moved(old));
+        self.overwritten(known).or_else(|| self.covered(known).next()).or(previous)
+    }
+
+    /// The subject's other grants that the new one covers, newest first.
+    fn covered<'k>(&'k self, known: &'k Known) -> impl Iterator<Item = &'k WebflowToken> {
+        // With one grant for each subject there are no others.
+        let new = self.token.grant();
+        let others = known.present.iter().filter(|old| old.grant().key != new.key);
+        others.filter(|old| covers(&new.details, &old.grant().details))
+    }
+
+    /// Removes the grants that the new one replaces: those of a session that ends here, which
+    /// nobody could reach once its cookie is replaced, and those that the new one covers.
+    pub(super) async fn replace(&self, context: &Arc<Context>, known: &Known, deadline: Deadline) {
+        if let Some(old) = self.overwritten(known) {
+            report(context, old, Why::Replaced);
+        }
+        for old in known.previous.iter().chain(self.covered(known)) {
+            let version = Some(old.grant().version);
+            let moved = self.written.iter().find(|moved| moved.moved_from == version);
+            let why = moved.is_none().then_some(Why::Replaced);
+            let removed = deadline.limit(context.vault.remove(old)).await;
+            match removed.unwrap_or(Err(StoreError::Timeout)) {
+                Ok(true) => {
+                    if let Some(why) = why {
+                        report(context, old, why);
+                    }
                 }
-            }
-            Err(error) => {
-                tracing::warn!(
-                    target: log::FLOW, error = &error as &dyn Error,
-                    "a replaced grant could not be removed; retrying in the background"
-                );
-                remove_later(context, old);
+                Ok(false) => {
+                    // The user signed out or revoked it while it was being moved: it must not stay.
+                    if let Some(moved) = moved {
+                        take_back(context, &moved.draft).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        target: log::FLOW, error = &error as &dyn Error,
+                        "a replaced grant could not be removed; retrying in the background"
+                    );
+                    remove_later(context, old, why);
+                }
             }
         }
     }
-    Ok(token)
+
+    /// Takes everything back, since the application does not want the grant: the former grants are
+    /// as they were, and the new token is revoked at Webflow. What the store cannot do now is
+    /// retried in the background.
+    pub(super) async fn refuse(self, context: &Arc<Context>, known: &Known) {
+        // Nobody is told that it has gone: it never counted.
+        self.token.state().take_report();
+        let former = self.overwritten(known);
+        for moved in self.written.iter().filter(|row| row.moved_from.is_some()) {
+            take_back(context, &moved.draft).await;
+        }
+        match former.map(|old| {
+            let grant = old.grant();
+            context.vault.draft(grant.key.clone(), grant.details.clone())
+        }) {
+            Some(Ok(draft)) => put_back(context, &self.token, draft).await,
+            Some(Err(_)) | None => {
+                if context.vault.remove(&self.token).await.is_err() {
+                    remove_later(context, &self.token, None);
+                }
+            }
+        }
+        self.token.state().mark_dead();
+        revoke_now_or_later(context, &self.token).await;
+    }
+}
+
+/// Puts the grant back that was there before `token`.
+async fn put_back(context: &Arc<Context>, token: &WebflowToken, draft: Draft) {
+    let Err(error) = context.vault.put_back(token, &draft).await else { return };
+    tracing::warn!(
+        target: log::FLOW, error = &error as &dyn Error,
+        "the former grant could not be put back; retrying in the background"
+    );
+    let (own, token) = (Arc::clone(context), token.clone());
+    context.tasks.retry_later("the return of a former grant", move || {
+        let (context, token, draft) = (Arc::clone(&own), token.clone(), draft.clone());
+        async move { context.vault.put_back(&token, &draft).await.is_ok() }
+    });
 }
 
 /// Writes the grant, after those of the former session that it does not cover: the new one stays
@@ -181,7 +258,7 @@ async fn undo(
 /// Removes a row of a failed write: the write may have succeeded although its answer was lost.
 async fn take_back(context: &Arc<Context>, draft: &Draft) {
     if context.vault.remove(draft.token()).await.is_err() {
-        remove_later(context, draft.token());
+        remove_later(context, draft.token(), None);
     }
 }
 

@@ -11,7 +11,7 @@ use http::{HeaderValue, Request};
 
 #[cfg(feature = "panels")]
 use super::bearer::{self, Panel};
-use super::challenge::challenge;
+use super::challenge::{challenge, sign_in};
 use super::guard::{Guard, Mode};
 use crate::context::Context;
 use crate::context::flow_cookie::FlowKind;
@@ -246,9 +246,18 @@ fn decide_for(guard: &Guard, parts: &Parts, head: &RequestHead<'_>, who: Who) ->
         (Who::Nobody, Mode::Required { .. }) => {
             challenge(context, head, None, FlowKind::Login, &guard.wanted()).map(Decision::Answer)
         }
-        (Who::Stranger, Mode::Required { .. }) => Err(catalog::not_signed_in()),
+        (Who::Stranger, Mode::Required { .. }) => stranger(context, head),
     };
     Now::Decided(settle(guard, head, decision))
+}
+
+/// Nobody is signed in to the application. Its own sign-in page must not lead to itself.
+fn stranger(context: &Context, head: &RequestHead<'_>) -> Result<Decision, Problem> {
+    let path = head.path().split('?').next().unwrap_or_default();
+    if context.sign_in.as_ref().is_some_and(|sign_in| sign_in.path() == path) {
+        return Ok(Decision::Forward(Admitted::default()));
+    }
+    sign_in(context, head).map(Decision::Answer)
 }
 
 /// Whether these grants admit the request. If not, they must not come from the cache: another

@@ -4,15 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use percent_encoding::utf8_percent_encode;
 use secrecy::SecretString;
 
 use super::details::GrantDetails;
 use super::scope::Scopes;
 use super::state::TokenState;
 use super::user::WebflowUser;
-use crate::api::{ApiClient, WebflowApi};
+use crate::api::{ApiClient, SiteInfo, WebflowApi};
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey, TokenVersion};
+use crate::wire::paths::{COMPONENT, is_label};
 
 /// An access token for Webflow's Data API, with details of its grant.
 ///
@@ -135,6 +137,16 @@ impl WebflowToken {
     pub fn reauthorize(&self) -> Reauthorize {
         self.state().mark_dead();
         Reauthorize(self.clone())
+    }
+
+    /// Returns the address that opens a site in Webflow's Designer with this app:
+    /// `https://{short name}.design.webflow.com?app={client id}`.
+    ///
+    /// `None` when the site's short name is not a DNS label.
+    pub fn designer_link(&self, site: &SiteInfo) -> Option<String> {
+        let name = Some(&site.short_name).filter(|name| is_label(name))?;
+        let app = utf8_percent_encode(&self.0.client.client_id, COMPONENT);
+        Some(format!("https://{name}.design.webflow.com?app={app}"))
     }
 
     /// Returns a client for Webflow's Data API that uses this token.

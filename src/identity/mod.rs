@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod resolver;
 pub(crate) mod session_cookie;
+pub(crate) mod sign_in;
 pub(crate) mod subject;
 
 use std::panic::AssertUnwindSafe;

@@ -32,6 +32,12 @@ use super::subject::Subject;
 ///
 /// let builder = WebflowAuthLayer::builder().subject_resolver(Sessions);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not look up subjects",
+    label = "not a `SubjectResolver`",
+    note = "a closure that awaits nothing goes to `.subject(|parts| ..)`",
+    note = "to await a lookup, implement `SubjectResolver` for a type of your own"
+)]
 pub trait SubjectResolver: Send + Sync + 'static {
     /// Returns the user, or `None` if nobody is signed in to the application; the request is then
     /// answered with 401.

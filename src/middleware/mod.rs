@@ -3,6 +3,7 @@
 //!
 //! Most applications never name them.
 
+mod body;
 mod endpoints;
 mod future;
 pub(crate) mod layer;
@@ -10,6 +11,7 @@ mod renew;
 mod service;
 
 pub use crate::grant::token::Reauthorize;
+pub use body::ResponseBody;
 pub use endpoints::{EndpointsFuture, EndpointsService};
 pub use future::ResponseFuture;
 pub(crate) use layer::WebflowAuthLayer;

@@ -88,6 +88,12 @@ use crate::identity::subject::Subject;
 /// longer than a minute is dropped: its row must then be whole or absent, and the next write must
 /// succeed. One layer's writes for a subject are sequential; writes from different instances may be
 /// concurrent.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a token store",
+    label = "not a token store",
+    note = "opening a store takes `.await?`, for example `SqliteStore::open(path).await?`",
+    note = "to use a database of your own, implement `TokenStore`"
+)]
 pub trait TokenStore: Send + Sync + 'static {
     /// Returns every grant of the subject, newest version first, or an empty list.
     ///

@@ -17,6 +17,9 @@ use crate::store::{GrantId, TokenKey, TokenVersion};
 use crate::util::clock::Clock;
 use crate::webflow::{Endpoints, client_builder};
 
+/// The client ID of every such token.
+const CLIENT_ID: &str = "test-client";
+
 /// Time limit of one call; no test should wait longer.
 const BUDGET: Duration = Duration::from_secs(5);
 
@@ -136,7 +139,8 @@ impl TestToken {
         let http = client_builder(endpoints.token()).build().unwrap_or_default();
         let obtained_at_secs =
             self.obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET, self.clock));
+        let client =
+            Arc::new(ApiClient::new(http, endpoints, CLIENT_ID.to_owned(), BUDGET, self.clock));
         WebflowToken::new(Grant {
             key: TokenKey::new(self.subject, GrantId::default()),
             version: TokenVersion::generate(obtained_at_secs.saturating_mul(1000), 0),

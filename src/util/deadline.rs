@@ -24,6 +24,11 @@ impl Deadline {
         Self(self.0.min(Instant::now() + budget))
     }
 
+    /// Returns the time that is left.
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
     /// Runs the step. Returns `None`, and drops the step, if the deadline passes first.
     pub(crate) async fn limit<T>(self, step: impl Future<Output = T>) -> Option<T> {
         timeout_at(self.0, step).await.ok()

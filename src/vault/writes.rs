@@ -89,6 +89,32 @@ impl Vault {
         saved
     }
 
+    /// Writes a draft in the place of exactly this version of a grant. False if that version was
+    /// removed or replaced meanwhile. Writing it again changes nothing.
+    pub(crate) async fn put_back(
+        self: &Arc<Self>,
+        token: &WebflowToken,
+        draft: &Draft,
+    ) -> Result<bool, StoreError> {
+        let (vault, token, draft) = (Arc::clone(self), token.clone(), draft.clone());
+        let timer = metrics::Timer::start();
+        let replaced = self.write(token.subject().clone(), async move {
+            let grant = token.grant();
+            let stored = vault.read(token.subject()).await?;
+            let mut stored =
+                stored.iter().map(WebflowToken::grant).filter(|it| it.key == grant.key);
+            if stored.next().is_none_or(|it| it.version != grant.version) {
+                return Ok(false);
+            }
+            let saved = vault.store.save(&draft.row).await;
+            vault.cache.forget(token.subject());
+            saved.map(|()| true)
+        });
+        let replaced = replaced.await;
+        timer.store("save");
+        replaced
+    }
+
     /// A version greater than any that this process has given, also within a millisecond and when
     /// the clock was set back.
     fn next_version(&self) -> TokenVersion {

@@ -61,6 +61,13 @@ impl Endpoints {
         let url = Url::parse(base).map_err(|_| {
             invalid("is not an address", "use an absolute one, for example http://127.0.0.1:4000")
         })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(invalid(
+                "does not begin with http:// or https://",
+                "write the whole address, for example http://127.0.0.1:4000",
+            )
+            .into());
+        }
         if !is_https_or_loopback(&url) {
             return Err(invalid(
                 "is not https",

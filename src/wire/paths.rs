@@ -39,6 +39,15 @@ impl Paths {
     }
 }
 
+/// Whether it is one label of a host name, in lower case.
+pub(crate) fn is_label(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(known)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
 /// The URI that the client requested, before a nested axum router removed its prefix.
 pub(crate) fn original_uri(parts: &Parts) -> &Uri {
     original(&parts.extensions, &parts.uri)

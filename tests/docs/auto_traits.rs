@@ -8,11 +8,11 @@ use tower_webflow_auth::store::{
 use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
 use tower_webflow_auth::webhooks::WebflowEvent;
 use tower_webflow_auth::{
-    Clock, ConfigError, Endpoints, Keyring, PanelSession, RevokeError, Scopes, Subject,
-    WebflowAuthHandle, WebflowAuthLayer, WebflowGrants, WebflowToken,
+    BeginError, Clock, ConfigError, Endpoints, Gone, Keyring, Login, NewGrant, Next, PanelSession,
+    RevokeError, Scopes, Subject, WebflowAuthHandle, WebflowAuthLayer, WebflowGrants, WebflowToken,
     config::WebflowAuthBuilder,
     doctor::Report,
-    hooks::{AuthFailure, Authorized},
+    hooks::AuthFailure,
     middleware::{EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth},
 };
 
@@ -25,7 +25,8 @@ const _: () = {
     send_sync::<(Keyring, Clock, Endpoints)>();
     send_sync::<(MemoryStore, SqliteStore, PostgresStore, RedisStore, SealedToken)>();
     send_sync::<(ConfigError, StoreError, ApiError, RevokeError)>();
-    send_sync::<(AuthFailure, Authorized, Report, WebflowApi, WebflowEvent)>();
+    send_sync::<(AuthFailure, BeginError, Report, WebflowApi, WebflowEvent)>();
+    send_sync::<(Gone, Login, NewGrant, Next)>();
     send_sync::<(FakeWebflow, TestBrowser)>();
     send::<(WebflowAuthBuilder, ApiRequest, ApiResponse, EndpointsFuture)>();
     send::<ResponseFuture<axum::Router, axum::body::Body>>();

@@ -61,15 +61,16 @@ async fn good_application_passes() {
     }
     assert_line(&report, "redirect_uri", Status::Warning, "plain http");
     assert_line(&report, "endpoints", Status::Warning, "a fake Webflow at");
-    assert_eq!(report.checks().len(), 12, "{report}");
-    assert!(report.to_string().ends_with("10 ok, 2 warning, 0 failed"), "{report}");
+    assert_line(&report, "install url", Status::Warning, "plain http");
+    assert_eq!(report.checks().len(), 13, "{report}");
+    assert!(report.to_string().ends_with("10 ok, 3 warning, 0 failed"), "{report}");
 }
 
 mod o5 {
     use super::*;
 
     #[tokio::test]
-    async fn check_sends_no_secret_and_starts_no_flow() {
+    async fn check_sends_no_secret_and_completes_no_flow() {
         let errors = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&errors);
         let app = app(|builder| {
@@ -95,6 +96,59 @@ mod o5 {
             );
         }
         assert_eq!((errors.load(Ordering::SeqCst), app.fake.issued_tokens()), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn finds_why_the_login_path_cannot_be_the_install_url() {
+    let nobody = |builder: WebflowAuthBuilder| builder.subject(|_| None);
+    let signed_out = app(nobody).await.auth.diagnose().await;
+    assert_line(&signed_out, "install url", Status::Warning, "answered 401");
+    assert_line(&signed_out, "install url", Status::Warning, "set sign_in_at");
+    let with_page = app(|builder| nobody(builder).sign_in_at("/")).await.auth.diagnose().await;
+    assert_line(&with_page, "install url", Status::Warning, "plain http");
+
+    let elsewhere = with_router(|_| {
+        Router::new().route("/auth/webflow/login", get(|| async { Redirect::to("/pricing") }))
+    })
+    .await;
+    assert_line(&elsewhere, "install url", Status::Warning, "answered 404");
+    let circle = with_router(|_| {
+        let here = get(|| async { Redirect::to("/auth/webflow/login") });
+        Router::new().route("/auth/webflow/login", here)
+    })
+    .await;
+    assert_line(&circle, "install url", Status::Warning, "more than 8 redirects");
+
+    for (link, words) in [
+        ("client_id=other&redirect_uri=REDIRECT&state=STATE&scope=SCOPE", "another client"),
+        ("client_id=CLIENT&redirect_uri=http://a.example/&state=STATE&scope=SCOPE", "redirect URI"),
+        ("client_id=CLIENT&redirect_uri=REDIRECT&state=same&scope=SCOPE", "the same state"),
+        ("client_id=CLIENT&redirect_uri=REDIRECT&state=STATE&scope=sites:read", "other scopes"),
+        ("client_id=CLIENT&redirect_uri=REDIRECT&state=STATE&scope=SCOPE", "plain http"),
+    ] {
+        let fake = Arc::new(std::sync::OnceLock::new());
+        let (begun, known) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&fake));
+        let app = App::with_router(
+            |builder| builder,
+            move |_| {
+                let login = move || {
+                    let state = begun.fetch_add(1, Ordering::SeqCst).to_string();
+                    let (base, client, redirect): &(String, String, String) = known.get().unwrap();
+                    let link = link.replace("CLIENT", client).replace("REDIRECT", redirect);
+                    let link =
+                        link.replace("STATE", &state).replace("SCOPE", "cms:read%20sites:read");
+                    let target = format!("{base}?{link}");
+                    async move { Redirect::to(&target) }
+                };
+                Router::new().route("/auth/webflow/login", get(login))
+            },
+        )
+        .await;
+        let authorize = app.fake.endpoints().authorize().to_string();
+        let redirect = app.url("/auth/webflow/callback");
+        fake.set((authorize, app.fake.client_id().to_owned(), redirect)).unwrap();
+        assert_line(&app.auth.diagnose().await, "install url", Status::Warning, words);
     }
 }
 

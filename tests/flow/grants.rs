@@ -153,9 +153,9 @@ async fn hooks_report_grants_denials_and_revocations_and_may_panic() {
     let (authorized, failed, revoked) = (log("authorized"), log("failed"), log("revoked"));
     let app = App::with(|builder| {
         builder
-            .on_authorized(move |event| {
-                authorized(format!("first={} {}", event.is_first(), event.token().scopes()));
-                panic!("as the test wants");
+            .on_authorized(move |new| {
+                authorized(format!("first={} {}", new.is_first(), new.token().scopes()));
+                async { panic!("as the test wants") }
             })
             .on_error(move |error| {
                 failed(error.kind().to_string());
@@ -163,7 +163,10 @@ async fn hooks_report_grants_denials_and_revocations_and_may_panic() {
                 (error.kind().as_str() == "malformed-callback")
                     .then(|| teapot.body("own".into()).unwrap())
             })
-            .on_revoked(move |_| revoked(String::new()))
+            .on_revoked(move |gone| {
+                revoked(format!("{:?}", gone.why()));
+                std::future::ready(())
+            })
     })
     .await;
     let mut browser = app.connected().await;
@@ -174,14 +177,16 @@ async fn hooks_report_grants_denials_and_revocations_and_may_panic() {
     let page = browser.visit(&app.url("/auth/webflow/callback?code=x&state=y")).await.unwrap();
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     browser.submit(&app.url("/auth/webflow/logout")).await.unwrap();
+    app.auth.shutdown().await;
     assert_eq!(
         *heard.lock().unwrap(),
         [
             "authorized first=true sites:read cms:read",
             "authorized first=false sites:read cms:read",
+            "revoked Replaced",
             "failed malformed-callback",
             "failed unknown-flow",
-            "revoked ",
+            "revoked SignedOut",
         ]
     );
 }

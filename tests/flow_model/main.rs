@@ -30,7 +30,10 @@ const AT_ONCE: usize = 8;
 const SEEDS: std::ops::Range<u64> = 0..24;
 
 /// Every seed whose plan has found a fault.
-const FOUND_A_FAULT: [u64; 0] = [];
+const FOUND_A_FAULT: [u64; 1] = [
+    // A second choice at Webflow ended in an earlier session, and the present one was left behind.
+    1_795_720_945,
+];
 
 struct FlowModel;
 

@@ -14,7 +14,7 @@ pub fn binary() -> PathBuf {
 }
 
 /// The program of one of the crate's examples.
-fn example(name: &str) -> PathBuf {
+pub fn example(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();

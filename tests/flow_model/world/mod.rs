@@ -17,7 +17,7 @@ use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::testing::FakeWebflow;
 use tower_webflow_auth::{
     Clock, GrantPolicy, Keyring, Scope, Subject, WebflowAuthLayer, WebflowGrants, WebflowToken,
-    config::CacheConfig,
+    Why, config::CacheConfig,
 };
 
 use crate::plan::{BROWSERS, INSTANCES, Of, Outage, Setup, Step};
@@ -268,9 +268,15 @@ impl Inner {
             .clock(self.clock.clone())
             .cache(cache)
             .store_timeout(STORE_TIMEOUT)
-            .on_revoked(move |token| {
-                let secret = token.access_token().expose_secret().to_owned();
-                told.lock().unwrap().push((token.subject().as_str().to_owned(), secret));
+            .on_revoked(move |gone| {
+                let secret = gone.token().access_token().expose_secret().to_owned();
+                let heard = (gone.subject().as_str().to_owned(), secret);
+                let mut told = told.lock().unwrap();
+                // Two instances that replace a grant at the same moment both report it.
+                if gone.why() != Why::Replaced || !told.contains(&heard) {
+                    told.push(heard);
+                }
+                std::future::ready(())
             })
             .store(self.store.clone());
         let builder =
