@@ -44,6 +44,8 @@ use crate::webflow::{ApplicationId, WebflowClient};
 use crate::wire::cookies::CookiePolicy;
 use crate::wire::paths::Paths;
 
+const LOGIN_PATH: &str = "/auth/webflow/login";
+const LOGOUT_PATH: &str = "/auth/webflow/logout";
 const FLOW_LIFETIME: Duration = Duration::from_secs(15 * 60);
 const SESSION_MAX_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -162,8 +164,8 @@ impl WebflowAuthBuilder {
             http: None,
             subjects: SubjectSource::Session,
             sign_in_at: None,
-            login_path: Some("/auth/webflow/login".to_owned()),
-            logout_path: Some("/auth/webflow/logout".to_owned()),
+            login_path: Some(LOGIN_PATH.to_owned()),
+            logout_path: Some(LOGOUT_PATH.to_owned()),
             flow_lifetime: FLOW_LIFETIME,
             session_lifetime: SESSION_LIFETIME,
             session_max_lifetime: SESSION_MAX_LIFETIME,
@@ -825,15 +827,16 @@ impl WebflowAuthBuilder {
             if path == "/" {
                 problems.push(home_page_problem(setting));
             }
-            if Some(path) == callback {
+            let is_callback = Some(path) == callback;
+            // Whoever has not set it need not know it.
+            if is_callback && (path == LOGIN_PATH || path == LOGOUT_PATH) {
                 problems.push(ConfigProblem::Invalid {
                     setting: "redirect_uri (WEBFLOW_REDIRECT_URI)",
                     problem: format!("has the path of {setting}, {path}"),
                     remedy: "register another path at Webflow, for example \
                              /auth/webflow/callback, or change the other setting",
                 });
-            }
-            if later.contains(&Some(path)) {
+            } else if is_callback || later.contains(&Some(path)) {
                 problems.push(ConfigProblem::Invalid {
                     setting,
                     problem: "is the same as another endpoint's".to_owned(),

@@ -62,8 +62,9 @@ fn every_malformed_setting_is_reported() {
         (good().redirect_uri("/cb"), "is not an absolute address"),
         (good().scopes([]), "scopes"),
         (good().login_path("login"), "login_path is not a path that"),
+        (good().login_path("/auth/webflow/callback"), "the same as another"),
         (
-            good().login_path("/auth/webflow/callback"),
+            good().redirect_uri("https://app.example.com/auth/webflow/login"),
             "redirect_uri (WEBFLOW_REDIRECT_URI) has the path of login_path",
         ),
         (good().login_path("/a").logout_path("/a"), "the same as another"),
