@@ -11,7 +11,7 @@ use tower_webflow_auth::store::PostgresStore;
 use tower_webflow_auth::store::RedisStore;
 use tower_webflow_auth::store::{MemoryStore, SqliteStore};
 use tower_webflow_auth::testing::FakeWebflow;
-use tower_webflow_auth::{Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{Keyring, Scope, WebflowAuthLayer, config::WebflowAuthBuilder};
 
 const SCOPES: [Scope; 3] = [Scope::AUTHORIZED_USER_READ, Scope::SITES_READ, Scope::CMS_READ];
 

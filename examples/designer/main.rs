@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::testing::Workspace;
-use tower_webflow_auth::{PanelSession, Scope, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{
+    PanelSession, Scope, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder,
+};
 
 const PANEL: &str = include_str!("panel.html");
 const SCRIPT: &str = include_str!("panel.js");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::net::TcpListener;
 use tower_webflow_auth::testing::FakeWebflow;
-use tower_webflow_auth::{Scope, WebflowAuthBuilder};
+use tower_webflow_auth::{Scope, config::WebflowAuthBuilder};
 use tracing_subscriber::EnvFilter;
 
 pub type Error = Box<dyn std::error::Error>;

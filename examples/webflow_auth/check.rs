@@ -1,17 +1,17 @@
 //! `webflow-auth check`.
 
 use serde_json::json;
-use tower_webflow_auth::{CheckStatus, Checkup};
+use tower_webflow_auth::doctor::{Report, Status};
 
 use crate::failure::Failure;
 use crate::output::Output;
 
-pub(crate) fn report(checkup: &Checkup, output: Output) -> Result<(), Failure> {
+pub(crate) fn report(checkup: &Report, output: Output) -> Result<(), Failure> {
     if output.is_json() {
         for check in checkup.checks() {
             let status = match check.status() {
-                CheckStatus::Ok => "ok",
-                CheckStatus::Warning => "warning",
+                Status::Ok => "ok",
+                Status::Warning => "warning",
                 _ => "failed",
             };
             let row = json!({

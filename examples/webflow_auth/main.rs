@@ -20,7 +20,7 @@ use clap::Parser;
 use failure::Failure;
 use output::Output;
 use serde_json::json;
-use tower_webflow_auth::{Checkup, Keyring, WebflowAuthLayer};
+use tower_webflow_auth::{Keyring, WebflowAuthLayer, doctor::Report};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -50,7 +50,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     runtime.block_on(async {
         if let Err(error) = arguments.settings.validate() {
             return match arguments.command {
-                Command::Check => check::report(&Checkup::from(&error), output),
+                Command::Check => check::report(&Report::from(&error), output),
                 _ => Err(error.into()),
             };
         }
@@ -70,7 +70,7 @@ async fn dispatch(
     let handle = auth.handle();
     match command {
         Command::Key => Ok(()),
-        Command::Check => check::report(&auth.check().await, output),
+        Command::Check => check::report(&auth.diagnose().await, output),
         Command::List(filter) => grants::list(&handle, filter, output).await,
         Command::Revoke { subject, grant } => {
             grants::revoke(&handle, subject, grant.as_deref(), output).await

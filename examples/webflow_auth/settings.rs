@@ -7,7 +7,7 @@ use tower_webflow_auth::store::PostgresStore;
 #[cfg(feature = "redis")]
 use tower_webflow_auth::store::RedisStore;
 use tower_webflow_auth::store::{MemoryStore, SqliteStore};
-use tower_webflow_auth::{ConfigError, GrantPolicy, WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{ConfigError, GrantPolicy, WebflowAuthLayer, config::WebflowAuthBuilder};
 use url::Url;
 
 use crate::arguments::Settings;

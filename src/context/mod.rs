@@ -104,7 +104,9 @@ impl Context {
             SubjectSource::Session => Some(Ok(self
                 .session(&parts.headers)
                 .map_or(Who::Nobody, |(session, _)| Who::Known(Subject::session(&session.id))))),
-            SubjectSource::Application(subject_of) => Some(identity::ask(&**subject_of, parts)),
+            SubjectSource::Application(subject_of) => {
+                Some(identity::call_closure(&**subject_of, parts))
+            }
             SubjectSource::Resolver(_) => None,
         }
     }

@@ -1,4 +1,4 @@
-//! Keys, sealing, signatures and randomness. Nothing here knows what is sealed.
+//! Encryption, signatures and randomness. Nothing here knows what is being encrypted.
 
 pub(crate) mod keyring;
 pub(crate) mod random;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use http::header::ACCEPT;
 use url::Url;
 
-use super::own::client;
+use super::callback_probe::client;
 use super::probe;
 use super::report::Check;
 use super::settings::TUNNELS;
@@ -57,7 +57,7 @@ async fn follow(context: &Context, client: &reqwest::Client, url: &Url) -> Resul
     let mut url = url.clone();
     for _ in 0..MAX_HOPS {
         let request = client.get(url.clone()).header(ACCEPT, "text/html,*/*;q=0.8");
-        let answer = probe::ask(request, context.webflow.budget).await;
+        let answer = probe::send(request, context.webflow.budget).await;
         let answer = answer.map_err(|_| End::Silent)?;
         let status = answer.status.as_u16();
         let next = answer.location.filter(|_| answer.status.is_redirection());

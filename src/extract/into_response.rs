@@ -1,4 +1,4 @@
-//! What handlers may return as it is: errors of calls, and the wish to ask for a new token.
+//! Values that handlers can return: API errors, and the request for a new token.
 
 use std::sync::Arc;
 

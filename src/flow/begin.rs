@@ -43,7 +43,7 @@ impl Login {
         self
     }
 
-    /// What [`on_authorized`](crate::WebflowAuthBuilder::on_authorized) gets with the grant: up to
+    /// What [`on_authorized`](crate::config::WebflowAuthBuilder::on_authorized) gets with the grant: up to
     /// 1 KiB of JSON. It travels in the flow's cookie, encrypted.
     pub fn data(mut self, data: &impl Serialize) -> Self {
         self.data = Some(serde_json::to_string(data));

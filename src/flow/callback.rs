@@ -140,7 +140,7 @@ async fn complete(
         _ => Subject::session(&flow.session),
     };
     let claims = flow.parked.is_some();
-    let previous = who.subject().filter(|who| who.is_session() && **who != subject).cloned();
+    let previous = who.subject().filter(|who| who.is_session()).cloned();
     let flows = context.flows();
     let (id, removal, return_to) = (flow.id(), flows.removal(&flow), flow.return_to.clone());
     let arrived = Arrived {

@@ -71,8 +71,8 @@ pub(super) async fn complete(
     {
         // Another tab has just ended in this session: both grants belong there.
         arrival.subject = Subject::session(session);
-        arrival.previous = arrival.previous.filter(|previous| *previous != arrival.subject);
     }
+    arrival.previous = arrival.previous.filter(|previous| *previous != arrival.subject);
     let id = arrival.flow.id();
     let code = flow_entry(&id, arrival.code.expose_secret());
     let deadline = Deadline::after(CALLBACK_BUDGET);

@@ -39,7 +39,7 @@ pub(super) async fn serve(
     let permit = permit.map_err(|_| catalog::too_many_logouts())?;
     let mut answer = match logout.run(context, permit).await {
         Err(RevokeError::Store(error)) => return Err(elsewhere(catalog::of_store(&error))),
-        Err(RevokeError::Webflow) => context.fail(&catalog::webflow_not_told(), head),
+        Err(RevokeError::WebflowUnreachable) => context.fail(&catalog::webflow_not_told(), head),
         Ok(()) if head.wants_page() => {
             see_other(&context.return_to(return_to.as_deref().unwrap_or("/")))
         }
@@ -98,7 +98,9 @@ impl Logout {
         let sessions = sessions.map(|flow| Subject::session(&flow.session));
         for subject in self.subject.iter().cloned().chain(sessions) {
             match end_all(context, &subject, self.revoke, Why::SignedOut).await {
-                Err(RevokeError::Webflow) => outcome = Err(RevokeError::Webflow),
+                Err(RevokeError::WebflowUnreachable) => {
+                    outcome = Err(RevokeError::WebflowUnreachable);
+                }
                 ended => ended.map(drop)?,
             }
         }

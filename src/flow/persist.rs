@@ -18,7 +18,6 @@ use crate::util::deadline::Deadline;
 use crate::util::log;
 use crate::vault::Draft;
 use crate::vault::cache::Tokens;
-use crate::webflow::revocation;
 
 /// How often a write is tried, with doubling pauses: 3 attempts within about a third of a second
 /// besides their own time.
@@ -272,7 +271,7 @@ async fn revoke(context: &Arc<Context>, details: &GrantDetails) {
             "could not revoke a token that could not be stored; retrying the revocation"
         );
         let webflow = Arc::clone(&context.webflow);
-        revocation::retry_later(&context.tasks, webflow, details.access_token.clone());
+        webflow.retry_revocation(&context.tasks, details.access_token.clone());
     }
 }
 

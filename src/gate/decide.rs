@@ -146,7 +146,7 @@ pub(crate) fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -
         return presented.decide_now(guard);
     }
     if let Some(token) = parts.extensions.get::<WebflowToken>()
-        && token.is_of(&context.vault.client)
+        && token.belongs_to(&context.vault.client)
     {
         // A layer further out has admitted the request already.
         let grants = parts.extensions.get::<WebflowGrants>().map(|grants| Arc::clone(&grants.0));

@@ -19,7 +19,7 @@ pub(crate) type OnAuthorized =
     dyn Fn(NewGrant) -> Pin<Box<dyn Future<Output = Result<Next, HookError>> + Send>> + Send + Sync;
 
 /// A grant that has just been stored, for
-/// [`on_authorized`](crate::WebflowAuthBuilder::on_authorized).
+/// [`on_authorized`](crate::config::WebflowAuthBuilder::on_authorized).
 #[derive(Clone)]
 pub struct NewGrant {
     pub(crate) token: WebflowToken,

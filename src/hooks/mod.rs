@@ -1,4 +1,7 @@
-//! Application callbacks: `on_authorized`, `on_error`, `on_revoked`.
+//! Arguments of the builder's hooks:
+//! [`on_authorized`](crate::config::WebflowAuthBuilder::on_authorized),
+//! [`on_error`](crate::config::WebflowAuthBuilder::on_error) and
+//! [`on_revoked`](crate::config::WebflowAuthBuilder::on_revoked).
 //!
 //! Each runs behind a guard: a panic is logged, and the asynchronous ones have a time limit.
 
@@ -16,7 +19,8 @@ use http::{Response, StatusCode};
 use tokio::time::timeout;
 
 use crate::identity::resolver::CatchPanic;
-use crate::problem::{Answer, FailureKind, Problem, guard_headers};
+pub use crate::problem::FailureKind;
+use crate::problem::{Answer, Problem, guard_headers};
 use crate::util::log;
 use crate::wire::request_head::RequestHead;
 

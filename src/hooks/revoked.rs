@@ -12,7 +12,7 @@ use crate::util::background::Tasks;
 pub(crate) type OnRevoked = dyn Fn(Gone) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 /// A grant whose row was removed from the store; see
-/// [`on_revoked`](crate::WebflowAuthBuilder::on_revoked).
+/// [`on_revoked`](crate::config::WebflowAuthBuilder::on_revoked).
 #[derive(Debug, Clone)]
 pub struct Gone {
     token: WebflowToken,

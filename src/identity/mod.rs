@@ -1,4 +1,4 @@
-//! Whose request it is: a browser session, or a user of the application.
+//! Who a request comes from: a browser session, or a user of the application.
 
 pub(crate) mod app;
 pub(crate) mod resolver;
@@ -18,12 +18,12 @@ use crate::util::log;
 use resolver::{ErasedResolver, Unresolved};
 use subject::Subject;
 
-/// The time for the application's lookup.
+/// Time limit of the application's lookup.
 const RESOLVER_BUDGET: Duration = Duration::from_secs(5);
 
 type SubjectOf = dyn Fn(&Parts) -> Option<Subject> + Send + Sync;
 
-/// Who decides whose token a request gets.
+/// What determines the subject of a request.
 #[derive(Clone)]
 pub(crate) enum SubjectSource {
     /// The crate's own session cookie.
@@ -34,7 +34,7 @@ pub(crate) enum SubjectSource {
     Resolver(Arc<dyn ErasedResolver>),
 }
 
-/// Whose request it is.
+/// Who a request comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Who {
     Known(Subject),
@@ -53,8 +53,8 @@ impl Who {
         }
     }
 
-    /// Whom the application has named.
-    pub(crate) fn named(subject: Option<Subject>) -> Self {
+    /// The subject that the application returned.
+    pub(crate) fn from_application(subject: Option<Subject>) -> Self {
         match subject {
             None => Self::Stranger,
             Some(subject) if subject.validate().is_ok() && !subject.is_stored() => {
@@ -72,10 +72,10 @@ impl Who {
     }
 }
 
-/// Calls the application's closure; a panic in it is a problem of that request alone.
-pub(crate) fn ask(subject_of: &SubjectOf, parts: &Parts) -> Result<Who, Problem> {
+/// Calls the application's closure. A panic fails only this request.
+pub(crate) fn call_closure(subject_of: &SubjectOf, parts: &Parts) -> Result<Who, Problem> {
     std::panic::catch_unwind(AssertUnwindSafe(|| subject_of(parts)))
-        .map(Who::named)
+        .map(Who::from_application)
         .map_err(|_| catalog::internal())
 }
 
@@ -89,7 +89,7 @@ pub(crate) async fn resolve(
         return Err(catalog::subject_unavailable());
     };
     match answer {
-        Ok(subject) => Ok(Who::named(subject)),
+        Ok(subject) => Ok(Who::from_application(subject)),
         Err(Unresolved::Panicked) => Err(catalog::internal()),
         Err(Unresolved::Failed(error)) => {
             let error = &*error as &dyn std::error::Error;

@@ -61,9 +61,9 @@ impl WebflowAuthHandle {
     /// Stores a token that this app obtained before it used this crate.
     ///
     /// The token is introspected: it must belong to this app and must not be a site token. Which app
-    /// that is says [`application_id`](crate::WebflowAuthBuilder::application_id), or a grant that
-    /// came by a login. Then the grant is stored as after a login: sealed, and found by its sites
-    /// and workspaces. No hook runs, and the user notices nothing.
+    /// that is says [`application_id`](crate::config::WebflowAuthBuilder::application_id), or a
+    /// grant that came by a login. Then the grant is stored as after a login: sealed, and found by
+    /// its sites and workspaces. No hook runs, and the user notices nothing.
     ///
     /// Importing the same token for the same subject again changes nothing. With
     /// [`GrantPolicy::Single`] the import replaces the subject's grant, which is not revoked at

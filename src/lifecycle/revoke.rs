@@ -15,7 +15,6 @@ use crate::identity::subject::Subject;
 use crate::store::StoreError;
 use crate::util::log;
 use crate::vault::cache::Tokens;
-use crate::webflow::revocation;
 
 /// Why a grant was not, or not completely, revoked.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +26,7 @@ pub enum RevokeError {
     /// The grants are gone from the store, but Webflow could not be told. The revocation is
     /// retried in the background while the process lives.
     #[error("Webflow could not be told that the authorization has ended; retrying")]
-    Webflow,
+    WebflowUnreachable,
 }
 
 /// Revokes every grant of the subject at Webflow and removes it. Returns how many there were.
@@ -50,7 +49,7 @@ pub(crate) async fn disconnect_one(
         let told = end(&own, &token, true, Why::Revoked).await?;
         let (subject, grant) = (token.subject(), token.grant_id());
         tracing::info!(target: log::GRANT, ?subject, %grant, "disconnected");
-        if told { Ok(()) } else { Err(RevokeError::Webflow) }
+        if told { Ok(()) } else { Err(RevokeError::WebflowUnreachable) }
     };
     context.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
 }
@@ -103,7 +102,7 @@ pub(crate) async fn end_all(
     }
     let grants = tokens.len();
     tracing::info!(target: log::GRANT, ?subject, grants, revoke, "disconnected");
-    if told { Ok(grants) } else { Err(RevokeError::Webflow) }
+    if told { Ok(grants) } else { Err(RevokeError::WebflowUnreachable) }
 }
 
 /// Whether Webflow was told, where it had to be.
@@ -194,6 +193,6 @@ pub(crate) async fn revoke_now_or_later(context: &Arc<Context>, token: &WebflowT
         "could not revoke a token at Webflow; retrying in the background"
     );
     let webflow = Arc::clone(&context.webflow);
-    revocation::retry_later(&context.tasks, webflow, token.access_token().clone());
+    webflow.retry_revocation(&context.tasks, token.access_token().clone());
     false
 }

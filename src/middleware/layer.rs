@@ -98,7 +98,7 @@ impl WebflowAuthLayer {
     }
 
     /// The path where panels get their bearer; `None` without a
-    /// [`panel_origin`](crate::WebflowAuthBuilder::panel_origin).
+    /// [`panel_origin`](crate::config::WebflowAuthBuilder::panel_origin).
     ///
     /// `POST {"idToken": .., "siteId": .., "workspaceId": ..}` from a Designer Extension, with what
     /// `webflow.getIdToken()` and `webflow.getSiteInfo()` return; `workspaceId` may be left out. The

@@ -28,7 +28,7 @@ use crate::grant::state::TokenStates;
 use crate::grant::token::{Grant, WebflowToken};
 use crate::identity::app::AppId;
 use crate::identity::subject::Subject;
-use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
+use crate::store::{ErasedStore, Invalidator, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::background::Tasks;
 use crate::util::clock::Clock;
 use crate::util::{log, metrics};
@@ -69,13 +69,13 @@ pub(crate) struct Vault {
     pub(crate) watcher: Watcher,
 }
 
-/// Started at the first look-up, since the layer may be built outside of a runtime; and again where
+/// Started at the first lookup, since the layer may be built outside of a runtime; and again where
 /// that runtime has ended before the layer.
 #[derive(Default)]
 pub(crate) struct Watcher(Mutex<Option<AbortHandle>>);
 
 impl Watcher {
-    fn watch(&self, store: &Arc<dyn ErasedStore>, changes: impl FnOnce() -> ChangeSink) {
+    fn watch(&self, store: &Arc<dyn ErasedStore>, changes: impl FnOnce() -> Invalidator) {
         let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
@@ -114,7 +114,7 @@ impl Vault {
         self: &Arc<Self>,
         subject: &Subject,
     ) -> Result<Arc<Slot>, StoreError> {
-        let changes = || ChangeSink { cache: Arc::clone(&self.cache), app: self.app.clone() };
+        let changes = || Invalidator { cache: Arc::clone(&self.cache), app: self.app.clone() };
         self.watcher.watch(&self.store, changes);
         let now = self.clock.unix_millis();
         let (vault, reads) = (Arc::clone(self), subject.clone());

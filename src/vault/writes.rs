@@ -118,7 +118,8 @@ impl Vault {
     /// A version greater than any that this process has given, also within a millisecond and when
     /// the clock was set back.
     fn next_version(&self) -> TokenVersion {
-        let drawn = TokenVersion::at(self.clock.unix_millis(), u32::from_be_bytes(random::bytes()));
+        let drawn =
+            TokenVersion::generate(self.clock.unix_millis(), u32::from_be_bytes(random::bytes()));
         let after = |last: i64| drawn.as_i64().max(last.saturating_add(1));
         let last = self
             .last_version

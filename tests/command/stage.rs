@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tower_webflow_auth::store::SqliteStore;
 use tower_webflow_auth::testing::FakeWebflow;
-use tower_webflow_auth::{Keyring, Scope, Subject, WebflowAuthBuilder};
+use tower_webflow_auth::{Keyring, Scope, Subject, config::WebflowAuthBuilder};
 
 use crate::support::demo::example;
 use crate::support::secrets::Secrets;

@@ -195,7 +195,7 @@ fn every_wrong_setting_is_reported_with_a_fix() {
     assert!(message.contains("is not known: give memory"), "{message}");
     assert!(!message.contains("hunter2"), "{message}");
     let message = fails_with(&[("DEMO_STORE", "sqlite:/missing/folder/demo.db")]);
-    assert!(message.contains("its folder must exist"), "{message}");
+    assert!(message.contains("the parent directory must exist"), "{message}");
     let message = fails_with(&[("DEMO_ADDR", "nowhere")]);
     assert!(message.contains("cannot listen on DEMO_ADDR=nowhere"), "{message}");
 }

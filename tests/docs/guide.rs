@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tower_webflow_auth::FailureKind;
+use tower_webflow_auth::hooks::FailureKind;
 
 use crate::{files, read, root};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tower_webflow_auth::FailureKind;
+use tower_webflow_auth::hooks::FailureKind;
 
 use crate::read;
 

@@ -15,7 +15,7 @@ use tower_webflow_auth::store::{GrantId, SealedToken, StoreError, TokenKey};
 use tower_webflow_auth::testing::{Endpoint, Fault, Site};
 use tower_webflow_auth::{
     GrantPolicy, GrantState, ImportError, Keyring, Next, Pace, ResealError, Scope, StoredGrant,
-    Subject, Verified, WebflowAuthBuilder, WebflowAuthHandle, Why,
+    Subject, Verified, WebflowAuthHandle, Why, config::WebflowAuthBuilder,
 };
 
 use crate::support::App;
@@ -409,8 +409,8 @@ mod i6 {
     async fn doctor_counts_the_rows_that_need_an_old_key() {
         let (_store, app, [instance, _], _) = rolling(&["ada", "bob"]).await;
         let line = async |app: &App| {
-            let checkup = app.auth.check().await;
-            checkup
+            let report = app.auth.diagnose().await;
+            report
                 .checks()
                 .iter()
                 .find(|it| it.name() == "old keys")

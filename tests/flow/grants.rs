@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::get;
 use tower_webflow_auth::testing::{Access, TestBrowser};
-use tower_webflow_auth::{GrantPolicy, ResolveError, Scope, Subject, WebflowGrants, WebflowToken};
+use tower_webflow_auth::{GrantPolicy, IdTokenError, Scope, Subject, WebflowGrants, WebflowToken};
 
 use crate::support::App;
 
@@ -47,7 +47,7 @@ async fn app(users: bool) -> App {
     .await
 }
 
-/// Connects one workspace of the stand-in's user, by way of the login path.
+/// Connects one workspace of the fake's user, by way of the login path.
 async fn connect(app: &App, browser: &mut TestBrowser, workspace: usize) -> String {
     let id = app.fake.workspaces()[workspace].id().to_owned();
     allow(app, browser, Access::Workspace(id.clone())).await;
@@ -206,8 +206,8 @@ async fn designer_id_token_is_resolved_by_the_sites_grant() {
     let user = handle.resolve_id_token(&site, &id_token).await.unwrap();
     assert!(user.id.is_some() && user.email.is_some(), "{user:?}");
     let unknown = handle.resolve_id_token("another", &id_token).await.unwrap_err();
-    assert!(matches!(unknown, ResolveError::NoGrant));
+    assert!(matches!(unknown, IdTokenError::NoGrant));
     app.clock.advance(std::time::Duration::from_secs(15 * 60));
     let late = handle.resolve_id_token(&site, &id_token).await.unwrap_err();
-    assert!(matches!(late, ResolveError::Refused), "{late}");
+    assert!(matches!(late, IdTokenError::Refused), "{late}");
 }

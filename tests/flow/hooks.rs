@@ -11,8 +11,8 @@ use axum::response::Response;
 use axum::routing::get;
 use tower_webflow_auth::testing::{Access, Endpoint, Fault, Page, TestBrowser};
 use tower_webflow_auth::{
-    BeginError, ExposeSecret, GrantPolicy, Login, NewGrant, Next, Scope, Subject,
-    WebflowAuthBuilder, WebflowAuthLayer, Why,
+    BeginError, ExposeSecret, GrantPolicy, Login, NewGrant, Next, Scope, Subject, WebflowAuthLayer,
+    Why, config::WebflowAuthBuilder,
 };
 
 use crate::support::hostile::{OnLoad, OnRemove, TestStore, parameter};

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::testing::TestBrowser;
-use tower_webflow_auth::{Subject, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder};
 
 use crate::support::hostile::{CALLBACK, TestStore, eventually, headers, second_instance};
 use crate::support::{self, App};

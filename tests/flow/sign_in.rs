@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, StatusCode};
 use tower_webflow_auth::testing::{Page, TestBrowser};
-use tower_webflow_auth::{Next, Subject, WebflowAuthBuilder};
+use tower_webflow_auth::{Next, Subject, config::WebflowAuthBuilder};
 
 use crate::support::App;
 use crate::support::hostile::{

@@ -11,7 +11,9 @@ use axum::Router;
 use axum::http::StatusCode;
 use tower_webflow_auth::store::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use tower_webflow_auth::testing::{Endpoint, Fault};
-use tower_webflow_auth::{Next, Subject, SubjectResolver, WebflowAuthBuilder, WebflowToken};
+use tower_webflow_auth::{
+    Next, Subject, SubjectResolver, WebflowToken, config::WebflowAuthBuilder,
+};
 
 use crate::support;
 use crate::support::hostile::{

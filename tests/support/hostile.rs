@@ -16,7 +16,9 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use tower_webflow_auth::store::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use tower_webflow_auth::testing::{FakeWebflow, Page, TestBrowser};
-use tower_webflow_auth::{Clock, Keyring, Scope, Subject, WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{
+    Clock, Keyring, Scope, Subject, WebflowAuthLayer, config::WebflowAuthBuilder,
+};
 
 use crate::support::{App, KEY, log, router};
 

@@ -1,6 +1,6 @@
-//! The scripts: each runs as one step on the server.
+//! Lua scripts, each atomic on the server.
 //!
-//! A script compares before it writes, and a publication that fails does not undo the write.
+//! A script compares before it writes. A failed publication does not undo the write.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ impl Lua {
         Self { code, hash: Script::new(code).get_hash().to_owned() }
     }
 
-    /// The call by the script's hash. The server knows it after the first [`eval`](Self::eval).
+    /// Calls the script by its hash, which the server knows after the first [`eval`](Self::eval).
     pub(super) fn evalsha(&self, keys: &[String], arguments: &[&[u8]]) -> Cmd {
         call("EVALSHA", &self.hash, keys, arguments)
     }
@@ -33,15 +33,15 @@ fn call(name: &str, script: &str, keys: &[String], arguments: &[&[u8]]) -> Cmd {
     call
 }
 
-/// Writes a grant. With further keys (ages, order, then sites and workspaces) it writes the index entries
-/// too, unless the entries that are there still fit.
+/// Writes a grant. With further keys (ages, order, then sites and workspaces) it also writes the
+/// index entries, unless the existing ones still fit.
 ///
 /// Arguments: grant, mode, version, obtained at, new stamp, coverage, document, member without its
-/// stamp, channel, message. Modes: `save`; `update`, which needs the same version; `indexed`, which
-/// records that the entries of this stamp are written.
+/// stamp, channel, message. Modes: `save`; `update`, which requires the same version; `indexed`,
+/// which records that the entries of this stamp are written.
 ///
-/// Returns whether it wrote, whether the entries still fit, the value that it replaced if they do
-/// not, and why nothing was published.
+/// Returns whether it wrote, whether the entries still fit, the replaced value if they do not, and
+/// why publishing failed.
 pub(super) static WRITE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
@@ -77,10 +77,10 @@ return {1, fits and 1 or 0, (not fits) and found or '', type(published) == 'tabl
     )
 });
 
-/// Removes a grant if it has that version.
+/// Removes a grant if it has this version.
 ///
-/// Arguments: grant, version, channel, message. Returns whether it removed, the value that was
-/// there, and why nothing was published.
+/// Arguments: grant, version, channel, message. Returns whether it removed the grant, the previous
+/// value, and why publishing failed.
 pub(super) static REMOVE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
@@ -92,12 +92,12 @@ return {1, found, type(published) == 'table' and published.err or ''}",
     )
 });
 
-/// Does on three keys of its own what sign-ins, look-ups, pages and purges do. Called first with the mode
-/// `remove`, so that `use` leaves nothing behind that it may not remove. A removal before the first
-/// write would keep Redis from checking `maxmemory`.
+/// Does what logins, lookups, pages and purges do, on three keys of its own. It is called first with
+/// the mode `remove`, so that `use` leaves nothing behind that it may not remove. A removal before
+/// the first write would keep Redis from checking `maxmemory`.
 ///
-/// Arguments: mode, channel, message. Returns the rights that are missing, and why nothing was published.
-/// An error that concerns more than one command, for example READONLY, is the script's own.
+/// Arguments: mode, channel, message. Returns the missing permissions, and why publishing failed.
+/// An error that affects more than one command, for example READONLY, is the script's own error.
 pub(super) static PROBE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"

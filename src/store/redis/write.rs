@@ -1,10 +1,10 @@
-//! Writing a grant together with its index entries.
+//! Writes a grant together with its index entries.
 //!
-//! On one server both are one script. The nodes of a cluster keep them apart: there the row is
-//! written first, without a coverage, then the entries, and then the coverage. A row whose coverage
-//! is empty is indexed anew by the next write, so an interrupted one leaves no grant that cannot be
-//! found for good. Entries carry a stamp that is never used twice: an entry whose stamp is not its
-//! row's leads nowhere for good, and can be removed at any time.
+//! On a single server both are one script. A cluster may place them on different nodes: the row is
+//! written first, with an empty coverage, then the entries, and then the coverage. The next write
+//! indexes a row with an empty coverage again, so an interrupted write never leaves a grant that
+//! stays unfindable. Stamps are never reused: an entry whose stamp differs from its row's is stale
+//! for good and can be removed at any time.
 
 use std::sync::atomic::Ordering;
 
@@ -43,7 +43,7 @@ struct Written {
 }
 
 impl RedisStore {
-    /// Writes a grant; with the mode `update` only if it has that version.
+    /// Writes a grant. In `update` mode, only if it has this version.
     pub(super) async fn write(
         &self,
         token: &SealedToken,
@@ -104,7 +104,7 @@ impl RedisStore {
         let added = commands.iter().map(|add| self.link.query::<()>(add, Effort::Persistent));
         join_all(added).await.into_iter().collect::<RedisResult<()>>()?;
         if !self.run_write(write, "indexed", row).await?.done {
-            // Replaced or removed meanwhile.
+            // Replaced or removed in the meantime.
             self.remove_entries(token, &write.stamp).await;
         }
         if let Some(replaced) = written.replaced {
@@ -132,7 +132,7 @@ impl RedisStore {
         Ok(Written { done, entries_fit, replaced: Row::decode(&replaced) })
     }
 
-    /// Removes index entries. One that stays is removed by the look-up that comes across it.
+    /// Removes index entries. A lookup removes any that remain when it finds them.
     pub(super) async fn remove_entries(&self, token: &SealedToken, stamp: &str) {
         let member = keys::member(token.key(), stamp);
         let mut commands: Vec<_> =
@@ -141,7 +141,7 @@ impl RedisStore {
         commands.push(Cmd::zrem(self.keys.order(), &member));
         let removed = commands.iter().map(|remove| self.link.query::<()>(remove, Effort::Once));
         if let Some(error) = join_all(removed).await.into_iter().find_map(Result::err) {
-            tracing::debug!(target: log::STORE, %error, "index entries of a replaced grant were not removed");
+            tracing::debug!(target: log::STORE, %error, "could not remove index entries of a replaced grant");
         }
     }
 

@@ -1,9 +1,9 @@
-//! The statements, and what they bind and return.
+//! SQL statements, their parameters and results.
 
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::{Columns, SealedToken, unix_secs};
+use super::{SealedToken, SqlRow, unix_secs};
 
 pub(super) const LOAD: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
      FROM webflow_tokens WHERE subject = ?1";
@@ -35,7 +35,7 @@ pub(super) const REMOVE: &str =
 
 pub(super) const PURGE: &str = "DELETE FROM webflow_tokens WHERE obtained_at < ?1";
 
-/// Writes, reads and removes a row. Its subject is none that a [`Subject`] can have.
+/// Writes, reads and removes a row whose subject no [`Subject`] can have.
 pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let id: i64 = sqlx::query_scalar(SAVE)
         .bind(b"probe".as_slice())
@@ -93,9 +93,9 @@ async fn cover(
     sqlx::query(insert).bind(id).bind(kind).bind(covered).execute(connection).await.map(drop)
 }
 
-pub(super) fn columns(row: &SqliteRow) -> Option<Columns> {
+pub(super) fn sql_row(row: &SqliteRow) -> Option<SqlRow> {
     let ids = |column| serde_json::from_str(&row.try_get::<String, _>(column).ok()?).ok();
-    Some(Columns {
+    Some(SqlRow {
         subject: row.try_get(0).ok()?,
         grant: row.try_get(1).ok()?,
         version: row.try_get(2).ok()?,

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::directory::{Site, slug};
-use super::world::{World, timestamp};
+use super::state::{FakeState, timestamp};
+use super::workspaces::{Site, slug};
 
 /// Which of an item's two versions is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,17 +20,17 @@ pub(super) struct Item {
 
 impl Item {
     pub(super) fn new(
-        world: &World,
+        fake: &FakeState,
         site: &Site,
         body: &Value,
         fields: &Map<String, Value>,
         to: Version,
     ) -> Self {
-        let now = timestamp(world.clock.now());
+        let now = timestamp(fake.clock.now());
         let flag = |name: &str| body.get(name).and_then(Value::as_bool);
         let mut item = Self {
             staged: json!({
-                "id": world.mint.id(),
+                "id": fake.ids.id(),
                 "cmsLocaleId": site.cms_locale_id(),
                 "lastPublished": null,
                 "lastUpdated": now,

@@ -6,7 +6,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::map_response_body::MapResponseBodyLayer;
 use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::store::SqliteStore;
-use tower_webflow_auth::{Subject, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder};
 
 async fn with_store(
     builder: WebflowAuthBuilder,

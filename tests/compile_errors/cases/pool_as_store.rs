@@ -1,4 +1,4 @@
-use tower_webflow_auth::WebflowAuthBuilder;
+use tower_webflow_auth::config::WebflowAuthBuilder;
 
 fn with_store(builder: WebflowAuthBuilder, pool: sqlx::SqlitePool) -> WebflowAuthBuilder {
     builder.store(pool)

@@ -1,4 +1,4 @@
-use tower_webflow_auth::WebflowAuthBuilder;
+use tower_webflow_auth::config::WebflowAuthBuilder;
 use tower_webflow_auth::store::SqliteStore;
 
 fn with_store(builder: WebflowAuthBuilder) -> WebflowAuthBuilder {

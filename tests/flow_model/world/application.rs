@@ -12,8 +12,8 @@ use secrecy::ExposeSecret;
 use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::testing::FakeWebflow;
 use tower_webflow_auth::{
-    CacheConfig, Clock, GrantPolicy, Keyring, Scope, Subject, WebflowAuthLayer, WebflowGrants,
-    WebflowToken,
+    Clock, GrantPolicy, Keyring, Scope, Subject, WebflowAuthLayer, WebflowGrants, WebflowToken,
+    config::CacheConfig,
 };
 
 use super::{

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use tower::ServiceExt;
-use tower_webflow_auth::{CacheConfig, WebflowToken};
+use tower_webflow_auth::{WebflowToken, config::CacheConfig};
 
 use super::application::name;
 use super::{Answered, At, Browser, Callback, FLOW, FLOW_LIFETIME, Flow, Inner, Owner};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use secrecy::ExposeSecret;
-use tower_webflow_auth::{CacheConfig, Subject};
+use tower_webflow_auth::{Subject, config::CacheConfig};
 
 use super::application::name;
 use super::{At, Effect, FLOW_LIFETIME, Inner, SESSION, Told, Workspace};

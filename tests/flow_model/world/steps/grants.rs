@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tower_webflow_auth::store::TokenKey;
-use tower_webflow_auth::{CacheConfig, ImportError, Pace, ResealError, Scope, Subject, Why};
+use tower_webflow_auth::{
+    ImportError, Pace, ResealError, Scope, Subject, Why, config::CacheConfig,
+};
 
 use crate::plan::{Leaves, Outage};
 use crate::support::hostile::{OnSave, eventually, settle};

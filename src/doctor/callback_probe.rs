@@ -1,14 +1,14 @@
-//! Whether the application's own address leads to a layer.
+//! Checks that the application's public address leads to a layer.
 //!
-//! Each path is asked for in a way that the layer refuses with a problem of its own, before it
-//! looks at anything: the callback and the login ahead of time (as a prefetch), the logout by GET.
-//! Nothing is begun, kept or told by that, whoever asks.
+//! Each path is requested in a way that the layer rejects with a problem of its own before doing
+//! anything else: the callback and login paths as a prefetch, the logout path with GET. The
+//! requests have no effect.
 
 use http::header::ACCEPT;
 use url::Url;
 
 use super::probe;
-use super::probe::{Answer, Silence};
+use super::probe::{ProbeError, ProbeResponse};
 use super::report::Check;
 use crate::context::Context;
 use crate::webflow::{client_builder, may_use_proxy};
@@ -21,7 +21,7 @@ pub(super) async fn check(context: &Context) -> Vec<Check> {
         Err(error) => {
             return vec![Check::warning(
                 CALLBACK,
-                format!("could not be asked for: {error}"),
+                format!("cannot create an HTTP client: {error}"),
                 "check the system's TLS certificates",
             )];
         }
@@ -32,7 +32,7 @@ pub(super) async fn check(context: &Context) -> Vec<Check> {
             .get(format!("{}{path}", context.origin))
             .header(ACCEPT, "application/json")
             .header("sec-purpose", "prefetch");
-        probe::ask(request, context.webflow.budget)
+        probe::send(request, context.webflow.budget)
     };
     let ask_for = async |path: Option<&str>| match path {
         Some(path) => Some((path.to_owned(), ask(path).await)),
@@ -44,28 +44,29 @@ pub(super) async fn check(context: &Context) -> Vec<Check> {
         ask_for(paths.logout.as_deref())
     );
     let callback = match callback {
-        Err(silence) => return vec![silent(&context.origin, silence)],
-        Ok(answer) => judge(CALLBACK, &paths.callback, "prefetch", &answer),
+        Err(error) => return vec![no_response(&context.origin, error)],
+        Ok(response) => judge(CALLBACK, &paths.callback, "prefetch", &response),
     };
     let others = [("login path", login, "prefetch"), ("logout path", logout, "method-not-allowed")];
     let others = others.into_iter().filter_map(|(name, asked, mark)| {
-        let (path, answer) = asked?;
-        Some(match answer {
-            Ok(answer) => judge(name, &path, mark, &answer),
-            Err(silence) => {
-                Check::failed(name, format!("{path}: {silence}"), "see the application's log")
+        let (path, response) = asked?;
+        Some(match response {
+            Ok(response) => judge(name, &path, mark, &response),
+            Err(error) => {
+                Check::failed(name, format!("{path}: {error}"), "check the application's log")
             }
         })
     });
     std::iter::once(callback).chain(others).collect()
 }
 
-/// Webflow's client may insist on https, which an application on loopback does not speak.
+/// Webflow's client may require https, which an application on loopback does not serve.
 pub(super) fn client(context: &Context) -> reqwest::Result<reqwest::Client> {
     let webflow = &context.webflow;
     match Url::parse(&context.origin) {
         Ok(origin) if origin.scheme() == "http" => client_builder(&origin).build(),
-        // Where proxies are used for one of the two only, the application's own client is no help.
+        // If only one of the two is reached through a proxy, the application's client cannot be
+        // used.
         Ok(origin) if may_use_proxy(&origin) != may_use_proxy(webflow.endpoints.token()) => {
             client_builder(&origin).build()
         }
@@ -73,22 +74,23 @@ pub(super) fn client(context: &Context) -> reqwest::Result<reqwest::Client> {
     }
 }
 
-fn silent(origin: &str, silence: Silence) -> Check {
-    match silence {
-        Silence::Refused => Check::warning(
+fn no_response(origin: &str, error: ProbeError) -> Check {
+    match error {
+        ProbeError::Refused => Check::warning(
             CALLBACK,
-            format!("the application is not running: nothing listens at {origin}"),
-            "start it, and run the doctor again beside it",
+            format!("the application is not running: nothing is listening at {origin}"),
+            "start it, and run the doctor again while it is running",
         ),
-        Silence::Timeout => Check::failed(
+        ProbeError::Timeout => Check::failed(
             CALLBACK,
-            format!("{origin} does not answer in time"),
-            "is it this application that listens there, and can this machine reach it?",
+            format!("{origin} did not answer in time"),
+            "check that this application is listening there and that this machine can reach it",
         ),
-        Silence::Other(error) => Check::failed(
+        ProbeError::Other(error) => Check::failed(
             CALLBACK,
             format!("{origin} cannot be reached: {error}"),
-            "check the host's name, its port and its certificate; browsers have to get there too",
+            "check the host name, the port and the certificate; browsers must be able to reach it \
+             too",
         ),
     }
 }
@@ -97,32 +99,35 @@ const MOUNT: &str = "put the layer on the outermost router, or mount the endpoin
      .route_service(auth.callback_path(), auth.endpoints_service()) for each path, or \
      .nest_service with the prefix that they share";
 
-fn judge(name: &'static str, path: &str, mark: &str, answer: &Answer) -> Check {
-    let status = answer.status.as_u16();
-    match answer.own_problem().as_deref() {
+fn judge(name: &'static str, path: &str, mark: &str, response: &ProbeResponse) -> Check {
+    let status = response.status.as_u16();
+    match response.own_problem().as_deref() {
         Some(problem) if problem == mark => Check::ok(name, format!("{path} reaches the layer")),
         Some("misplaced-endpoints") => Check::failed(
             name,
-            format!("{path} reaches the endpoints service, mounted where it does not know it"),
-            "mount it so that it sees the whole path: with nest_service or route_service",
+            format!(
+                "{path} reaches the endpoints service, but is mounted where the service does not \
+                 know it"
+            ),
+            "mount it with nest_service or route_service, so that it sees the whole path",
         ),
         Some("login-required" | "not-signed-in") => Check::failed(
             name,
-            format!("{path} reaches a layer that takes it for an ordinary path"),
-            "something in between changes the path (a proxy that strips a prefix), or another \
-             application answers there: redirect_uri and the paths are those that browsers see",
+            format!("{path} reaches a layer that treats it as an ordinary path"),
+            "something changes the path on the way (a proxy that strips a prefix), or another \
+             application answers there: redirect_uri and the paths must be what browsers see",
         ),
-        _ if answer.status.is_redirection() => Check::failed(
+        _ if response.status.is_redirection() => Check::failed(
             name,
             format!("{path} is redirected elsewhere ({status}) before it reaches the layer"),
-            "give the final address as redirect_uri, with its scheme and host, here and at Webflow",
+            "use the final address, including scheme and host, as redirect_uri here and at Webflow",
         ),
         _ if status == 404 => {
-            Check::failed(name, format!("{path} reaches no layer: the answer is 404"), MOUNT)
+            Check::failed(name, format!("{path} reaches no layer: the response is 404"), MOUNT)
         }
         _ => Check::failed(
             name,
-            format!("{path} is answered {status} by something else than the layer"),
+            format!("something other than the layer responds to {path} with {status}"),
             "another middleware, a proxy or another application answers first: let the path \
              through to the layer",
         ),
