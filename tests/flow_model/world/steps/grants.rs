@@ -161,12 +161,11 @@ impl Inner {
             }
             (&mut run).await.unwrap()
         };
-        let (effect, rows) = match callback {
-            Some(callback) => tokio::join!(self.arrive(callback, instance, false, 0), opens),
-            None => {
-                let revoke = leaves == Leaves::Revoking;
-                tokio::join!(self.log_out(browser, instance, revoke, false), opens)
-            }
+        let (effect, rows) = if let Some(callback) = callback {
+            tokio::join!(self.arrive(callback, instance, false, 0), opens)
+        } else {
+            let revoke = leaves == Leaves::Revoking;
+            tokio::join!(self.log_out(browser, instance, revoke, false), opens)
         };
         self.heal().await;
         // A row whose turn came too late is left to the next run.

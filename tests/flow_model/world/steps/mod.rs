@@ -17,6 +17,7 @@ mod logout;
 mod parked;
 
 impl Inner {
+    #[expect(clippy::too_many_lines, reason = "one arm for each step")]
     pub(in crate::world) async fn take(&mut self, step: Step) -> Effect {
         match step {
             Step::Begin { browser, instance } => {

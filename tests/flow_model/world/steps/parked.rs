@@ -151,7 +151,7 @@ impl Inner {
         let exchanges = self.fake.requests_to("/oauth/access_token").len();
         assert!(exchanges <= usize::from(may_exchange && !must_repeat), "{exchanges} exchanges");
         if must_succeed || must_repeat {
-            self.assert_landed(&answer);
+            Self::assert_landed(&answer);
         } else if !may_exchange {
             assert!(answer.is_done() || answer.is_refused(), "{}", answer.status);
         }
@@ -168,7 +168,7 @@ impl Inner {
         self.claimed(flow, !may_exchange)
     }
 
-    fn assert_landed(&self, answer: &Answered) {
+    fn assert_landed(answer: &Answered) {
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
         let away = [SIGN_IN, CALLBACK].iter().any(|path| answer.leads_to(path));
         assert!(!away && answer.location.as_ref().unwrap().starts_with('/'));
@@ -206,7 +206,7 @@ impl Inner {
         assert!(issued <= usize::from(may_exchange), "{issued} exchanges of one code");
         for (answer, instance) in [(&answers.0, instances[0]), (&answers.1, instances[1])] {
             if must_succeed {
-                self.assert_landed(answer);
+                Self::assert_landed(answer);
             }
             self.note_refusal(flow, instance, answer);
             self.receive(browser, answer);
