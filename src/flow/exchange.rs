@@ -66,11 +66,14 @@ pub(super) async fn complete(
     mut arrival: Arrival,
     before: Before,
 ) -> Result<Landing, Problem> {
+    let mut own = None;
     if let Some(session) = &before.session
         && arrival.subject.is_session()
     {
-        // Another tab has just ended in this session: both grants belong there.
-        arrival.subject = Subject::session(session);
+        // Another tab has just ended in this session: both grants belong there. An earlier callback
+        // of this flow, whose response was lost, may have ended in the flow's own session.
+        let joined = Subject::session(session);
+        own = Some(std::mem::replace(&mut arrival.subject, joined));
     }
     arrival.previous = arrival.previous.filter(|previous| *previous != arrival.subject);
     let id = arrival.flow.id();
@@ -80,18 +83,25 @@ pub(super) async fn complete(
     // The store is read first: a repeated callback needs no exchange, and while the store is down
     // no token should be issued that cannot be kept, nor a former session be taken for an empty
     // one.
-    let former = async {
-        match &arrival.previous {
-            Some(previous) => load(&context, previous).await,
-            None => Ok(Tokens::default()),
-        }
+    let load_any = async |subject: Option<&Subject>| match subject {
+        Some(subject) => load(&context, subject).await,
+        None => Ok(Tokens::default()),
     };
-    let loads = async { tokio::try_join!(load(&context, &arrival.subject), former) };
+    let loads = async {
+        tokio::try_join!(
+            load(&context, &arrival.subject),
+            load_any(arrival.previous.as_ref()),
+            load_any(own.as_ref())
+        )
+    };
     let loaded = before_exchange.limit(loads).await;
-    let (present, previous) = loaded.unwrap_or_else(|| Err(catalog::store_unavailable()))?;
-    for (subject, tokens) in
-        [(Some(&arrival.subject), &present), (arrival.previous.as_ref(), &previous)]
-    {
+    let (present, previous, earlier) =
+        loaded.unwrap_or_else(|| Err(catalog::store_unavailable()))?;
+    for (subject, tokens) in [
+        (Some(&arrival.subject), &present),
+        (arrival.previous.as_ref(), &previous),
+        (own.as_ref(), &earlier),
+    ] {
         if let Some(subject) = subject.filter(|_| has_flow(tokens, &code)) {
             tracing::info!(target: log::FLOW, flow = id, "callback repeated: the grant is there");
             return Ok(landing(subject, before.location));

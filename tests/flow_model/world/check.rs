@@ -93,8 +93,9 @@ impl Inner {
     ) {
         let told = self.told.lock().unwrap();
         let (_, new) = told.split_at(self.told_before);
-        if self.outage.fails_removals() {
-            // Where a removal fails and the row is not there, another instance may have removed it.
+        if self.outage.fails_removals() || self.outage == Outage::Lag {
+            // Where a removal fails and the row is not there, another instance may have removed it;
+            // a stale read may name a grant that was replaced before.
             self.raced_for.extend(new.iter().map(|it| it.token.clone()));
         }
         for it in &*told {
