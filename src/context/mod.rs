@@ -212,10 +212,10 @@ impl Context {
 
     /// The path, if it is a page of the application on this origin.
     pub(crate) fn own_page(&self, path: &str) -> Option<String> {
-        let own = return_to::own_path(path);
+        let own = return_to::checked(path)?;
         let resolved = return_to::resolved(&own)?;
         let is_taken = self.paths.endpoint(&resolved).is_some() || self.is_panel_path(&resolved);
-        (!is_taken && (own != "/" || path == "/")).then_some(own)
+        (!is_taken).then_some(own)
     }
 
     /// Whether panels sign in at that path.

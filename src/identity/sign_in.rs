@@ -12,7 +12,7 @@ pub(crate) struct SignIn(String);
 impl SignIn {
     /// `None` if it is not a path of this origin, or has a fragment.
     pub(crate) fn new(path: &str) -> Option<Self> {
-        let own = return_to::own_path(path) == path && !path.contains('#');
+        let own = return_to::checked(path).is_some_and(|own| own == path) && !path.contains('#');
         own.then(|| Self(path.to_owned()))
     }
 

@@ -15,12 +15,14 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add
 /// characters (browsers drop some before resolving), each also percent-encoded, because proxies may
 /// decode them; and paths over 2 KiB.
 pub(crate) fn own_path(path: &str) -> String {
+    checked(path).unwrap_or_else(|| "/".to_owned())
+}
+
+/// Like [`own_path`]; `None` if the path is refused.
+pub(crate) fn checked(path: &str) -> Option<String> {
     let encoded = utf8_percent_encode(path, ENCODED).to_string();
-    if !path.chars().any(char::is_control) && encoded.len() <= MAX_LEN && stays_here(&encoded) {
-        encoded
-    } else {
-        "/".to_owned()
-    }
+    let is_plain = !path.chars().any(char::is_control);
+    (is_plain && encoded.len() <= MAX_LEN && stays_here(&encoded)).then_some(encoded)
 }
 
 fn stays_here(reference: &str) -> bool {
