@@ -18,20 +18,14 @@ pub(super) async fn announce(
     known: &Known,
     kept: &Kept,
 ) -> Result<Option<String>, Refused> {
-    if context.hooks.authorized.is_none() {
-        return Ok(None);
+    let outcome = context.hooks.authorized(|| new_grant(flow, known, kept)).await;
+    if let Err(Refused(error)) = &outcome {
+        tracing::error!(
+            target: log::APPLICATION, flow = flow.id(), error = &**error,
+            "on_authorized refused the grant; revoking it"
+        );
     }
-    let outcome = context.hooks.authorized(new_grant(flow, known, kept)).await;
-    match outcome {
-        Ok(next) => Ok(location(context, next)),
-        Err(Refused(error)) => {
-            tracing::error!(
-                target: log::APPLICATION, flow = flow.id(), error = &*error,
-                "on_authorized refused the grant; revoking it"
-            );
-            Err(Refused(error))
-        }
-    }
+    outcome.map(|next| location(context, next))
 }
 
 fn new_grant(flow: &Flow, known: &Known, kept: &Kept) -> NewGrant {

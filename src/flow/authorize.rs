@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::context::flow_cookie::{CODE_LIFETIME, Flow, FlowKind};
 use crate::crypto::random;
 use crate::grant::scope::Scopes;
+use crate::identity::Who;
 use crate::identity::subject::Subject;
 use crate::problem::{Answer, Problem, catalog};
 use crate::util::{log, metrics};
@@ -27,6 +28,20 @@ pub(crate) struct Start<'a> {
     pub(crate) subject: Option<&'a Subject>,
     /// What the application gives it, as JSON.
     pub(crate) data: Option<String>,
+}
+
+impl<'a> Start<'a> {
+    /// For a login with these scopes, the configured ones among them.
+    pub(super) fn login(
+        context: &Context,
+        scopes: &'a Scopes,
+        return_to: String,
+        who: &'a Who,
+    ) -> Self {
+        let stepping_up = scopes.len() > context.scopes.len();
+        let kind = if stepping_up { FlowKind::StepUp } else { FlowKind::Login };
+        Self { kind, scopes, return_to, subject: who.subject(), data: None }
+    }
 }
 
 /// Begins a flow: 303 to Webflow, with the cookie that binds the flow to this browser.

@@ -5,12 +5,11 @@ use std::fmt;
 use http::request::Parts;
 use serde::Serialize;
 
+use super::allowed;
 use super::authorize::{Start, begin as redirect};
 use crate::context::Context;
-use crate::context::flow_cookie::FlowKind;
 use crate::grant::scope::{Scope, Scopes};
-use crate::identity::Who;
-use crate::problem::{Answer, Problem, catalog};
+use crate::problem::Answer;
 
 /// The longest data that a flow carries, in bytes of JSON: it is in the flow's cookie.
 const MAX_DATA_LEN: usize = 1024;
@@ -96,21 +95,13 @@ pub(crate) async fn begin(
     }
     let who = context.who(parts).await.map_err(|_| BeginError::Subject)?;
     let head = context.head(parts);
-    let answer = if who == Who::Stranger && context.sign_in.is_none() {
-        Err(catalog::not_signed_in())
-    } else {
+    let answer = allowed(context, who).and_then(|who| {
         // Links to try again name the scopes as well.
         context.allow_scopes(&login.scopes);
         let scopes = context.scopes.union(&login.scopes);
-        let stepping_up = scopes.len() > context.scopes.len();
-        let start = Start {
-            kind: if stepping_up { FlowKind::StepUp } else { FlowKind::Login },
-            scopes: &scopes,
-            return_to: context.return_to(login.return_to.as_deref().unwrap_or("/")),
-            subject: who.subject(),
-            data,
-        };
+        let return_to = context.return_to(login.return_to.as_deref().unwrap_or("/"));
+        let start = Start { data, ..Start::login(context, &scopes, return_to, &who) };
         redirect(context, &head, start)
-    };
-    Ok(answer.unwrap_or_else(|problem: Problem| context.fail(&problem, &head)))
+    });
+    Ok(answer.unwrap_or_else(|problem| context.fail(&problem, &head)))
 }

@@ -7,7 +7,7 @@ use http::request::Parts;
 use super::authorize::{Start, begin};
 use super::exchange::{self, Arrival};
 use super::park::park;
-use super::{make_room, see_other, set_cookies};
+use super::{allowed, make_room, see_other, set_cookies};
 use crate::context::Context;
 use crate::context::flow_cookie::{Flow, FlowError, FlowKind, flow_id};
 use crate::context::pending::Arrived;
@@ -66,14 +66,14 @@ async fn arrive(
     }
     let Some(state) = parameters.state else {
         well_formed(parameters.code)?;
-        return installed(context, head, &signed_in(context, parts).await?);
+        return installed(context, head, &allowed(context, context.who(parts).await?)?);
     };
     // A code that waits in the flow's cookie is claimed by the state alone.
     let code = match parameters.code {
         None if context.sign_in.is_some() => None,
         code => Some(well_formed(code)?),
     };
-    let who = signed_in(context, parts).await?;
+    let who = allowed(context, context.who(parts).await?)?;
     let flow = match context.flows().find(head.headers(), &state) {
         Ok(flow) => flow,
         Err(FlowError::Expired) => {
@@ -89,28 +89,25 @@ async fn arrive(
     if let (Who::Stranger, Some(sign_in)) = (&who, &context.sign_in) {
         return park(context, head, sign_in, flow, code);
     }
-    let Some(code) = code else {
-        let parked = flow.parked.as_ref().ok_or_else(catalog::malformed_callback)?;
-        if !head.is_page_load() {
-            return Err(login_required(context, &flow.return_to, None));
-        }
-        let code = parked.code.clone();
-        return complete(context, head, &who, flow, code).await;
+    let code = match code {
+        Some(code) => code,
+        None => claimed(context, head, &flow)?,
     };
     complete(context, head, &who, flow, code).await
 }
 
-fn well_formed(code: Option<String>) -> Result<String, Problem> {
-    code.filter(|code| is_well_formed(code)).ok_or_else(catalog::malformed_callback)
+/// The code that waits in the flow's cookie. Only a page load claims it.
+fn claimed(context: &Context, head: &RequestHead<'_>, flow: &Flow) -> Result<String, Problem> {
+    let parked = flow.parked.as_ref().ok_or_else(catalog::malformed_callback)?;
+    if head.is_page_load() {
+        Ok(parked.code.clone())
+    } else {
+        Err(login_required(context, &flow.return_to, None))
+    }
 }
 
-/// Whose browser it is. Nobody has to be signed in yet where the application has said at which page
-/// that can be done.
-async fn signed_in(context: &Context, parts: &Parts) -> Result<Who, Problem> {
-    match context.who(parts).await? {
-        Who::Stranger if context.sign_in.is_none() => Err(catalog::not_signed_in()),
-        who => Ok(who),
-    }
+fn well_formed(code: Option<String>) -> Result<String, Problem> {
+    code.filter(|code| is_well_formed(code)).ok_or_else(catalog::malformed_callback)
 }
 
 /// Whether the flow may end in this browser now. One that a user of the application has begun ends

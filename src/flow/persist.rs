@@ -80,12 +80,15 @@ impl Kept {
         known.present.iter().find(|old| old.grant().key == self.token.grant().key)
     }
 
+    /// The row to which a grant of the former session was moved.
+    fn moved(&self, old: &WebflowToken) -> Option<&Written> {
+        let version = Some(old.grant().version);
+        self.written.iter().find(|row| row.moved_from == version)
+    }
+
     /// The grant that the new one replaces.
     pub(super) fn former<'k>(&'k self, known: &'k Known) -> Option<&'k WebflowToken> {
-        let moved = |old: &WebflowToken| {
-            self.written.iter().any(|row| row.moved_from == Some(old.grant().version))
-        };
-        let previous = known.previous.iter().find(|old| !moved(old));
+        let previous = known.previous.iter().find(|old| self.moved(old).is_none());
         self.overwritten(known).or_else(|| self.covered(known).next()).or(previous)
     }
 
@@ -104,8 +107,7 @@ impl Kept {
             report(context, old, Why::Replaced);
         }
         for old in known.previous.iter().chain(self.covered(known)) {
-            let version = Some(old.grant().version);
-            let moved = self.written.iter().find(|moved| moved.moved_from == version);
+            let moved = self.moved(old);
             let why = moved.is_none().then_some(Why::Replaced);
             let removed = deadline.limit(context.vault.remove(old)).await;
             match removed.unwrap_or(Err(StoreError::Timeout)) {
@@ -117,7 +119,7 @@ impl Kept {
                 Ok(false) => {
                     // The user signed out or revoked it while it was being moved: it must not stay.
                     if let Some(moved) = moved {
-                        take_back(context, &moved.draft).await;
+                        take_back(context, moved.draft.token()).await;
                     }
                 }
                 Err(error) => {
@@ -139,18 +141,14 @@ impl Kept {
         self.token.state().take_report();
         let former = self.overwritten(known);
         for moved in self.written.iter().filter(|row| row.moved_from.is_some()) {
-            take_back(context, &moved.draft).await;
+            take_back(context, moved.draft.token()).await;
         }
         match former.map(|old| {
             let grant = old.grant();
             context.vault.draft(grant.key.clone(), grant.details.clone())
         }) {
             Some(Ok(draft)) => put_back(context, &self.token, draft).await,
-            Some(Err(_)) | None => {
-                if context.vault.remove(&self.token).await.is_err() {
-                    remove_later(context, &self.token, None);
-                }
-            }
+            Some(Err(_)) | None => take_back(context, &self.token).await,
         }
         self.token.state().mark_dead();
         revoke_now_or_later(context, &self.token).await;
@@ -247,7 +245,7 @@ async fn undo(
     let work = async move {
         let removals = async {
             for row in &written {
-                take_back(&own, &row.draft).await;
+                take_back(&own, row.draft.token()).await;
             }
         };
         tokio::join!(revoke(&own, &details), removals);
@@ -255,10 +253,11 @@ async fn undo(
     deadline.limit(context.tasks.run(work)).await;
 }
 
-/// Removes a row of a failed write: the write may have succeeded although its answer was lost.
-async fn take_back(context: &Arc<Context>, draft: &Draft) {
-    if context.vault.remove(draft.token()).await.is_err() {
-        remove_later(context, draft.token(), None);
+/// Removes a row that must not stay: now, or else in the background. The write of a failed callback
+/// may have succeeded although its answer was lost.
+async fn take_back(context: &Arc<Context>, token: &WebflowToken) {
+    if context.vault.remove(token).await.is_err() {
+        remove_later(context, token, None);
     }
 }
 

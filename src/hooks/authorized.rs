@@ -116,8 +116,9 @@ pub(crate) struct Refused(pub(crate) HookError);
 
 impl Hooks {
     /// Runs the hook. A panic counts as [`Next::Continue`], and so does running out of time.
-    pub(crate) async fn authorized(&self, new: NewGrant) -> Result<Next, Refused> {
+    pub(crate) async fn authorized(&self, new: impl FnOnce() -> NewGrant) -> Result<Next, Refused> {
         let Some(hook) = &self.authorized else { return Ok(Next::Continue) };
+        let new = new();
         let outcome = run("on_authorized", async { hook(new).await }).await;
         outcome.unwrap_or(Ok(Next::Continue)).map_err(Refused)
     }

@@ -47,6 +47,15 @@ impl WriteLocks {
     }
 }
 
+/// The token among those stored that is this version of this grant.
+fn same_version<'s>(stored: &'s [WebflowToken], token: &WebflowToken) -> Option<&'s WebflowToken> {
+    let wanted = token.grant();
+    stored.iter().find(|it| {
+        let grant = it.grant();
+        grant.key == wanted.key && grant.version == wanted.version
+    })
+}
+
 /// A grant that is sealed and not yet known to be stored: every attempt writes the same row.
 #[derive(Clone)]
 pub(crate) struct Draft {
@@ -99,11 +108,8 @@ impl Vault {
         let (vault, token, draft) = (Arc::clone(self), token.clone(), draft.clone());
         let timer = metrics::Timer::start();
         let replaced = self.write(token.subject().clone(), async move {
-            let grant = token.grant();
             let stored = vault.read(token.subject()).await?;
-            let mut stored =
-                stored.iter().map(WebflowToken::grant).filter(|it| it.key == grant.key);
-            if stored.next().is_none_or(|it| it.version != grant.version) {
+            if same_version(&stored, &token).is_none() {
                 return Ok(false);
             }
             let saved = vault.store.save(&draft.row).await;
@@ -144,11 +150,8 @@ impl Vault {
             }
             let grant = token.grant();
             let stored = vault.read(token.subject()).await?;
-            let stored = stored.iter().map(WebflowToken::grant);
-            let mut same = stored.filter(|it| it.key == grant.key && it.version == grant.version);
-            let Some(mut details) = same.next().map(|it| it.details.clone()) else {
-                return Ok(false);
-            };
+            let Some(same) = same_version(&stored, &token) else { return Ok(false) };
+            let mut details = same.grant().details.clone();
             change(&mut details);
             let row = vault.seal(&grant.key, grant.version, &details)?;
             let updated = vault.store.update(&row).await;
