@@ -46,6 +46,19 @@ fn next(page: &Page) -> String {
     next.unwrap().1.into_owned()
 }
 
+/// An application and its store.
+async fn with_store() -> (App, TestStore) {
+    let store = TestStore::default();
+    let kept = store.clone();
+    (App::with(|builder| with_users(builder).store(kept)).await, store)
+}
+
+/// Another instance over that store.
+async fn instance_beside(app: &App, store: &TestStore) -> App {
+    let (store, clock) = (store.clone(), app.clock.clone());
+    second_instance(app, |builder| with_users(builder).store(store).clock(clock)).await
+}
+
 /// Begins a flow while nobody is signed in, and comes back from Webflow: the path that claims it.
 async fn parked(app: &App, browser: &mut TestBrowser) -> String {
     let callback = app.callback(browser, LOGIN).await;
@@ -130,9 +143,7 @@ mod i1 {
 
     #[tokio::test]
     async fn parked_code_is_exchanged_once_for_whoever_signs_in() {
-        let store = TestStore::default();
-        let kept = store.clone();
-        let app = App::with(|builder| with_users(builder).store(kept)).await;
+        let (app, store) = with_store().await;
         let mut browser = TestBrowser::new();
         let claim = parked(&app, &mut browser).await;
         assert_nothing_happened(&app);
@@ -244,13 +255,8 @@ mod i1 {
 
     #[tokio::test]
     async fn two_instances_exchange_it_once() {
-        let store = TestStore::default();
-        let kept = store.clone();
-        let app = App::with(|builder| with_users(builder).store(kept)).await;
-        let clock = app.clock.clone();
-        let other =
-            second_instance(&app, |builder| with_users(builder).store(store.clone()).clock(clock))
-                .await;
+        let (app, store) = with_store().await;
+        let other = instance_beside(&app, &store).await;
         let mut browser = TestBrowser::new();
         let claim = parked(&app, &mut browser).await;
         sign_in(&mut browser, "ada");
@@ -265,15 +271,10 @@ mod i1 {
 
     #[tokio::test]
     async fn restart_loses_nothing() {
-        let store = TestStore::default();
-        let kept = store.clone();
-        let app = App::with(|builder| with_users(builder).store(kept)).await;
+        let (app, store) = with_store().await;
         let mut browser = TestBrowser::new();
         let claim = parked(&app, &mut browser).await;
-        let clock = app.clock.clone();
-        let restarted =
-            second_instance(&app, |builder| with_users(builder).store(store.clone()).clock(clock))
-                .await;
+        let restarted = instance_beside(&app, &store).await;
         sign_in(&mut browser, "ada");
         let page = browser.step(&restarted.url(&claim)).await.unwrap();
         assert_eq!((page.status, location(&page)), (StatusCode::SEE_OTHER, "/whoami"));

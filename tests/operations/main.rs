@@ -13,27 +13,11 @@ use axum::http::{Method, StatusCode};
 use prometheus::Prometheus;
 use serde_json::{Value, json};
 use support::demo::Demo;
-use tower_webflow_auth::Keyring;
 use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault, TestBrowser};
 
 async fn demo() -> (FakeWebflow, Demo) {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let redirect_uri = format!("http://{address}/auth/webflow/callback");
-    let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await.unwrap();
-    fake.set_rate_limit(100_000);
-    let settings = [
-        ("WEBFLOW_CLIENT_ID", fake.client_id()),
-        ("WEBFLOW_CLIENT_SECRET", fake.client_secret()),
-        ("WEBFLOW_REDIRECT_URI", &redirect_uri),
-        ("WEBFLOW_SCOPES", "sites:read"),
-        ("WEBFLOW_BASE_URL", fake.base_url()),
-        ("WEBFLOW_AUTH_KEY", &Keyring::generate_base64()),
-        ("DEMO_STORE", "memory"),
-        ("DEMO_METRICS", "1"),
-        ("RUST_LOG", "warn"),
-    ];
-    let demo = Demo::start_at(&address.to_string(), &settings).await;
-    (fake, demo)
+    let settings = [("DEMO_METRICS", "1"), ("RUST_LOG", "warn")];
+    Demo::with_fake(|builder| builder.rate_limit(100_000), &settings).await
 }
 
 /// A login, a request with its grant, a request without one, and a login that the user cancels.
