@@ -14,6 +14,8 @@
 
 mod admin;
 mod calls;
+#[path = "../support/causes.rs"]
+mod causes;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod pages;

@@ -1,11 +1,12 @@
 //! Why the command did not succeed, and what to do about it.
 
-use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
 use tower_webflow_auth::ConfigError;
 use tower_webflow_auth::store::StoreError;
+
+use crate::causes::with_causes;
 
 pub(crate) enum Failure {
     /// The output says what needs attention.
@@ -63,15 +64,4 @@ impl From<StoreError> for Failure {
             error => Self::Store(with_causes(&error)),
         }
     }
-}
-
-/// The error's message and those of its causes.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -10,7 +10,8 @@ use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::{ImportError, SecretString, Subject, WebflowAuthHandle};
 
 use crate::arguments::subject;
-use crate::failure::{Failure, with_causes};
+use crate::causes::with_causes;
+use crate::failure::Failure;
 use crate::output::{Output, plain};
 
 pub(crate) async fn run(

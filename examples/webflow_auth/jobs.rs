@@ -7,7 +7,8 @@ use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
 use tower_webflow_auth::{GrantState, Pace, ResealError, WebflowAuthHandle};
 
-use crate::failure::{Failure, with_causes};
+use crate::causes::with_causes;
+use crate::failure::Failure;
 use crate::output::{Output, plain};
 
 pub(crate) async fn verify(

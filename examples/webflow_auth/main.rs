@@ -5,6 +5,8 @@
 #![allow(clippy::print_stderr, reason = "a command for the terminal")]
 
 mod arguments;
+#[path = "../support/causes.rs"]
+mod causes;
 mod check;
 mod failure;
 mod grants;
