@@ -167,7 +167,7 @@ impl WebflowAuthHandle {
     }
 }
 
-/// The same tokens for use outside a request.
+/// Returns the tokens in the form for use outside a request.
 fn for_jobs(tokens: &[WebflowToken]) -> Vec<WebflowToken> {
     tokens.iter().map(WebflowToken::for_job).collect()
 }

@@ -1,8 +1,8 @@
 //! A Hybrid App: a panel in Webflow's Designer, and its backend.
 //!
 //! The panel sends Webflow's ID token to the layer's panel path and gets a bearer for its calls. If
-//! nobody has connected the site yet, it opens the login in a pop-up window. The panel is on an
-//! origin of its own, as in production, where Webflow hosts it below `webflow-ext.com`.
+//! nobody has connected the site yet, it opens the login in a pop-up window. The panel is on a
+//! separate origin, as in production, where Webflow hosts it below `webflow-ext.com`.
 #![allow(dead_code, clippy::print_stdout, reason = "tests use only a part of this file")]
 
 #[path = "../support/mod.rs"]

@@ -29,7 +29,7 @@ impl Stage {
         Self::without_log().await
     }
 
-    /// The same for an example that subscribes to the log itself.
+    /// Starts the stage for an example that installs its own `tracing` subscriber.
     pub async fn without_log() -> Result<Self, Error> {
         let address = std::env::var("DEMO_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
         let listener = TcpListener::bind(&address).await.map_err(|error| {

@@ -130,7 +130,7 @@ impl Flow {
         (began / 1000).saturating_add(lifetime.as_secs())
     }
 
-    /// When its time began, and how long it has: a parked code has a time of its own.
+    /// When the flow's lifetime began, and how long it is. A parked code has a separate lifetime.
     fn term(&self, lifetime: Duration) -> (u64, Duration) {
         match &self.parked {
             Some(parked) => (parked.since_unix_millis, CODE_LIFETIME),

@@ -1,6 +1,6 @@
 //! Checks that the application's public address leads to a layer.
 //!
-//! Each path is requested in a way that the layer rejects with a problem of its own before doing
+//! Each path is requested in a way that the layer rejects with one of its problem responses before doing
 //! anything else: the callback and login paths as a prefetch, the logout path with GET. The
 //! requests have no effect.
 

@@ -1,8 +1,8 @@
 //! Whether the login path can serve as the app's Install URL in Webflow's Marketplace.
 //!
 //! Does what the submission form does: a GET without cookies that has to end at Webflow's authorize
-//! page, with this client and its scopes. Twice, since each answer needs a state of its own. The flows
-//! that begin so belong to no browser.
+//! page, with this client and its scopes. It does so twice, since each response must have a different
+//! state. The flows that begin this way belong to no browser.
 
 use std::collections::HashMap;
 

@@ -142,7 +142,7 @@ pub(super) async fn complete(
         sites = token.sites().len(),
         "grant stored"
     );
-    // The hook has a time of its own.
+    // The hook's time does not count against the callback's.
     let left = deadline.left();
     let Ok(location) = announce(&context, &arrival.flow, &known, &kept).await else {
         kept.refuse(&context, &known).await;

@@ -1,4 +1,4 @@
-//! The same command with the stores that several instances share.
+//! The command with the stores that several instances share.
 
 use serde_json::json;
 use tower_webflow_auth::Scope;
