@@ -2,7 +2,7 @@
 
 /// Why a key may be easier to guess than its length suggests, in ascending severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Weakness {
+pub enum Weakness {
     /// Random, but created by this process and lost with it.
     Generated,
     /// Printable text, so probably not random bytes.
@@ -14,7 +14,7 @@ pub(crate) enum Weakness {
 /// 32 random bytes have about 30 distinct values. Fewer than this happens once in about 10^20 keys.
 const MIN_DIFFERENT: usize = 16;
 
-pub(super) fn find_weakness(key: &[u8]) -> Option<Weakness> {
+pub fn find_weakness(key: &[u8]) -> Option<Weakness> {
     let mut seen = [false; 256];
     for byte in key {
         if let Some(seen) = seen.get_mut(usize::from(*byte)) {

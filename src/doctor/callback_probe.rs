@@ -15,7 +15,7 @@ use crate::webflow::{client_builder, may_use_proxy};
 
 const CALLBACK: &str = "callback";
 
-pub(super) async fn check(context: &Context) -> Vec<Check> {
+pub async fn check(context: &Context) -> Vec<Check> {
     let client = match client(context) {
         Ok(client) => client,
         Err(error) => {
@@ -61,7 +61,7 @@ pub(super) async fn check(context: &Context) -> Vec<Check> {
 }
 
 /// Webflow's client may require https, which an application on loopback does not serve.
-pub(super) fn client(context: &Context) -> reqwest::Result<reqwest::Client> {
+pub fn client(context: &Context) -> reqwest::Result<reqwest::Client> {
     let webflow = &context.webflow;
     match Url::parse(&context.origin) {
         Ok(origin) if origin.scheme() == "http" => client_builder(&origin).build(),

@@ -24,7 +24,7 @@ const ANOTHER: &str = "another application or an older deployment answers there"
 const MAX_HOPS: usize = 8;
 
 /// `None` without a login path, or while the application does not answer; another line says so.
-pub(super) async fn check(context: &Context) -> Option<Check> {
+pub async fn check(context: &Context) -> Option<Check> {
     let login = context.paths.login.as_deref()?;
     let url = Url::parse(&format!("{}{login}", context.origin)).ok()?;
     let client = client(context).ok()?;

@@ -12,27 +12,27 @@ use http::{HeaderMap, StatusCode};
 use crate::webflow::send_twice;
 
 /// Time limit of one request.
-pub(super) const BUDGET: Duration = Duration::from_secs(5);
+pub const BUDGET: Duration = Duration::from_secs(5);
 
 /// The crate's own problems have a few hundred bytes.
 const MAX_BODY_LEN: usize = 4096;
 
-pub(super) struct ProbeResponse {
-    pub(super) status: StatusCode,
-    pub(super) location: Option<String>,
+pub struct ProbeResponse {
+    pub status: StatusCode,
+    pub location: Option<String>,
     /// The server's time from the `Date` header, in Unix seconds.
-    pub(super) unix_secs: Option<i64>,
+    pub unix_secs: Option<i64>,
     body: Vec<u8>,
 }
 
 /// Why a probe got no response.
-pub(super) enum ProbeError {
+pub enum ProbeError {
     Refused,
     Timeout,
     Other(String),
 }
 
-pub(super) async fn send(
+pub async fn send(
     request: reqwest::RequestBuilder,
     budget: Duration,
 ) -> Result<ProbeResponse, ProbeError> {
@@ -61,7 +61,7 @@ pub(super) async fn send(
 
 impl ProbeResponse {
     /// The kind, if the response is one of the crate's own problems.
-    pub(super) fn own_problem(&self) -> Option<String> {
+    pub fn own_problem(&self) -> Option<String> {
         let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
         let kind = body.get("type")?.as_str()?.strip_prefix("urn:tower-webflow-auth:")?;
         Some(kind.to_owned())

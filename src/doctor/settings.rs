@@ -15,7 +15,7 @@ use crate::identity::subject::Subject;
 use crate::store::with_causes;
 use crate::webflow::Endpoints;
 
-pub(super) fn check(context: &Context) -> Vec<Check> {
+pub fn check(context: &Context) -> Vec<Check> {
     let webflow = &context.webflow;
     let mut checks = vec![
         client(&webflow.client_id, webflow.client_secret.expose_secret()),
@@ -44,7 +44,7 @@ fn client(id: &str, secret: &str) -> Check {
 }
 
 /// Tunnel hosts whose names change on every start.
-pub(super) const TUNNELS: [&str; 6] =
+pub const TUNNELS: [&str; 6] =
     ["ngrok-free.app", "ngrok-free.dev", "ngrok.app", "ngrok.io", "trycloudflare.com", "loca.lt"];
 
 fn redirect_uri(uri: &str, cross_site: bool) -> Check {
@@ -147,7 +147,7 @@ fn keyring(keyring: &Keyring) -> Check {
     }
 }
 
-pub(super) async fn store(context: &Context) -> Check {
+pub async fn store(context: &Context) -> Check {
     let name = "store";
     let read = async {
         context.vault.healthy().await?;

@@ -16,7 +16,7 @@ use crate::flow::authorize::authorize_url;
 /// future are rejected.
 const MAX_SKEW_SECS: i64 = 60;
 
-pub(super) async fn check(context: &Context) -> [Check; 3] {
+pub async fn check(context: &Context) -> [Check; 3] {
     let webflow = &context.webflow;
     // Exactly the link that browsers are sent to. It contains no secret.
     let link = authorize_url(context, &context.scopes.to_string(), &random::token_256());

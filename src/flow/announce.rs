@@ -12,7 +12,7 @@ use crate::util::log;
 ///
 /// # Errors
 /// When the hook refuses the grant, which is logged.
-pub(super) async fn announce(
+pub async fn announce(
     context: &Arc<Context>,
     flow: &Flow,
     known: &Known,

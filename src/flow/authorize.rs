@@ -19,25 +19,20 @@ use crate::wire::request_head::RequestHead;
 const MAX_COOKIE_LEN: usize = 4000;
 
 /// Why a flow begins, and for what.
-pub(crate) struct Start<'a> {
-    pub(crate) kind: FlowKind,
-    pub(crate) scopes: &'a Scopes,
+pub struct Start<'a> {
+    pub kind: FlowKind,
+    pub scopes: &'a Scopes,
     /// Checked already.
-    pub(crate) return_to: String,
+    pub return_to: String,
     /// Whose flow it is, where the application decides.
-    pub(crate) subject: Option<&'a Subject>,
+    pub subject: Option<&'a Subject>,
     /// What the application gives it, as JSON.
-    pub(crate) data: Option<String>,
+    pub data: Option<String>,
 }
 
 impl<'a> Start<'a> {
     /// For a login with these scopes, the configured ones among them.
-    pub(super) fn login(
-        context: &Context,
-        scopes: &'a Scopes,
-        return_to: String,
-        who: &'a Who,
-    ) -> Self {
+    pub fn login(context: &Context, scopes: &'a Scopes, return_to: String, who: &'a Who) -> Self {
         let stepping_up = scopes.len() > context.scopes.len();
         let kind = if stepping_up { FlowKind::StepUp } else { FlowKind::Login };
         Self { kind, scopes, return_to, subject: who.subject(), data: None }
@@ -45,7 +40,7 @@ impl<'a> Start<'a> {
 }
 
 /// Begins a flow: 303 to Webflow, with the cookie that binds the flow to this browser.
-pub(crate) fn begin(
+pub fn begin(
     context: &Context,
     head: &RequestHead<'_>,
     start: Start<'_>,
@@ -73,7 +68,7 @@ pub(crate) fn begin(
 
 /// The `Set-Cookie` values that keep a flow in its browser: surplus flows make room for it. A long
 /// path to return to becomes `/` where the cookie would be too long.
-pub(super) fn cookies(
+pub fn cookies(
     context: &Context,
     head: &RequestHead<'_>,
     flow: &mut Flow,
@@ -97,7 +92,7 @@ pub(super) fn cookies(
 
 /// The authorization request of RFC 6749 section 4.1.1, in the encoding that Webflow documents:
 /// a space is `%20`.
-pub(crate) fn authorize_url(context: &Context, scopes: &str, state: &str) -> String {
+pub fn authorize_url(context: &Context, scopes: &str, state: &str) -> String {
     let webflow = &context.webflow;
     let mut url = webflow.endpoints.authorize().to_string();
     for (separator, name, value) in [

@@ -81,11 +81,7 @@ pub enum BeginError {
 }
 
 /// The response that begins the login, or a 401 if nobody is signed in to the application.
-pub(crate) async fn begin(
-    context: &Context,
-    parts: &Parts,
-    login: Login,
-) -> Result<Answer, BeginError> {
+pub async fn begin(context: &Context, parts: &Parts, login: Login) -> Result<Answer, BeginError> {
     let data = login.data.transpose().map_err(BeginError::Data)?;
     if let Some(len) = data.as_ref().map(String::len).filter(|len| *len > MAX_DATA_LEN) {
         return Err(BeginError::DataTooLong { len });

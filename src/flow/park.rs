@@ -21,7 +21,7 @@ use crate::wire::request_head::RequestHead;
 const MAX_CODE_LEN: usize = 1024;
 
 /// Parks the code, if the callback has one, and sends the browser to the sign-in page.
-pub(super) fn park(
+pub fn park(
     context: &Context,
     head: &RequestHead<'_>,
     sign_in: &SignIn,
@@ -46,7 +46,7 @@ pub(super) fn park(
 
 /// The redirect to the callback, for a browser with a code that this user may claim: it is not sent
 /// to Webflow again.
-pub(crate) fn claim(
+pub fn claim(
     context: &Context,
     head: &RequestHead<'_>,
     subject: Option<&Subject>,

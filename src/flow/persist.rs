@@ -28,11 +28,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const CLEAN_UP: Duration = Duration::from_millis(1500);
 
 /// What was stored before the grant.
-pub(super) struct Known {
+pub struct Known {
     /// The subject's own grants.
-    pub(super) present: Tokens,
+    pub present: Tokens,
     /// Those of the session that the browser had until now.
-    pub(super) previous: Tokens,
+    pub previous: Tokens,
 }
 
 /// A row that this callback writes: the new grant, or one moved from the former session.
@@ -44,13 +44,13 @@ struct Written {
 }
 
 /// A grant that was stored. What it replaces is still there.
-pub(super) struct Kept {
-    pub(super) token: WebflowToken,
+pub struct Kept {
+    pub token: WebflowToken,
     written: Vec<Written>,
 }
 
 /// Stores the grant. If it cannot be stored, it is revoked at Webflow and nothing has changed.
-pub(super) async fn keep(
+pub async fn keep(
     context: &Arc<Context>,
     arrival: &Arrival,
     known: &Known,
@@ -76,7 +76,7 @@ pub(super) async fn keep(
 
 impl Kept {
     /// The grant of the same key, whose row the new one has overwritten.
-    pub(super) fn overwritten<'k>(&self, known: &'k Known) -> Option<&'k WebflowToken> {
+    pub fn overwritten<'k>(&self, known: &'k Known) -> Option<&'k WebflowToken> {
         known.present.iter().find(|old| old.grant().key == self.token.grant().key)
     }
 
@@ -87,7 +87,7 @@ impl Kept {
     }
 
     /// The grant that the new one replaces.
-    pub(super) fn former<'k>(&'k self, known: &'k Known) -> Option<&'k WebflowToken> {
+    pub fn former<'k>(&'k self, known: &'k Known) -> Option<&'k WebflowToken> {
         let previous = known.previous.iter().find(|old| self.moved(old).is_none());
         self.overwritten(known).or_else(|| self.covered(known).next()).or(previous)
     }
@@ -102,7 +102,7 @@ impl Kept {
 
     /// Removes the grants that the new one replaces: those of a session that ends here, which
     /// nobody could reach once its cookie is replaced, and those that the new one covers.
-    pub(super) async fn replace(&self, context: &Arc<Context>, known: &Known, deadline: Deadline) {
+    pub async fn replace(&self, context: &Arc<Context>, known: &Known, deadline: Deadline) {
         if let Some(old) = self.overwritten(known) {
             report(context, old, Why::Replaced);
         }
@@ -136,7 +136,7 @@ impl Kept {
     /// Takes everything back, since the application does not want the grant: the former grants are
     /// as they were, and the new token is revoked at Webflow. What the store cannot do now is
     /// retried in the background.
-    pub(super) async fn refuse(self, context: &Arc<Context>, known: &Known) {
+    pub async fn refuse(self, context: &Arc<Context>, known: &Known) {
         // Nobody is told that it has gone: it never counted.
         self.token.state().take_report();
         let former = self.overwritten(known);

@@ -13,7 +13,7 @@ use crate::wire::query::single;
 use crate::wire::request_head::{RequestHead, RequestKind};
 
 /// Sends a navigation to Webflow; tells everything else where a login begins.
-pub(crate) fn challenge(
+pub fn challenge(
     context: &Context,
     head: &RequestHead<'_>,
     subject: Option<&Subject>,
@@ -41,7 +41,7 @@ pub(crate) fn challenge(
 
 /// Sends a navigation of a browser where nobody is signed in to the application's sign-in page, and
 /// tells everything else where that is.
-pub(crate) fn sign_in(context: &Context, head: &RequestHead<'_>) -> Result<Answer, Problem> {
+pub fn sign_in(context: &Context, head: &RequestHead<'_>) -> Result<Answer, Problem> {
     let Some(sign_in) = &context.sign_in else { return Err(catalog::not_signed_in()) };
     if head.is_page_load() {
         check_misplaced_callback(context, head)?;
@@ -78,11 +78,7 @@ fn check_misplaced_callback(context: &Context, head: &RequestHead<'_>) -> Result
 
 /// The 401 for everything that cannot be redirected. No cookie is set, so that scripts do not
 /// leave abandoned flows behind.
-pub(crate) fn login_required(
-    context: &Context,
-    return_to: &str,
-    scopes: Option<&Scopes>,
-) -> Problem {
+pub fn login_required(context: &Context, return_to: &str, scopes: Option<&Scopes>) -> Problem {
     metrics::challenged("401");
     let login_url = context.login_url(return_to, scopes);
     if scopes.is_some() {
@@ -94,7 +90,7 @@ pub(crate) fn login_required(
 
 /// Where to go after a login that a script has asked for: the page that the script belongs to,
 /// where the browser names it, rather than the script's own request.
-pub(crate) fn return_to(context: &Context, head: &RequestHead<'_>) -> String {
+pub fn return_to(context: &Context, head: &RequestHead<'_>) -> String {
     if let Some(page) = head.page(&context.origin) {
         return context.return_to(&page);
     }

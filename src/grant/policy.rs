@@ -31,14 +31,14 @@ type Select = dyn Fn(&Parts, &[WebflowToken]) -> Option<WebflowToken> + Send + S
 
 /// The application's `select_grant` closure, if set.
 #[derive(Clone, Default)]
-pub(crate) struct Selection(pub(crate) Option<Arc<Select>>);
+pub struct Selection(pub Option<Arc<Select>>);
 
 /// The closure panicked.
-pub(crate) struct Panicked;
+pub struct Panicked;
 
 impl Selection {
     /// Picks the grant of a request: the newest, unless the application chooses.
-    pub(crate) fn pick(
+    pub fn pick(
         &self,
         parts: &Parts,
         grants: &[WebflowToken],

@@ -44,15 +44,15 @@ enum Whose {
 }
 
 /// A stored grant: the user's consent and its token.
-pub(crate) struct Grant {
-    pub(crate) key: TokenKey,
-    pub(crate) version: TokenVersion,
-    pub(crate) details: GrantDetails,
+pub struct Grant {
+    pub key: TokenKey,
+    pub version: TokenVersion,
+    pub details: GrantDetails,
     /// Whether the configured scopes include some that the user was not asked for.
-    pub(crate) lacks_configured: bool,
+    pub lacks_configured: bool,
     /// State of this token version, shared by every copy of it.
-    pub(crate) state: Arc<TokenState>,
-    pub(crate) client: Arc<ApiClient>,
+    pub state: Arc<TokenState>,
+    pub client: Arc<ApiClient>,
 }
 
 impl WebflowToken {

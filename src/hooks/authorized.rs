@@ -15,7 +15,7 @@ use crate::wire::paths::is_label;
 
 type HookError = Box<dyn Error + Send + Sync>;
 
-pub(crate) type OnAuthorized =
+pub type OnAuthorized =
     dyn Fn(NewGrant) -> Pin<Box<dyn Future<Output = Result<Next, HookError>> + Send>> + Send + Sync;
 
 /// A grant that has just been stored, for
@@ -112,11 +112,11 @@ impl Next {
 
 /// The hook does not want the grant.
 #[derive(Debug)]
-pub(crate) struct Refused(pub(crate) HookError);
+pub struct Refused(pub HookError);
 
 impl Hooks {
     /// Runs the hook. A panic counts as [`Next::Continue`], and so does running out of time.
-    pub(crate) async fn authorized(&self, new: impl FnOnce() -> NewGrant) -> Result<Next, Refused> {
+    pub async fn authorized(&self, new: impl FnOnce() -> NewGrant) -> Result<Next, Refused> {
         let Some(hook) = &self.authorized else { return Ok(Next::Continue) };
         let new = new();
         let outcome = run("on_authorized", async { hook(new).await }).await;
@@ -126,7 +126,7 @@ impl Hooks {
 
 /// Whether it is an address of Webflow's that a hook may send browsers to. Browsers read addresses
 /// more liberally than this: what is not written exactly so is refused.
-pub(crate) fn is_webflow_page(url: &str) -> bool {
+pub fn is_webflow_page(url: &str) -> bool {
     let is_plain =
         |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>');
     let Some(rest) = url.strip_prefix("https://").filter(|rest| rest.bytes().all(is_plain)) else {

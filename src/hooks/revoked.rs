@@ -9,7 +9,7 @@ use crate::grant::token::WebflowToken;
 use crate::identity::subject::Subject;
 use crate::util::background::Tasks;
 
-pub(crate) type OnRevoked = dyn Fn(Gone) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
+pub type OnRevoked = dyn Fn(Gone) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync;
 
 /// A grant whose row was removed from the store; see
 /// [`on_revoked`](crate::config::WebflowAuthBuilder::on_revoked).
@@ -54,7 +54,7 @@ impl Gone {
 
 impl Hooks {
     /// Reports a grant that has gone, once, in a task that nothing waits for but a shutdown.
-    pub(crate) fn revoked(&self, tasks: &Tasks, token: &WebflowToken, why: Why) {
+    pub fn revoked(&self, tasks: &Tasks, token: &WebflowToken, why: Why) {
         if !token.state().take_report() {
             return;
         }

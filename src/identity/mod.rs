@@ -1,10 +1,10 @@
 //! Who a request comes from: a browser session, or a user of the application.
 
-pub(crate) mod app;
-pub(crate) mod resolver;
-pub(crate) mod session_cookie;
-pub(crate) mod sign_in;
-pub(crate) mod subject;
+pub mod app;
+pub mod resolver;
+pub mod session_cookie;
+pub mod sign_in;
+pub mod subject;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ type SubjectOf = dyn Fn(&Parts) -> Option<Subject> + Send + Sync;
 
 /// What determines the subject of a request.
 #[derive(Clone)]
-pub(crate) enum SubjectSource {
+pub enum SubjectSource {
     /// The crate's own session cookie.
     Session,
     /// The application's closure.
@@ -36,7 +36,7 @@ pub(crate) enum SubjectSource {
 
 /// Who a request comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Who {
+pub enum Who {
     Known(Subject),
     /// A browser without a session.
     Nobody,
@@ -46,7 +46,7 @@ pub(crate) enum Who {
 
 impl Who {
     /// The subject, where there is one.
-    pub(crate) fn subject(&self) -> Option<&Subject> {
+    pub fn subject(&self) -> Option<&Subject> {
         match self {
             Self::Known(subject) => Some(subject),
             Self::Nobody | Self::Stranger => None,
@@ -54,7 +54,7 @@ impl Who {
     }
 
     /// The subject that the application returned.
-    pub(crate) fn from_application(subject: Option<Subject>) -> Self {
+    pub fn from_application(subject: Option<Subject>) -> Self {
         match subject {
             None => Self::Stranger,
             Some(subject) if subject.validate().is_ok() && !subject.is_stored() => {
@@ -73,17 +73,14 @@ impl Who {
 }
 
 /// Calls the application's closure. A panic fails only this request.
-pub(crate) fn call_closure(subject_of: &SubjectOf, parts: &Parts) -> Result<Who, Problem> {
+pub fn call_closure(subject_of: &SubjectOf, parts: &Parts) -> Result<Who, Problem> {
     std::panic::catch_unwind(AssertUnwindSafe(|| subject_of(parts)))
         .map(Who::from_application)
         .map_err(|_| catalog::internal())
 }
 
 /// Awaits the application's lookup.
-pub(crate) async fn resolve(
-    resolver: &Arc<dyn ErasedResolver>,
-    parts: &Parts,
-) -> Result<Who, Problem> {
+pub async fn resolve(resolver: &Arc<dyn ErasedResolver>, parts: &Parts) -> Result<Who, Problem> {
     let Ok(answer) = timeout(RESOLVER_BUDGET, resolver.resolve(parts)).await else {
         tracing::error!(target: log::APPLICATION, "the application's subject lookup took too long");
         return Err(catalog::subject_unavailable());

@@ -51,15 +51,15 @@ pub trait SubjectResolver: Send + Sync + 'static {
 }
 
 /// The resolver's result, or that it panicked.
-pub(crate) type Resolved = Result<Option<Subject>, Unresolved>;
+pub type Resolved = Result<Option<Subject>, Unresolved>;
 
-pub(crate) enum Unresolved {
+pub enum Unresolved {
     Failed(Box<dyn Error + Send + Sync>),
     Panicked,
 }
 
 /// A type-erased [`SubjectResolver`].
-pub(crate) trait ErasedResolver: Send + Sync {
+pub trait ErasedResolver: Send + Sync {
     fn resolve<'a>(
         &'a self,
         parts: &'a Parts,
@@ -83,7 +83,7 @@ impl<R: SubjectResolver> ErasedResolver for R {
 
 /// A future that returns `None` if the inner future panics, so that only one request fails. The
 /// inner future is then not polled again.
-pub(crate) struct CatchPanic<F>(pub(crate) Pin<Box<F>>);
+pub struct CatchPanic<F>(pub Pin<Box<F>>);
 
 impl<F: Future> Future for CatchPanic<F> {
     type Output = Option<F::Output>;

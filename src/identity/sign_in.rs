@@ -7,22 +7,22 @@ use crate::wire::return_to;
 
 /// The application's sign-in page: a path of this origin, with a query if it needs one.
 #[derive(Debug, Clone)]
-pub(crate) struct SignIn(String);
+pub struct SignIn(String);
 
 impl SignIn {
     /// `None` if it is not a path of this origin, or has a fragment.
-    pub(crate) fn new(path: &str) -> Option<Self> {
+    pub fn new(path: &str) -> Option<Self> {
         let own = return_to::checked(path).is_some_and(|own| own == path) && !path.contains('#');
         own.then(|| Self(path.to_owned()))
     }
 
     /// The path without its query.
-    pub(crate) fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         self.0.split('?').next().unwrap_or_default()
     }
 
     /// The address that leads to `next` once the user is signed in.
-    pub(crate) fn url(&self, next: &str) -> String {
+    pub fn url(&self, next: &str) -> String {
         let separator = if self.0.contains('?') { '&' } else { '?' };
         format!("{}{separator}next={}", self.0, utf8_percent_encode(next, COMPONENT))
     }

@@ -30,17 +30,14 @@ pub enum RevokeError {
 }
 
 /// Revokes every grant of the subject at Webflow and removes it. Returns how many there were.
-pub(crate) async fn disconnect(
-    context: &Arc<Context>,
-    subject: &Subject,
-) -> Result<usize, RevokeError> {
+pub async fn disconnect(context: &Arc<Context>, subject: &Subject) -> Result<usize, RevokeError> {
     let (own, subject) = (Arc::clone(context), subject.clone());
     let work = async move { end_all(&own, &subject, true, Why::Revoked).await };
     context.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
 }
 
 /// Revokes one grant at Webflow and removes it; the subject's others stay.
-pub(crate) async fn disconnect_one(
+pub async fn disconnect_one(
     context: &Arc<Context>,
     token: &WebflowToken,
 ) -> Result<(), RevokeError> {
@@ -55,10 +52,7 @@ pub(crate) async fn disconnect_one(
 }
 
 /// Removes a token that Webflow refuses: exactly that version. True if it was still there.
-pub(crate) async fn remove_dead(
-    context: &Arc<Context>,
-    dead: &WebflowToken,
-) -> Result<bool, StoreError> {
+pub async fn remove_dead(context: &Arc<Context>, dead: &WebflowToken) -> Result<bool, StoreError> {
     let (own, dead) = (Arc::clone(context), dead.clone());
     let work = async move {
         dead.state().mark_dead();
@@ -72,7 +66,7 @@ pub(crate) async fn remove_dead(
 }
 
 /// [`remove_dead`] in the background, until it succeeds.
-pub(crate) fn remove_dead_later(context: &Arc<Context>, dead: &WebflowToken) {
+pub fn remove_dead_later(context: &Arc<Context>, dead: &WebflowToken) {
     let (own, dead) = (Arc::clone(context), dead.clone());
     context.tasks.spawn(async move {
         let Err(error) = remove_dead(&own, &dead).await else { return };
@@ -88,7 +82,7 @@ pub(crate) fn remove_dead_later(context: &Arc<Context>, dead: &WebflowToken) {
 
 /// Removes every grant of the subject, and revokes them at Webflow when `revoke` is set. For callers
 /// that run in a task of their own already.
-pub(crate) async fn end_all(
+pub async fn end_all(
     context: &Arc<Context>,
     subject: &Subject,
     revoke: bool,
@@ -152,7 +146,7 @@ async fn remove(
 }
 
 /// Tells the application, once.
-pub(crate) fn report(context: &Context, token: &WebflowToken, why: Why) {
+pub fn report(context: &Context, token: &WebflowToken, why: Why) {
     context.hooks.revoked(&context.tasks, token, why);
 }
 
@@ -165,7 +159,7 @@ async fn has_gone(context: &Arc<Context>, token: &WebflowToken) -> bool {
 
 /// Removes a grant in the background, where the store could not do it now, and reports it if `why` is
 /// given.
-pub(crate) fn remove_later(context: &Arc<Context>, token: &WebflowToken, why: Option<Why>) {
+pub fn remove_later(context: &Arc<Context>, token: &WebflowToken, why: Option<Why>) {
     let (own, token) = (Arc::clone(context), token.clone());
     context.tasks.retry_later("the removal of a grant", move || {
         let (context, token) = (Arc::clone(&own), token.clone());
@@ -180,7 +174,7 @@ pub(crate) fn remove_later(context: &Arc<Context>, token: &WebflowToken, why: Op
 }
 
 /// Revokes a token at Webflow, now or in the background. Whether Webflow was told now.
-pub(crate) async fn revoke_now_or_later(context: &Arc<Context>, token: &WebflowToken) -> bool {
+pub async fn revoke_now_or_later(context: &Arc<Context>, token: &WebflowToken) -> bool {
     let Err(error) = context.webflow.revoke(token.access_token()).await else {
         return true;
     };

@@ -1,11 +1,11 @@
 //! Every text that a user of the application may see.
 
 #[cfg(feature = "axum")]
-pub(crate) mod extract;
+pub mod extract;
 #[cfg(feature = "panels")]
-pub(crate) mod panel;
+pub mod panel;
 #[cfg(feature = "webhooks")]
-pub(crate) mod webhook;
+pub mod webhook;
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const BACK: &str = "Back to the application";
 // Requests for the application.
 
 /// Nobody has connected Webflow, and the request cannot be redirected there.
-pub(crate) fn login_required(login_url: String) -> Problem {
+pub fn login_required(login_url: String) -> Problem {
     Problem::new(
         FailureKind::LoginRequired,
         StatusCode::UNAUTHORIZED,
@@ -37,7 +37,7 @@ pub(crate) fn login_required(login_url: String) -> Problem {
 }
 
 /// The application decides who its users are, and nobody is signed in.
-pub(crate) fn not_signed_in() -> Problem {
+pub fn not_signed_in() -> Problem {
     Problem::new(
         FailureKind::NotSignedIn,
         StatusCode::UNAUTHORIZED,
@@ -47,7 +47,7 @@ pub(crate) fn not_signed_in() -> Problem {
     .link_text("Sign in")
 }
 
-pub(crate) fn missing_scopes(missing: String) -> Problem {
+pub fn missing_scopes(missing: String) -> Problem {
     let mut problem = Problem::new(
         FailureKind::MissingScopes,
         StatusCode::FORBIDDEN,
@@ -59,7 +59,7 @@ pub(crate) fn missing_scopes(missing: String) -> Problem {
 }
 
 /// Webflow refuses a token that it issued a moment ago.
-pub(crate) fn renewed_token_refused(login_url: String) -> Problem {
+pub fn renewed_token_refused(login_url: String) -> Problem {
     Problem::new(
         FailureKind::RenewedTokenRefused,
         StatusCode::BAD_GATEWAY,
@@ -70,7 +70,7 @@ pub(crate) fn renewed_token_refused(login_url: String) -> Problem {
 }
 
 /// The dead token was replaced meanwhile: the same request works now.
-pub(crate) fn token_replaced() -> Problem {
+pub fn token_replaced() -> Problem {
     Problem::new(
         FailureKind::TokenReplaced,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -82,13 +82,13 @@ pub(crate) fn token_replaced() -> Problem {
 }
 
 /// The token store has failed: 503, or 500 if it panicked.
-pub(crate) fn of_store(error: &StoreError) -> Problem {
+pub fn of_store(error: &StoreError) -> Problem {
     let cause = error as &dyn std::error::Error;
     tracing::error!(target: log::STORE, error = cause, "the token store failed");
     if matches!(error, StoreError::Panicked) { internal() } else { store_unavailable() }
 }
 
-pub(crate) fn store_unavailable() -> Problem {
+pub fn store_unavailable() -> Problem {
     Problem::new(
         FailureKind::StoreUnavailable,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -99,7 +99,7 @@ pub(crate) fn store_unavailable() -> Problem {
     .retry_here(true)
 }
 
-pub(crate) fn subject_unavailable() -> Problem {
+pub fn subject_unavailable() -> Problem {
     Problem::new(
         FailureKind::SubjectUnavailable,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -111,7 +111,7 @@ pub(crate) fn subject_unavailable() -> Problem {
 }
 
 /// A closure, store or hook panicked.
-pub(crate) fn internal() -> Problem {
+pub fn internal() -> Problem {
     Problem::new(
         FailureKind::Internal,
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -123,7 +123,7 @@ pub(crate) fn internal() -> Problem {
 
 // The crate's own paths.
 
-pub(crate) fn method_not_allowed(allow: &'static str) -> Problem {
+pub fn method_not_allowed(allow: &'static str) -> Problem {
     let mut problem = Problem::new(
         FailureKind::MethodNotAllowed,
         StatusCode::METHOD_NOT_ALLOWED,
@@ -134,7 +134,7 @@ pub(crate) fn method_not_allowed(allow: &'static str) -> Problem {
     problem
 }
 
-pub(crate) fn prefetch() -> Problem {
+pub fn prefetch() -> Problem {
     Problem::new(
         FailureKind::Prefetch,
         StatusCode::FORBIDDEN,
@@ -143,7 +143,7 @@ pub(crate) fn prefetch() -> Problem {
     )
 }
 
-pub(crate) fn misplaced_endpoints(callback: &str) -> Problem {
+pub fn misplaced_endpoints(callback: &str) -> Problem {
     Problem::new(
         FailureKind::MisplacedEndpoints,
         StatusCode::NOT_FOUND,
@@ -155,7 +155,7 @@ pub(crate) fn misplaced_endpoints(callback: &str) -> Problem {
     )
 }
 
-pub(crate) fn malformed_login() -> Problem {
+pub fn malformed_login() -> Problem {
     Problem::new(
         FailureKind::MalformedLogin,
         StatusCode::BAD_REQUEST,
@@ -164,7 +164,7 @@ pub(crate) fn malformed_login() -> Problem {
     )
 }
 
-pub(crate) fn cross_origin(own: &str) -> Problem {
+pub fn cross_origin(own: &str) -> Problem {
     Problem::new(
         FailureKind::CrossOrigin,
         StatusCode::FORBIDDEN,
@@ -175,7 +175,7 @@ pub(crate) fn cross_origin(own: &str) -> Problem {
     .link_text(BACK)
 }
 
-pub(crate) fn malformed_logout() -> Problem {
+pub fn malformed_logout() -> Problem {
     Problem::new(
         FailureKind::MalformedLogout,
         StatusCode::BAD_REQUEST,
@@ -186,7 +186,7 @@ pub(crate) fn malformed_logout() -> Problem {
     .link_text(BACK)
 }
 
-pub(crate) fn webflow_not_told() -> Problem {
+pub fn webflow_not_told() -> Problem {
     Problem::new(
         FailureKind::WebflowNotTold,
         StatusCode::BAD_GATEWAY,
@@ -200,7 +200,7 @@ pub(crate) fn webflow_not_told() -> Problem {
 
 // Callbacks.
 
-pub(crate) fn malformed_callback() -> Problem {
+pub fn malformed_callback() -> Problem {
     Problem::new(
         FailureKind::MalformedCallback,
         StatusCode::BAD_REQUEST,
@@ -209,7 +209,7 @@ pub(crate) fn malformed_callback() -> Problem {
     )
 }
 
-pub(crate) fn flow_expired() -> Problem {
+pub fn flow_expired() -> Problem {
     Problem::new(
         FailureKind::FlowExpired,
         StatusCode::BAD_REQUEST,
@@ -220,7 +220,7 @@ pub(crate) fn flow_expired() -> Problem {
 }
 
 /// `on_authorized` has returned an error.
-pub(crate) fn hook_refused() -> Problem {
+pub fn hook_refused() -> Problem {
     Problem::new(
         FailureKind::HookRefused,
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -230,7 +230,7 @@ pub(crate) fn hook_refused() -> Problem {
 }
 
 /// One message for every unknown or stale state, so that responses reveal nothing.
-pub(crate) fn unknown_flow() -> Problem {
+pub fn unknown_flow() -> Problem {
     Problem::new(
         FailureKind::UnknownFlow,
         StatusCode::BAD_REQUEST,
@@ -243,7 +243,7 @@ pub(crate) fn unknown_flow() -> Problem {
 }
 
 /// The same message with the cause that is most common on a developer's machine.
-pub(crate) fn unknown_flow_on_loopback() -> Problem {
+pub fn unknown_flow_on_loopback() -> Problem {
     unknown_flow().causes(&[OTHER_HOST, COOKIES_BLOCKED, OTHER_BROWSER, COMPLETED])
 }
 
@@ -267,7 +267,7 @@ const OTHER_HOST: (&str, &str) = (
 );
 
 /// The callback arrives at a path where the layer guards the application.
-pub(crate) fn misplaced_callback(path: &str, callback: &str) -> Problem {
+pub fn misplaced_callback(path: &str, callback: &str) -> Problem {
     Problem::new(
         FailureKind::MisplacedCallback,
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -281,7 +281,7 @@ pub(crate) fn misplaced_callback(path: &str, callback: &str) -> Problem {
 }
 
 /// More scopes are needed, and the request cannot be redirected.
-pub(crate) fn more_scopes_required(login_url: String) -> Problem {
+pub fn more_scopes_required(login_url: String) -> Problem {
     Problem::new(
         FailureKind::LoginRequired,
         StatusCode::UNAUTHORIZED,
@@ -293,7 +293,7 @@ pub(crate) fn more_scopes_required(login_url: String) -> Problem {
 }
 
 /// The user is connected, and declined to allow more.
-pub(crate) fn step_up_declined() -> Problem {
+pub fn step_up_declined() -> Problem {
     Problem::new(
         FailureKind::AccessDenied,
         StatusCode::FORBIDDEN,
@@ -305,7 +305,7 @@ pub(crate) fn step_up_declined() -> Problem {
 }
 
 /// What Webflow sent instead of a code; `code` is one of the known ones.
-pub(crate) fn authorization_refused(code: &'static str) -> Problem {
+pub fn authorization_refused(code: &'static str) -> Problem {
     if code == "access_denied" {
         return Problem::new(
             FailureKind::AccessDenied,
@@ -338,7 +338,7 @@ pub(crate) fn authorization_refused(code: &'static str) -> Problem {
     )
 }
 
-pub(crate) fn invalid_grant() -> Problem {
+pub fn invalid_grant() -> Problem {
     Problem::new(
         FailureKind::InvalidGrant,
         StatusCode::BAD_REQUEST,
@@ -347,7 +347,7 @@ pub(crate) fn invalid_grant() -> Problem {
     )
 }
 
-pub(crate) fn webflow_refused() -> Problem {
+pub fn webflow_refused() -> Problem {
     Problem::new(
         FailureKind::WebflowRefused,
         StatusCode::BAD_GATEWAY,
@@ -356,7 +356,7 @@ pub(crate) fn webflow_refused() -> Problem {
     )
 }
 
-pub(crate) fn webflow_timeout() -> Problem {
+pub fn webflow_timeout() -> Problem {
     Problem::new(
         FailureKind::WebflowTimeout,
         StatusCode::GATEWAY_TIMEOUT,
@@ -365,7 +365,7 @@ pub(crate) fn webflow_timeout() -> Problem {
     )
 }
 
-pub(crate) fn webflow_unreachable() -> Problem {
+pub fn webflow_unreachable() -> Problem {
     Problem::new(
         FailureKind::WebflowUnreachable,
         StatusCode::BAD_GATEWAY,
@@ -374,7 +374,7 @@ pub(crate) fn webflow_unreachable() -> Problem {
     )
 }
 
-pub(crate) fn webflow_busy(wait: Option<Duration>) -> Problem {
+pub fn webflow_busy(wait: Option<Duration>) -> Problem {
     Problem::new(
         FailureKind::WebflowBusy,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -385,7 +385,7 @@ pub(crate) fn webflow_busy(wait: Option<Duration>) -> Problem {
 }
 
 /// No exchange was begun, and the flow can be completed later.
-pub(crate) fn too_many_callbacks() -> Problem {
+pub fn too_many_callbacks() -> Problem {
     Problem::new(
         FailureKind::TooManyCallbacks,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -396,7 +396,7 @@ pub(crate) fn too_many_callbacks() -> Problem {
     .retry_here(true)
 }
 
-pub(crate) fn too_many_logouts() -> Problem {
+pub fn too_many_logouts() -> Problem {
     Problem::new(
         FailureKind::TooManyLogouts,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -406,7 +406,7 @@ pub(crate) fn too_many_logouts() -> Problem {
     .retry_after(SHUTDOWN_RETRY_AFTER)
 }
 
-pub(crate) fn shutting_down() -> Problem {
+pub fn shutting_down() -> Problem {
     Problem::new(
         FailureKind::ShuttingDown,
         StatusCode::SERVICE_UNAVAILABLE,

@@ -12,7 +12,7 @@ use crate::identity::subject::Subject;
 type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// [`TokenStore`] with boxed futures. A panic becomes [`StoreError::Panicked`].
-pub(crate) trait ErasedStore: Send + Sync {
+pub trait ErasedStore: Send + Sync {
     fn load<'a>(&'a self, subject: &'a Subject) -> StoreFuture<'a, Vec<SealedToken>>;
     fn save<'a>(&'a self, token: &'a SealedToken) -> StoreFuture<'a, ()>;
     fn remove<'a>(&'a self, key: &'a TokenKey, version: TokenVersion) -> StoreFuture<'a, bool>;

@@ -219,7 +219,7 @@ impl SealedToken {
 
 /// Only a tampered row has a time that overflows `SystemTime`. It becomes 1970, so that nothing
 /// lives longer because of it.
-pub(crate) fn time_from_unix_secs(secs: u64) -> SystemTime {
+pub fn time_from_unix_secs(secs: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_secs(secs)).unwrap_or(UNIX_EPOCH)
 }
 

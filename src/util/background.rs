@@ -20,7 +20,7 @@ const PAUSES_SECS: [u64; 6] = [2, 10, 60, 300, 1200, 3600];
 
 /// The detached tasks of one layer, so that shutdown can wait for them.
 #[derive(Clone)]
-pub(crate) struct Tasks {
+pub struct Tasks {
     tracker: TaskTracker,
     closing: CancellationToken,
     retries: Arc<Semaphore>,
@@ -38,7 +38,7 @@ impl Default for Tasks {
 
 impl Tasks {
     /// Spawns a detached task.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(work.in_current_span());
     }
 
@@ -47,7 +47,7 @@ impl Tasks {
     ///
     /// # Errors
     /// If the work panicked or the runtime is shutting down.
-    pub(crate) fn run<T: Send + 'static>(
+    pub fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = Result<T, JoinError>> + Send {
@@ -56,11 +56,8 @@ impl Tasks {
 
     /// Retries a failed operation at growing intervals until an attempt returns true. Pending
     /// retries are lost with the process; a shutdown makes one last attempt.
-    pub(crate) fn retry_later<F>(
-        &self,
-        what: &'static str,
-        attempt: impl Fn() -> F + Send + 'static,
-    ) where
+    pub fn retry_later<F>(&self, what: &'static str, attempt: impl Fn() -> F + Send + 'static)
+    where
         F: Future<Output = bool> + Send,
     {
         let Ok(permit) = Arc::clone(&self.retries).try_acquire_owned() else {
@@ -86,13 +83,13 @@ impl Tasks {
     }
 
     /// Whether [`shutdown`](Self::shutdown) has been called.
-    pub(crate) fn is_closing(&self) -> bool {
+    pub fn is_closing(&self) -> bool {
         self.closing.is_cancelled()
     }
 
     /// Ends the pauses of retries and waits up to `limit` for every task to finish. Returns whether
     /// all have finished.
-    pub(crate) async fn shutdown(&self, limit: Duration) -> bool {
+    pub async fn shutdown(&self, limit: Duration) -> bool {
         self.closing.cancel();
         self.tracker.close();
         tokio::time::timeout(limit, self.tracker.wait()).await.is_ok()

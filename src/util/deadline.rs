@@ -7,30 +7,30 @@ use tokio::time::{Instant, timeout_at};
 /// A point in time by which work must have finished. Each step gets the time that earlier steps
 /// left.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline(Instant);
+pub struct Deadline(Instant);
 
 impl Deadline {
-    pub(crate) fn after(budget: Duration) -> Self {
+    pub fn after(budget: Duration) -> Self {
         Self(Instant::now() + budget)
     }
 
     /// An earlier deadline, which leaves `reserve` for later steps.
-    pub(crate) fn leaving(self, reserve: Duration) -> Self {
+    pub fn leaving(self, reserve: Duration) -> Self {
         Self(self.0.checked_sub(reserve).unwrap_or(self.0))
     }
 
     /// The earlier of this deadline and `budget` from now.
-    pub(crate) fn within(self, budget: Duration) -> Self {
+    pub fn within(self, budget: Duration) -> Self {
         Self(self.0.min(Instant::now() + budget))
     }
 
     /// Returns the time that is left.
-    pub(crate) fn left(self) -> Duration {
+    pub fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
     /// Runs the step. Returns `None`, and drops the step, if the deadline passes first.
-    pub(crate) async fn limit<T>(self, step: impl Future<Output = T>) -> Option<T> {
+    pub async fn limit<T>(self, step: impl Future<Output = T>) -> Option<T> {
         timeout_at(self.0, step).await.ok()
     }
 }

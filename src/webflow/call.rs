@@ -15,7 +15,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::send_twice;
 
 /// Maximum response length; real ones have a few hundred bytes.
-pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
+pub const MAX_BODY_LEN: usize = 64 * 1024;
 
 /// Initial buffer for a response without `Content-Length`.
 const USUAL_BODY_LEN: usize = 4096;
@@ -25,7 +25,7 @@ const MAX_REQUEST_LEN: usize = 16 * 1024;
 
 /// Why there is no usable response. Never contains a response body, which may hold a token.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CallError {
+pub enum CallError {
     #[error("Webflow did not answer in time")]
     Timeout,
     #[error("Webflow cannot be reached")]
@@ -41,18 +41,14 @@ impl CallError {
 }
 
 /// A response from Webflow, with any status.
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
     body: Zeroizing<Vec<u8>>,
 }
 
 /// Builds a JSON POST that contains the client secret. The JSON is wiped from memory after sending.
-pub(super) fn post(
-    http: &reqwest::Client,
-    to: &Url,
-    body: &impl Serialize,
-) -> reqwest::RequestBuilder {
+pub fn post(http: &reqwest::Client, to: &Url, body: &impl Serialize) -> reqwest::RequestBuilder {
     // Allocate the maximum: a growing buffer leaves copies of the secret behind.
     let mut json = Zeroizing::new(Vec::with_capacity(MAX_REQUEST_LEN));
     let request = http.post(to.clone()).header(CONTENT_TYPE, "application/json");
@@ -64,15 +60,12 @@ pub(super) fn post(
 }
 
 /// Sends the request and reads the response within `budget`.
-pub(super) async fn call(
-    request: reqwest::RequestBuilder,
-    budget: Duration,
-) -> Result<Reply, CallError> {
+pub async fn call(request: reqwest::RequestBuilder, budget: Duration) -> Result<Reply, CallError> {
     call_up_to(request, budget, MAX_BODY_LEN).await
 }
 
 /// Like [`call`], with another limit for the response.
-pub(super) async fn call_up_to(
+pub async fn call_up_to(
     request: reqwest::RequestBuilder,
     budget: Duration,
     longest: usize,
@@ -98,7 +91,7 @@ async fn read(request: reqwest::RequestBuilder, longest: usize) -> Result<Reply,
 }
 
 /// JSON whose strings are wiped on drop, because one of them may be a token.
-pub(super) struct SecretJson(Value);
+pub struct SecretJson(Value);
 
 impl Deref for SecretJson {
     type Target = Value;
@@ -125,22 +118,22 @@ fn wipe(value: &mut Value) {
 
 impl Reply {
     #[cfg(any(test, feature = "_fuzzing"))]
-    pub(super) fn new(status: StatusCode, headers: HeaderMap, body: &[u8]) -> Self {
+    pub fn new(status: StatusCode, headers: HeaderMap, body: &[u8]) -> Self {
         Self { status, headers, body: Zeroizing::new(body.to_vec()) }
     }
 
-    pub(super) fn json(&self) -> Option<SecretJson> {
+    pub fn json(&self) -> Option<SecretJson> {
         serde_json::from_slice(&self.body).ok().map(SecretJson)
     }
 
     /// The body as a type that holds no secret.
-    pub(super) fn json_as<T: DeserializeOwned>(&self) -> Option<T> {
+    pub fn json_as<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
     }
 
     /// The error code of a response: `error` (RFC 6749 section 5.2), the Data API's `code`, or a
     /// known code in plain text. Webflow does not document the format, and all three occur.
-    pub(super) fn error_code(&self) -> Option<String> {
+    pub fn error_code(&self) -> Option<String> {
         let known = |text: &str| KNOWN_CODES.iter().find(|code| text.contains(*code));
         let from_json = self.json().and_then(|body| {
             let field = |name| body.get(name).and_then(Value::as_str).filter(|it| is_code(it));
@@ -154,7 +147,7 @@ impl Reply {
         }
     }
 
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         retry_after(&self.headers, SystemTime::now())
     }
 }
@@ -169,7 +162,7 @@ fn is_code(text: &str) -> bool {
 
 /// How long a response asks to wait: `Retry-After` in (fractional) seconds or as a date (RFC 9110
 /// section 10.2.3), else `X-RateLimit-Reset` in Unix seconds. Both official SDKs read these.
-pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
     let until = |at: SystemTime| at.duration_since(now).unwrap_or_default();
     let asked = text(RETRY_AFTER).and_then(|value| {

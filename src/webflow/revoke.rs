@@ -19,7 +19,7 @@ struct Request<'a> {
 
 /// Why a revocation failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RevocationError {
+pub enum RevocationError {
     #[error("Webflow responded to the revocation with status {status}, error code {code:?}")]
     Status { status: u16, code: Option<String> },
     #[error(transparent)]
@@ -29,7 +29,7 @@ pub(crate) enum RevocationError {
 impl WebflowClient {
     /// Revokes a token (Webflow Data API, OAuth, *Revoke an access token*; not RFC 7009: a
     /// different host, and JSON). A token that Webflow does not know counts as revoked.
-    pub(crate) async fn revoke(&self, token: &SecretString) -> Result<(), RevocationError> {
+    pub async fn revoke(&self, token: &SecretString) -> Result<(), RevocationError> {
         let body = Request {
             client_id: &self.client_id,
             client_secret: self.client_secret.expose_secret(),
@@ -40,7 +40,7 @@ impl WebflowClient {
     }
 
     /// Retries a failed revocation in the background; pending retries are lost with the process.
-    pub(crate) fn retry_revocation(self: Arc<Self>, tasks: &Tasks, token: SecretString) {
+    pub fn retry_revocation(self: Arc<Self>, tasks: &Tasks, token: SecretString) {
         tasks.retry_later("a revocation", move || {
             let (webflow, token) = (Arc::clone(&self), token.clone());
             async move { webflow.revoke(&token).await.is_ok() }
@@ -48,7 +48,7 @@ impl WebflowClient {
     }
 }
 
-pub(super) fn outcome(reply: &Reply) -> Result<(), RevocationError> {
+pub fn outcome(reply: &Reply) -> Result<(), RevocationError> {
     let code = reply.error_code();
     // Even a proxy's page may be a 200: only `did_revoke` proves that Webflow revoked it.
     let did = || reply.json()?.get("did_revoke")?.as_bool();

@@ -5,19 +5,19 @@ use http::{Extensions, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 /// Everything but letters, digits and `-._~` (RFC 3986 section 2.3).
-pub(crate) const COMPONENT: &AsciiSet =
+pub const COMPONENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The paths of the crate's endpoints.
 #[derive(Debug, Clone)]
-pub(crate) struct Paths {
-    pub(crate) callback: String,
-    pub(crate) login: Option<String>,
-    pub(crate) logout: Option<String>,
+pub struct Paths {
+    pub callback: String,
+    pub login: Option<String>,
+    pub logout: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Endpoint {
+pub enum Endpoint {
     Callback,
     Login,
     Logout,
@@ -26,7 +26,7 @@ pub(crate) enum Endpoint {
 impl Paths {
     /// The endpoint at this path, compared byte for byte. Merely equivalent paths belong to the
     /// application.
-    pub(crate) fn endpoint(&self, path: &str) -> Option<Endpoint> {
+    pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
         if path == self.callback {
             Some(Endpoint::Callback)
         } else if Some(path) == self.login.as_deref() {
@@ -40,7 +40,7 @@ impl Paths {
 }
 
 /// Whether it is one label of a host name, in lower case.
-pub(crate) fn is_label(text: &str) -> bool {
+pub fn is_label(text: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&text.len())
         && text.bytes().all(known)
@@ -49,13 +49,13 @@ pub(crate) fn is_label(text: &str) -> bool {
 }
 
 /// The URI that the client requested, before a nested axum router removed its prefix.
-pub(crate) fn original_uri(parts: &Parts) -> &Uri {
+pub fn original_uri(parts: &Parts) -> &Uri {
     original(&parts.extensions, &parts.uri)
 }
 
 /// Like [`original_uri`], for a request that is not split into parts.
 #[cfg_attr(not(feature = "axum"), expect(unused_variables, reason = "only axum removes prefixes"))]
-pub(crate) fn original<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r Uri {
+pub fn original<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r Uri {
     #[cfg(feature = "axum")]
     if let Some(original) = extensions.get::<axum::extract::OriginalUri>() {
         return &original.0;

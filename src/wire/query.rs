@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 
 /// Why a query parameter is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum QueryError {
+pub enum QueryError {
     /// It occurs more than once, which RFC 6749 section 3.1 forbids.
     Repeated,
     /// It does not decode to UTF-8.
@@ -13,7 +13,7 @@ pub(crate) enum QueryError {
 
 /// The value of the parameter `name` in an `application/x-www-form-urlencoded` query, which may
 /// occur at most once.
-pub(crate) fn single(query: &str, name: &str) -> Result<Option<String>, QueryError> {
+pub fn single(query: &str, name: &str) -> Result<Option<String>, QueryError> {
     let mut found = None;
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -14,12 +14,12 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add
 /// Rejects other schemes and hosts, `//`, backslashes (browsers treat them as slashes) and control
 /// characters (browsers drop some before resolving), each also percent-encoded, because proxies may
 /// decode them; and paths over 2 KiB.
-pub(crate) fn own_path(path: &str) -> String {
+pub fn own_path(path: &str) -> String {
     checked(path).unwrap_or_else(|| "/".to_owned())
 }
 
 /// Like [`own_path`]; `None` if the path is refused.
-pub(crate) fn checked(path: &str) -> Option<String> {
+pub fn checked(path: &str) -> Option<String> {
     let encoded = utf8_percent_encode(path, ENCODED).to_string();
     let is_plain = !path.chars().any(char::is_control);
     (is_plain && encoded.len() <= MAX_LEN && stays_here(&encoded)).then_some(encoded)
@@ -46,7 +46,7 @@ fn stays_here(reference: &str) -> bool {
 }
 
 /// The path as a browser would request it: without query, fragment and dot segments.
-pub(crate) fn resolved(path: &str) -> Option<String> {
+pub fn resolved(path: &str) -> Option<String> {
     let base = Url::parse("https://here.invalid/").ok()?;
     Some(base.join(path).ok()?.path().to_owned())
 }

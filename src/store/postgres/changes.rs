@@ -17,10 +17,10 @@ use crate::store::{Invalidator, with_causes};
 use crate::util::log;
 
 /// Payload that invalidates every subject. A base64 subject never equals it.
-pub(super) const EVERYTHING: &str = "*";
+pub const EVERYTHING: &str = "*";
 
 /// Payload of a health check; receivers ignore it.
-pub(super) const PROBE: &str = "?";
+pub const PROBE: &str = "?";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether changes by other instances are received.
 #[derive(Debug, Clone, Default)]
-pub(super) enum Listening {
+pub enum Listening {
     /// Not requested, or not yet known.
     #[default]
     Unknown,
@@ -56,7 +56,7 @@ enum End {
 }
 
 /// Encodes the subject: a payload cannot contain NUL, but a subject can.
-pub(super) fn payload(subject: &Subject) -> String {
+pub fn payload(subject: &Subject) -> String {
     URL_SAFE_NO_PAD.encode(subject.as_str())
 }
 
@@ -66,19 +66,19 @@ fn subject(payload: &str) -> Option<Subject> {
 }
 
 /// Where to connect, and what to listen for.
-pub(super) struct Listener<'a> {
-    pub(super) connections: &'a Connections,
+pub struct Listener<'a> {
+    pub connections: &'a Connections,
     /// The configured [`listen_url`](super::PostgresStoreBuilder::listen_url), assumed to lead to a
     /// session.
-    pub(super) elsewhere: Option<&'a PgConnectOptions>,
-    pub(super) channel: String,
-    pub(super) status: &'a watch::Sender<Listening>,
+    pub elsewhere: Option<&'a PgConnectOptions>,
+    pub channel: String,
+    pub status: &'a watch::Sender<Listening>,
 }
 
 impl Listener<'_> {
     /// Listens on its own connection until dropped. Every reconnect invalidates the whole cache.
     /// Returns if the address leads to a pooler.
-    pub(super) async fn watch(&self, changes: &Invalidator) {
+    pub async fn watch(&self, changes: &Invalidator) {
         let (mut pause, mut failures) = (FIRST_PAUSE, 0_u32);
         loop {
             let began = Instant::now();

@@ -7,7 +7,7 @@ use super::unavailable;
 
 /// How to make a retry worthwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Remedy {
+pub enum Remedy {
     /// No retry helps.
     None,
     /// Retry on another connection.
@@ -20,7 +20,7 @@ pub(super) enum Remedy {
 }
 
 /// Error codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-pub(super) fn remedy(error: &Error) -> Remedy {
+pub fn remedy(error: &Error) -> Remedy {
     let Error::Database(error) = error else {
         return match error {
             Error::Io(_) => Remedy::NewConnections,
@@ -44,7 +44,7 @@ pub(super) fn remedy(error: &Error) -> Remedy {
     }
 }
 
-pub(super) fn store_error(error: Error) -> StoreError {
+pub fn store_error(error: Error) -> StoreError {
     match code(&error).as_deref() {
         Some("57014") => StoreError::Timeout,
         _ => unavailable(error),
@@ -52,7 +52,7 @@ pub(super) fn store_error(error: Error) -> StoreError {
 }
 
 /// Whether the role is missing a privilege.
-pub(super) fn is_missing_right(error: &Error) -> bool {
+pub fn is_missing_right(error: &Error) -> bool {
     code(error).as_deref() == Some("42501")
 }
 

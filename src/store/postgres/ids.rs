@@ -6,7 +6,7 @@ use crate::store::{StoreError, TokenKey};
 const MAX_LEN: usize = 512;
 
 /// Postgres text cannot contain NUL. The layer's own grant IDs never do.
-pub(super) fn grant_id(key: &TokenKey) -> Result<&str, StoreError> {
+pub fn grant_id(key: &TokenKey) -> Result<&str, StoreError> {
     let id = key.grant().as_str();
     if is_indexed(id) {
         Ok(id)
@@ -17,10 +17,10 @@ pub(super) fn grant_id(key: &TokenKey) -> Result<&str, StoreError> {
 
 /// The IDs to index. One that Postgres cannot store is skipped: the grant is kept, but not found by
 /// it.
-pub(super) fn indexed(ids: &[String]) -> Vec<&str> {
+pub fn indexed(ids: &[String]) -> Vec<&str> {
     ids.iter().map(String::as_str).filter(|id| is_indexed(id)).collect()
 }
 
-pub(super) fn is_indexed(id: &str) -> bool {
+pub fn is_indexed(id: &str) -> bool {
     id.len() <= MAX_LEN && !id.contains('\0')
 }

@@ -8,20 +8,20 @@ use super::StoreError;
 
 /// A validated schema and table name: both are inserted into statements verbatim.
 #[derive(Clone)]
-pub(super) struct Names {
+pub struct Names {
     schema: String,
     table: String,
 }
 
 /// A statement built from validated names and literals; values are bound.
-pub(super) type Statement = AssertSqlSafe<String>;
+pub type Statement = AssertSqlSafe<String>;
 
 /// Postgres allows 63 bytes per name; the names of indexes and the channel are longer than the
 /// table's.
 const MAX_LEN: usize = 30;
 
 impl Names {
-    pub(super) fn new(schema: &str, table: &str) -> Result<Self, StoreError> {
+    pub fn new(schema: &str, table: &str) -> Result<Self, StoreError> {
         for name in [schema, table] {
             let plain =
                 name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
@@ -36,26 +36,26 @@ impl Names {
         Ok(Self { schema: schema.to_owned(), table: table.to_owned() })
     }
 
-    pub(super) fn schema(&self) -> &str {
+    pub fn schema(&self) -> &str {
         &self.schema
     }
 
-    pub(super) fn table(&self) -> &str {
+    pub fn table(&self) -> &str {
         &self.table
     }
 
     /// The table that stores the schema version.
-    pub(super) fn versions(&self) -> String {
+    pub fn versions(&self) -> String {
         format!("{}_schema", self.table)
     }
 
     /// Returns a row if the schema exists.
-    pub(super) fn find_schema(&self) -> Statement {
+    pub fn find_schema(&self) -> Statement {
         AssertSqlSafe(format!("SELECT 1 FROM pg_namespace WHERE nspname = '{}'", self.schema))
     }
 
     /// Returns a row if the version table exists.
-    pub(super) fn find_versions(&self) -> Statement {
+    pub fn find_versions(&self) -> Statement {
         AssertSqlSafe(format!(
             "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = '{}' AND c.relname = '{}'",
@@ -65,11 +65,11 @@ impl Names {
     }
 
     /// The channel on which changes are announced.
-    pub(super) fn channel(&self) -> String {
+    pub fn channel(&self) -> String {
         format!("{}.{}", self.schema, self.table)
     }
 
-    pub(super) fn select(&self, condition: &'static str) -> Statement {
+    pub fn select(&self, condition: &'static str) -> Statement {
         AssertSqlSafe(format!(
             "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
              FROM {self} WHERE {condition}"
@@ -77,7 +77,7 @@ impl Names {
     }
 
     /// One statement, so that the row and its announcement are one transaction.
-    pub(super) fn save(&self) -> Statement {
+    pub fn save(&self) -> Statement {
         AssertSqlSafe(format!(
             "WITH saved AS (INSERT INTO {self} \
              (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
@@ -90,7 +90,7 @@ impl Names {
     }
 
     /// Takes the same values as [`save`](Self::save).
-    pub(super) fn update(&self) -> Statement {
+    pub fn update(&self) -> Statement {
         AssertSqlSafe(format!(
             "WITH saved AS (UPDATE {self} \
              SET sealed = $4, obtained_at = $5, sites = $6, workspaces = $7 \
@@ -99,7 +99,7 @@ impl Names {
         ))
     }
 
-    pub(super) fn remove(&self) -> Statement {
+    pub fn remove(&self) -> Statement {
         AssertSqlSafe(format!(
             "WITH gone AS (DELETE FROM {self} \
              WHERE subject = $1 AND grant_id = $2 AND version = $3 RETURNING 1) \
@@ -107,7 +107,7 @@ impl Names {
         ))
     }
 
-    pub(super) fn purge(&self) -> Statement {
+    pub fn purge(&self) -> Statement {
         AssertSqlSafe(format!(
             "WITH gone AS (DELETE FROM {self} WHERE obtained_at < $1 RETURNING 1), \
              told AS (SELECT pg_notify($2, $3) WHERE EXISTS (SELECT 1 FROM gone)) \

@@ -11,7 +11,7 @@ use sqlx::{Connection, Error, Executor, Row};
 use crate::crypto::random;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Route {
+pub enum Route {
     /// Each connection has its own server connection.
     Direct,
     /// A pooler assigns server connections.
@@ -19,7 +19,7 @@ pub(super) enum Route {
 }
 
 /// Opens a connection and finds out where it leads.
-pub(super) async fn route(options: &PgConnectOptions) -> Result<Route, Error> {
+pub async fn route(options: &PgConnectOptions) -> Result<Route, Error> {
     let mark = random::token_256();
     let marked = options.clone().options([("tower_webflow_auth.session", &mark)]);
     match PgConnection::connect_with(&marked).await {

@@ -9,7 +9,7 @@ use super::names::Names;
 
 /// The statements that grant the missing privileges.
 #[derive(Debug)]
-pub(super) struct MissingRights {
+pub struct MissingRights {
     grants: Vec<String>,
     refused: Error,
 }
@@ -48,7 +48,7 @@ SELECT format('GRANT %s TO %I', target, current_user) FROM (
 ) AS missing";
 
 /// Explains a rejected statement. Returns the error itself if no missing privilege is found.
-pub(super) async fn explain(
+pub async fn explain(
     options: &PgConnectOptions,
     names: &Names,
     refused: Error,

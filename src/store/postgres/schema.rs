@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Error, Executor, Row};
 use super::names::Names;
 
 /// Number of migrations. Each leads from its index to the next version.
-pub(super) const KNOWN: i64 = 1;
+pub const KNOWN: i64 = 1;
 
 /// Advisory lock for migrations. The number is arbitrary, but all instances must use the same.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(6288505324388177697)";
@@ -38,7 +38,7 @@ fn migration(version: i64, names: &Names) -> String {
 ///
 /// Existing objects are not created again, not even with `IF NOT EXISTS`, which requires the
 /// privilege to create them. Only simple statements are used, which every pooler passes on.
-pub(super) async fn migrate(connection: &mut PgConnection, names: &Names) -> Result<i64, Error> {
+pub async fn migrate(connection: &mut PgConnection, names: &Names) -> Result<i64, Error> {
     let mut transaction = connection.begin().await?;
     let found = version(&mut transaction, names).await?;
     if found.is_some_and(|version| version >= KNOWN) {

@@ -27,9 +27,9 @@ const PONG: Duration = Duration::from_secs(2);
 const LOGGED: u32 = 30;
 
 /// Message of a health check; receivers ignore it.
-pub(super) const PROBE: &[u8] = b"!";
+pub const PROBE: &[u8] = b"!";
 
-pub(super) fn payload(subject: &Subject) -> String {
+pub fn payload(subject: &Subject) -> String {
     encode(subject.as_str())
 }
 
@@ -50,7 +50,7 @@ impl Change {
 }
 
 /// Subscribes within the connection timeout.
-pub(super) async fn subscribe(client: &Client, channel: &str) -> RedisResult<PubSub> {
+pub async fn subscribe(client: &Client, channel: &str) -> RedisResult<PubSub> {
     if tls::is_used_by(client) {
         tls::provide_crypto();
     }
@@ -64,7 +64,7 @@ pub(super) async fn subscribe(client: &Client, channel: &str) -> RedisResult<Pub
 }
 
 /// Listens to one of these servers until dropped. Every reconnect invalidates the whole cache.
-pub(super) async fn listen(
+pub async fn listen(
     clients: &[Client],
     channel: &str,
     mut drops: watch::Receiver<u64>,

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use redis::{Cmd, Script, cmd};
 
 /// A script, and the hash by which the server knows it.
-pub(super) struct Lua {
+pub struct Lua {
     code: &'static str,
     hash: String,
 }
@@ -18,11 +18,11 @@ impl Lua {
     }
 
     /// Calls the script by its hash, which the server knows after the first [`eval`](Self::eval).
-    pub(super) fn evalsha(&self, keys: &[String], arguments: &[&[u8]]) -> Cmd {
+    pub fn evalsha(&self, keys: &[String], arguments: &[&[u8]]) -> Cmd {
         call("EVALSHA", &self.hash, keys, arguments)
     }
 
-    pub(super) fn eval(&self, keys: &[String], arguments: &[&[u8]]) -> Cmd {
+    pub fn eval(&self, keys: &[String], arguments: &[&[u8]]) -> Cmd {
         call("EVAL", self.code, keys, arguments)
     }
 }
@@ -42,7 +42,7 @@ fn call(name: &str, script: &str, keys: &[String], arguments: &[&[u8]]) -> Cmd {
 ///
 /// Returns whether it wrote, whether the entries still fit, the replaced value if they do not, and
 /// why publishing failed.
-pub(super) static WRITE: LazyLock<Lua> = LazyLock::new(|| {
+pub static WRITE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
 local found = redis.call('HGET', KEYS[1], ARGV[1])
@@ -81,7 +81,7 @@ return {1, fits and 1 or 0, (not fits) and found or '', type(published) == 'tabl
 ///
 /// Arguments: grant, version, channel, message. Returns whether it removed the grant, the previous
 /// value, and why publishing failed.
-pub(super) static REMOVE: LazyLock<Lua> = LazyLock::new(|| {
+pub static REMOVE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
 local found = redis.call('HGET', KEYS[1], ARGV[1])
@@ -98,7 +98,7 @@ return {1, found, type(published) == 'table' and published.err or ''}",
 ///
 /// Arguments: mode, channel, message. Returns the missing permissions, and why publishing failed.
 /// An error that affects more than one command, for example READONLY, is the script's own error.
-pub(super) static PROBE: LazyLock<Lua> = LazyLock::new(|| {
+pub static PROBE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
 local missing = {}

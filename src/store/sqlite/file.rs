@@ -10,7 +10,7 @@ use super::{StoreError, unavailable};
 
 /// Resolves the absolute path of a database. SQLite interprets some relative names differently (an
 /// in-memory database, a URL), so these are rejected and SQLite only ever gets absolute paths.
-pub(super) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
+pub fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     let name = path.to_string_lossy().to_ascii_lowercase();
     let url = name.starts_with("sqlite:") || name.starts_with("file:") || name.contains("://");
     let problem = if name.is_empty() {
@@ -30,7 +30,7 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
 
 /// Creates an empty file if it is missing. SQLite gives its companion files (`-wal`, `-shm`) the
 /// same mode.
-pub(super) fn create(path: &Path) -> Result<(), StoreError> {
+pub fn create(path: &Path) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -68,7 +68,7 @@ struct Explained {
 
 /// A file that must stay the one that was opened.
 #[derive(Debug)]
-pub(super) struct WatchedFile {
+pub struct WatchedFile {
     path: PathBuf,
     identity: Identity,
 }
@@ -77,7 +77,7 @@ pub(super) struct WatchedFile {
 struct Identity(u64, u64);
 
 impl WatchedFile {
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
         // The process may change its working directory later.
         let path = path.canonicalize().map_err(StoreError::unavailable)?;
         let identity =
@@ -86,7 +86,7 @@ impl WatchedFile {
     }
 
     /// Fails if the file at the path is missing or has been replaced.
-    pub(super) fn check(&self) -> Result<(), StoreError> {
+    pub fn check(&self) -> Result<(), StoreError> {
         let problem = match fs::metadata(&self.path) {
             Ok(found) if Identity::from_metadata(&found) == self.identity => return Ok(()),
             Ok(_) => "has been replaced: restart to use the new one",
@@ -99,7 +99,7 @@ impl WatchedFile {
     }
 
     /// Converts a database error and adds advice.
-    pub(super) fn explain(&self, error: sqlx::Error) -> StoreError {
+    pub fn explain(&self, error: sqlx::Error) -> StoreError {
         let code = error.as_database_error().and_then(DatabaseError::code);
         // The lowest byte is the primary code; the others refine it.
         let advice = match code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {

@@ -5,38 +5,38 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::{SealedToken, SqlRow, unix_secs};
 
-pub(super) const LOAD: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
+pub const LOAD: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
      FROM webflow_tokens WHERE subject = ?1";
 
-pub(super) const BY_SITE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, t.sites, \
+pub const BY_SITE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, t.sites, \
      t.workspaces FROM webflow_tokens t JOIN webflow_token_coverage c ON c.token_id = t.id \
      WHERE c.kind = 's' AND c.covered = ?1";
 
-pub(super) const BY_WORKSPACE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, \
+pub const BY_WORKSPACE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, \
      t.sites, t.workspaces FROM webflow_tokens t JOIN webflow_token_coverage c ON c.token_id = t.id \
      WHERE c.kind = 'w' AND c.covered = ?1";
 
-pub(super) const PAGE: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
+pub const PAGE: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
      FROM webflow_tokens WHERE (subject, grant_id) > (?1, ?2) ORDER BY subject, grant_id LIMIT ?3";
 
-pub(super) const SAVE: &str = "INSERT INTO webflow_tokens \
+pub const SAVE: &str = "INSERT INTO webflow_tokens \
      (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
      ON CONFLICT (subject, grant_id) DO UPDATE SET version = excluded.version, \
      sealed = excluded.sealed, obtained_at = excluded.obtained_at, sites = excluded.sites, \
      workspaces = excluded.workspaces RETURNING id";
 
-pub(super) const UPDATE: &str = "UPDATE webflow_tokens \
+pub const UPDATE: &str = "UPDATE webflow_tokens \
      SET sealed = ?4, obtained_at = ?5, sites = ?6, workspaces = ?7 \
      WHERE subject = ?1 AND grant_id = ?2 AND version = ?3 RETURNING id";
 
-pub(super) const REMOVE: &str =
+pub const REMOVE: &str =
     "DELETE FROM webflow_tokens WHERE subject = ?1 AND grant_id = ?2 AND version = ?3";
 
-pub(super) const PURGE: &str = "DELETE FROM webflow_tokens WHERE obtained_at < ?1";
+pub const PURGE: &str = "DELETE FROM webflow_tokens WHERE obtained_at < ?1";
 
 /// Writes, reads and removes a row whose subject no [`Subject`] can have.
-pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+pub async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let id: i64 = sqlx::query_scalar(SAVE)
         .bind(b"probe".as_slice())
         .bind("probe")
@@ -53,7 +53,7 @@ pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx:
     Ok(())
 }
 
-pub(super) async fn write(
+pub async fn write(
     connection: &mut SqliteConnection,
     query: &'static str,
     token: &SealedToken,
@@ -93,7 +93,7 @@ async fn cover(
     sqlx::query(insert).bind(id).bind(kind).bind(covered).execute(connection).await.map(drop)
 }
 
-pub(super) fn sql_row(row: &SqliteRow) -> Option<SqlRow> {
+pub fn sql_row(row: &SqliteRow) -> Option<SqlRow> {
     let ids = |column| serde_json::from_str(&row.try_get::<String, _>(column).ok()?).ok();
     Some(SqlRow {
         subject: row.try_get(0).ok()?,

@@ -33,7 +33,7 @@ const MIGRATIONS: [&str; 1] = ["
 
 /// Migrates the database inside a transaction that holds the write lock: if several processes start
 /// at once, one migrates while the others wait.
-pub(super) async fn migrate(
+pub async fn migrate(
     connection: &mut SqliteConnection,
     file: &WatchedFile,
 ) -> Result<(), StoreError> {

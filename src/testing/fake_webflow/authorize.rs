@@ -42,11 +42,11 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// A valid authorize link.
-pub(super) struct AuthorizationRequest {
-    pub(super) redirect_uri: String,
-    pub(super) redirect_uri_sent: bool,
-    pub(super) state: Option<String>,
-    pub(super) scopes: Scopes,
+pub struct AuthorizationRequest {
+    pub redirect_uri: String,
+    pub redirect_uri_sent: bool,
+    pub state: Option<String>,
+    pub scopes: Scopes,
     /// Scopes that Webflow does not have. It has been seen to send such a request back.
     unknown: Scopes,
 }
@@ -54,7 +54,7 @@ pub(super) struct AuthorizationRequest {
 impl AuthorizationRequest {
     /// Parses a link's parameters. Undocumented ones are ignored, including PKCE's, so that tests
     /// do not suggest they work.
-    pub(super) fn read(
+    pub fn read(
         params: &[(String, String)],
         client_id: &str,
         redirect_uris: &[String],
@@ -153,13 +153,13 @@ fn read_scopes(list: &str, app_scopes: &Scopes) -> Result<(Scopes, Scopes), Refu
 }
 
 /// The user's action on the consent page.
-pub(super) enum Decision {
+pub enum Decision {
     Authorize(Access),
     Cancel,
 }
 
 /// Validates a link for the app as currently registered.
-pub(super) fn read(
+pub fn read(
     fake: &FakeState,
     params: &[(String, String)],
 ) -> Result<AuthorizationRequest, Refused> {
@@ -173,7 +173,7 @@ pub(super) fn read(
 }
 
 /// Where the browser goes after the decision. Issues a code if the user agreed.
-pub(super) fn decide(
+pub fn decide(
     fake: &FakeState,
     request: &AuthorizationRequest,
     decision: Decision,
@@ -198,7 +198,7 @@ pub(super) fn decide(
 }
 
 /// `GET /oauth/authorize`.
-pub(super) fn show(fake: &FakeState, request: &RecordedRequest) -> Answer {
+pub fn show(fake: &FakeState, request: &RecordedRequest) -> Answer {
     match read(fake, request.query()) {
         Ok(authorization) => match authorization.refusal_url() {
             Some(url) => redirect(StatusCode::SEE_OTHER, &url),
@@ -210,7 +210,7 @@ pub(super) fn show(fake: &FakeState, request: &RecordedRequest) -> Answer {
 
 /// `POST /oauth/authorize`: the consent form. Its hidden fields come from the browser, so they are
 /// validated like the link.
-pub(super) fn submit(fake: &FakeState, request: &RecordedRequest) -> Answer {
+pub fn submit(fake: &FakeState, request: &RecordedRequest) -> Answer {
     let (choices, params): (Vec<_>, Vec<_>) =
         request.form().into_iter().partition(|(name, _)| consent::CHOICES.contains(&name.as_str()));
     let authorization = match read(fake, &params) {

@@ -16,7 +16,7 @@ const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 
 /// Forwards a request to `endpoint` if its bearer token is live, within its rate limit and has the
 /// scope. A request without the scope counts against the limit too.
-pub(super) fn with_grant(
+pub fn with_grant(
     fake: &FakeState,
     request: &RecordedRequest,
     scope: Option<&Scope>,
@@ -49,12 +49,12 @@ pub(super) fn with_grant(
 
 /// The response for a token that is dead or has no access. Source: the published schemas describe
 /// every 401 as "invalid or does not have access to requested resource".
-pub(super) fn not_authorized() -> Answer {
+pub fn not_authorized() -> Answer {
     api_error(StatusCode::UNAUTHORIZED, "not_authorized", "Request not authorized")
 }
 
 /// `GET /v2/token/introspect`. Source: Webflow Data API, Token, *Get Authorization Info*.
-pub(super) fn introspect(fake: &FakeState, request: &RecordedRequest) -> Answer {
+pub fn introspect(fake: &FakeState, request: &RecordedRequest) -> Answer {
     with_grant(fake, request, None, |grant| {
         json(
             StatusCode::OK,
@@ -80,7 +80,7 @@ pub(super) fn introspect(fake: &FakeState, request: &RecordedRequest) -> Answer 
 }
 
 /// `GET /v2/token/authorized_by`. Source: Webflow Data API, Token, *Get Authorization User Info*.
-pub(super) fn authorized_by(fake: &FakeState, request: &RecordedRequest) -> Answer {
+pub fn authorized_by(fake: &FakeState, request: &RecordedRequest) -> Answer {
     let scope = Some(&Scope::AUTHORIZED_USER_READ);
     with_grant(fake, request, scope, |_| json(StatusCode::OK, &fake.user.to_json()))
 }
@@ -89,7 +89,7 @@ pub(super) fn authorized_by(fake: &FakeState, request: &RecordedRequest) -> Answ
 /// *Hybrid Apps*.
 ///
 /// Webflow documents only the success response and the scope. The other errors are a guess.
-pub(super) fn resolve_id_token(fake: &FakeState, request: &RecordedRequest) -> Answer {
+pub fn resolve_id_token(fake: &FakeState, request: &RecordedRequest) -> Answer {
     let scope = Some(&Scope::AUTHORIZED_USER_READ);
     with_grant(fake, request, scope, |grant| {
         let body = request.json().unwrap_or_default();

@@ -213,8 +213,8 @@ pub struct Delivered {
 }
 
 /// A failed delivery waiting for a retry.
-pub(super) struct Pending {
-    pub(super) webhook_id: String,
+pub struct Pending {
+    pub webhook_id: String,
     body: Bytes,
     /// How many retries are left.
     left: u32,

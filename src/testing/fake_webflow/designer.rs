@@ -53,11 +53,7 @@ impl FakeWebflow {
 }
 
 /// Below `/designer`.
-pub(super) fn answer(
-    fake: &FakeState,
-    request: &RecordedRequest,
-    asked: (&str, &[&str]),
-) -> Answer {
+pub fn answer(fake: &FakeState, request: &RecordedRequest, asked: (&str, &[&str])) -> Answer {
     match asked {
         ("GET", []) => show(fake, request),
         ("POST", ["id-token"]) => issue_id_token(fake, request),
@@ -115,7 +111,7 @@ fn show(fake: &FakeState, request: &RecordedRequest) -> Answer {
 }
 
 /// `GET /designer.js`.
-pub(super) fn script() -> Answer {
+pub fn script() -> Answer {
     let answer = answer::respond(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT);
     let everywhere = HeaderName::from_static("cross-origin-resource-policy");
     with_header(answer, everywhere, HeaderValue::from_static("cross-origin"))

@@ -19,7 +19,7 @@ use crate::grant::scope::Scope;
 const NAME: &str = "Contact Form";
 
 /// What was sent with a form.
-pub(super) struct Submission {
+pub struct Submission {
     id: String,
     site_id: String,
     json: Value,
@@ -57,14 +57,14 @@ fn to_json(fake: &FakeState, site: &Site) -> Value {
 }
 
 /// `GET /v2/sites/{site_id}/forms`.
-pub(super) fn list(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn list(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(fake, request, &Scope::FORMS_READ, site_id, |site| {
         page_of(fake, &[to_json(fake, site)], "forms", request)
     })
 }
 
 /// `GET /v2/forms/{form_id}`.
-pub(super) fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+pub fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_site_where(
         fake,
         request,
@@ -75,7 +75,7 @@ pub(super) fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answ
 }
 
 /// `GET /v2/forms/{form_id}/submissions`.
-pub(super) fn submissions(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+pub fn submissions(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_site_where(
         fake,
         request,
@@ -86,11 +86,7 @@ pub(super) fn submissions(fake: &FakeState, request: &RecordedRequest, id: &str)
 }
 
 /// `GET /v2/sites/{site_id}/form_submissions`.
-pub(super) fn site_submissions(
-    fake: &FakeState,
-    request: &RecordedRequest,
-    site_id: &str,
-) -> Answer {
+pub fn site_submissions(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(fake, request, &Scope::FORMS_READ, site_id, |site| {
         submissions_of(fake, request, site)
     })
@@ -104,7 +100,7 @@ fn submissions_of(fake: &FakeState, request: &RecordedRequest, site: &Site) -> A
 }
 
 /// `GET /v2/form_submissions/{form_submission_id}`.
-pub(super) fn submission(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+pub fn submission(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_submission(fake, request, &Scope::FORMS_READ, id, |submissions, at| {
         let found = submissions.get(at).map(|submission| submission.json.clone());
         json(StatusCode::OK, &found.unwrap_or_default())
@@ -112,7 +108,7 @@ pub(super) fn submission(fake: &FakeState, request: &RecordedRequest, id: &str) 
 }
 
 /// `PATCH /v2/form_submissions/{form_submission_id}`.
-pub(super) fn update(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+pub fn update(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_submission(fake, request, &Scope::FORMS_WRITE, id, |submissions, at| {
         let body = request.json().unwrap_or_default();
         let Some(data) = body.get("formSubmissionData").and_then(Value::as_object) else {
@@ -128,7 +124,7 @@ pub(super) fn update(fake: &FakeState, request: &RecordedRequest, id: &str) -> A
 }
 
 /// `DELETE /v2/form_submissions/{form_submission_id}`.
-pub(super) fn delete(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+pub fn delete(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_submission(fake, request, &Scope::FORMS_WRITE, id, |submissions, at| {
         submissions.remove(at);
         empty(StatusCode::NO_CONTENT)

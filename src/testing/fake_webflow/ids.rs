@@ -10,26 +10,26 @@ use sha2::{Digest, Sha256};
 ///
 /// Asks the system for randomness once, when `start` can still report a failure. Requests then
 /// cannot fail.
-pub(super) struct Ids {
+pub struct Ids {
     seed: [u8; 32],
     made: AtomicU64,
 }
 
 impl Ids {
-    pub(super) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         Ok(Self { seed, made: AtomicU64::new(0) })
     }
 
     /// A fresh value of 64 hexadecimal digits, like Webflow's codes and tokens.
-    pub(super) fn secret(&self) -> String {
+    pub fn secret(&self) -> String {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         hex(&Sha256::new().chain_update(self.seed).chain_update(number.to_be_bytes()).finalize())
     }
 
     /// A fresh ID of 24 hexadecimal digits, like Webflow's.
-    pub(super) fn id(&self) -> String {
+    pub fn id(&self) -> String {
         let mut id = self.secret();
         id.truncate(24);
         id
@@ -43,7 +43,7 @@ impl fmt::Debug for Ids {
 }
 
 /// An ID derived from its parts, so that tests can name it before a server runs.
-pub(super) fn id_from(parts: &[&str]) -> String {
+pub fn id_from(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         // The length prefix makes ["ab", "c"] and ["a", "bc"] differ.

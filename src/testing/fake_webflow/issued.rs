@@ -8,34 +8,34 @@ use crate::grant::scope::Scopes;
 
 /// Lifetime of codes and ID tokens. Source: Webflow Data API, OAuth, *Authorization Code Grant
 /// Flow*; *Hybrid Apps*.
-pub(super) const LIFETIME: Duration = Duration::from_secs(15 * 60);
+pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What the user agreed to.
 #[derive(Debug, Clone)]
-pub(super) struct Approval {
-    pub(super) scopes: Scopes,
-    pub(super) access: Access,
+pub struct Approval {
+    pub scopes: Scopes,
+    pub access: Access,
 }
 
 /// An issued code and the conditions for its exchange.
-pub(super) struct Code {
-    pub(super) approval: Approval,
+pub struct Code {
+    pub approval: Approval,
     /// Where the code was sent.
-    pub(super) redirect_uri: String,
+    pub redirect_uri: String,
     /// Whether the authorize link contained the redirect URI; if so, the exchange must too.
-    pub(super) redirect_uri_sent: bool,
-    pub(super) issued_at: SystemTime,
+    pub redirect_uri_sent: bool,
+    pub issued_at: SystemTime,
 }
 
 /// A token's record.
 #[derive(Clone)]
-pub(super) struct Grant {
-    pub(super) id: String,
-    pub(super) approval: Approval,
-    pub(super) created_at: SystemTime,
-    pub(super) last_used_at: SystemTime,
+pub struct Grant {
+    pub id: String,
+    pub approval: Approval,
+    pub created_at: SystemTime,
+    pub last_used_at: SystemTime,
     live: bool,
     minute: Minute,
 }
@@ -48,7 +48,7 @@ struct Minute {
 }
 
 /// A token's remaining rate limit after a request.
-pub(super) enum Budget {
+pub enum Budget {
     Left(u32),
     Spent { retry_after: Duration },
 }
@@ -60,7 +60,7 @@ struct IdToken {
 
 /// Everything issued since the start.
 #[derive(Default)]
-pub(super) struct Issued {
+pub struct Issued {
     /// A used code stays as `None`, to tell it from an unknown one.
     codes: HashMap<String, Option<Code>>,
     grants: HashMap<String, Grant>,
@@ -69,13 +69,13 @@ pub(super) struct Issued {
 }
 
 impl Issued {
-    pub(super) fn add_code(&mut self, text: String, code: Code) {
+    pub fn add_code(&mut self, text: String, code: Code) {
         self.codes.insert(text, Some(code));
     }
 
     /// Uses up a code, or returns why it is invalid. A rejected attempt leaves the code usable, so
     /// that someone who only knows the code cannot spoil it for the app.
-    pub(super) fn redeem(
+    pub fn redeem(
         &mut self,
         text: &str,
         redirect_uri: Option<&str>,
@@ -98,13 +98,7 @@ impl Issued {
         slot.take().map(|code| code.approval).ok_or("the code has already been used")
     }
 
-    pub(super) fn add_token(
-        &mut self,
-        token: String,
-        id: String,
-        approval: Approval,
-        now: SystemTime,
-    ) {
+    pub fn add_token(&mut self, token: String, id: String, approval: Approval, now: SystemTime) {
         self.latest = Some(token.clone());
         let grant = Grant {
             id,
@@ -118,7 +112,7 @@ impl Issued {
     }
 
     /// Counts a request of a live token; `None` for any other.
-    pub(super) fn spend(
+    pub fn spend(
         &mut self,
         token: &str,
         per_minute: u32,
@@ -141,36 +135,36 @@ impl Issued {
     }
 
     /// Revokes a token. Returns `false` if it was not live.
-    pub(super) fn revoke(&mut self, token: &str) -> bool {
+    pub fn revoke(&mut self, token: &str) -> bool {
         self.grants.get_mut(token).is_some_and(|grant| std::mem::replace(&mut grant.live, false))
     }
 
-    pub(super) fn revoke_everything(&mut self) {
+    pub fn revoke_everything(&mut self) {
         for grant in self.grants.values_mut() {
             grant.live = false;
         }
         self.codes.values_mut().for_each(|code| *code = None);
     }
 
-    pub(super) fn latest_token(&self) -> Option<&str> {
+    pub fn latest_token(&self) -> Option<&str> {
         self.latest.as_deref()
     }
 
-    pub(super) fn issued_tokens(&self) -> usize {
+    pub fn issued_tokens(&self) -> usize {
         self.grants.len()
     }
 
-    pub(super) fn live_tokens(&self) -> usize {
+    pub fn live_tokens(&self) -> usize {
         self.grants.values().filter(|grant| grant.live).count()
     }
 
-    pub(super) fn add_id_token(&mut self, text: String, site_id: String, now: SystemTime) {
+    pub fn add_id_token(&mut self, text: String, site_id: String, now: SystemTime) {
         let issued_at = now;
         self.id_tokens.insert(text, IdToken { site_id, issued_at });
     }
 
     /// The site whose Designer issued this ID token, while it is valid.
-    pub(super) fn site_of_id_token(&self, text: &str, now: SystemTime) -> Option<&str> {
+    pub fn site_of_id_token(&self, text: &str, now: SystemTime) -> Option<&str> {
         self.id_tokens
             .get(text)
             .filter(|token| !has_passed(token.issued_at, LIFETIME, now))

@@ -12,7 +12,7 @@ use super::state::{FakeState, lock};
 use crate::grant::scope::{Scope, Scopes};
 
 /// `POST /oauth/access_token`.
-pub(super) fn exchange(fake: &FakeState, request: &RecordedRequest) -> Answer {
+pub fn exchange(fake: &FakeState, request: &RecordedRequest) -> Answer {
     let settings = fake.settings();
     try_exchange(fake, request, settings.scope_shape)
         .unwrap_or_else(|error| error.into_answer(settings.error_shape))
@@ -62,12 +62,12 @@ fn shape(scopes: &Scopes, shape: ScopeShape) -> Option<Value> {
     }
 }
 
-pub(super) fn comma_separated(scopes: &Scopes) -> String {
+pub fn comma_separated(scopes: &Scopes) -> String {
     scopes.to_string().replace(' ', ",")
 }
 
 /// `POST /oauth/revoke_authorization`.
-pub(super) fn revoke(fake: &FakeState, request: &RecordedRequest) -> Answer {
+pub fn revoke(fake: &FakeState, request: &RecordedRequest) -> Answer {
     try_revoke(fake, request).unwrap_or_else(|error| error.into_answer(fake.settings().error_shape))
 }
 

@@ -33,7 +33,7 @@ const MAX_BODY: usize = 256 * 1024;
 type AnswerBody = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Serves until dropped, along with its connections.
-pub(super) async fn serve(listener: TcpListener, fake: Arc<FakeState>) {
+pub async fn serve(listener: TcpListener, fake: Arc<FakeState>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

@@ -20,7 +20,7 @@ use crate::grant::scope::Scope;
 const PUBLISH_PAUSE: Duration = Duration::from_secs(60);
 
 /// `GET /v2/sites`: those that the user chose.
-pub(super) fn list(fake: &FakeState, request: &RecordedRequest) -> Answer {
+pub fn list(fake: &FakeState, request: &RecordedRequest) -> Answer {
     with_grant(fake, request, Some(&Scope::SITES_READ), |grant| {
         let sites = sites_of(fake, grant).into_iter().map(|site| to_json(fake, site));
         let sites = match fake.settings().list_shape {
@@ -32,21 +32,21 @@ pub(super) fn list(fake: &FakeState, request: &RecordedRequest) -> Answer {
 }
 
 /// `GET /v2/sites/{site_id}`.
-pub(super) fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+pub fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_site(fake, request, &Scope::SITES_READ, id, |site| {
         json(StatusCode::OK, &to_json(fake, site))
     })
 }
 
 /// `GET /v2/sites/{site_id}/custom_domains`: none.
-pub(super) fn custom_domains(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+pub fn custom_domains(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_site(fake, request, &Scope::SITES_READ, id, |_| {
         json(StatusCode::OK, &json!({"customDomains": []}))
     })
 }
 
 /// `POST /v2/sites/{site_id}/publish`. Items that are neither drafts nor archived go live with it.
-pub(super) fn publish(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+pub fn publish(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_site(fake, request, &Scope::SITES_WRITE, id, |site| {
         let body = request.json().unwrap_or_else(|| json!({}));
         let domains = body.get("customDomains").and_then(Value::as_array);
@@ -71,7 +71,7 @@ pub(super) fn publish(fake: &FakeState, request: &RecordedRequest, id: &str) -> 
 }
 
 /// `GET /v2/workspaces`: those of the sites that the user chose.
-pub(super) fn workspaces(fake: &FakeState, request: &RecordedRequest) -> Answer {
+pub fn workspaces(fake: &FakeState, request: &RecordedRequest) -> Answer {
     with_grant(fake, request, Some(&Scope::WORKSPACE_READ), |grant| {
         let covered = |it: &&Workspace| grant.approval.access.covers_workspace(it);
         let workspaces = fake.workspaces.iter().filter(covered).map(Workspace::to_json);
@@ -85,7 +85,7 @@ fn to_json(fake: &FakeState, site: &Site) -> Value {
 }
 
 /// Lets a request through if its grant has the scope and covers the site.
-pub(super) fn with_site(
+pub fn with_site(
     fake: &FakeState,
     request: &RecordedRequest,
     scope: &Scope,
@@ -96,7 +96,7 @@ pub(super) fn with_site(
 }
 
 /// [`with_site`] for the site that something belongs to.
-pub(super) fn with_site_where(
+pub fn with_site_where(
     fake: &FakeState,
     request: &RecordedRequest,
     scope: &Scope,

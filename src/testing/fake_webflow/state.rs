@@ -26,26 +26,26 @@ use crate::util::clock::Clock;
 use crate::webflow::Endpoints;
 
 /// The app's registration at Webflow.
-pub(super) struct App {
-    pub(super) name: String,
+pub struct App {
+    pub name: String,
     /// What introspection calls it; not the client identifier.
-    pub(super) id: String,
-    pub(super) client_id: String,
-    pub(super) client_secret: SecretString,
-    pub(super) scopes: Scopes,
+    pub id: String,
+    pub client_id: String,
+    pub client_secret: SecretString,
+    pub scopes: Scopes,
 }
 
 /// The user at the consent page.
-pub(super) struct User {
-    pub(super) id: String,
-    pub(super) email: String,
-    pub(super) first_name: String,
-    pub(super) last_name: String,
+pub struct User {
+    pub id: String,
+    pub email: String,
+    pub first_name: String,
+    pub last_name: String,
 }
 
 impl User {
     /// The user in the format of `authorized_by`.
-    pub(super) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         serde_json::json!({
             "id": self.id,
             "email": self.email,
@@ -57,45 +57,45 @@ impl User {
 
 /// Settings that a test can change while the server runs.
 #[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) redirect_uris: Vec<String>,
-    pub(super) scope_shape: ScopeShape,
-    pub(super) error_shape: ErrorShape,
-    pub(super) list_shape: ListShape,
-    pub(super) requests_per_minute: u32,
+pub struct Settings {
+    pub redirect_uris: Vec<String>,
+    pub scope_shape: ScopeShape,
+    pub error_shape: ErrorShape,
+    pub list_shape: ListShape,
+    pub requests_per_minute: u32,
 }
 
 /// The state shared by the handle and every connection.
-pub(super) struct FakeState {
-    pub(super) app: App,
-    pub(super) user: User,
-    pub(super) workspaces: Vec<Workspace>,
-    pub(super) clock: Clock,
-    pub(super) endpoints: Endpoints,
-    pub(super) ids: Ids,
-    pub(super) started_at: SystemTime,
-    pub(super) settings: Mutex<Settings>,
-    pub(super) issued: Mutex<Issued>,
+pub struct FakeState {
+    pub app: App,
+    pub user: User,
+    pub workspaces: Vec<Workspace>,
+    pub clock: Clock,
+    pub endpoints: Endpoints,
+    pub ids: Ids,
+    pub started_at: SystemTime,
+    pub settings: Mutex<Settings>,
+    pub issued: Mutex<Issued>,
     #[cfg(feature = "webhooks")]
-    pub(super) webhooks: Mutex<super::webhooks::Registry>,
-    pub(super) cms: Mutex<Cms>,
-    pub(super) pages: Mutex<PageSettings>,
-    pub(super) submissions: Mutex<Vec<Submission>>,
-    pub(super) assets: Mutex<Assets>,
+    pub webhooks: Mutex<super::webhooks::Registry>,
+    pub cms: Mutex<Cms>,
+    pub pages: Mutex<PageSettings>,
+    pub submissions: Mutex<Vec<Submission>>,
+    pub assets: Mutex<Assets>,
     /// When each site was published last.
-    pub(super) published: Mutex<HashMap<String, SystemTime>>,
-    pub(super) faults: Mutex<Faults>,
-    pub(super) log: Mutex<Log>,
-    pub(super) logged: Notify,
+    pub published: Mutex<HashMap<String, SystemTime>>,
+    pub faults: Mutex<Faults>,
+    pub log: Mutex<Log>,
+    pub logged: Notify,
 }
 
 impl FakeState {
-    pub(super) fn settings(&self) -> Settings {
+    pub fn settings(&self) -> Settings {
         lock(&self.settings).clone()
     }
 
     /// Issues a code for what the user agreed to.
-    pub(super) fn issue_code(
+    pub fn issue_code(
         &self,
         approval: Approval,
         redirect_uri: String,
@@ -107,7 +107,7 @@ impl FakeState {
         text
     }
 
-    pub(super) fn issue_token(&self, approval: Approval) -> String {
+    pub fn issue_token(&self, approval: Approval) -> String {
         let token = self.ids.secret();
         let now = self.clock.now();
         lock(&self.issued).add_token(token.clone(), self.ids.id(), approval, now);
@@ -115,7 +115,7 @@ impl FakeState {
     }
 
     /// Checks the app's credentials for the exchange and the revocation.
-    pub(super) fn check_client(&self, id: &str, secret: &str) -> Result<(), OAuthError> {
+    pub fn check_client(&self, id: &str, secret: &str) -> Result<(), OAuthError> {
         if id == self.app.client_id && secret == self.app.client_secret.expose_secret() {
             Ok(())
         } else {
@@ -124,29 +124,29 @@ impl FakeState {
     }
 
     /// A grant for the first workspace, which most tests use.
-    pub(super) fn first_workspace(&self) -> Option<Access> {
+    pub fn first_workspace(&self) -> Option<Access> {
         let workspace = self.workspaces.first()?;
         Some(Access::Workspace(workspace.id().to_owned()))
     }
 }
 
 /// Ignores poisoning, so that a panic in one handler does not hide behind the next assertion.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A time in the format of Webflow's JSON.
-pub(super) fn timestamp(at: SystemTime) -> String {
+pub fn timestamp(at: SystemTime) -> String {
     OffsetDateTime::from(at).format(&Rfc3339).unwrap_or_default()
 }
 
 /// Whole seconds for `Retry-After`, rounded up.
-pub(super) fn seconds_rounded_up(span: Duration) -> u64 {
+pub fn seconds_rounded_up(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
 /// A 429 in the Data API's format. Source: Webflow Data API, *Rate Limits*.
-pub(super) fn too_many_requests(retry_after: Duration) -> Answer {
+pub fn too_many_requests(retry_after: Duration) -> Answer {
     let answer = api_error(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too Many Requests");
     let seconds = seconds_rounded_up(retry_after);
     super::answer::with_header(answer, http::header::RETRY_AFTER, seconds)

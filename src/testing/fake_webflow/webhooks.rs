@@ -79,13 +79,13 @@ impl FakeWebhook {
 
 /// Registered webhooks, oldest first, and pending retries.
 #[derive(Default)]
-pub(super) struct Registry {
-    pub(super) hooks: Vec<FakeWebhook>,
-    pub(super) pending: Vec<Pending>,
+pub struct Registry {
+    pub hooks: Vec<FakeWebhook>,
+    pub pending: Vec<Pending>,
 }
 
 /// `GET /v2/sites/{site_id}/webhooks`, which is not paginated.
-pub(super) fn list(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn list(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(fake, request, &Scope::SITES_READ, site_id, |_| {
         let registry = lock(&fake.webhooks);
         let hooks = registry.hooks.iter().filter(|hook| hook.site_id == site_id);
@@ -96,7 +96,7 @@ pub(super) fn list(fake: &FakeState, request: &RecordedRequest, site_id: &str) -
 }
 
 /// `POST /v2/sites/{site_id}/webhooks`. Webflow does not document its error messages.
-pub(super) fn create(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn create(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(fake, request, &Scope::SITES_WRITE, site_id, |workspace| {
         let body = request.json().unwrap_or_default();
         let text = |field: &str| body.get(field).and_then(Value::as_str);
@@ -135,7 +135,7 @@ pub(super) fn create(fake: &FakeState, request: &RecordedRequest, site_id: &str)
 }
 
 /// `GET /v2/webhooks/{webhook_id}`.
-pub(super) fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+pub fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_grant(fake, request, Some(&Scope::SITES_READ), |grant| {
         let registry = lock(&fake.webhooks);
         let found = registry.hooks.iter().find(|hook| {
@@ -149,7 +149,7 @@ pub(super) fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answ
 }
 
 /// `DELETE /v2/webhooks/{webhook_id}`.
-pub(super) fn remove(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+pub fn remove(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_grant(fake, request, Some(&Scope::SITES_WRITE), |grant| {
         let mut registry = lock(&fake.webhooks);
         let found = registry.hooks.iter().position(|hook| {

@@ -3,17 +3,17 @@
 use crate::grant::scope::{Scope, Scopes};
 
 /// What an app may do with one kind of resource.
-pub(super) struct Permission<'a> {
+pub struct Permission<'a> {
     /// A sentence without the full stop.
-    pub(super) text: String,
-    pub(super) scopes: Vec<&'a Scope>,
+    pub text: String,
+    pub scopes: Vec<&'a Scope>,
     /// Whether it allows no changes.
-    pub(super) read_only: bool,
+    pub read_only: bool,
 }
 
 /// The permissions for these scopes, in the scopes' order. Reading and writing the same resource is
 /// one permission.
-pub(super) fn permissions(scopes: &Scopes) -> Vec<Permission<'_>> {
+pub fn permissions(scopes: &Scopes) -> Vec<Permission<'_>> {
     let mut found: Vec<Permission<'_>> = Vec::new();
     for scope in scopes {
         let (resource, action) = scope.as_str().split_once(':').unwrap_or_default();
