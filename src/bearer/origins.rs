@@ -3,6 +3,8 @@
 //! CORS is no lock: a request of another origin is answered as well, and the browser keeps the
 //! response from the page. Credentials are never allowed, since a bearer needs none.
 
+use std::sync::{Arc, LazyLock};
+
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
@@ -19,24 +21,25 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type");
 
 /// The origins that panels of this application have.
-pub struct Origins(Vec<HeaderValue>);
+pub struct Origins(Vec<Reader>);
 
 impl Origins {
-    pub const fn new(origins: Vec<HeaderValue>) -> Self {
-        Self(origins)
+    pub fn new(origins: Vec<HeaderValue>) -> Self {
+        Self(origins.into_iter().map(|origin| Reader(Arc::new(Some(origin)))).collect())
     }
 
     /// Who may read the response to a request with these headers.
     pub fn reader(&self, headers: &HeaderMap) -> Reader {
         let mut sent = headers.get_all(ORIGIN).iter();
-        let origin = sent.next().filter(|origin| self.0.contains(origin));
-        Reader(origin.filter(|_| sent.next().is_none()).cloned())
+        let (Some(origin), None) = (sent.next(), sent.next()) else { return Reader::nobody() };
+        let listed = self.0.iter().find(|reader| (*reader.0).as_ref() == Some(origin));
+        listed.cloned().unwrap_or_else(Reader::nobody)
     }
 
     /// The response to a preflight of a listed origin that asks for a bearer, or for the panel path.
     pub fn preflight(&self, headers: &HeaderMap, is_panel_path: bool) -> Option<Answer> {
         let reader = self.reader(headers);
-        reader.0.as_ref()?;
+        (*reader.0).as_ref()?;
         let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         Method::from_bytes(method.as_bytes()).ok()?;
         if !is_panel_path && !asks_for_authorization(headers) {
@@ -58,19 +61,23 @@ fn asks_for_authorization(headers: &HeaderMap) -> bool {
     names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"authorization"))
 }
 
-/// The panel that may read a response, if its origin is listed.
+/// The panel that may read a response, if its origin is listed. A pointer, even inside an `Option`:
+/// every admitted request has room for one.
 #[derive(Debug, Clone)]
-pub struct Reader(Option<HeaderValue>);
+pub struct Reader(Arc<Option<HeaderValue>>);
 
 impl Reader {
-    pub const NOBODY: Self = Self(None);
+    pub fn nobody() -> Self {
+        static NOBODY: LazyLock<Reader> = LazyLock::new(|| Reader(Arc::new(None)));
+        NOBODY.clone()
+    }
 
     /// Adds what the response lacks; headers of the application stay as they are.
     pub fn add_to(&self, headers: &mut HeaderMap) {
         if !varies_by_origin(headers) {
             headers.append(VARY, HeaderValue::from_static("Origin"));
         }
-        if let Some(origin) = &self.0
+        if let Some(origin) = &*self.0
             && !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
         {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -122,8 +129,10 @@ mod tests {
 
     #[test]
     fn b4_only_the_very_origin_is_listed() {
-        let reader =
-            |sent: &[&str]| origins().reader(&headers(sent.iter().map(|sent| (ORIGIN, *sent)))).0;
+        let reader = |sent: &[&str]| {
+            let reader = origins().reader(&headers(sent.iter().map(|sent| (ORIGIN, *sent))));
+            (*reader.0).clone()
+        };
         assert_eq!(reader(&[PANEL]).unwrap(), PANEL);
         assert_eq!(reader(&["http://localhost:1337"]).unwrap(), "http://localhost:1337");
         for other in [

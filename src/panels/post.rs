@@ -82,7 +82,7 @@ fn options() -> Answer {
     let mut answer = answer(StatusCode::NO_CONTENT, "");
     let headers = answer.headers_mut();
     headers.insert(ALLOW, HeaderValue::from_static(METHODS));
-    Reader::NOBODY.add_to(headers);
+    Reader::nobody().add_to(headers);
     answer
 }
 
