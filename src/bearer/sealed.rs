@@ -90,8 +90,8 @@ impl Bearer {
         now < self.expires_unix_secs
     }
 
-    /// Whether that is the very grant, and not one that has replaced it.
-    pub fn is_of(&self, token: &WebflowToken) -> bool {
+    /// Whether the bearer was issued for this version of the grant, not for one that it replaced.
+    pub fn was_issued_for(&self, token: &WebflowToken) -> bool {
         let grant = token.grant();
         grant.version == self.version && grant.key == self.key
     }
@@ -130,9 +130,9 @@ mod tests {
         let (text, token) = bearer(&keyring);
         let opened = Bearer::open(text.as_bytes(), BINDING, &keyring, 999).unwrap();
         assert_eq!(opened.session, session());
-        assert!(opened.is_of(&token));
+        assert!(opened.was_issued_for(&token));
         let older = WebflowToken::for_test([]).obtained_at(std::time::UNIX_EPOCH);
-        assert!(!opened.is_of(&older.build()), "another version");
+        assert!(!opened.was_issued_for(&older.build()), "another version");
         assert!(!opens(&text, &keyring, BINDING, 1000));
     }
 

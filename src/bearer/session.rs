@@ -56,6 +56,6 @@ impl PanelSession {
         let bearer = extensions.get::<Arc<Bearer>>()?;
         // Another app's layer may have put its own token there since.
         let token = extensions.get::<WebflowToken>()?;
-        bearer.is_of(token).then_some(&bearer.session)
+        bearer.was_issued_for(token).then_some(&bearer.session)
     }
 }

@@ -33,7 +33,7 @@ impl Secrets {
 
     /// Whether one of them signed the body.
     pub fn signed(&self, signature: &Signature, timestamp: &Timestamp, body: &[u8]) -> bool {
-        self.0.iter().any(|secret| signature.is_of(secret, timestamp, body))
+        self.0.iter().any(|secret| signature.verify(secret, timestamp, body))
     }
 }
 

@@ -22,8 +22,8 @@ impl Signature {
         Some(Self(bytes))
     }
 
-    /// Whether the secret made this signature for the body. Takes as long for every wrong one.
-    pub fn is_of(&self, secret: &SecretString, timestamp: &Timestamp, body: &[u8]) -> bool {
+    /// Whether `secret` made this signature over the timestamp and body. Compares in constant time.
+    pub fn verify(&self, secret: &SecretString, timestamp: &Timestamp, body: &[u8]) -> bool {
         mac(secret, timestamp, body).is_some_and(|mac| mac.verify_slice(&self.0).is_ok())
     }
 
@@ -101,7 +101,7 @@ mod tests {
     fn a_signature_that_the_official_sdk_accepts_is_good() {
         let timestamp = Timestamp::parse(b"1663849649733").unwrap();
         let signature = Signature::parse(SIGNATURE.as_bytes()).unwrap();
-        assert!(signature.is_of(&secret(), &timestamp, BODY.as_bytes()));
+        assert!(signature.verify(&secret(), &timestamp, BODY.as_bytes()));
         let upper = Signature::parse(SIGNATURE.to_uppercase().as_bytes()).unwrap();
         assert_eq!(upper, signature);
         let made = Signature::sign(&secret(), &timestamp, BODY.as_bytes()).unwrap();
@@ -179,21 +179,21 @@ mod tests {
         ) {
             let (secret, timestamp) = (SecretString::from(secret), Timestamp::at(millis));
             let signature = Signature::sign(&secret, &timestamp, &body).unwrap();
-            prop_assert!(signature.is_of(&secret, &timestamp, &body));
+            prop_assert!(signature.verify(&secret, &timestamp, &body));
             prop_assert_eq!(Signature::parse(signature.to_hex().as_bytes()), Some(signature));
 
             let mut forged = signature;
             forged.0[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(!forged.is_of(&secret, &timestamp, &body));
+            prop_assert!(!forged.verify(&secret, &timestamp, &body));
             let later = Timestamp::at(millis.wrapping_add(1));
-            prop_assert!(!signature.is_of(&secret, &later, &body));
+            prop_assert!(!signature.verify(&secret, &later, &body));
             let mut longer = body.clone();
             longer.push(b'\n');
-            prop_assert!(!signature.is_of(&secret, &timestamp, &longer));
+            prop_assert!(!signature.verify(&secret, &timestamp, &longer));
             if let Some(byte) = body.get(bit % body.len().max(1)).copied() {
                 let mut changed = body.clone();
                 changed[bit % body.len()] = byte ^ 1;
-                prop_assert!(!signature.is_of(&secret, &timestamp, &changed));
+                prop_assert!(!signature.verify(&secret, &timestamp, &changed));
             }
         }
 

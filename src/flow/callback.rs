@@ -251,7 +251,7 @@ async fn repeated(
     let id = flow_id(state);
     if let Some(subject) = who.subject() {
         let tokens = context.vault.load_anew(subject).await;
-        let tokens = tokens.map_err(|error| catalog::of_store(&error))?;
+        let tokens = tokens.map_err(|error| catalog::store_failed(&error))?;
         let led_to = |token: &&WebflowToken| {
             token.grant().details.flows.iter().any(|flow| flow.split('.').next() == Some(&id))
         };

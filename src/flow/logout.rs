@@ -38,7 +38,7 @@ pub async fn serve(
     let permit = Arc::clone(&context.logouts).try_acquire_owned();
     let permit = permit.map_err(|_| catalog::too_many_logouts())?;
     let mut answer = match logout.run(context, permit).await {
-        Err(RevokeError::Store(error)) => return Err(elsewhere(catalog::of_store(&error))),
+        Err(RevokeError::Store(error)) => return Err(elsewhere(catalog::store_failed(&error))),
         Err(RevokeError::WebflowUnreachable) => context.fail(&catalog::webflow_not_told(), head),
         Ok(()) if head.wants_page() => {
             see_other(&context.return_to(return_to.as_deref().unwrap_or("/")))

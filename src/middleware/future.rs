@@ -163,7 +163,7 @@ where
                         (Decision::Answer(answer), _) => State::Answered { answer: Some(answer) },
                         (Decision::Forward(mut admitted), Some((mut service, body, guard))) => {
                             let head = guard.context.head(&parts);
-                            let recovery = Recovery::of_admitted(&guard, &admitted, &head);
+                            let recovery = Recovery::for_admitted(&guard, &admitted, &head);
                             let slide = admitted.slide.take().map(Box::new);
                             let request = decide::forward(&guard, parts, admitted, body);
                             State::Forwarding { future: service.call(request), recovery, slide }

@@ -128,7 +128,7 @@ where
                 ResponseFuture::answered(answer)
             }
             Now::Decided(Decision::Forward(mut admitted)) => {
-                let recovery = Recovery::of_admitted(guard, &admitted, &head);
+                let recovery = Recovery::for_admitted(guard, &admitted, &head);
                 let slide = admitted.slide.take();
                 let request = decide::forward(guard, parts, admitted, body);
                 ResponseFuture::sliding(inner.call(request), recovery, slide)

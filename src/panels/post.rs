@@ -126,10 +126,12 @@ async fn find(
     workspace_id: Option<&str>,
 ) -> Result<Vec<WebflowToken>, Problem> {
     let Some(workspace_id) = workspace_id else {
-        return find::by_site(context, site_id).await.map_err(|error| catalog::of_store(&error));
+        return find::by_site(context, site_id)
+            .await
+            .map_err(|error| catalog::store_failed(&error));
     };
     find::by_site_in(context, site_id, workspace_id).await.map_err(|error| match error {
-        LookupError::Store(error) => catalog::of_store(&error),
+        LookupError::Store(error) => catalog::store_failed(&error),
         LookupError::Webflow(error) => problem_of_api(&error),
     })
 }
@@ -156,7 +158,7 @@ fn problem_of(context: &Context, error: &IdTokenError) -> Problem {
             catalog::missing_scopes(missing.to_string())
                 .login_url(context.absolute_login_url(Some(&wanted)))
         }
-        IdTokenError::Store(error) => catalog::of_store(error),
+        IdTokenError::Store(error) => catalog::store_failed(error),
         IdTokenError::Api(error) => problem_of_api(error),
     }
 }

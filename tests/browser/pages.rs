@@ -231,7 +231,7 @@ async fn error_pages_pass_every_check_and_have_one_link() {
     browser.goto(&app.url("/cms")).await;
     browser.press("Cancel").await;
     browser.arrives_at("/auth/webflow/callback").await;
-    inspect("error-no-more", "You did not allow more", "Ask again").await;
+    inspect("error-no-more", "You declined the additional permissions", "Ask again").await;
 
     drop(folder);
     browser.goto(&app.url("/whoami")).await;
