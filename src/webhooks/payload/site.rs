@@ -11,7 +11,7 @@ payloads! {
         name: String,
         /// The site.
         site_id: String,
-        /// What was entered, by the fields' names.
+        /// The submitted values, by field name.
         data: Map<String, Value>,
         /// The form's fields.
         schema: Vec<FormField>,
@@ -75,7 +75,7 @@ payloads! {
         branch_id: String,
         /// The branch's page.
         page_id: String,
-        /// The page that it was branched from; empty for one that stands alone.
+        /// The page that it was branched from; empty if there is none.
         parent_page_id: String,
         /// The page's name.
         page_name: String,
@@ -99,7 +99,7 @@ payloads! {
         thread_id: String,
         /// The reply, if it is one.
         comment_id: String,
-        /// What it is, a thread or a reply.
+        /// Whether it is a thread or a reply.
         #[serde(rename = "type")]
         kind: String,
         /// The site.
@@ -128,11 +128,11 @@ payloads! {
         last_updated: String,
     }
 
-    /// A user of Webflow in a [`Comment`].
+    /// A Webflow user in a [`Comment`].
     CommentUser {
         /// The user's id.
         user_id: String,
-        /// The email address, which Webflow does not say to have verified.
+        /// The email address. Webflow does not state that it is verified.
         email: String,
         /// The name.
         name: String,
