@@ -287,6 +287,6 @@ async fn learn(
         flows,
         renewed: flow.kind == FlowKind::Reauthorize,
     };
-    coverage::ask(context, &details, deadline).await.add_to(&mut details);
+    coverage::look_up_missing(context, &details, deadline).await.add_to(&mut details);
     details
 }

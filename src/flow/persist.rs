@@ -222,8 +222,10 @@ async fn save(context: &Arc<Context>, draft: &Draft) -> Result<(), StoreError> {
     loop {
         match context.vault.save(draft).await {
             Err(error) if attempt < WRITE_ATTEMPTS => {
-                let error = &error as &dyn Error;
-                tracing::warn!(target: log::FLOW, attempt, error, "the write failed; retrying");
+                tracing::warn!(
+                    target: log::FLOW, attempt, error = &error as &dyn Error,
+                    "the write failed; retrying"
+                );
                 sleep(pause).await;
                 pause *= 2;
                 attempt += 1;
