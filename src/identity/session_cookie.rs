@@ -24,7 +24,7 @@ pub struct Session {
     pub began_unix_secs: u64,
     /// When the session expires, by the server's clock.
     pub expires_unix_secs: u64,
-    /// Whether a former key of the ring has signed the cookie.
+    /// Whether an older key of the ring signed the cookie.
     pub has_old_key: bool,
 }
 
@@ -66,7 +66,7 @@ impl Session {
         })
     }
 
-    /// When the cookie is due to be set anew, in Unix seconds: the session slides while it is used.
+    /// When the cookie is due for renewal, in Unix seconds. `u64::MAX` if it is not renewed.
     pub fn slides_at(&self, sliding: Sliding) -> u64 {
         let Sliding { lifetime, max_lifetime } = sliding;
         let end = self.began_unix_secs.saturating_add(max_lifetime);
@@ -77,12 +77,12 @@ impl Session {
         if self.has_old_key {
             return 0;
         }
-        // The new cookie must end at least a day later, and no later than the session may.
+        // A renewal must extend the session by at least a day, but not beyond its end.
         let worth = self.expires_unix_secs.saturating_add(A_DAY);
         if worth > end { u64::MAX } else { worth.saturating_sub(lifetime) }
     }
 
-    /// The session as it is set anew now; `None` if it does not slide.
+    /// The renewed session, or `None` if it is not due for renewal.
     pub fn slide(&self, now: u64, sliding: Sliding) -> Option<Self> {
         let latest = now.saturating_add(sliding.lifetime);
         let plausible = self.began_unix_secs <= now.saturating_add(MAX_SKEW)
@@ -101,7 +101,7 @@ impl Session {
     }
 }
 
-/// How long a session lasts, in seconds: since its last use, and in all.
+/// How long a session lasts, in seconds: after its last renewal, and in total.
 #[derive(Debug, Clone, Copy)]
 pub struct Sliding {
     pub lifetime: u64,

@@ -147,7 +147,7 @@ impl<'h> Found<'h> {
         for pair in Pairs(Some(header.as_bytes())) {
             if let Some(rest) = pair.strip_prefix(policy.session_name().as_bytes()) {
                 match rest.strip_prefix(b"=") {
-                    // Of several sessions the signature alone does not decide.
+                    // Several values under the same name need their signatures checked.
                     Some(_) if self.session.is_some() => self.needs_parsing = true,
                     Some(value) => self.session = Some(value),
                     None => self.needs_parsing = true,
