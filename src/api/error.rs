@@ -73,7 +73,7 @@ pub enum ApiError {
         body: WebflowErrorBody,
     },
     /// Any other response that is not 2xx.
-    #[error("Webflow answered with status {status} ({body})")]
+    #[error("Webflow responded with status {status} ({body})")]
     #[non_exhaustive]
     Status {
         /// The status of Webflow's response.
@@ -88,10 +88,10 @@ pub enum ApiError {
     #[error("Webflow cannot be reached")]
     Unreachable(#[source] reqwest::Error),
     /// The body is longer than 32 MiB.
-    #[error("Webflow's answer is too long")]
+    #[error("Webflow's response is too long")]
     TooLong,
     /// The body is not the JSON that the caller expects.
-    #[error("Webflow's answer is not the JSON expected")]
+    #[error("Webflow's response is not the expected JSON")]
     Decode(#[source] serde_json::Error),
     /// The request cannot be sent: a mistake in the calling code.
     #[error("the request cannot be sent: {0}")]

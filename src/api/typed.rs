@@ -14,7 +14,7 @@ use crate::webflow::{Introspection, SiteIds, is_usable_id};
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TokenInfo {
-    /// The id of the authorization.
+    /// The ID of the authorization.
     pub authorization_id: Option<String>,
     /// The scopes currently granted.
     #[serde(serialize_with = "as_list")]
@@ -32,10 +32,10 @@ pub struct TokenInfo {
 #[serde(default, rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SiteInfo {
-    /// The site's id.
+    /// The site's ID.
     #[serde(deserialize_with = "text")]
     pub id: String,
-    /// The id of its workspace.
+    /// The ID of its workspace.
     #[serde(deserialize_with = "text")]
     pub workspace_id: String,
     /// The name that its users see.

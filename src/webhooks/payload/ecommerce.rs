@@ -131,7 +131,7 @@ payloads! {
 
     /// `ecomm_inventory_changed`. The payload names no site.
     Inventory {
-        /// The SKU's id.
+        /// The SKU's ID.
         id: String,
         /// How many are left, when the inventory is finite.
         quantity: i64,

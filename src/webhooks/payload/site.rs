@@ -17,11 +17,11 @@ payloads! {
         schema: Vec<FormField>,
         /// When it was submitted.
         submitted_at: String,
-        /// The submission's id.
+        /// The submission's ID.
         id: String,
-        /// The form's id.
+        /// The form's ID.
         form_id: String,
-        /// The id of the form's element in the Designer.
+        /// The ID of the form's element in the Designer.
         form_element_id: String,
     }
 
@@ -31,7 +31,7 @@ payloads! {
         field_name: String,
         /// Its kind, such as `FormTextInput`.
         field_type: String,
-        /// The id of its element in the Designer.
+        /// The ID of its element in the Designer.
         field_element_id: String,
     }
 
@@ -130,7 +130,7 @@ payloads! {
 
     /// A Webflow user in a [`Comment`].
     CommentUser {
-        /// The user's id.
+        /// The user's ID.
         user_id: String,
         /// The email address. Webflow does not state that it is verified.
         email: String,
