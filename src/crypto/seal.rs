@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn k1_after_a_roll_the_old_opens_and_after_the_drop_it_does_not() {
+    fn k1_a_rotated_key_still_opens_and_a_dropped_one_does_not() {
         let (old, new) = (Keyring::generate_base64(), Keyring::generate_base64());
         let both = Keyring::from_base64(&format!("{new},{old}")).unwrap();
         let (old, new) = (Keyring::from_base64(&old).unwrap(), Keyring::from_base64(&new).unwrap());
@@ -210,7 +210,7 @@ mod tests {
     /// Created by another implementation of HKDF and XChaCha20-Poly1305 (`PyCryptodome`), which
     /// proves that the documented format is the real one.
     #[test]
-    fn k1_what_an_earlier_version_sealed_still_opens() {
+    fn k1_values_sealed_by_an_earlier_version_open() {
         const HEADER: &str = "01da2e308b000102030405060708090a0b0c0d0e0f1011121314151617";
         for (purpose, context, plain, ciphertext) in [
             (Purpose::Token, "ada", "a grant", "f98cf2831e64f16a84352a3a9efb3748ba08e90dbecf60"),

@@ -150,7 +150,7 @@ mod tests {
 
     /// Created by another implementation of HKDF and HMAC (Python's).
     #[test]
-    fn k1_what_an_earlier_version_signed_is_still_good() {
+    fn k1_signatures_of_an_earlier_version_are_valid() {
         const VALUE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8.AgAAAAAAAAH0AAAAAAAAA-geT_\
                              PpNVTHvcPNZx1Px9xc-M0zI8PatfIxId1Ec1n47w";
         let ring = Keyring::from_bytes(&[9; 32]).unwrap();

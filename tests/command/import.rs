@@ -52,7 +52,7 @@ async fn a_malformed_line_is_named_and_nothing_is_imported() {
 }
 
 #[tokio::test]
-async fn what_webflow_does_not_answer_is_left_for_another_run() {
+async fn unanswered_tokens_are_left_for_another_run() {
     let mut stage = Stage::new().await;
     let token = stage.fake.issue_token([Scope::SITES_READ]);
     stage.secrets.add("token", &token);

@@ -253,7 +253,7 @@ mod w9_retries {
     }
 
     #[tokio::test]
-    async fn that_do_not_fit_are_not_begun() {
+    async fn that_do_not_fit_are_not_started() {
         let (fake, token) = stage().await;
         for (headers, asked) in [
             (&[("retry-after", "60")][..], Some(60)),

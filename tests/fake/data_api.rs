@@ -58,7 +58,7 @@ fn post(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn w11_introspection_names_the_app_by_an_id_of_its_own() {
+async fn w11_introspection_returns_the_application_id() {
     let stage = Stage::new().await;
     let answer = stage.get("token/introspect").await;
     let id = answer["application"]["id"].as_str().unwrap();
@@ -219,7 +219,7 @@ async fn w11_slugs_are_unique_in_a_collection() {
 }
 
 #[tokio::test]
-async fn collections_are_made_and_removed() {
+async fn collections_are_created_and_removed() {
     let stage = Stage::new().await;
     let path = format!("sites/{}/collections", stage.site);
     let body = json!({"displayName": "Recipes", "singularName": "Recipe"});

@@ -76,7 +76,7 @@ mod e14_proxies {
     }
 
     #[tokio::test]
-    async fn https_goes_by_way_of_the_proxy() {
+    async fn https_uses_the_proxy() {
         let (succeeded, asked) = behind_a_proxy("exchange_over_https").await;
         assert!(succeeded, "{asked:?}");
         assert!(!asked.is_empty());
@@ -177,7 +177,7 @@ mod e15_reused_connections {
     }
 
     #[tokio::test]
-    async fn exchanges_are_sent_once_more() {
+    async fn exchanges_are_retried_once() {
         let webflow = Webflow::start().await;
         let endpoints = webflow.endpoints.clone();
         let app = App::with(|builder| builder.endpoints(endpoints).introspect(false)).await;
@@ -189,7 +189,7 @@ mod e15_reused_connections {
     }
 
     #[tokio::test]
-    async fn introspections_and_revocations_are_sent_once_more() {
+    async fn introspections_and_revocations_are_retried_once() {
         let webflow = Webflow::start().await;
         let endpoints = webflow.endpoints.clone();
         let app = App::with(|builder| builder.endpoints(endpoints)).await;
@@ -206,7 +206,7 @@ mod e15_reused_connections {
     }
 
     #[tokio::test]
-    async fn gets_are_sent_once_more_and_posts_are_not() {
+    async fn gets_are_retried_once_and_posts_are_not() {
         let webflow = Webflow::start().await;
         let token = WebflowToken::for_test([]).endpoints(webflow.endpoints.clone()).build();
         for _ in 0..6 {
@@ -319,7 +319,7 @@ mod w1_a_401_alone {
     }
 
     #[tokio::test]
-    async fn asks_whether_the_token_lives_and_believes_yes_for_ten_seconds() {
+    async fn introspects_the_token_and_remembers_success_for_ten_seconds() {
         let (app, token) = connected().await;
         app.fake.clear_log();
         app.fake.fail_always(Endpoint::Sites, not_authorized());
@@ -366,7 +366,7 @@ mod w1_a_401_alone {
     }
 
     #[tokio::test]
-    async fn is_what_the_stand_in_answers_for_foreign_sites() {
+    async fn is_what_the_fake_answers_for_foreign_sites() {
         let (app, token) = connected().await;
         let foreign = app.fake.workspaces()[1].sites()[0].id().to_owned();
         let path = format!("/v2/sites/{foreign}/collections");
@@ -565,7 +565,7 @@ mod lists {
     }
 
     #[tokio::test]
-    async fn w6_that_break_off_tell_what_was_read() {
+    async fn w6_that_break_off_return_what_was_read() {
         let (app, token) = connected().await;
         let first = page(0..100, &json!({"limit": 100, "offset": 0, "total": 250}));
         app.fake.fail_next(Endpoint::Collections, first);
@@ -631,7 +631,7 @@ mod lists {
     }
 
     #[tokio::test]
-    async fn of_the_stand_in_are_read_in_every_shape() {
+    async fn of_the_fake_are_read_in_every_shape() {
         let (app, token) = connected().await;
         let site = app.fake.workspaces()[0].sites()[0].id().to_owned();
         let path = ["sites", &site, "collections"];

@@ -108,7 +108,7 @@ mod p16 {
     }
 
     #[tokio::test]
-    async fn listing_goes_on_over_many_pages_and_ends_with_an_error() {
+    async fn listing_spans_many_pages_and_ends_after_an_error() {
         let store = TestStore::default();
         let (app, _) = with_grants(&store, &["ada"]).await;
         let template = store.rows().into_iter().find(|row| !row.key().subject().is_session());
@@ -334,7 +334,7 @@ mod i8 {
     }
 
     #[tokio::test]
-    async fn grant_that_was_renewed_meanwhile_is_judged_by_its_new_token() {
+    async fn renewed_grant_is_checked_with_its_new_token() {
         let store = TestStore::default();
         let (app, revoked) = with_grants(&store, &[]).await;
         let dead = import(&app, "ada").await;

@@ -89,7 +89,7 @@ async fn former_grant_is_the_one_that_is_replaced() {
 }
 
 #[tokio::test]
-async fn reasons_are_told_once_each() {
+async fn each_reason_is_reported_once() {
     let why = Seen::default();
     let told = Arc::clone(&why);
     let app = App::with(|builder| {
@@ -330,7 +330,7 @@ mod i3 {
     }
 
     #[tokio::test]
-    async fn former_grant_is_put_back_when_the_store_works_again() {
+    async fn former_grant_is_restored_once_the_store_recovers() {
         let store = TestStore::default();
         let (refuses, outage) = (Arc::new(Mutex::new(false)), store.clone());
         let (no, kept) = (Arc::clone(&refuses), store.clone());
@@ -411,7 +411,7 @@ mod begin {
     }
 
     #[tokio::test]
-    async fn login_that_cannot_be_kept_does_not_begin() {
+    async fn login_does_not_start_while_the_store_is_down() {
         let store = TestStore::default();
         let kept = store.clone();
         let app = App::with_router(|builder| ada(builder).store(kept), with_begin).await;

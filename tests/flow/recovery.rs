@@ -224,7 +224,7 @@ async fn late_401_keeps_the_newer_token() {
 }
 
 #[tokio::test]
-async fn retry_finds_the_token_that_was_renewed_meanwhile() {
+async fn retry_uses_the_renewed_token() {
     let ada = |builder: WebflowAuthBuilder| builder.subject(|_| Some(Subject::user("ada")));
     let (app, gate, held) = with_late_answers(ada).await;
     let mut tab = app.connected().await;

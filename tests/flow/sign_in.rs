@@ -347,7 +347,7 @@ mod i1 {
     }
 
     #[tokio::test]
-    async fn install_from_webflows_side_waits_as_well() {
+    async fn install_waits_for_sign_in() {
         let app = start().await;
         let mut browser = TestBrowser::new();
         let page = browser.step(&app.url(&format!("{CALLBACK}?code=theirs"))).await.unwrap();

@@ -12,7 +12,7 @@ mod b4 {
     use super::*;
 
     #[tokio::test]
-    async fn answers_to_a_bearer_can_be_read_by_listed_origins_alone() {
+    async fn only_listed_origins_can_read_responses_to_a_bearer() {
         let panel = Panel::start().await;
         let token = panel.bearer().await;
         let (name, good) = bearer(&token);
@@ -45,7 +45,7 @@ mod b4 {
     }
 
     #[tokio::test]
-    async fn answers_of_the_panel_path_can_be_read_by_listed_origins_alone() {
+    async fn only_listed_origins_can_read_responses_of_the_panel_path() {
         let panel = Panel::start().await;
         panel.connect().await;
         let good =

@@ -159,7 +159,7 @@ mod i7 {
     }
 
     #[tokio::test]
-    async fn purge_of_one_app_takes_no_grant_of_the_other() {
+    async fn purge_of_one_app_keeps_the_grants_of_the_other() {
         let host = Host::start(|builder| builder).await;
         for app in [0, 1, 0] {
             host.connect(&mut TestBrowser::new(), app).await;
@@ -177,7 +177,7 @@ mod i7 {
     }
 
     #[tokio::test]
-    async fn cookies_of_two_apps_are_apart() {
+    async fn cookies_of_two_apps_are_separate() {
         let host = Host::start(|builder| builder).await;
         let mut browser = TestBrowser::new();
         for app in [0, 1] {

@@ -139,7 +139,7 @@ mod c2 {
     }
 
     #[tokio::test]
-    async fn tossed_flow_cookie_is_no_flow() {
+    async fn tossed_flow_cookie_is_not_a_flow() {
         let app = https().await;
         let attackers = app.visit("/whoami", "").await;
         let callback = app.fake.approve(attackers.location()).unwrap();

@@ -109,7 +109,7 @@ mod k1 {
     }
 
     #[tokio::test]
-    async fn row_under_a_dropped_key_is_no_token_and_no_error() {
+    async fn row_under_a_dropped_key_is_ignored_without_an_error() {
         let store = TestStore::default();
         let old = with_users(store.clone()).await;
         let mut ada = User::new("ada@example.com");
@@ -400,13 +400,13 @@ mod k5_k6 {
     use super::*;
 
     #[tokio::test]
-    async fn similar_user_names_stay_apart_in_memory() {
+    async fn similar_user_names_are_distinct_in_memory() {
         every_name_is_a_subject_of_its_own(tower_webflow_auth::store::MemoryStore::new()).await;
     }
 
     #[cfg(feature = "sqlite")]
     #[tokio::test]
-    async fn similar_user_names_stay_apart_in_sqlite() {
+    async fn similar_user_names_are_distinct_in_sqlite() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens.db");
         let store = tower_webflow_auth::store::SqliteStore::open(path).await.unwrap();

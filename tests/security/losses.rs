@@ -153,7 +153,7 @@ mod n6 {
     use super::*;
 
     #[tokio::test]
-    async fn logout_completes_after_a_hang_up() {
+    async fn logout_completes_after_a_disconnect() {
         let (app, store) = app().await;
         let browser = app.connected().await;
         app.fake.fail_next(Endpoint::Revoke, UNDER_WAY);
@@ -184,7 +184,7 @@ mod n6 {
     }
 
     #[tokio::test]
-    async fn removal_completes_after_a_hang_up() {
+    async fn removal_completes_after_a_disconnect() {
         let (app, store) = app().await;
         let browser = app.connected().await;
         app.fake.revoke_everything();

@@ -87,7 +87,7 @@ mod n6 {
     use super::*;
 
     #[tokio::test]
-    async fn hang_up_during_the_exchange_loses_no_token() {
+    async fn disconnect_during_the_exchange_loses_no_token() {
         let app = App::start().await;
         let mut browser = TestBrowser::new();
         let callback = app.callback(&mut browser, "/sites").await;

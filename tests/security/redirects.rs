@@ -40,7 +40,7 @@ mod r1 {
     use super::*;
 
     #[tokio::test]
-    async fn hostile_return_to_stays_on_the_origin_also_double_encoded() {
+    async fn hostile_return_to_stays_on_the_origin_even_if_double_encoded() {
         let app = App::start().await;
         let long = format!("/{}", "a/".repeat(1500));
         for hostile in [

@@ -19,7 +19,7 @@ async fn memory_keeps_the_contract() {
 
 /// A row that is updated, removed and replaced at once, many times: whoever is told that it was
 /// removed finds it gone, and the newer one stays as it is.
-pub(crate) async fn what_happens_at_once_happens_one_after_another(store: impl TokenStore) {
+pub(crate) async fn concurrent_operations_are_serialized(store: impl TokenStore) {
     let store = Arc::new(store);
     let run = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     for round in 0..60 {
@@ -69,8 +69,7 @@ fn row_version(version: i64) -> TokenVersion {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn late_update_restores_nothing_in_memory() {
-    what_happens_at_once_happens_one_after_another(MemoryStore::new().with_lifetime(Duration::MAX))
-        .await;
+    concurrent_operations_are_serialized(MemoryStore::new().with_lifetime(Duration::MAX)).await;
 }
 
 #[cfg(feature = "sqlite")]
@@ -79,7 +78,7 @@ async fn late_update_restores_nothing_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     let store = tower_webflow_auth::store::SqliteStore::open(path).await.unwrap();
-    what_happens_at_once_happens_one_after_another(store).await;
+    concurrent_operations_are_serialized(store).await;
 }
 
 #[cfg(feature = "postgres")]
@@ -92,7 +91,7 @@ async fn late_update_restores_nothing_in_postgres() {
         .connect(&url)
         .await
         .unwrap();
-    what_happens_at_once_happens_one_after_another(store).await;
+    concurrent_operations_are_serialized(store).await;
 }
 
 #[cfg(feature = "redis")]
@@ -105,7 +104,7 @@ async fn late_update_restores_nothing_in_redis() {
         .connect(&url)
         .await
         .unwrap();
-    what_happens_at_once_happens_one_after_another(store).await;
+    concurrent_operations_are_serialized(store).await;
 }
 
 #[cfg(feature = "sqlite")]

@@ -546,7 +546,7 @@ mod e18_listener {
 
     #[tokio::test]
     #[ignore = "needs Postgres: run scripts/test"]
-    async fn a_listener_that_may_not_connect_is_logged_and_told() {
+    async fn a_listener_that_may_not_connect_is_logged_and_reported() {
         sql("CREATE ROLE e18_locked_out NOLOGIN").await;
         let (log, _capture) = logged();
         let store = PostgresStore::builder().table("e18").listen_url(url_of("e18_locked_out"));

@@ -13,7 +13,7 @@ use tower_webflow_auth::store::{
 use tower_webflow_auth::testing::{ContractReport, TestBrowser, store_contract};
 use tower_webflow_auth::{Subject, doctor::Status};
 
-use crate::contract::what_happens_at_once_happens_one_after_another;
+use crate::contract::concurrent_operations_are_serialized;
 use crate::support::App;
 use crate::support::log::logged;
 
@@ -431,7 +431,7 @@ mod e10_cluster {
     #[ignore = "needs a Redis Cluster: run scripts/with-servers"]
     async fn a_late_update_neither_brings_back_nor_replaces() {
         let store = builder("e10-late").connect_cluster(nodes()).await.unwrap();
-        what_happens_at_once_happens_one_after_another(store).await;
+        concurrent_operations_are_serialized(store).await;
     }
 
     #[tokio::test]

@@ -38,7 +38,7 @@ async fn serve(handle: WebflowAuthHandle, rows: usize, stop: Arc<AtomicBool>) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i6_a_key_is_rolled_over_many_rows_while_two_instances_serve() {
+async fn i6_a_key_is_rotated_over_many_rows_while_two_instances_serve() {
     let rows = count();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("webflow.db");

@@ -292,7 +292,7 @@ mod e12_names {
     use super::*;
 
     #[tokio::test]
-    async fn names_of_something_else_are_refused_with_what_to_use() {
+    async fn special_names_are_refused_with_a_hint() {
         for (name, advice) in [
             ("", "name a file"),
             (":memory:", "use MemoryStore"),
@@ -312,7 +312,7 @@ mod e12_names {
     }
 
     #[tokio::test]
-    async fn a_folder_is_no_file() {
+    async fn a_folder_is_not_a_database_file() {
         let folder = tempfile::tempdir().unwrap();
         let error = causes(&SqliteStore::open(folder.path()).await.unwrap_err());
         assert!(error.contains("is not a file"), "{error}");

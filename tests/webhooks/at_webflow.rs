@@ -40,7 +40,7 @@ mod h11_sync {
     use super::*;
 
     #[tokio::test]
-    async fn it_makes_what_is_missing_and_removes_what_is_not_wanted() {
+    async fn creates_missing_webhooks_and_removes_unwanted_ones() {
         let (app, token, site) = stage().await;
         register(&token, &site, "site_publish", OTHERS).await;
         let other_site = app.fake.workspaces()[0].sites()[1].id().to_owned();
@@ -67,7 +67,7 @@ mod h11_sync {
     }
 
     #[tokio::test]
-    async fn of_twins_the_oldest_stays() {
+    async fn of_duplicates_the_oldest_stays() {
         let (app, token, site) = stage().await;
         let oldest = register(&token, &site, "site_publish", URL).await;
         for _ in 0..2 {
@@ -140,7 +140,7 @@ mod h11_sync {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_asked_for_is_not_sent() {
+    async fn invalid_requests_are_not_sent() {
         let (app, token, site) = stage().await;
         let hooks = app.auth.handle().webhooks(&token);
         for (site, wanted) in [

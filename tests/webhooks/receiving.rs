@@ -290,7 +290,7 @@ async fn h4_changed_bodies_are_refused() {
 }
 
 #[tokio::test]
-async fn h5_a_doubled_header_is_refused() {
+async fn h5_a_repeated_header_is_refused() {
     let receiver = Receiver::start().await;
     let good = receiver.good();
     for name in [signature_header(), timestamp_header()] {
@@ -338,7 +338,7 @@ mod h6_bodies {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_does_not_come_within_ten_seconds_is_408() {
+    async fn a_body_that_takes_over_ten_seconds_is_408() {
         let receiver = Receiver::start().await;
         let drip = stream::unfold((), |()| async {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -409,7 +409,7 @@ mod h7_secrets {
     }
 
     #[tokio::test]
-    async fn a_routes_own_secret_verifies_on_that_route_alone() {
+    async fn a_routes_own_secret_verifies_on_that_route_only() {
         let receiver = Receiver::start().await;
         let handler = || post(|_: WebflowEvent| async {});
         let own = receiver.auth.webhooks().secret(OTHER_SECRET).unwrap();
