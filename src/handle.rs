@@ -60,11 +60,11 @@ impl WebflowAuthHandle {
     /// Returns the tokens of all grants that cover the site, newest first, even if the site was
     /// added to its workspace after the login.
     ///
-    /// If no grant is known to cover the site, this lists the sites that the workspace's grants cover
-    /// now (`GET /v2/sites`, scope `sites:read`), and stores the result with the grants. The sites of
-    /// a grant are listed at most once a minute, and at the earliest 10 seconds after a failure,
-    /// whatever site IDs are given. Concurrent callers share the request. These limits are per
-    /// process. A workspace without a grant costs no request.
+    /// If no grant is known to cover the site, this lists the sites that the workspace's grants
+    /// cover now (`GET /v2/sites`, scope `sites:read`), and stores the result with the grants. The
+    /// sites of a grant are listed at most once a minute, and at the earliest 10 seconds after a
+    /// failure, whatever site IDs are given. Concurrent callers share the request. These limits are
+    /// per process. A workspace without a grant costs no request.
     ///
     /// The workspace ID is only a hint: a grant that is known to cover the site is found with any
     /// workspace ID. Both IDs may come from a webhook or a Designer Extension.
@@ -87,11 +87,11 @@ impl WebflowAuthHandle {
 
     /// Resolves an ID token to its user.
     ///
-    /// A Designer Extension gets an ID token from `webflow.getIdToken()` (valid for 15 minutes), and
-    /// sends it to its backend together with the site's ID. This method tries up to four grants of
-    /// the site, newest first, until one resolves the ID token at Webflow. The grants need the scope
-    /// `authorized_user:read`. A grant whose token Webflow rejects is removed. All attempts together
-    /// take no longer than the builder's
+    /// A Designer Extension gets an ID token from `webflow.getIdToken()` (valid for 15 minutes),
+    /// and sends it to its backend together with the site's ID. This method tries up to four grants
+    /// of the site, newest first, until one resolves the ID token at Webflow. The grants need the
+    /// scope `authorized_user:read`. A grant whose token Webflow rejects is removed. All attempts
+    /// together take no longer than the builder's
     /// [`timeout`](crate::config::WebflowAuthBuilder::timeout).
     ///
     /// The grants are those of [`tokens_for_site`](Self::tokens_for_site), so a grant of a whole
@@ -148,8 +148,8 @@ impl WebflowAuthHandle {
         disconnect_one(&self.context, grant).await
     }
 
-    /// Removes all grants of this app whose tokens were obtained longer ago than `age`, even if they
-    /// are in use, without revoking them at Webflow. Returns their number.
+    /// Removes all grants of this app whose tokens were obtained longer ago than `age`, even if
+    /// they are in use, without revoking them at Webflow. Returns their number.
     ///
     /// If the store cannot list its rows, this removes the old grants of every app that shares it.
     ///

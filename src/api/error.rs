@@ -46,8 +46,8 @@ pub enum ApiError {
         /// Webflow's error body.
         body: WebflowErrorBody,
     },
-    /// 401, but introspection did not find the token invalid. Most likely the token has no access to
-    /// the resource, for example to another user's site. The grant is kept.
+    /// 401, but introspection did not find the token invalid. Most likely the token has no access
+    /// to the resource, for example to another user's site. The grant is kept.
     #[error("the token has no access to this resource ({body})")]
     #[non_exhaustive]
     NoAccess {

@@ -1,8 +1,8 @@
 //! A client for Webflow's Data API, authorized by a user's token.
 //!
 //! [`WebflowToken::api`] returns a [`WebflowApi`], which builds requests ([`ApiRequest`]) and reads
-//! paginated lists ([`ApiList`]). Both retry within a time budget. [`ApiService`], the tower service
-//! beneath them, sends single attempts.
+//! paginated lists ([`ApiList`]). Both retry within a time budget. [`ApiService`], the tower
+//! service beneath them, sends single attempts.
 //!
 //! ```no_run
 //! use serde_json::Value;

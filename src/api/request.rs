@@ -112,8 +112,8 @@ impl ApiRequest {
 
     /// Limits the whole call, including its retries and the response body.
     ///
-    /// Defaults to the budget given to [`patiently`](super::WebflowApi::patiently), otherwise to the
-    /// builder's [`timeout`](crate::config::WebflowAuthBuilder::timeout) (10 seconds).
+    /// Defaults to the budget given to [`patiently`](super::WebflowApi::patiently), otherwise to
+    /// the builder's [`timeout`](crate::config::WebflowAuthBuilder::timeout) (10 seconds).
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.budget = timeout;
         self

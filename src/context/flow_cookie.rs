@@ -1,8 +1,8 @@
 //! The flow cookie, which binds a flow to the browser that started it.
 //!
-//! It is encrypted, with its name and the client ID as associated data, so a renamed cookie does not
-//! open. The name ends in a digest of the state, so a callback finds the cookie of its flow among
-//! those of other tabs.
+//! It is encrypted, with its name and the client ID as associated data, so a renamed cookie does
+//! not open. The name ends in a digest of the state, so a callback finds the cookie of its flow
+//! among those of other tabs.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,8 +18,8 @@ use crate::wire::cookies::{CookiePolicy, named, with_prefix};
 /// How many flows a browser may have open. Beyond that, the oldest is removed.
 pub const MAX_FLOWS: usize = 8;
 
-/// The limit on the names and values of all flow cookies together, in bytes. Servers commonly reject
-/// header lines over 8 KiB, which also have to hold the session cookie and the separators.
+/// The limit on the names and values of all flow cookies together, in bytes. Servers commonly
+/// reject header lines over 8 KiB, which also have to hold the session cookie and the separators.
 pub const MAX_TOTAL_LEN: usize = 8 * 1024 - 512;
 
 /// How many cookies one response removes, and how long the IDs in their names may be, to keep the
@@ -255,8 +255,8 @@ impl FlowCookies<'_> {
     }
 
     /// The `Set-Cookie` values that remove surplus cookies: first those that do not open or have
-    /// expired, then the oldest. `new_len` is the length of a cookie about to be set, if any. A name
-    /// is only removed if no cookie with that name is kept.
+    /// expired, then the oldest. `new_len` is the length of a cookie about to be set, if any. A
+    /// name is only removed if no cookie with that name is kept.
     pub fn make_room(mut self, new_len: Option<usize>) -> Vec<HeaderValue> {
         let jar = self.jar;
         // Browsers send cookies in the order they were set. The sort is stable, so that order

@@ -9,8 +9,8 @@ use super::Context;
 /// Access to stored tokens outside a request.
 ///
 /// [`WebflowAuthLayer::handle`](crate::WebflowAuthLayer::handle) creates it. Clones share their
-/// state. If a call with one of its tokens shows that Webflow rejects the token, the grant is removed
-/// automatically.
+/// state. If a call with one of its tokens shows that Webflow rejects the token, the grant is
+/// removed automatically.
 ///
 /// ```no_run
 /// use tower_webflow_auth::{WebflowAuthHandle, api::ApiError};

@@ -130,8 +130,8 @@ impl Context {
         self.sessions(headers).into_iter().next()
     }
 
-    /// The sessions with a valid signature that have not expired, newest first. There are several if
-    /// the cookie's attributes have changed and the browser keeps both forms.
+    /// The sessions with a valid signature that have not expired, newest first. There are several
+    /// if the cookie's attributes have changed and the browser keeps both forms.
     pub fn sessions<'h>(&self, headers: &'h HeaderMap) -> Vec<(Session, &'h str)> {
         let now = self.clock.unix_secs();
         let mut sessions: Vec<_> = cookies::named(headers, self.cookies.session_name())

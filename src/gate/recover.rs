@@ -93,8 +93,8 @@ impl Recovery {
         token.belongs_to(self.token.client()) && token.subject() == self.token.subject()
     }
 
-    /// The response that replaces the handler's. Removes exactly the dead version, and asks the user
-    /// for a new grant.
+    /// The response that replaces the handler's. Removes exactly the dead version, and asks the
+    /// user for a new grant.
     pub async fn recover(self, reauthorize: Reauthorize) -> Answer {
         #[cfg(feature = "panels")]
         if let Some(reader) = &self.panel {

@@ -42,8 +42,8 @@ pub struct Coverage {
 pub enum Sites {
     /// Introspection names them.
     Named(Vec<String>),
-    /// Introspection names none, as for a whole workspace. `/v2/sites` lists them. `None` until that
-    /// call has succeeded.
+    /// Introspection names none, as for a whole workspace. `/v2/sites` lists them. `None` until
+    /// that call has succeeded.
     Listed(Option<Vec<String>>),
 }
 
@@ -105,8 +105,8 @@ impl GrantDetails {
         }
     }
 
-    /// Updates the details from an introspection. Sites listed before stay if the workspaces are the
-    /// same.
+    /// Updates the details from an introspection. Sites listed before stay if the workspaces are
+    /// the same.
     pub fn learn(&mut self, scopes: Option<Scopes>, mut coverage: Coverage) {
         if let Some(scopes) = scopes {
             self.scopes = scopes;
@@ -123,8 +123,8 @@ impl GrantDetails {
         self.coverage = Some(coverage);
     }
 
-    /// Updates the sites from `/v2/sites`. Ignored without coverage, since their workspaces are then
-    /// unknown.
+    /// Updates the sites from `/v2/sites`. Ignored without coverage, since their workspaces are
+    /// then unknown.
     pub fn list_sites(&mut self, listed: Vec<String>) {
         if let Some(coverage) = &mut self.coverage {
             coverage.sites.list(listed);

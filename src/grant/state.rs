@@ -109,8 +109,8 @@ impl TokenState {
         now >= at || at - now > self.pause.load(Ordering::Relaxed)
     }
 
-    /// Whether a lookup should start at `now`, in Unix milliseconds. True for one caller only, after
-    /// which the next, longer pause begins.
+    /// Whether a lookup should start at `now`, in Unix milliseconds. True for one caller only,
+    /// after which the next, longer pause begins.
     pub fn take_outdated(&self, now: u64) -> bool {
         let at = self.lookup_at.load(Ordering::Relaxed);
         if !self.outdated.load(Ordering::Relaxed) || !self.is_due(now) {

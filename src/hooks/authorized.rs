@@ -37,8 +37,8 @@ impl NewGrant {
         &self.token
     }
 
-    /// The user who authorized it. `None` without the scope `authorized_user:read`, or if the lookup
-    /// failed.
+    /// The user who authorized it. `None` without the scope `authorized_user:read`, or if the
+    /// lookup failed.
     pub fn user(&self) -> Option<&WebflowUser> {
         self.token.user()
     }
@@ -63,8 +63,8 @@ impl NewGrant {
         self.former.as_ref()
     }
 
-    /// The IDs of the sites that no grant of the subject covered before. For a first grant, these are
-    /// all of its sites, as far as they are known.
+    /// The IDs of the sites that no grant of the subject covered before. For a first grant, these
+    /// are all of its sites, as far as they are known.
     pub fn new_sites(&self) -> &[String] {
         &self.new_sites
     }
@@ -124,8 +124,8 @@ impl Hooks {
     }
 }
 
-/// Whether the URL is a page of Webflow to which a hook may redirect. Browsers parse URLs leniently,
-/// so only these exact forms are accepted.
+/// Whether the URL is a page of Webflow to which a hook may redirect. Browsers parse URLs
+/// leniently, so only these exact forms are accepted.
 pub fn is_webflow_page(url: &str) -> bool {
     let is_plain =
         |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>');

@@ -21,8 +21,8 @@ const MAX_GRANTS: usize = 4;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdTokenError {
-    /// No stored grant is known to cover the site, or Webflow rejects the tokens of all that do. The
-    /// site's users have not connected Webflow, have removed the app, or have added the site to
+    /// No stored grant is known to cover the site, or Webflow rejects the tokens of all that do.
+    /// The site's users have not connected Webflow, have removed the app, or have added the site to
     /// their workspace after the login.
     #[error("no grant covers the site")]
     NoGrant,

@@ -60,10 +60,11 @@ const MAX_SEARCHED: usize = 1000;
 impl WebflowAuthHandle {
     /// Stores a token that this app obtained before it used this crate.
     ///
-    /// The token is introspected first: it must belong to this app and must not be a site token. The
-    /// app is identified by [`application_id`](crate::config::WebflowAuthBuilder::application_id),
-    /// or by a grant from an earlier login. The grant is then stored as after a login: encrypted, and
-    /// indexed by its sites and workspaces. `on_authorized` does not run.
+    /// The token is introspected first: it must belong to this app and must not be a site token.
+    /// The app is identified by
+    /// [`application_id`](crate::config::WebflowAuthBuilder::application_id), or by a grant from an
+    /// earlier login. The grant is then stored as after a login: encrypted, and indexed by its
+    /// sites and workspaces. `on_authorized` does not run.
     ///
     /// Importing the same token for the same subject twice has no further effect. With
     /// [`GrantPolicy::Single`] the import replaces the subject's grant: `on_revoked` runs, but the

@@ -35,15 +35,15 @@ impl Pace {
         Self { per_second: count.max(1), after: None, confirm_after: CONFIRM_AFTER }
     }
 
-    /// Starts after this key, in the store's order. By default, a job starts at the first row. Build
-    /// the key of an item from its subject and grant ID.
+    /// Starts after this key, in the store's order. By default, a job starts at the first row.
+    /// Build the key of an item from its subject and grant ID.
     pub fn after(mut self, key: &TokenKey) -> Self {
         self.after = Some(key.clone());
         self
     }
 
-    /// Sets how long [`verify_grants`](crate::WebflowAuthHandle::verify_grants) waits between the two
-    /// 401s that prove a token dead. Defaults to 60 seconds.
+    /// Sets how long [`verify_grants`](crate::WebflowAuthHandle::verify_grants) waits between the
+    /// two 401s that prove a token dead. Defaults to 60 seconds.
     pub const fn confirm_after(mut self, pause: Duration) -> Self {
         self.confirm_after = pause;
         self

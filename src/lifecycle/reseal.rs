@@ -25,9 +25,9 @@ impl WebflowAuthHandle {
     /// Encrypts this app's rows that are under an older key with the newest one.
     ///
     /// The stream yields one item for each row that it wrote, and one for each that it could not
-    /// open. Rows under the newest key are skipped, so a new run continues an interrupted one, and a
-    /// second run does nothing. A row that changes during the run is skipped. Several instances may
-    /// run this concurrently, while users sign in and out.
+    /// open. Rows under the newest key are skipped, so a new run continues an interrupted one, and
+    /// a second run does nothing. A row that changes during the run is skipped. Several instances
+    /// may run this concurrently, while users sign in and out.
     ///
     /// To rotate a key: give every instance both keys, the new one first; reseal; wait until the
     /// sessions signed with the old key have expired or were renewed

@@ -60,7 +60,8 @@ impl Verified {
 }
 
 impl WebflowAuthHandle {
-    /// Introspects all stored grants of this app, and removes those that no longer exist at Webflow.
+    /// Introspects all stored grants of this app, and removes those that no longer exist at
+    /// Webflow.
     ///
     /// Webflow does not announce an uninstall, so run this regularly. A grant is removed, and
     /// [`on_revoked`](crate::config::WebflowAuthBuilder::on_revoked) runs, only if Webflow answers

@@ -102,8 +102,8 @@ impl WebflowAuthLayer {
     /// [`panel_origin`](crate::config::WebflowAuthBuilder::panel_origin).
     ///
     /// A Designer Extension sends `POST {"idToken": .., "siteId": .., "workspaceId": ..}`, with the
-    /// results of `webflow.getIdToken()` and `webflow.getSiteInfo()`; `workspaceId` is optional. The
-    /// response is `{"token": .., "expiresAt": .., "user": {"id", "email", "firstName",
+    /// results of `webflow.getIdToken()` and `webflow.getSiteInfo()`; `workspaceId` is optional.
+    /// The response is `{"token": .., "expiresAt": .., "user": {"id", "email", "firstName",
     /// "lastName"}}`. The extension then sends the token as `Authorization: Bearer`, and handlers
     /// take [`PanelSession`](crate::PanelSession) and [`WebflowToken`](crate::WebflowToken).
     ///
@@ -123,8 +123,8 @@ impl WebflowAuthLayer {
     /// Starts a login from one of the application's handlers.
     ///
     /// Whatever the request's method and headers, the response is a 303 to Webflow with the flow's
-    /// cookie, or a 401 if the application has its own users and nobody is signed in. A handler that
-    /// starts a login with [`data`](Login::data) must be protected against requests from other
+    /// cookie, or a 401 if the application has its own users and nobody is signed in. A handler
+    /// that starts a login with [`data`](Login::data) must be protected against requests from other
     /// sites (CSRF).
     ///
     /// # Errors

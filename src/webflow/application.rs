@@ -14,7 +14,8 @@ impl ApplicationId {
         Self { configured, learned: Mutex::default() }
     }
 
-    /// Learns the ID from a token that came from a code exchange, which proves that it is this app's.
+    /// Learns the ID from a token that came from a code exchange, which proves that it is this
+    /// app's.
     pub fn learn(&self, id: Option<&str>) {
         if let Some(id) = id {
             *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());

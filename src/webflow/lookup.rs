@@ -29,8 +29,8 @@ pub enum TokenLookupError {
     Call(#[from] CallError),
 }
 
-/// The IDs in a response of `GET /v2/sites` (Webflow Data API, *List Sites*), without duplicates and
-/// unusable IDs.
+/// The IDs in a response of `GET /v2/sites` (Webflow Data API, *List Sites*), without duplicates
+/// and unusable IDs.
 #[derive(Deserialize)]
 #[serde(from = "SitesAnswer")]
 pub struct SiteIds(pub Vec<String>);

@@ -111,8 +111,8 @@ impl WebflowEvent {
     /// The tokens of the grants that cover the event's site, newest first.
     ///
     /// Empty if no grant covers the site, or the event has no [`site_id`](Self::site_id). If the
-    /// event has a [`workspace_id`](Self::workspace_id), a site that was added to its workspace after
-    /// the login is found as well; see
+    /// event has a [`workspace_id`](Self::workspace_id), a site that was added to its workspace
+    /// after the login is found as well; see
     /// [`tokens_for_site_in`](WebflowAuthHandle::tokens_for_site_in).
     ///
     /// # Errors

@@ -5,8 +5,8 @@
 //! first that fails:
 //!
 //! 1. The method is `POST` (405).
-//! 2. `x-webflow-signature` and `x-webflow-timestamp` are present once each and well-formed, and the
-//!    timestamp is at most five minutes in the past or future (401).
+//! 2. `x-webflow-signature` and `x-webflow-timestamp` are present once each and well-formed, and
+//!    the timestamp is at most five minutes in the past or future (401).
 //! 3. There is no `Content-Encoding`, and the `Content-Type`, if any, is `application/json` (415).
 //! 4. Fewer than 256 deliveries are being read or handled (503).
 //! 5. The body is at most 1 MiB long (413) and arrives within ten seconds (408).
@@ -19,9 +19,9 @@
 //!
 //! The handler then receives the request with its original body and a [`WebflowEvent`]. It should
 //! return 2xx once it has processed the event. The layer turns any 2xx into 200, since Webflow
-//! counts every other status as a failed delivery. After another status or a panic, the next copy of
-//! the delivery runs the handler again. The route needs no login, and no cookie is read or set. All
-//! 401s are identical: only the log has the reason.
+//! counts every other status as a failed delivery. After another status or a panic, the next copy
+//! of the delivery runs the handler again. The route needs no login, and no cookie is read or set.
+//! All 401s are identical: only the log has the reason.
 //!
 //! Within its five minutes, the same signed request runs the handler only once per process. When
 //! Webflow *retries* a failed delivery, it signs a new request, which runs the handler again.

@@ -223,8 +223,8 @@ impl SiteWebhooks {
         Ok(listed)
     }
 
-    /// Removes the webhooks for `url` that are not wanted or duplicate an older one. Returns the IDs
-    /// of those that stay.
+    /// Removes the webhooks for `url` that are not wanted or duplicate an older one. Returns the
+    /// IDs of those that stay.
     async fn prune(
         &self,
         listed: &[Listed],

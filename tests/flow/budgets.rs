@@ -1,4 +1,4 @@
-//! One budget for a callback, and a shutdown that waits for the work of requests that are gone.
+//! The time limit of a callback, and a shutdown that waits for work that outlives its request.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! `on_authorized`, `on_revoked` and logins that the application begins itself.
+//! `on_authorized`, `on_revoked` and logins that the application starts itself.
 
 use std::future::ready;
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ fn ada(builder: WebflowAuthBuilder) -> WebflowAuthBuilder {
     builder.subject(|_| Some(Subject::user("ada")))
 }
 
-/// Every new grant, as the hook saw it.
+/// The new grants that the hook received.
 fn watch(builder: WebflowAuthBuilder, seen: &Seen<NewGrant>) -> WebflowAuthBuilder {
     let seen = Arc::clone(seen);
     builder.on_authorized(move |new| {
@@ -196,7 +196,7 @@ mod i3 {
         let before = browser.clone();
         let (mut a, mut b) = (before.clone(), before.clone());
         let (a, b) = futures::join!(a.step(&callback), b.step(&callback));
-        // With the flow's cookie, as when the response was lost, and without it.
+        // With the flow's cookie, as after a lost response, and without it.
         let lost = before.clone().step(&callback).await;
         browser.step(&callback).await.unwrap();
         let reloaded = browser.step(&callback).await;
@@ -207,7 +207,7 @@ mod i3 {
         assert_eq!((runs.lock().unwrap().len(), app.fake.issued_tokens()), (1, 1));
     }
 
-    /// An application whose hook refuses, while it is told to.
+    /// An application whose hook refuses grants while the switch is on.
     async fn refusing(
         store: &TestStore,
         change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder,
@@ -249,7 +249,7 @@ mod i3 {
         assert!(!page.text.contains("tenant"), "the reason is for the log");
         assert!(browser.cookies("127.0.0.1").is_empty());
         assert_eq!((app.fake.live_tokens(), store.rows().len()), (0, 0));
-        // The flow is over, also with its cookie, and whatever the hook says now.
+        // The flow has ended, even with its cookie and even if the hook would accept now.
         *refuses.lock().unwrap() = false;
         for mut browser in [browser.clone(), cookies] {
             let page = browser.step(&callback).await.unwrap();
@@ -358,7 +358,7 @@ mod i3 {
     }
 }
 
-/// The usual routes, and one of the application's own that begins a login.
+/// The usual routes, and a handler of the application that starts a login.
 fn with_begin(auth: &WebflowAuthLayer) -> Router {
     async fn begin(
         State(auth): State<WebflowAuthLayer>,

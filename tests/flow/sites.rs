@@ -1,4 +1,4 @@
-//! Grants know their sites: at the callback, with later requests, and when a site was added since.
+//! The sites of a grant: looked up at the callback, on later requests, and after a site was added.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ fn site_ids(app: &App) -> Vec<String> {
     app.fake.workspaces()[0].sites().iter().map(|site| site.id().to_owned()).collect()
 }
 
-/// Logs in by the login path; the user picks the first workspace.
+/// Logs in through the login path. The user picks the first workspace.
 async fn connect(app: &App) -> TestBrowser {
     let workspace = Access::Workspace(workspace(app));
     connect_with(app, workspace).await
@@ -48,7 +48,7 @@ async fn one(handle: &WebflowAuthHandle, site: &str) -> WebflowToken {
     token
 }
 
-/// `/v2/sites` lists these from now on.
+/// Makes `/v2/sites` list these sites from now on.
 fn list(app: &App, ids: &[&str]) {
     let sites: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
     app.fake.fail_always(Endpoint::Sites, Fault::json(200, &json!({ "sites": sites })));
@@ -191,7 +191,7 @@ mod with_later_requests {
     async fn after_a_failed_introspection_everything_is_looked_up() {
         let app = App::start().await;
         app.fake.fail_next(Endpoint::Introspect, Fault::Reset);
-        // A connection that closed unanswered is tried once more.
+        // A request whose connection closed without a response is retried once.
         app.fake.fail_next(Endpoint::Introspect, Fault::Status(500));
         let mut browser = connect(&app).await;
         assert_eq!(asked(&app, SITES), 0, "only after an introspection");

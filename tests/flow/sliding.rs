@@ -1,4 +1,4 @@
-//! Sessions last while they are used, up to a maximum, and never by way of a shared cache.
+//! Sessions are extended while they are used, up to a maximum, and never through a shared cache.
 
 use std::time::Duration;
 

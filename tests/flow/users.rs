@@ -1,4 +1,4 @@
-//! Who gave a grant: on the token, and as an argument of handlers.
+//! The user who authorized a grant: on the token, and as an extractor.
 
 use std::time::Duration;
 

@@ -18,7 +18,7 @@ use crate::support::KEY;
 use crate::support::hostile::{HOST, TestStore, call, cookies_of, headers};
 use crate::support::log::logged;
 
-/// Two apps, of which each has its own client at Webflow, behind one address.
+/// Two apps behind one address, each with its own client at Webflow.
 struct Host {
     address: SocketAddr,
     store: TestStore,
@@ -27,7 +27,7 @@ struct Host {
     server: JoinHandle<()>,
 }
 
-/// The paths below which the apps are; the second one is named after its path.
+/// The path prefixes of the apps. The second app is named after its prefix.
 const PATHS: [&str; 2] = ["plain", "staging"];
 
 impl Host {

@@ -1,4 +1,5 @@
-//! Problems for the sender of a webhook. They reveal as little as possible: the log has the reasons.
+//! Problems for the sender of a webhook. They reveal as little as possible: the log has the
+//! reasons.
 
 use std::time::Duration;
 
