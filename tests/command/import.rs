@@ -73,7 +73,7 @@ async fn the_application_id_is_asked_for() {
     stage.run_with(&["import"], variables, &input).await.says(2, &["WEBFLOW_APP_ID"]);
 }
 
-/// `script` gives the command a terminal.
+/// `script` provides a terminal.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn progress_is_shown_on_a_terminal_only() {

@@ -1,5 +1,5 @@
-//! Webflow and the network as they are, by the numbers of the list of faults: E14, E15, E17 and W1
-//! to W10.
+//! How Webflow and the network really behave, by the numbers of the list of faults: E14, E15, E17
+//! and W1 to W10.
 use serde_json::{Value, json};
 use tower_webflow_auth::testing::{Access, Endpoint, Fault, RecordedRequest, TestBrowser};
 use tower_webflow_auth::{Scope, Subject, WebflowToken};
@@ -16,8 +16,8 @@ mod e14_proxies {
 
     use super::*;
 
-    /// Runs one test of this file in a process whose environment names a proxy, and tells the first
-    /// lines that the proxy was sent. The proxy hangs up on everybody.
+    /// Runs one test of this file in a process whose environment names a proxy. Returns the first
+    /// lines that the proxy received. The proxy closes every connection.
     async fn behind_a_proxy(test: &str) -> (bool, Vec<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = format!("http://{}", listener.local_addr().unwrap());
@@ -86,7 +86,7 @@ mod e14_proxies {
     }
 }
 
-/// Begins a flow and ends it with a code, whatever Webflow it is that is behind the layer.
+/// Starts a flow and completes it with a code, whichever Webflow is behind the layer.
 async fn sign_in(app: &App, browser: &mut TestBrowser) -> tower_webflow_auth::testing::Page {
     let challenge = browser.step(&app.url("/whoami")).await.unwrap();
     let link = challenge.location().unwrap();
@@ -107,8 +107,8 @@ mod e15_reused_connections {
 
     use super::*;
 
-    /// A Webflow that answers the first request of a connection, keeps the connection open, and
-    /// closes it when the next request has arrived.
+    /// A Webflow that answers the first request of a connection, keeps it open, and closes it when
+    /// the next request has arrived.
     struct Webflow {
         endpoints: Endpoints,
         asked: Arc<Mutex<Vec<String>>>,
@@ -329,7 +329,7 @@ mod w1_a_401_alone {
             assert_eq!(error.status().as_u16(), 403, "{error:?}");
             assert_eq!(app.fake.requests_to(INTROSPECT).len(), asked);
         }
-        // Within the ten seconds it is believed even of a token that has died.
+        // Within the ten seconds, even a token that has died counts as valid.
         app.fake.revoke_everything();
         assert_eq!(token.api().sites().await.unwrap_err().status().as_u16(), 403);
         app.clock.advance(Duration::from_secs(10));
@@ -580,14 +580,14 @@ mod lists {
     async fn w7_that_take_no_offset_are_read_once() {
         let (app, token) = connected().await;
         let whole = json!({"limit": 100, "offset": 0, "total": 120});
-        // The second answer shows that the offset was not taken; where it has no offset, that it
-        // has the same items.
+        // The second response shows that the offset was ignored, by its own offset or by repeating
+        // the first items.
         for again in [whole.clone(), json!({"limit": 100, "total": 120})] {
             app.fake.fail_next(Endpoint::Collections, page(0..100, &whole));
             app.fake.fail_next(Endpoint::Collections, page(0..100, &again));
             assert_eq!(all(&token).await.unwrap().len(), 100);
         }
-        // More than was asked for: neither limit nor offset is taken.
+        // More items than requested: neither `limit` nor `offset` is supported.
         app.fake.clear_log();
         let some = json!({"limit": 100, "offset": 0, "total": 5});
         app.fake.fail_next(Endpoint::Collections, page(0..3, &some));
@@ -671,7 +671,7 @@ mod w8_answers_without_content {
         assert_eq!(none, None);
         let list: Result<Vec<Value>, _> = delete().await.unwrap().json().await;
         assert!(matches!(list, Err(ApiError::Decode(_))), "{list:?}");
-        // An empty body is nothing else's answer.
+        // An empty body is valid for a 204 only.
         app.fake.fail_always(Endpoint::Items, Fault::body("application/json", ""));
         let cut: Result<Option<Value>, _> = delete().await.unwrap().json().await;
         assert!(matches!(cut, Err(ApiError::Decode(_))), "{cut:?}");
@@ -728,7 +728,7 @@ mod w10_paths {
             assert_eq!(error.status(), 400);
         }
         assert!(app.fake.log().is_empty());
-        // Dots elsewhere are no segments, and a query is no path.
+        // Other dots are not segments, and a query is not part of the path.
         api.get("/v2/sites?a=../b&c=%2e%2e").send().await.unwrap();
         let owned = String::from("/v2/sites");
         api.get(&owned).send().await.unwrap();

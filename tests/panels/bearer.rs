@@ -11,7 +11,7 @@ use super::*;
 
 const INVALID: &str = "Bearer error=\"invalid_token\"";
 
-/// The answer to a bearer that is worth nothing.
+/// Asserts the response to an invalid bearer.
 #[track_caller]
 fn refused(answer: &Answer) {
     assert_eq!((answer.status.as_u16(), answer.kind()), (401, "bearer-refused"), "{}", answer.json);
@@ -26,7 +26,7 @@ async fn a_handler_gets_token_user_and_session() {
     let panel = Panel::start().await;
     let token = panel.bearer().await;
     let site = panel.site(0);
-    // The first request opens the bearer; those that follow find it verified.
+    // The first request decrypts the bearer. The following ones find it in the cache.
     for _ in 0..3 {
         let answer = panel.get("/whoami", &token).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.json);
@@ -100,7 +100,7 @@ mod b2 {
         for auth in [
             layer().client_id("another"),
             layer().keyring(Keyring::generate()),
-            // The cookie's name, which is bound in, differs on https.
+            // The cookie's name, which is associated data, differs on https.
             layer().redirect_uri("https://app.example.com/auth/webflow/callback"),
         ] {
             let app = router(&auth.build().unwrap());
@@ -341,7 +341,7 @@ mod b7 {
 }
 
 impl Panel {
-    /// With own users there is no session cookie; the flow's suffices.
+    /// With the application's own users there is no session cookie. The flow's cookie is enough.
     async fn bearer_of_user(&self) -> String {
         self.connect_user("/whoami").await;
         self.sign_in(self.site(0)).await.json["token"].as_str().unwrap().to_owned()

@@ -1,4 +1,4 @@
-//! What browsers are told of a panel's origin.
+//! CORS headers for the origins of panels.
 
 use axum::http::{Method, StatusCode, header};
 use serde_json::json;
@@ -17,7 +17,7 @@ mod b4 {
         let token = panel.bearer().await;
         let (name, good) = bearer(&token);
         let evil = "https://evil.example";
-        // Twice: opened, and then found verified.
+        // Twice: decrypted, and then from the cache.
         for (path, authorization, status) in [
             ("/whoami", good.as_str(), 200),
             ("/whoami", &good, 200),
