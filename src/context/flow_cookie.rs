@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_a_flow_ends_with_its_lifetime_and_none_comes_from_the_future() {
+    fn s5_a_flow_expires_and_cannot_come_from_the_future() {
         let ring = Keyring::generate();
         let flow = flow(10_000);
         let headers = headers(&[jar(&ring, 0).seal(&flow).unwrap()]);
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn s11_the_newest_eight_are_kept_and_junk_goes_first() {
+    fn s11_the_newest_eight_are_kept_and_junk_is_removed_first() {
         let ring = Keyring::generate();
         let mut cookies: Vec<_> = (0..7).map(|i| jar(&ring, 0).seal(&flow(i)).unwrap()).collect();
         cookies.push((format!("{}junk", POLICY.flow_prefix()), "junk".to_owned()));
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn s11_what_is_over_or_does_not_open_goes_even_where_there_is_room() {
+    fn s11_expired_and_unopenable_cookies_are_always_removed() {
         let ring = Keyring::generate();
         let over = jar(&ring, 0).seal(&flow(0)).unwrap();
         let open = jar(&ring, 0).seal(&flow(5_000)).unwrap();
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn c21_of_flows_begun_within_a_second_the_oldest_go() {
+    fn c21_flows_started_within_a_second_are_removed_in_order() {
         let ring = Keyring::generate();
         let flows: Vec<_> = (0..12_u64)
             .map(|i| Flow { began_unix_millis: 5_000 + i.min(9), ..flow(0) })
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn c22_a_name_of_which_one_cookie_opens_is_kept() {
+    fn c22_a_name_with_one_valid_cookie_is_kept() {
         let ring = Keyring::generate();
         let (name, value) = jar(&ring, 0).seal(&flow(0)).unwrap();
         let request = headers(&[(name.clone(), "junk".to_owned()), (name, value)]);
@@ -481,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn c3_a_flow_that_is_repeated_counts_once() {
+    fn c3_a_repeated_flow_counts_once() {
         let ring = Keyring::generate();
         let one = jar(&ring, 0).seal(&flow(0)).unwrap();
         let many: Vec<_> = (0..64).map(|_| one.clone()).collect();
@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn i7_the_client_is_bound_in() {
+    fn i7_the_client_id_is_authenticated() {
         let ring = Keyring::generate();
         let (name, value) = jar(&ring, 0).seal(&flow(0)).unwrap();
         let other = FlowJar { client_id: "another", ..jar(&ring, 0) };
@@ -499,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn c3_one_answer_drops_sixteen_cookies_at_most() {
+    fn c3_a_response_removes_at_most_sixteen_cookies() {
         let junk = (0..40).map(|i| (format!("{}{i}", POLICY.flow_prefix()), "x".to_owned()));
         let request = headers(&junk.collect::<Vec<_>>());
         let ring = Keyring::generate();
@@ -520,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_a_tossed_name_that_is_none_of_ours_is_not_repeated_in_an_answer() {
+    fn c2_a_foreign_cookie_name_is_not_echoed() {
         let prefix = POLICY.flow_prefix();
         let names = ["\u{e9}", "a b", "a\"", "a,b", "a%0d", &"x".repeat(50), "junk"];
         let cookies = names.map(|name| (format!("{prefix}{name}"), "junk".to_owned()));

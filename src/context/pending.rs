@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s9_parallel_callbacks_share_one_piece_of_work_and_leave_nothing() {
+    async fn s9_parallel_callbacks_share_one_exchange_and_leave_nothing() {
         let flows = flows();
         let runs = Arc::new(AtomicUsize::new(0));
         let gate = Arc::new(tokio::sync::Notify::new());
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn c8_flows_of_one_browser_take_turns_and_know_the_session() {
+    async fn c8_flows_of_one_browser_run_one_after_another_and_share_the_session() {
         let flows = flows();
         let gate = Arc::new(tokio::sync::Notify::new());
         let opened = Arc::clone(&gate);
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn n13_what_is_remembered_is_bounded() {
+    async fn n13_remembered_flows_are_bounded() {
         let flows = flows();
         let ended: Vec<_> = (0..MAX_REMEMBERED + 5).map(|i| (i.to_string(), i as u64)).collect();
         flows.end(&ended).await;

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn every_use_has_a_key_of_its_own() {
+    fn every_purpose_has_its_own_key() {
         let ring = ring(&[9; 32]);
         let key = &ring.keys()[0];
         assert!(key.token != key.flow && key.token != key.session && key.flow != key.session);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn s7_a_mac_of_another_length_is_none() {
+    fn s7_a_mac_of_another_length_is_rejected() {
         let ring = ring(&[9; 32]);
         let tag = ring.sign_session(b"id");
         assert!(ring.session_key(b"id", &tag).is_some());
@@ -250,7 +250,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sealing_is_undone_by_opening(plain: Vec<u8>, context: Vec<u8>) {
+        fn sealed_values_round_trip(plain: Vec<u8>, context: Vec<u8>) {
             let ring = ring(&[2; 32]);
             let sealed = ring.seal(Purpose::Flow, &context, &plain);
             let opened = ring.open(Purpose::Flow, &context, &sealed).unwrap();
@@ -258,7 +258,7 @@ mod tests {
         }
 
         #[test]
-        fn s7_no_changed_bit_no_cut_and_no_addition_opens(at: prop::sample::Index, bit in 0_u8..8) {
+        fn s7_modified_values_do_not_open(at: prop::sample::Index, bit in 0_u8..8) {
             let ring = ring(&[3; 32]);
             let sealed = ring.seal(Purpose::Flow, b"name", b"some content");
             let mut changed = sealed.clone();

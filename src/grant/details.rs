@@ -173,7 +173,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_is_missing_depends_on_scopes_and_on_what_introspection_names() {
+    fn missing_details_depend_on_scopes_and_introspection() {
         let both = [Scope::SITES_READ, Scope::AUTHORIZED_USER_READ];
         let missing = |details: &GrantDetails| {
             let Missing { coverage, sites, user } = details.missing(true);
@@ -201,7 +201,7 @@ pub mod tests {
     }
 
     #[test]
-    fn another_introspection_keeps_the_list_of_the_same_workspace() {
+    fn a_new_introspection_keeps_the_listed_sites_of_the_same_workspace() {
         let mut grant = details(&[Scope::SITES_READ]);
         grant.learn(None, coverage(&[], &["w"]));
         grant.list_sites(ids(&["a"]));
@@ -216,7 +216,7 @@ pub mod tests {
     }
 
     #[test]
-    fn the_user_goes_with_the_scope() {
+    fn the_user_is_removed_with_the_scope() {
         let mut grant = details(&[Scope::AUTHORIZED_USER_READ]);
         grant.user = Some(WebflowUser::default());
         grant.learn(None, coverage(&[], &[]));

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_success_holds_for_a_minute_and_a_failure_for_ten_seconds() {
+    async fn success_is_reused_for_a_minute_and_failure_for_ten_seconds() {
         let listings = Listings::default();
         let failed = || Err(ApiError::Timeout);
         assert_eq!(list(&listings, 1000, failed()).await, (true, false));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn callers_at_the_same_time_share_a_failure() {
+    async fn concurrent_callers_share_a_failure() {
         let (listings, asked) = (Listings::default(), Cell::new(0));
         let call = || {
             listings.share(|| 0, async {

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_an_hour_and_a_success_makes_them_short_again() {
+    fn pauses_double_up_to_an_hour_and_success_resets_them() {
         let state = TokenState::default();
         assert!(!state.take_outdated(0), "nothing is out of date");
         state.mark_outdated();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn c5_what_is_known_outlives_the_object_that_was_read() {
+    fn c5_state_outlives_the_token_object() {
         let states = TokenStates::new(100);
         let version = TokenVersion::generate(1, 1);
         states.get_or_create(version, false).mark_dead();

@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_that_is_malformed_makes_no_subject() {
+    fn a_malformed_app_is_not_a_subject() {
         for text in ["user@:1", "user@short:1", "user@AAAAAAAAAAAAAAAAAAAAAA", "other:1", "user"] {
             assert!(text.parse::<Subject>().is_err(), "{text}");
         }

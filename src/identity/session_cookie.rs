@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn c6_a_session_ends_when_its_cookie_says_by_the_servers_clock() {
+    fn c6_a_session_expires_by_the_servers_clock() {
         let ring = Keyring::generate();
         let value = session().sign("n", &ring).unwrap();
         assert!(Session::verify("n", &value, &ring, 999).is_some());
@@ -184,7 +184,7 @@ mod tests {
         }
 
         #[test]
-        fn a_cookie_is_set_anew_when_it_gains_a_day() {
+        fn a_cookie_is_renewed_when_that_adds_a_day() {
             let fresh = session(BEGIN + 30 * DAY);
             assert_eq!(fresh.slide(BEGIN + DAY - 1, SLIDING), None);
             let slid = fresh.slide(BEGIN + DAY, SLIDING).unwrap();
@@ -202,7 +202,7 @@ mod tests {
         }
 
         #[test]
-        fn a_cookie_of_an_old_key_is_set_anew_at_once() {
+        fn a_cookie_signed_with_an_old_key_is_renewed_immediately() {
             let old = Session { has_old_key: true, ..session(BEGIN + 30 * DAY) };
             assert!(old.slide(BEGIN, SLIDING).is_some());
             let expired = Session { has_old_key: true, ..session(BEGIN + 400 * DAY) };
@@ -210,7 +210,7 @@ mod tests {
         }
 
         #[test]
-        fn times_that_this_configuration_cannot_have_written_do_not_slide() {
+        fn times_of_another_configuration_are_not_renewed() {
             assert_eq!(session(BEGIN + 40 * DAY).slide(BEGIN + 5 * DAY, SLIDING), None);
             let ahead = session(BEGIN + 30 * DAY);
             assert_eq!(ahead.slide(BEGIN - 61, SLIDING), None);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn s7_a_cookie_of_another_format_is_none_though_its_signature_is_good() {
+    fn s7_a_signed_cookie_of_another_format_is_rejected() {
         let ring = Keyring::generate();
         let id = random::token_256();
         let mut content = vec![FORMAT + 1];
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_bound_in() {
+    fn the_cookie_name_is_authenticated() {
         let ring = Keyring::generate();
         let value = session().sign("webflow-session", &ring).unwrap();
         assert!(Session::verify("__Host-webflow-session", &value, &ring, 0).is_none());

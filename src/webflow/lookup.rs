@@ -95,7 +95,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn sites_are_read_from_every_shape_of_the_answer() {
+    fn sites_are_parsed_from_every_response_shape() {
         let ids = |json| serde_json::from_value::<SiteIds>(json).map(|SiteIds(ids)| ids);
         assert_eq!(ids(json!({"sites": null})).unwrap(), Vec::<String>::new());
         assert_eq!(ids(json!({"sites": []})).unwrap(), Vec::<String>::new());

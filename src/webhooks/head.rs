@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_head_passes() {
+    fn a_valid_head_passes() {
         assert!(signed(&[]).is_ok());
         let head = signed(&[
             ("content-type", "Application/JSON; charset=utf-8"),

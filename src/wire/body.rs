@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn h6_a_body_that_does_not_end_within_ten_seconds_is_given_up() {
+    async fn h6_a_body_times_out_after_ten_seconds() {
         let endless = stream::unfold((), |()| async {
             tokio::time::sleep(Duration::from_secs(3)).await;
             Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x"))), ()))
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_breaks_off_is_refused() {
+    async fn a_truncated_body_is_refused() {
         let broken = stream::iter([Ok(Frame::data(Bytes::from_static(b"x"))), Err("reset")]);
         let read = ReadBody::new(StreamBody::new(broken), 100, None).await;
         assert_eq!(read, Err(BodyError::Incomplete));

@@ -315,7 +315,7 @@ mod tests {
     const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
 
     #[test]
-    fn navigations_are_told_from_everything_else() {
+    fn navigations_are_recognized() {
         for (pairs, expected) in [
             (vec![NAVIGATE], RequestKind::Navigation),
             (vec![HTML], RequestKind::Navigation),
