@@ -1,4 +1,6 @@
-//! What a user has allowed: the token, its scopes, and how a grant ends.
+//! What a user has granted: the token, its scopes, and what is known about them.
+//!
+//! It knows neither the vault nor the flow.
 
 pub mod details;
 pub mod listing;

@@ -97,12 +97,12 @@ impl Subject {
         Ok(Self(format!("{}@{}:{}", self.kind(), app.as_str(), self.id()).into()))
     }
 
-    /// Where the store's subjects of an app begin: those of sessions, and those of users.
+    /// The lower bounds of an app's subjects in a store: of sessions, and of users.
     pub(crate) fn first_stored(app: &AppId) -> [Self; 2] {
         ["session", "user"].map(|kind| Self(format!("{kind}@{}:", app.as_str()).into()))
     }
 
-    /// The subject of a store's form; `None` if that belongs to another app.
+    /// The inverse of [`stored`](Self::stored). `None` for a subject of another app.
     pub(crate) fn of_app(&self, app: &AppId) -> Option<Self> {
         (self.app()? == app.as_str()).then(|| Self(format!("{}:{}", self.kind(), self.id()).into()))
     }
@@ -136,7 +136,7 @@ impl FromStr for Subject {
         let (kind, _) = key.split_once(':').ok_or(InvalidSubject)?;
         let (kind, app) =
             kind.split_once('@').map_or((kind, None), |(kind, app)| (kind, Some(app)));
-        if !matches!(kind, "user" | "session") || !app.is_none_or(AppId::is_one) {
+        if !matches!(kind, "user" | "session") || !app.is_none_or(AppId::is_well_formed) {
             return Err(InvalidSubject);
         }
         let subject = Self(key.into());

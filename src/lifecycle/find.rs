@@ -10,8 +10,7 @@ use crate::grant::token::WebflowToken;
 use crate::store::StoreError;
 use crate::webflow::is_id;
 
-/// The tokens that are not known to be dead. What is missing of them is looked up in the
-/// background.
+/// The tokens that are not known to be dead. Looks up their missing details in the background.
 pub fn live(context: &Arc<Context>, tokens: &[WebflowToken]) -> Vec<WebflowToken> {
     let live: Vec<_> = tokens.iter().filter(|token| !token.is_dead()).cloned().collect();
     refresh(context, &live);

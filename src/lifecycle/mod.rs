@@ -1,4 +1,6 @@
-//! What happens to stored grants outside a login: lookups, revocation, removal.
+//! Stored grants outside a login: lookups of what they cover, listing, import, revocation, removal.
+//!
+//! It may use the vault and both clients of Webflow, but not the flow or the middleware.
 
 pub mod coverage;
 pub mod find;

@@ -221,7 +221,7 @@ impl Vault {
 
     fn token(&self, key: TokenKey, version: TokenVersion, details: GrantDetails) -> WebflowToken {
         let outdated = details.missing(self.introspect).any();
-        let state = self.states.of(version, outdated);
+        let state = self.states.get_or_create(version, outdated);
         // A scope that was asked for and is not granted was declined.
         let asked = details.asked.union(&details.scopes);
         let lacks_configured = !asked.contains_all(&self.configured);

@@ -117,8 +117,8 @@ impl<'r> RequestHead<'r> {
         }
     }
 
-    /// Whether a browser shows the response as a page, with any method: form submissions navigate
-    /// too.
+    /// Whether a browser shows the response as a page, whatever the method: form submissions
+    /// navigate, too.
     pub fn wants_page(&self) -> bool {
         self.page.unwrap_or_else(|| {
             let Marks { prefetch, fetch_metadata, navigates, scripted, accepts, htmx, .. } =
@@ -171,7 +171,7 @@ impl<'r> RequestHead<'r> {
         self.path.and_then(PathAndQuery::query).unwrap_or_default()
     }
 
-    /// Whether the answer is shown in a frame, where no login can take place.
+    /// Whether the response is shown in a frame, where a login cannot complete.
     pub const fn is_framed(&self) -> bool {
         self.marks.framed
     }
@@ -181,7 +181,7 @@ impl<'r> RequestHead<'r> {
         self.marks.fetch_metadata && !self.marks.navigates
     }
 
-    /// The address of the page that the request comes from: by `HX-Current-URL` for HTMX, else by
+    /// The URL of the page that the request comes from: `HX-Current-URL` for HTMX, otherwise
     /// `Referer` for scripts.
     fn page_url(&self) -> Option<&'r HeaderValue> {
         if self.marks.htmx {
@@ -191,7 +191,7 @@ impl<'r> RequestHead<'r> {
         }
     }
 
-    /// The path of the page that the request comes from, if that page is of this origin.
+    /// The path of the page that the request comes from, if that page has this origin.
     pub fn page(&self, origin: &str) -> Option<String> {
         let page: Uri = self.page_url()?.to_str().ok()?.parse().ok()?;
         let its_origin = format!("{}://{}", page.scheme_str()?, page.authority()?);
@@ -199,7 +199,7 @@ impl<'r> RequestHead<'r> {
         (its_origin == origin).then(|| path.to_owned())
     }
 
-    /// Keeps what a later response to this request may need.
+    /// Saves what a later response to this request may need.
     pub fn save(&self) -> SavedHead {
         let page_url = self.page_url();
         let kept = (self.cookies.flows || page_url.is_some()).then(|| {
@@ -221,7 +221,7 @@ pub struct SavedHead {
 }
 
 struct Kept {
-    /// The cookies, where flows are open in this browser.
+    /// The cookies, if the browser may have open flows.
     cookies: HeaderMap,
     page_url: Option<HeaderValue>,
 }
@@ -316,7 +316,7 @@ mod tests {
     const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
 
     #[test]
-    fn navigations_are_told_from_everything_else() {
+    fn navigations_are_recognized() {
         for (pairs, expected) in [
             (vec![NAVIGATE], RequestKind::Navigation),
             (vec![HTML], RequestKind::Navigation),

@@ -1,4 +1,4 @@
-//! The token as an argument of axum handlers.
+//! The token as an axum extractor.
 
 use axum::Router;
 use axum::extract::Extension;
