@@ -9,18 +9,18 @@ use crate::context::handle::WebflowAuthHandle;
 use crate::grant::token::WebflowToken;
 use crate::grant::user::WebflowUser;
 use crate::identity::subject::Subject;
+use crate::lifecycle::disconnect::{disconnect, disconnect_one};
 use crate::lifecycle::find;
 use crate::lifecycle::id_token::{is_id_token, resolve};
-use crate::lifecycle::revoke::{disconnect, disconnect_one};
 use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
 use crate::vault::cache::Tokens;
 
-pub use crate::grant::listing::LookupError;
+pub use crate::grant::site_listings::LookupError;
+pub use crate::lifecycle::disconnect::RevokeError;
 pub use crate::lifecycle::id_token::IdTokenError;
 pub use crate::lifecycle::list::StoredGrant;
 pub use crate::lifecycle::reseal::ResealError;
-pub use crate::lifecycle::revoke::RevokeError;
 pub use crate::lifecycle::verify::GrantState;
 
 impl WebflowAuthLayer {

@@ -2,9 +2,7 @@
 //!
 //! It knows neither the gate nor the middleware.
 
-pub mod flow_cookie;
 pub mod handle;
-pub mod pending;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +17,9 @@ use http::{HeaderMap, HeaderValue};
 use percent_encoding::utf8_percent_encode;
 use tokio::sync::Semaphore;
 
-use crate::context::flow_cookie::FlowJar;
 use crate::crypto::keyring::Keyring;
+use crate::flow_state::cookie::FlowJar;
+use crate::flow_state::pending::PendingFlows;
 use crate::grant::policy::{GrantPolicy, Selection};
 use crate::grant::scope::Scopes;
 use crate::hooks::Hooks;
@@ -38,7 +37,6 @@ use crate::wire::cookies::{self, CookiePolicy};
 use crate::wire::paths::{COMPONENT, Paths, original_uri};
 use crate::wire::request_head::RequestHead;
 use crate::wire::return_to;
-use pending::PendingFlows;
 
 /// How many cookies with the session's name are verified.
 const MAX_SESSION_COOKIES: usize = 4;

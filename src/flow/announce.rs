@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::persist::{Kept, Known};
 use crate::context::Context;
-use crate::context::flow_cookie::Flow;
+use crate::flow_state::cookie::Flow;
 use crate::hooks::{NewGrant, Next, Refused, is_webflow_page};
 use crate::util::log;
 

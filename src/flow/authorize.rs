@@ -5,8 +5,8 @@ use percent_encoding::utf8_percent_encode;
 
 use super::{make_room, see_other, set_cookies};
 use crate::context::Context;
-use crate::context::flow_cookie::{CODE_LIFETIME, Flow, FlowKind};
 use crate::crypto::random;
+use crate::flow_state::cookie::{CODE_LIFETIME, Flow, FlowKind};
 use crate::grant::scope::Scopes;
 use crate::identity::Who;
 use crate::identity::subject::Subject;

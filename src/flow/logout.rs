@@ -9,10 +9,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{see_other, set_cookies};
 use crate::context::Context;
-use crate::context::flow_cookie::{Flow, MAX_FLOWS};
+use crate::flow_state::cookie::{Flow, MAX_FLOWS};
 use crate::hooks::Why;
 use crate::identity::subject::Subject;
-use crate::lifecycle::revoke::{RevokeError, end_all};
+use crate::lifecycle::disconnect::{RevokeError, end_all};
 use crate::problem::{Answer, Problem, answer, catalog};
 use crate::store::StoreError;
 use crate::wire::query::single;

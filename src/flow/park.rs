@@ -9,7 +9,7 @@ use percent_encoding::utf8_percent_encode;
 use super::authorize::cookies;
 use super::{see_other, set_cookies};
 use crate::context::Context;
-use crate::context::flow_cookie::{Flow, Parked};
+use crate::flow_state::cookie::{Flow, Parked};
 use crate::identity::sign_in::SignIn;
 use crate::identity::subject::Subject;
 use crate::problem::{Answer, Problem, catalog};

@@ -12,7 +12,7 @@ use crate::grant::details::{GrantDetails, Sites};
 use crate::grant::policy::GrantPolicy;
 use crate::grant::token::WebflowToken;
 use crate::hooks::Why;
-use crate::lifecycle::revoke::{remove_later, report, revoke_now_or_later};
+use crate::lifecycle::disconnect::{remove_later, report, revoke_now_or_later};
 use crate::store::{GrantId, StoreError, TokenKey, TokenVersion};
 use crate::util::deadline::Deadline;
 use crate::util::log;

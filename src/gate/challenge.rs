@@ -1,10 +1,10 @@
 //! The challenge: the response to a request without a usable token.
 
 use crate::context::Context;
-use crate::context::flow_cookie::FlowKind;
 use crate::flow::authorize::{Start, begin};
 use crate::flow::park::claim;
 use crate::flow::see_other;
+use crate::flow_state::cookie::FlowKind;
 use crate::grant::scope::Scopes;
 use crate::identity::subject::Subject;
 use crate::problem::{Answer, Problem, catalog};

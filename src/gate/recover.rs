@@ -12,10 +12,10 @@ use super::decide::{Admitted, is_new};
 use super::guard::Guard;
 #[cfg(feature = "panels")]
 use crate::bearer::origins::Reader;
-use crate::context::flow_cookie::FlowKind;
 use crate::flow::see_other;
+use crate::flow_state::cookie::FlowKind;
 use crate::grant::token::{Reauthorize, WebflowToken};
-use crate::lifecycle::revoke::remove_dead;
+use crate::lifecycle::disconnect::remove_dead;
 use crate::problem::{Answer, Problem, catalog};
 use crate::wire::request_head::{RequestHead, RequestKind, SavedHead};
 use crate::wire::return_to;

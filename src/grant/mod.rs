@@ -3,9 +3,9 @@
 //! It knows neither the vault nor the flow.
 
 pub mod details;
-pub mod listing;
 pub mod policy;
 pub mod scope;
+pub mod site_listings;
 pub mod state;
 pub mod token;
 pub mod user;

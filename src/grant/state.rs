@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use quick_cache::sync;
 
-use super::listing::Listings;
+use super::site_listings::Listings;
 use crate::store::TokenVersion;
 
 /// The pause after a lookup, in milliseconds. It doubles with each failure.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::coverage::refresh;
-use super::listing::list_anew;
+use super::new_sites::list_anew;
 use crate::context::Context;
-use crate::grant::listing::LookupError;
+use crate::grant::site_listings::LookupError;
 use crate::grant::token::WebflowToken;
 use crate::store::StoreError;
 use crate::webflow::is_id;

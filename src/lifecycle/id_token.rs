@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::de::Error as _;
 use tokio::time::Instant;
 
-use super::revoke::remove_dead;
+use super::disconnect::remove_dead;
 use crate::api::{ApiError, ResolvedUser, deadline};
 use crate::context::Context;
 use crate::grant::scope::Scope;

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::coverage::{LOOKUPS, look_up_missing};
+use super::disconnect::report;
 use super::list::grants;
-use super::revoke::report;
 use crate::api::ApiError;
 use crate::context::Context;
 use crate::context::handle::WebflowAuthHandle;

@@ -3,12 +3,12 @@
 //! It may use the vault and both clients of Webflow, but not the flow or the middleware.
 
 pub mod coverage;
+pub mod disconnect;
 pub mod find;
 pub mod id_token;
 pub mod import;
 pub mod list;
-pub mod listing;
+pub mod new_sites;
 pub mod pace;
 pub mod reseal;
-pub mod revoke;
 pub mod verify;

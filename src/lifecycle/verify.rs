@@ -9,9 +9,9 @@ use std::sync::Arc;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
+use super::disconnect::remove_dead;
 use super::list::grants;
 use super::pace::{Pace, Ticker};
-use super::revoke::remove_dead;
 use crate::api::ApiError;
 use crate::context::Context;
 use crate::context::handle::WebflowAuthHandle;

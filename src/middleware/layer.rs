@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::flow::begin::{BeginError, Login, begin};
 use crate::gate::guard::{Guard, Mode};
 use crate::grant::scope::{Scope, Scopes};
-use crate::lifecycle::revoke::remove_dead_later;
+use crate::lifecycle::disconnect::remove_dead_later;
 
 /// How long [`WebflowAuthLayer::shutdown`] waits.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);

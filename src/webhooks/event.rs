@@ -12,7 +12,7 @@ use super::Trigger;
 use super::envelope::Envelope;
 use crate::context::handle::WebflowAuthHandle;
 use crate::delivery::signature::Timestamp;
-use crate::grant::listing::LookupError;
+use crate::grant::site_listings::LookupError;
 use crate::grant::token::WebflowToken;
 
 /// An event that Webflow sent and signed.

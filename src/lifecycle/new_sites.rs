@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
-use super::revoke::remove_dead;
+use super::disconnect::remove_dead;
 use crate::api::ApiError;
 use crate::context::Context;
-use crate::grant::listing::LookupError;
 use crate::grant::scope::Scope;
+use crate::grant::site_listings::LookupError;
 use crate::grant::token::WebflowToken;
 use crate::store::StoreError;
 use crate::util::deadline::Deadline;
