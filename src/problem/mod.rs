@@ -5,6 +5,8 @@
 pub mod catalog;
 mod kind;
 mod page;
+#[cfg(test)]
+mod pages_test;
 mod respond;
 
 use std::borrow::Cow;

@@ -173,7 +173,7 @@ async fn cancelled_consent_shows_a_page_and_leaves_no_flow() {
     let consent = browser.visit(&app.url("/sites")).await.unwrap();
     let page = browser.press("Cancel", &consent).await.unwrap();
     assert_eq!(page.status, StatusCode::FORBIDDEN);
-    assert!(page.text.contains("You did not connect Webflow"), "{}", page.text);
+    assert!(page.text.contains("access-denied"), "{}", page.text);
     assert!(page.text.contains("/auth/webflow/login?return_to=%2Fsites"), "{}", page.text);
     assert!(browser.cookies("127.0.0.1").is_empty());
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");

@@ -24,7 +24,7 @@ async fn drive(
     let mut browser = TestBrowser::new();
     let page = browser.visit(&webflow).await.unwrap();
     assert_eq!(page.status, StatusCode::UNAUTHORIZED);
-    assert!(page.text.contains("Please sign in first"), "{}", page.text);
+    assert!(page.text.contains("not-signed-in"), "{}", page.text);
     assert!(page.set_cookies().iter().all(|set| !set.starts_with("webflow")));
     let fetched = browser.fetch(Method::GET, &webflow).await.unwrap();
     assert_eq!(fetched.json()["type"], "urn:tower-webflow-auth:not-signed-in");

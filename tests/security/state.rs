@@ -93,7 +93,7 @@ mod s5 {
         app.clock.advance(Duration::from_secs(15 * 60));
         let page = browser.visit(&callback).await.unwrap();
         assert_refused(&app, &page);
-        assert!(page.text.contains("Start again"), "{}", page.text);
+        assert!(page.text.contains("flow-expired"), "{}", page.text);
     }
 
     #[tokio::test]
@@ -113,7 +113,7 @@ mod s5 {
                 assert_eq!(page.status, StatusCode::SEE_OTHER, "{behind} s behind");
             } else {
                 assert_refused(&ahead, &page);
-                assert!(page.text.contains("Start again"), "{}", page.text);
+                assert!(page.text.contains("flow-expired"), "{}", page.text);
             }
         }
     }
