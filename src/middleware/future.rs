@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
@@ -14,6 +13,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::body::{FromBytes, MakeBody};
 use super::renew;
 use crate::gate::decide::{self, Decision};
 use crate::gate::guard::Guard;
@@ -32,12 +32,13 @@ struct Reading<B>(std::convert::Infallible, std::marker::PhantomData<B>);
 
 pin_project! {
     /// The response future of [`WebflowAuth`](super::WebflowAuth).
-    pub struct ResponseFuture<S, ReqBody>
+    pub struct ResponseFuture<S, ReqBody, M = FromBytes>
     where
         S: Service<Request<ReqBody>>,
     {
         #[pin]
         state: State<S, S::Future, ReqBody>,
+        make: M,
     }
 }
 
@@ -60,56 +61,59 @@ pin_project! {
     }
 }
 
-impl<S, ReqBody> ResponseFuture<S, ReqBody>
+impl<S, ReqBody, M> ResponseFuture<S, ReqBody, M>
 where
     S: Service<Request<ReqBody>>,
 {
-    pub(crate) const fn forwarding(future: S::Future, recovery: Option<Recovery>) -> Self {
-        Self { state: State::Forwarding { future, recovery, slide: None } }
+    pub(crate) const fn forwarding(make: M, future: S::Future, recovery: Option<Recovery>) -> Self {
+        Self { state: State::Forwarding { future, recovery, slide: None }, make }
     }
 
     /// Like [`forwarding`](Self::forwarding), with a renewed session cookie for the response.
     pub(crate) fn sliding(
+        make: M,
         future: S::Future,
         recovery: Option<Recovery>,
         slide: Option<HeaderValue>,
     ) -> Self {
-        Self { state: State::Forwarding { future, recovery, slide: slide.map(Box::new) } }
+        Self { state: State::Forwarding { future, recovery, slide: slide.map(Box::new) }, make }
     }
 
-    pub(crate) fn answering(answer: Boxed<Answer>) -> Self {
-        Self { state: State::Answering { answer } }
+    pub(crate) fn answering(make: M, answer: Boxed<Answer>) -> Self {
+        Self { state: State::Answering { answer }, make }
     }
 
-    pub(crate) const fn answered(answer: Answer) -> Self {
-        Self { state: State::Answered { answer: Some(answer) } }
+    pub(crate) const fn answered(make: M, answer: Answer) -> Self {
+        Self { state: State::Answered { answer: Some(answer) }, make }
     }
 
     #[cfg(feature = "panels")]
-    pub(crate) const fn reading(reading: Reading<ReqBody>) -> Self {
-        Self { state: State::Reading { reading } }
+    pub(crate) const fn reading(make: M, reading: Reading<ReqBody>) -> Self {
+        Self { state: State::Reading { reading }, make }
     }
 
     pub(crate) fn deciding(
+        make: M,
         decision: Boxed<(Parts, Decision)>,
         service: S,
         body: ReqBody,
         guard: Arc<Guard>,
     ) -> Self {
-        Self { state: State::Deciding { decision, waiting: Some((service, body, guard)) } }
+        Self { state: State::Deciding { decision, waiting: Some((service, body, guard)) }, make }
     }
 }
 
-impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody>
+impl<S, M, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody, M>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     ReqBody: Body,
-    ResBody: From<Bytes>,
+    M: MakeBody<ResBody>,
 {
     type Output = Result<Response<ResBody>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let this = self.project();
+        let (mut state, make) = (this.state, |content| this.make.make_body(content));
         loop {
             let next = match state.as_mut().project() {
                 StateProjection::Forwarding { future, recovery, slide } => {
@@ -122,7 +126,7 @@ where
                         && let Some(problem) = response.extensions().get::<HasPage>()
                         && let Some(page) = problem.page_for(&response)
                     {
-                        return Poll::Ready(Ok(page_with_cookies(page, &response)));
+                        return Poll::Ready(Ok(page_with_cookies(page.map(make), &response)));
                     }
                     let Some(reauthorize) = response.extensions_mut().remove::<Reauthorize>()
                     else {
@@ -150,12 +154,12 @@ where
                     State::Answering { answer }
                 }
                 StateProjection::Answering { answer } => {
-                    return Poll::Ready(Ok(ready!(answer.as_mut().poll(cx)).map(ResBody::from)));
+                    return Poll::Ready(Ok(ready!(answer.as_mut().poll(cx)).map(make)));
                 }
                 StateProjection::Answered { answer } => {
-                    return answer.take().map_or(Poll::Pending, |answer| {
-                        Poll::Ready(Ok(answer.map(ResBody::from)))
-                    });
+                    return answer
+                        .take()
+                        .map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer.map(make))));
                 }
                 StateProjection::Deciding { decision, waiting } => {
                     let (parts, decision) = ready!(decision.as_mut().poll(cx));
@@ -185,15 +189,14 @@ where
 }
 
 /// The page, with the cookies that the handler has set.
-fn page_with_cookies<B: From<Bytes>>(page: Answer, response: &Response<B>) -> Response<B> {
-    let mut page = page.map(B::from);
+fn page_with_cookies<B>(mut page: Response<B>, response: &Response<B>) -> Response<B> {
     for cookie in response.headers().get_all(SET_COOKIE) {
         page.headers_mut().append(SET_COOKIE, cookie.clone());
     }
     page
 }
 
-impl<S, ReqBody> fmt::Debug for ResponseFuture<S, ReqBody>
+impl<S, ReqBody, M> fmt::Debug for ResponseFuture<S, ReqBody, M>
 where
     S: Service<Request<ReqBody>>,
 {

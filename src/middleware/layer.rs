@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use tower_layer::Layer;
 
+use super::body::{BodyLayer, FromBytes};
 use super::endpoints::EndpointsService;
 use super::service::WebflowAuth;
 use crate::context::Context;
@@ -73,6 +74,32 @@ impl WebflowAuthLayer {
     #[must_use]
     pub fn optional(&self) -> Self {
         Self::with_mode(Arc::clone(&self.guard.context), Mode::Optional)
+    }
+
+    /// Returns this layer for services whose response body is not `From<Bytes>`, such as tonic's or
+    /// `BoxBody`.
+    ///
+    /// The closure creates the bodies of the layer's own responses. It must return the body type of
+    /// the inner service.
+    ///
+    /// ```
+    /// # use bytes::Bytes;
+    /// # use http_body_util::{BodyExt, Full, combinators::BoxBody};
+    /// # use tower::ServiceBuilder;
+    /// # use tower_webflow_auth::WebflowAuthLayer;
+    /// # fn serve(auth: &WebflowAuthLayer) {
+    /// # let hello = tower::service_fn(|_: http::Request<Full<Bytes>>| async {
+    /// #     Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(Bytes::new()).boxed()))
+    /// # });
+    /// let service = ServiceBuilder::new()
+    ///     .layer(auth.with_body(|bytes| Full::new(bytes).boxed()))
+    ///     .service(hello);
+    /// # fn takes(_: impl tower::Service<http::Request<Full<Bytes>>>) {}
+    /// # takes(service);
+    /// # }
+    /// ```
+    pub fn with_body<F>(&self, make: F) -> BodyLayer<F> {
+        BodyLayer::new(Arc::clone(&self.guard), make)
     }
 
     /// Returns this layer for routes that need these scopes in addition to the configured ones.
@@ -186,6 +213,6 @@ impl<S> Layer<S> for WebflowAuthLayer {
     type Service = WebflowAuth<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        WebflowAuth::new(inner, Arc::clone(&self.guard))
+        WebflowAuth::new(inner, Arc::clone(&self.guard), FromBytes)
     }
 }

@@ -11,7 +11,7 @@ mod renew;
 mod service;
 
 pub use crate::grant::token::Reauthorize;
-pub use body::ResponseBody;
+pub use body::{BodyFn, BodyLayer, FromBytes, MakeBody};
 pub use endpoints::{EndpointsFuture, EndpointsService};
 pub use future::ResponseFuture;
 pub(crate) use layer::WebflowAuthLayer;

@@ -8,7 +8,7 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::body::ResponseBody;
+use super::body::{FromBytes, MakeBody};
 use super::future::ResponseFuture;
 use crate::flow;
 #[cfg(feature = "panels")]
@@ -27,14 +27,15 @@ use crate::wire::request_head::RequestHead;
 /// `From<Bytes>`) and the inner service's error, which is passed on unchanged. It is ready when the
 /// inner service is.
 #[derive(Debug, Clone)]
-pub struct WebflowAuth<S> {
+pub struct WebflowAuth<S, M = FromBytes> {
     inner: S,
     guard: Arc<Guard>,
+    make: M,
 }
 
-impl<S> WebflowAuth<S> {
-    pub(crate) const fn new(inner: S, guard: Arc<Guard>) -> Self {
-        Self { inner, guard }
+impl<S, M> WebflowAuth<S, M> {
+    pub(crate) const fn new(inner: S, guard: Arc<Guard>, make: M) -> Self {
+        Self { inner, guard, make }
     }
 
     /// Returns a reference to the inner service.
@@ -59,37 +60,38 @@ fn release<S: Clone>(inner: &mut S) {
     *inner = inner.clone();
 }
 
-impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for WebflowAuth<S>
+impl<S, M, ReqBody, ResBody> Service<Request<ReqBody>> for WebflowAuth<S, M>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     ReqBody: Body,
-    ResBody: ResponseBody,
+    M: MakeBody<ResBody> + Clone,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, ReqBody>;
+    type Future = ResponseFuture<S, ReqBody, M>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let Self { inner, guard } = self;
+        let Self { inner, guard, make } = self;
+        let make = make.clone();
         let context = &guard.context;
         let uri = original(request.extensions(), request.uri());
         if let Some(endpoint) = context.paths.endpoint(uri.path()) {
             let (parts, _) = request.into_parts();
             let answer = Box::pin(flow::serve(Arc::clone(context), endpoint, parts));
             release(inner);
-            return ResponseFuture::answering(answer);
+            return ResponseFuture::answering(make, answer);
         }
         #[cfg(feature = "panels")]
         if context.is_panel_path(uri.path()) {
             let (parts, body) = request.into_parts();
             release(inner);
             return match panels::admit(context, &parts) {
-                Ok(post) => ResponseFuture::reading(panels::Reading::new(post, body)),
-                Err(answer) => ResponseFuture::answered(answer),
+                Ok(post) => ResponseFuture::reading(make, panels::Reading::new(post, body)),
+                Err(answer) => ResponseFuture::answered(make, answer),
             };
         }
         // A CORS preflight carries no cookie. The inner service responds to it, without a token.
@@ -97,27 +99,27 @@ where
             #[cfg(feature = "panels")]
             if let Some(answer) = bearer::preflight(context, request.headers()) {
                 release(inner);
-                return ResponseFuture::answered(answer);
+                return ResponseFuture::answered(make, answer);
             }
-            return ResponseFuture::forwarding(inner.call(request), None);
+            return ResponseFuture::forwarding(make, inner.call(request), None);
         }
         let head = RequestHead::read(request.method(), uri, request.headers(), &context.cookies);
         match decide::fast_path(guard, &request, &head) {
             Some(Fast::Admit(token)) => {
                 let recovery = Recovery::new(guard, &token, &head);
                 request.extensions_mut().insert(token);
-                return ResponseFuture::forwarding(inner.call(request), Some(recovery));
+                return ResponseFuture::forwarding(make, inner.call(request), Some(recovery));
             }
             #[cfg(feature = "panels")]
             Some(Fast::Panel(token, panel)) => {
                 let recovery = Recovery::new(guard, &token, &head).by_bearer(&panel);
                 request.extensions_mut().insert(token);
                 panel.insert_into(request.extensions_mut());
-                return ResponseFuture::forwarding(inner.call(request), Some(recovery));
+                return ResponseFuture::forwarding(make, inner.call(request), Some(recovery));
             }
             Some(Fast::Pass) => {
                 request.extensions_mut().insert(Arc::clone(guard));
-                return ResponseFuture::forwarding(inner.call(request), None);
+                return ResponseFuture::forwarding(make, inner.call(request), None);
             }
             None => {}
         }
@@ -126,13 +128,13 @@ where
         match decide::decide_now(guard, &parts, &head) {
             Now::Decided(Decision::Answer(answer)) => {
                 release(inner);
-                ResponseFuture::answered(answer)
+                ResponseFuture::answered(make, answer)
             }
             Now::Decided(Decision::Forward(mut admitted)) => {
                 let recovery = Recovery::for_admitted(guard, &admitted, &head);
                 let slide = admitted.slide.take();
                 let request = decide::forward(guard, parts, admitted, body);
-                ResponseFuture::sliding(inner.call(request), recovery, slide)
+                ResponseFuture::sliding(make, inner.call(request), recovery, slide)
             }
             Now::Later(lookup) => {
                 let own = Arc::clone(guard);
@@ -143,7 +145,7 @@ where
                 // Call the instance that was polled ready, and leave the clone behind.
                 let clone = inner.clone();
                 let ready = mem::replace(inner, clone);
-                ResponseFuture::deciding(Box::pin(decision), ready, body, Arc::clone(guard))
+                ResponseFuture::deciding(make, Box::pin(decision), ready, body, Arc::clone(guard))
             }
         }
     }

@@ -120,8 +120,11 @@ fn a_closure_in_place_of_a_subject_resolver() {
 #[test]
 fn compression_inside_the_layer() {
     let message = "cannot be the response body of a service inside `WebflowAuthLayer`";
-    let remedies =
-        ["outside `WebflowAuthLayer`", "`MapResponseBodyLayer::new(axum::body::Body::new)`"];
+    let remedies = [
+        "outside `WebflowAuthLayer`",
+        "`MapResponseBodyLayer::new(axum::body::Body::new)`",
+        "`auth.with_body(|bytes| ..)`",
+    ];
     explains("compression_inside", message, "cannot be made from `Bytes`", &remedies);
 }
 

@@ -1,5 +1,6 @@
 //! The ways in which applications compose layers, each tested with a complete flow.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::error_handling::HandleErrorLayer;
@@ -9,7 +10,9 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::{any_service, get, post};
 use axum::{BoxError, Router};
-use tower::ServiceBuilder;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use tower::{Service, ServiceBuilder, ServiceExt};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
@@ -338,35 +341,88 @@ async fn inner_optional_layer_hides_another_apps_token() {
     assert_eq!(browser.visit(&app.url("/outer")).await.unwrap().text, "true 1");
 }
 
-#[tokio::test]
-async fn grpc_maps_a_challenge_to_unauthenticated() {
-    use tonic::Code;
+mod grpc {
+    use super::*;
+    use tonic::transport::{Channel, Server};
+    use tonic::{Code, Request};
     use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_check_response::ServingStatus::Serving;
     use tonic_health::pb::health_client::HealthClient;
 
-    let app = App::with_router(|builder| builder, |_| Router::new()).await;
-    let router = tonic_example::app(&app.auth).await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
-    let mut client = HealthClient::new(channel.connect().await.unwrap());
+    #[tokio::test]
+    async fn a_challenge_is_unauthenticated() {
+        let app = App::with_router(|builder| builder, |_| Router::new()).await;
+        let router = tonic_example::app(&app.auth).await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let mut client = client(address).await;
+        assert_eq!(code(&mut client).await, Some(Code::Unauthenticated));
 
-    let refused = client.check(HealthCheckRequest::default()).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
+        let mut browser = TestBrowser::new();
+        let authorize = browser.step(&format!("http://{address}/")).await.unwrap();
+        let callback = app.fake.approve(authorize.location().unwrap()).unwrap();
+        let query = callback.query().unwrap();
+        browser.step(&format!("http://{address}/auth/webflow/callback?{query}")).await.unwrap();
+        assert_serves(&mut client, &browser).await;
+    }
 
-    let mut browser = TestBrowser::new();
-    let authorize = browser.step(&format!("http://{address}/")).await.unwrap().location().unwrap();
-    let callback = app.fake.approve(authorize).unwrap();
-    let query = callback.query().unwrap();
-    browser.step(&format!("http://{address}/auth/webflow/callback?{query}")).await.unwrap();
-    let cookies: Vec<_> = browser
-        .cookies("127.0.0.1")
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let mut request = tonic::Request::new(HealthCheckRequest::default());
-    request.metadata_mut().insert("cookie", cookies.join("; ").parse().unwrap());
-    let answer = client.check(request).await.unwrap().into_inner();
-    assert_eq!(answer.status(), tonic_health::pb::health_check_response::ServingStatus::Serving);
+    /// Its bodies are not `From<Bytes>`.
+    #[tokio::test]
+    async fn p4_tonics_own_server() {
+        let app = App::start().await;
+        let browser = app.connected().await;
+        let (reporter, health) = tonic_health::server::health_reporter();
+        reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
+        let body = |bytes| tonic::body::Body::new(Full::new(bytes));
+        let incoming = tonic::transport::server::TcpIncoming::bind("127.0.0.1:0".parse().unwrap());
+        let incoming = incoming.unwrap();
+        let address = incoming.local_addr().unwrap();
+        let server = Server::builder().layer(app.auth.with_body(body)).add_service(health);
+        tokio::spawn(server.serve_with_incoming(incoming));
+        let mut client = client(address).await;
+        assert_eq!(code(&mut client).await, Some(Code::Unauthenticated));
+        assert_serves(&mut client, &browser).await;
+    }
+
+    async fn client(address: std::net::SocketAddr) -> HealthClient<Channel> {
+        let channel = Channel::from_shared(format!("http://{address}")).unwrap();
+        HealthClient::new(channel.connect().await.unwrap())
+    }
+
+    /// The code of the error that a call without a session gets.
+    async fn code(client: &mut HealthClient<Channel>) -> Option<Code> {
+        client.check(HealthCheckRequest::default()).await.err().map(|refused| refused.code())
+    }
+
+    async fn assert_serves(client: &mut HealthClient<Channel>, browser: &TestBrowser) {
+        let cookies = browser.cookies("127.0.0.1");
+        let cookies: Vec<_> =
+            cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut request = Request::new(HealthCheckRequest::default());
+        request.metadata_mut().insert("cookie", cookies.join("; ").parse().unwrap());
+        let answer = client.check(request).await.unwrap().into_inner();
+        assert_eq!(answer.status(), Serving);
+    }
+}
+
+#[tokio::test]
+async fn p4_boxed_bodies() {
+    let hello = tower::service_fn(async |_: Request| {
+        Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from("hello")).boxed()))
+    });
+    let app = App::start().await;
+    let layer = app.auth.with_body(|bytes| Full::new(bytes).boxed());
+    let mut service = ServiceBuilder::new().layer(layer).service(hello);
+    let request = |cookie: &str| {
+        let request = http::Request::get("/").header("cookie", cookie);
+        request.body(axum::body::Body::empty()).unwrap()
+    };
+    let refused = service.ready().await.unwrap().call(request("")).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    let cookies = app.connected().await.cookies("127.0.0.1");
+    let (name, value) = &cookies[0];
+    let served = service.ready().await.unwrap().call(request(&format!("{name}={value}"))).await;
+    let served = served.unwrap().into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(served, "hello");
 }

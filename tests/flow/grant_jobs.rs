@@ -292,7 +292,7 @@ mod i8 {
         let token = handle.token(&Subject::user("ada")).await.unwrap().unwrap();
         let unauthorized = || Fault::json(401, &json!({"code": "not_authorized"}));
         let ada = TokenKey::new(Subject::user("a"), GrantId::default());
-        let pace = Pace::per_second(1000).after(&ada).confirm_after(Duration::from_millis(100));
+        let pace = Pace::per_second(1000).after(&ada).confirm_after(Duration::from_millis(1500));
         let mut verified = pin!(handle.verify_grants(pace));
         app.fake.fail_next(Endpoint::Introspect, unauthorized());
         assert!(futures::poll!(verified.next()).is_pending());
