@@ -109,6 +109,7 @@ impl WebflowAuthBuilder {
             scopes: self.scopes,
             further_scopes: RwLock::new(self.further_scopes),
             host_warned: AtomicBool::new(false),
+            callback_checked: AtomicBool::new(false),
             subjects: self.subjects,
             sign_in: self.sign_in_at.as_deref().and_then(SignIn::new),
             flow_lifetime: self.flow_lifetime,

@@ -75,6 +75,8 @@ pub struct Context {
     pub hooks: Hooks,
     /// Whether the warning about another host was logged.
     pub host_warned: AtomicBool,
+    /// Whether a flow has checked that the callback reaches the layer.
+    pub callback_checked: AtomicBool,
     #[cfg(feature = "webhooks")]
     pub webhooks: crate::delivery::Webhooks,
     /// `None` if no panel's origin is configured.

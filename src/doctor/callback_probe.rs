@@ -4,19 +4,15 @@
 //! anything else: the callback and login paths as a prefetch, the logout path with GET. The
 //! requests have no effect.
 
-use http::header::ACCEPT;
-use url::Url;
-
-use super::probe;
-use super::probe::{ProbeError, ProbeResponse};
 use super::report::Check;
 use crate::context::Context;
-use crate::webflow::{client_builder, may_use_proxy};
+use crate::flow::reach;
+use crate::webflow::probe::{ProbeError, ProbeResponse};
 
 const CALLBACK: &str = "callback";
 
 pub async fn check(context: &Context) -> Vec<Check> {
-    let client = match client(context) {
+    let client = match reach::client(context) {
         Ok(client) => client,
         Err(error) => {
             return vec![Check::warning(
@@ -27,19 +23,12 @@ pub async fn check(context: &Context) -> Vec<Check> {
         }
     };
     let paths = &context.paths;
-    let ask = |path: &str| {
-        let request = client
-            .get(format!("{}{path}", context.origin))
-            .header(ACCEPT, "application/json")
-            .header("sec-purpose", "prefetch");
-        probe::send(request, context.webflow.budget)
-    };
     let ask_for = async |path: Option<&str>| match path {
-        Some(path) => Some((path.to_owned(), ask(path).await)),
+        Some(path) => Some((path.to_owned(), reach::ask(context, &client, path).await)),
         None => None,
     };
     let (callback, login, logout) = tokio::join!(
-        ask(&paths.callback),
+        reach::ask(context, &client, &paths.callback),
         ask_for(paths.login.as_deref()),
         ask_for(paths.logout.as_deref())
     );
@@ -58,20 +47,6 @@ pub async fn check(context: &Context) -> Vec<Check> {
         })
     });
     std::iter::once(callback).chain(others).collect()
-}
-
-/// Webflow's client may require https, which an application on loopback does not serve.
-pub fn client(context: &Context) -> reqwest::Result<reqwest::Client> {
-    let webflow = &context.webflow;
-    match Url::parse(&context.origin) {
-        Ok(origin) if origin.scheme() == "http" => client_builder(&origin).build(),
-        // If only one of the two is reached through a proxy, the application's client cannot be
-        // used.
-        Ok(origin) if may_use_proxy(&origin) != may_use_proxy(webflow.endpoints.token()) => {
-            client_builder(&origin).build()
-        }
-        _ => Ok(webflow.http.clone()),
-    }
 }
 
 fn no_response(origin: &str, error: ProbeError) -> Check {
@@ -95,41 +70,9 @@ fn no_response(origin: &str, error: ProbeError) -> Check {
     }
 }
 
-const MOUNT: &str = "put the layer on the outermost router, or mount the endpoints: \
-     .route_service(auth.callback_path(), auth.endpoints_service()) for each path, or \
-     .nest_service with the prefix that they share";
-
 fn judge(name: &'static str, path: &str, mark: &str, response: &ProbeResponse) -> Check {
-    let status = response.status.as_u16();
-    match response.own_problem().as_deref() {
-        Some(problem) if problem == mark => Check::ok(name, format!("{path} reaches the layer")),
-        Some("misplaced-endpoints") => Check::failed(
-            name,
-            format!(
-                "{path} reaches the endpoints service, but is mounted where the service does not \
-                 know it"
-            ),
-            "mount it with nest_service or route_service, so that it sees the whole path",
-        ),
-        Some("login-required" | "not-signed-in") => Check::failed(
-            name,
-            format!("{path} reaches a layer that treats it as an ordinary path"),
-            "something changes the path on the way (a proxy that strips a prefix), or another \
-             application answers there: redirect_uri and the paths must be what browsers see",
-        ),
-        _ if response.status.is_redirection() => Check::failed(
-            name,
-            format!("{path} is redirected elsewhere ({status}) before it reaches the layer"),
-            "use the final address, including scheme and host, as redirect_uri here and at Webflow",
-        ),
-        _ if status == 404 => {
-            Check::failed(name, format!("{path} reaches no layer: the response is 404"), MOUNT)
-        }
-        _ => Check::failed(
-            name,
-            format!("something other than the layer responds to {path} with {status}"),
-            "another middleware, a proxy or another application answers first: let the path \
-             through to the layer",
-        ),
+    match reach::judge(path, mark, response) {
+        Ok(()) => Check::ok(name, format!("{path} reaches the layer")),
+        Err(astray) => Check::failed(name, astray.finding, astray.remedy),
     }
 }

@@ -9,12 +9,12 @@ use std::collections::HashMap;
 use http::header::ACCEPT;
 use url::Url;
 
-use super::callback_probe::client;
-use super::probe;
 use super::report::Check;
 use super::settings::TUNNELS;
 use crate::context::Context;
+use crate::flow::reach::client;
 use crate::grant::scope::Scopes;
+use crate::webflow::probe;
 
 const NAME: &str = "install url";
 

@@ -5,7 +5,6 @@
 mod callback_probe;
 mod install;
 mod old_keys;
-mod probe;
 mod report;
 mod settings;
 mod webflow;

@@ -5,12 +5,12 @@ use std::time::UNIX_EPOCH;
 use http::header::ACCEPT;
 use url::Url;
 
-use super::probe;
-use super::probe::{ProbeError, ProbeResponse};
 use super::report::Check;
 use crate::context::Context;
 use crate::crypto::random;
 use crate::flow::authorize::authorize_url;
+use crate::webflow::probe;
+use crate::webflow::probe::{ProbeError, ProbeResponse};
 
 /// Tolerated clock difference between instances and Webflow, in seconds. States from further in the
 /// future are rejected.

@@ -3,6 +3,7 @@
 use http::HeaderValue;
 use percent_encoding::utf8_percent_encode;
 
+use super::reach::check_callback_once;
 use super::{make_room, see_other, set_cookies};
 use crate::context::Context;
 use crate::crypto::random;
@@ -47,6 +48,7 @@ pub fn begin(
     start: Start<'_>,
 ) -> Result<Answer, Problem> {
     context.check_host(head);
+    check_callback_once(context);
     let mut flow = Flow {
         state: random::token_256(),
         session: random::token_256(),

@@ -13,6 +13,7 @@ mod login;
 mod logout;
 pub mod park;
 mod persist;
+pub mod reach;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ mod exchange;
 mod id;
 mod introspect;
 mod lookup;
+pub mod probe;
 mod revoke;
 
 use std::fmt;

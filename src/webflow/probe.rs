@@ -1,4 +1,4 @@
-//! A bounded request, and the parts of its response that the doctor needs.
+//! A bounded request, and the parts of its response that a diagnosis needs.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,7 @@ use cookie::time::format_description::well_known::Rfc2822;
 use http::header::{DATE, LOCATION};
 use http::{HeaderMap, StatusCode};
 
-use crate::webflow::send_twice;
+use super::send_twice;
 
 /// Time limit of one request.
 pub const BUDGET: Duration = Duration::from_secs(5);
