@@ -211,7 +211,7 @@ async fn among_state_extensions_and_custom_middleware() {
     })
     .await;
     let page = browser.visit(&app.url("/x")).await.unwrap();
-    assert_eq!(page.headers["x-token"], "true", "middleware inside of the layer sees the token");
+    assert_eq!(page.headers["x-token"], "true", "middleware inside the layer sees the token");
 }
 
 #[tokio::test]
@@ -315,7 +315,7 @@ async fn two_apps_do_not_share_tokens() {
     })
     .await;
     let page = browser.step(&app.url("/y")).await.unwrap();
-    assert_eq!(page.status, StatusCode::SEE_OTHER, "the other app's users are not this one's");
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "the other app's users are not this app's");
     assert!(page.location().unwrap().as_str().starts_with(other.fake.base_url()));
 }
 
