@@ -85,7 +85,7 @@ pub fn cookie_header(data: &[u8]) -> bool {
     }
     let removals = flows.remove_all();
     for set in removals.iter().chain(&flows.make_room(Some(500))) {
-        let text = set.to_str().expect("a header of ours is text");
+        let text = set.to_str().expect("a header of this crate is text");
         assert!(text.starts_with(POLICY.flow_prefix()) && text.contains("=;"), "{text}");
         assert!(text.len() < 200 && text.ends_with("Max-Age=0"), "{text}");
     }
@@ -155,7 +155,7 @@ pub fn callback_query(data: &[u8]) -> bool {
         let all: Vec<_> =
             form_urlencoded::parse(data).filter(|(key, _)| key == name).map(|(_, v)| v).collect();
         match &found {
-            Ok(None) => assert!(all.is_empty(), "{name} was passed over in {query:?}"),
+            Ok(None) => assert!(all.is_empty(), "{name} was skipped in {query:?}"),
             Ok(Some(value)) => assert_eq!(all, [value.as_str()], "{name} in {query:?}"),
             Err(QueryError::Repeated) => assert!(all.len() > 1, "{name} in {query:?}"),
             Err(QueryError::NotUtf8) => assert!(all.iter().any(|v| v.contains('\u{fffd}'))),

@@ -34,7 +34,7 @@ fn allocations(layer: &WebflowAuthLayer, method: &Method, headers: &HeaderMap, t
     *request.headers_mut() = headers.clone();
     request.extensions_mut().insert(Peer);
     let counted = allocation_counter::measure(|| {
-        let answer = service.call(request).now_or_never().expect("an answer at once");
+        let answer = service.call(request).now_or_never().expect("an immediate response");
         assert_eq!(answer.unwrap().status(), 200);
     });
     counted.count_total

@@ -277,7 +277,7 @@ async fn attack(webflow: &Runtime) {
         assert!(pair[1] - pair[0] < room, "MiB before and after: {pair:?}");
     }
     let completed = stage.completed.load(Ordering::SeqCst);
-    assert_eq!(stage.fake.issued_tokens(), completed, "only good callbacks use a code");
+    assert_eq!(stage.fake.issued_tokens(), completed, "only valid callbacks use a code");
     stage.ask("health", 200, &mut stage.newcomer.clone(), script("/health")).await;
     let printed = Arc::get_mut(&mut stage).unwrap().demo.stop();
     assert!(!printed.contains("panicked"), "{printed}");

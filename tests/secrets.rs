@@ -294,7 +294,7 @@ mod o5 {
 
         let text = log.text();
         let missing: Vec<_> = EXPECTED.iter().filter(|step| !text.contains(**step)).collect();
-        assert!(missing.is_empty(), "the log has nothing of {missing:?}: it is not the whole");
+        assert!(missing.is_empty(), "the log is incomplete: it lacks {missing:?}");
         assert!(secrets.len() > 60, "{}", secrets.len());
         secrets.assert_unseen("the log", &text);
     }

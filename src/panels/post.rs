@@ -73,7 +73,7 @@ fn check(
         return Err(catalog::panel::busy().json());
     };
     let declared = declared_len(&parts.headers, BODY_LIMIT);
-    let declared = declared.map_err(|error| problem_of_body(error).json())?;
+    let declared = declared.map_err(|error| body_problem(error).json())?;
     Ok(Post { context: Arc::clone(context), reader: reader.clone(), declared, _permit: permit })
 }
 
@@ -91,7 +91,7 @@ impl Post {
     pub async fn answer(self, body: Result<Bytes, BodyError>) -> Answer {
         let served = match body {
             Ok(body) => self.serve(&body).await,
-            Err(error) => Err(problem_of_body(error)),
+            Err(error) => Err(body_problem(error)),
         };
         let mut answer = served.unwrap_or_else(|problem| problem.json());
         self.reader.add_to(answer.headers_mut());
@@ -114,7 +114,7 @@ impl Post {
                 tracing::info!(target: log::PANELS, site = site_id, "an ID token was refused");
                 panels.refusals.note(&site_id, context.clock.unix_millis());
             }
-            problem_of(context, &error)
+            id_token_problem(context, &error)
         })?;
         signed_in::respond(context, panels, site_id, resolved)
     }
@@ -132,7 +132,7 @@ async fn find(
     };
     find::by_site_in(context, site_id, workspace_id).await.map_err(|error| match error {
         LookupError::Store(error) => catalog::store_failed(&error),
-        LookupError::Webflow(error) => problem_of_api(&error),
+        LookupError::Webflow(error) => api_problem(&error),
     })
 }
 
@@ -140,7 +140,7 @@ fn not_connected(context: &Context) -> Problem {
     catalog::panel::not_connected(context.absolute_login_url(None))
 }
 
-fn problem_of_body(error: BodyError) -> Problem {
+fn body_problem(error: BodyError) -> Problem {
     match error {
         BodyError::TooLarge => catalog::panel::too_large(),
         BodyError::Timeout => catalog::panel::timeout(),
@@ -148,7 +148,7 @@ fn problem_of_body(error: BodyError) -> Problem {
     }
 }
 
-fn problem_of(context: &Context, error: &IdTokenError) -> Problem {
+fn id_token_problem(context: &Context, error: &IdTokenError) -> Problem {
     match error {
         IdTokenError::Refused => catalog::panel::id_token_refused(),
         IdTokenError::NoGrant => not_connected(context),
@@ -159,11 +159,11 @@ fn problem_of(context: &Context, error: &IdTokenError) -> Problem {
                 .login_url(context.absolute_login_url(Some(&wanted)))
         }
         IdTokenError::Store(error) => catalog::store_failed(error),
-        IdTokenError::Api(error) => problem_of_api(error),
+        IdTokenError::Api(error) => api_problem(error),
     }
 }
 
-fn problem_of_api(error: &ApiError) -> Problem {
+fn api_problem(error: &ApiError) -> Problem {
     let cause = error as &dyn std::error::Error;
     tracing::warn!(target: log::PANELS, error = cause, "a panel's call to Webflow failed");
     match error {

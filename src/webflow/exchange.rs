@@ -94,14 +94,14 @@ impl Issued {
             && token.bytes().all(|byte| byte.is_ascii_graphic());
         usable.then(|| Self {
             access_token: token.into(),
-            scopes: answer.get("scope").and_then(scopes_of),
-            extra: extra_of(answer),
+            scopes: answer.get("scope").and_then(parse_scopes),
+            extra: extra_fields(answer),
         })
     }
 }
 
 /// Fields that will matter if Webflow starts to issue expiring tokens.
-fn extra_of(answer: &Value) -> Option<SecretString> {
+fn extra_fields(answer: &Value) -> Option<SecretString> {
     static WARNED: Once = Once::new();
     let mut extra = BTreeMap::new();
     for name in ["expires_in", "refresh_token"] {
@@ -124,7 +124,7 @@ fn extra_of(answer: &Value) -> Option<SecretString> {
 
 /// Scopes as a string separated by spaces or commas, or as a list; `None` for anything else. A value
 /// without any valid scope grants none.
-pub fn scopes_of(value: &Value) -> Option<Scopes> {
+pub fn parse_scopes(value: &Value) -> Option<Scopes> {
     match value {
         Value::String(list) => Some(Scopes::parse_lenient(list)),
         Value::Array(list) => {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::call;
 use super::call::Reply;
-use super::exchange::scopes_of;
+use super::exchange::parse_scopes;
 use super::lookup::{LOOKUP_BUDGET, TokenLookupError};
 use super::{Endpoints, WebflowClient, is_usable_id};
 use crate::grant::scope::Scopes;
@@ -72,7 +72,7 @@ impl Introspection {
         let rate_limit = authorization.get("rateLimit").and_then(Value::as_u64);
         Self {
             authorization_id: id.filter(|id| is_usable_id(id)).map(str::to_owned),
-            scopes: authorization.get("scope").and_then(scopes_of),
+            scopes: authorization.get("scope").and_then(parse_scopes),
             sites: ids("siteIds"),
             workspaces: ids("workspaceIds"),
             rate_limit: rate_limit.and_then(|limit| u32::try_from(limit).ok()),

@@ -41,7 +41,7 @@ impl WebflowClient {
 
     /// Retries a failed revocation in the background; pending retries are lost with the process.
     pub fn retry_revocation(self: Arc<Self>, tasks: &Tasks, token: SecretString) {
-        tasks.retry_later("a revocation", move || {
+        tasks.retry_later("revoking a token", move || {
             let (webflow, token) = (Arc::clone(&self), token.clone());
             async move { webflow.revoke(&token).await.is_ok() }
         });

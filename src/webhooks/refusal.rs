@@ -53,7 +53,7 @@ impl Refusal {
                     reason = "forged",
                     "webhook refused: its signature matches no configured secret; if Webflow sent \
                      it, its secret is not configured, or a proxy, tunnel or middleware in front \
-                     changes the body"
+                     re-encodes the body"
                 );
                 return;
             }

@@ -307,7 +307,7 @@ mod tests {
         let saved = head.save();
         let again = saved.head();
         let summary = |head: &RequestHead<'_>| (head.kind(), head.wants_page(), head.is_htmx());
-        assert_eq!(summary(&head), summary(&again), "a saved head answers alike");
+        assert_eq!(summary(&head), summary(&again), "a saved head gives the same results");
         assert_eq!((again.path(), again.query()), ("/a?b", "b"));
         head.kind()
     }

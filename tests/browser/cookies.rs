@@ -76,7 +76,7 @@ mod c1 {
         let arrived = browser.client.current_url().await.unwrap();
         assert_eq!(arrived.as_str(), format!("{origin}/whoami"));
         let cookies = browser.cookies().await;
-        assert_eq!(cookies.len(), 1, "the flow's cookie has gone: {cookies:?}");
+        assert_eq!(cookies.len(), 1, "the flow's cookie is removed: {cookies:?}");
         guarded(&cookies[0], "__Host-webflow-session");
         let visible = browser.client.execute("return document.cookie", Vec::new()).await.unwrap();
         assert_eq!(visible, "");

@@ -124,7 +124,7 @@ async fn skip_link_is_focused_first_and_skips_the_navigation() {
     let skip = browser.client.active_element().await.unwrap();
     assert_eq!(skip.text().await.unwrap(), "Skip to the content");
     let (_, y, _, height) = skip.rectangle().await.unwrap();
-    assert!(y >= 0.0 && height > 20.0, "it is seen while it has the focus");
+    assert!(y >= 0.0 && height > 20.0, "it is visible while it has the focus");
     skip.send_keys(enter).await.unwrap();
     let main = browser.client.active_element().await.unwrap();
     assert_eq!(main.tag_name().await.unwrap(), "main");

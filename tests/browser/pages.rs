@@ -254,7 +254,7 @@ async fn page_checks_fail_on_a_broken_page() {
          wide.style = 'display: block; width: 4000px; height: 1px'; \
          document.body.append(wide); return window.ran === true";
     let ran = browser.client.execute(inject, Vec::new()).await.unwrap();
-    assert_eq!(ran, false, "the policy keeps an inline script from running");
+    assert_eq!(ran, false, "the policy blocks inline scripts");
     let complaints = browser.complaints().await;
     assert!(complaints.iter().any(|it| it.contains("Content Security Policy")), "{complaints:?}");
     assert!(browser.overflow().await > 0);

@@ -170,7 +170,7 @@ async fn consent_screen_works_by_keyboard_with_visible_focus() {
     let sites = app.fake.workspaces().iter().flat_map(Workspace::sites);
     let mut expected: Vec<_> = sites.map(|site| format!("site={}", site.id())).collect();
     expected.extend(["decision=authorize", "decision=cancel"].map(str::to_owned));
-    assert_eq!(names, expected, "Tab goes through the form in its order");
+    assert_eq!(names, expected, "Tab follows the order of the form");
     // Shift+Tab, from Cancel to Authorize.
     let back = KeyActions::new("keys".to_owned())
         .then(KeyAction::Down { value: Key::Shift.into() })

@@ -37,7 +37,7 @@ fn start(redirect_uri: &str) -> (Fake, HashMap<String, String>) {
         let line = line.unwrap();
         let Some((name, value)) = line.strip_prefix("export ").and_then(|it| it.split_once('='))
         else {
-            assert!(line.starts_with('#'), "a shell cannot read {line}");
+            assert!(line.starts_with('#'), "not valid in a shell: {line}");
             continue;
         };
         variables.insert(name.to_owned(), value.to_owned());

@@ -179,7 +179,7 @@ async fn killed_instance_leaves_a_login_that_can_be_repeated(store: String) {
         let id = cluster.instances[1].id();
         Command::new("kill").args(["-9", &id.to_string()]).status().unwrap();
     });
-    assert!(answer.is_err(), "the instance is gone");
+    assert!(answer.is_err(), "the instance is down");
     let elsewhere = callback.replace(&cluster.instances[1].address, &cluster.instances[0].address);
     let page = browser.step(&elsewhere).await.unwrap();
     assert_eq!(page.status, StatusCode::BAD_REQUEST, "the code was used up: {}", page.text);

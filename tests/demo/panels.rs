@@ -20,7 +20,7 @@ async fn a_panel_signs_in_and_asks_who_it_is() {
     let consent = browser.visit(&demo.url("/sites")).await.unwrap();
     browser.press("Authorize", &consent).await.unwrap();
     let without = browser.visit(&demo.url("/panel/whoami")).await.unwrap();
-    assert_eq!(without.status, StatusCode::UNAUTHORIZED, "a session cookie is no bearer");
+    assert_eq!(without.status, StatusCode::UNAUTHORIZED, "a session cookie is not a bearer");
     assert_eq!(without.headers[header::WWW_AUTHENTICATE], "Bearer");
 
     let site = fake.workspaces()[0].sites()[0].id();

@@ -54,7 +54,7 @@ fn every_case_has_a_test_and_every_numbered_test_a_case() {
     let tested: BTreeSet<_> =
         files.flat_map(|file| numbered(&std::fs::read_to_string(file).unwrap())).collect();
     let untested: Vec<_> = rows.difference(&tested).collect();
-    assert!(untested.is_empty(), "no test has the number of {untested:?}");
+    assert!(untested.is_empty(), "no test covers {untested:?}");
     let groups: BTreeSet<_> = rows.iter().map(|(group, _)| group).collect();
     let is_fault = |(group, number): &(char, u32)| *group == FAULTS.0 && FAULTS.1.contains(number);
     let unknown: Vec<_> = tested

@@ -393,7 +393,7 @@ mod patience {
             token.api().get(SITES).send().await.unwrap();
             let stranger = token_of(&fake).api().patiently(Duration::from_secs(300));
             stranger.get(SITES).send().await.unwrap();
-            assert_eq!(fake.requests_to(SITES).len(), 3, "the refused one and the two others");
+            assert_eq!(fake.requests_to(SITES).len(), 3, "the refused call and the two others");
             fake.clock().advance(Duration::from_secs(60));
         };
         tokio::join!(held, others);

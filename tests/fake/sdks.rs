@@ -58,7 +58,7 @@ impl Trip {
     fn recorded(authorize_url: &Url, exchange: &RecordedRequest) -> Self {
         let pairs: Vec<_> = authorize_url.query_pairs().into_owned().collect();
         let authorize: BTreeMap<_, _> = pairs.iter().cloned().collect();
-        assert_eq!(authorize.len(), pairs.len(), "a parameter is there twice");
+        assert_eq!(authorize.len(), pairs.len(), "a parameter is repeated");
         assert_eq!(exchange.method(), "POST");
         Self {
             authorize,

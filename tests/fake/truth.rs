@@ -346,10 +346,10 @@ mod w1_a_401_alone {
             app.fake.fail_always(Endpoint::Introspect, fault);
             let error = token.api().sites().await.unwrap_err();
             assert_eq!(error.status().as_u16(), 403, "{error:?}");
-            assert!(error.is_transient(), "it may turn out otherwise later");
+            assert!(error.is_transient(), "a later check may have another result");
         }
         let asked = app.fake.requests_to(INTROSPECT).len();
-        assert_eq!(asked, 5, "failures are not remembered, and a reset is tried twice");
+        assert_eq!(asked, 5, "failures are not remembered, and a reset is retried once");
         app.fake.fail_always(Endpoint::Introspect, Fault::Status(401));
         let error = token.api().sites().await.unwrap_err();
         assert!(matches!(error, ApiError::Unauthorized { .. }), "{error:?}");
@@ -492,7 +492,7 @@ mod id_tokens {
             let refused = handle.resolve_id_token(&shop, odd).await;
             assert!(matches!(refused, Err(IdTokenError::Refused)), "{refused:?}");
         }
-        assert!(app.fake.requests_to(RESOLVE).is_empty(), "Webflow is not asked");
+        assert!(app.fake.requests_to(RESOLVE).is_empty(), "Webflow is not called");
     }
 
     #[tokio::test]
@@ -650,7 +650,7 @@ mod lists {
         }
         let asked = app.fake.requests_to(&format!("/v2/sites/{site}/collections"));
         let count = |name: &str| asked.iter().filter(|it| it.query()[0].0 == name).count();
-        assert_eq!((asked.len(), count("a")), (6, 6), "one's own query is on every page");
+        assert_eq!((asked.len(), count("a")), (6, 6), "the caller's query is on every page");
     }
 }
 

@@ -108,7 +108,7 @@ async fn lists_are_fetched_page_by_page() {
     assert!(matches!(broken, Err(ApiError::Status { .. })), "{broken:?}");
     app.fake.fail_next(Endpoint::Collections, page(0..0, 0));
     let empty: Vec<Value> = list().try_collect().await.unwrap();
-    assert!(empty.is_empty(), "a total without items does not ask for ever");
+    assert!(empty.is_empty(), "a total without items does not loop");
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn unsafe_calls_are_not_retried() {
     app.fake.clear_log();
     app.fake.fail_always(Endpoint::Sites, wait(0));
     assert!(token.api().sites().await.is_err());
-    assert_eq!(app.fake.requests_to("/v2/sites").len(), 3, "others are made three times");
+    assert_eq!(app.fake.requests_to("/v2/sites").len(), 3, "other calls are made three times");
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ impl Probe {
     }
 
     fn check(&self) -> Result<(), StoreError> {
-        assert!(!self.0.panics.load(Ordering::SeqCst), "the store panics, as the test wants");
+        assert!(!self.0.panics.load(Ordering::SeqCst), "deliberate panic of the store");
         if self.0.down.load(Ordering::SeqCst) {
             return Err(StoreError::unavailable("down, as the test wants"));
         }
@@ -114,7 +114,7 @@ async fn entry_expires_after_its_ttl() {
     for _ in 0..5 {
         browser.visit(&app.url("/whoami")).await.unwrap();
     }
-    assert_eq!(probe.loads(), 0, "the write has gone through the cache");
+    assert_eq!(probe.loads(), 0, "the write went through the cache");
     app.clock.advance(Duration::from_secs(10));
     browser.visit(&app.url("/whoami")).await.unwrap();
     assert_eq!(probe.loads(), 1);
@@ -149,7 +149,7 @@ async fn change_by_another_instance_invalidates_the_entry() {
     let workspace = app.fake.workspaces()[0].id().to_owned();
     let row = probe.0.rows.by_workspace(&workspace).await.unwrap().remove(0);
     probe.0.rows.remove(row.key(), row.version()).await.unwrap();
-    assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected", "not told yet");
+    assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected", "not notified yet");
     let invalidator = probe.0.invalidator.lock().unwrap().clone().unwrap();
     invalidator.subject(row.key().subject());
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");
@@ -171,7 +171,7 @@ fn watch_restarts_when_its_runtime_has_ended() {
     drop(at_start);
     serving.block_on(async {
         let before = probe.0.invalidator.lock().unwrap().take();
-        assert!(before.is_some(), "the look-up at the start has begun to listen");
+        assert!(before.is_some(), "the initial lookup has started the listener");
         let mut browser = app.connected().await;
         browser.visit(&app.url("/whoami")).await.unwrap();
         let listens = || probe.0.invalidator.lock().unwrap().is_some();

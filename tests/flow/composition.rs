@@ -24,6 +24,8 @@ use tower_webflow_auth::testing::TestBrowser;
 use tower_webflow_auth::{Scope, WebflowAuthLayer, WebflowGrants, WebflowToken};
 
 use crate::support::App;
+use crate::support::hostile::eventually;
+use crate::support::log::logged;
 use crate::tonic_example;
 
 async fn scopes(token: WebflowToken) -> String {
@@ -70,6 +72,26 @@ async fn callback_that_reaches_no_layer_is_a_404() {
     let page = browser.press("Authorize", &consent).await.unwrap();
     assert_eq!((page.path(), page.status), ("/auth/webflow/callback", StatusCode::NOT_FOUND));
     assert_eq!(app.fake.issued_tokens(), 0, "no code was used");
+}
+
+#[tokio::test]
+async fn p6_first_flow_logs_that_the_callback_reaches_no_layer() {
+    let (log, _capture) = logged();
+    let warned = || log.text().matches("/auth/webflow/callback reaches no layer").count();
+    let app = App::start().await;
+    app.connected().await;
+    assert_eq!(warned(), 0, "{}", log.text());
+    let app = App::with_router(
+        |builder| builder,
+        |auth| Router::new().route("/x", get(scopes)).route_layer(auth.clone()),
+    )
+    .await;
+    let visit = async || TestBrowser::new().step(&app.url("/x")).await.unwrap().status;
+    assert_eq!(visit().await, StatusCode::SEE_OTHER);
+    eventually("a warning", || warned() == 1).await;
+    assert_eq!(visit().await, StatusCode::SEE_OTHER);
+    assert!(app.auth.shutdown().await);
+    assert_eq!(warned(), 1, "only the first flow checks");
 }
 
 #[tokio::test]
@@ -214,7 +236,7 @@ async fn among_state_extensions_and_custom_middleware() {
     })
     .await;
     let page = browser.visit(&app.url("/x")).await.unwrap();
-    assert_eq!(page.headers["x-token"], "true", "middleware inside of the layer sees the token");
+    assert_eq!(page.headers["x-token"], "true", "middleware inside the layer sees the token");
 }
 
 #[tokio::test]
@@ -318,7 +340,7 @@ async fn two_apps_do_not_share_tokens() {
     })
     .await;
     let page = browser.step(&app.url("/y")).await.unwrap();
-    assert_eq!(page.status, StatusCode::SEE_OTHER, "the other app's users are not this one's");
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "the other app's users are not this app's");
     assert!(page.location().unwrap().as_str().starts_with(other.fake.base_url()));
 }
 

@@ -31,7 +31,7 @@ fn line(report: &Report, name: &str) -> (Status, String) {
 #[track_caller]
 fn assert_line(report: &Report, name: &str, status: Status, words: &str) {
     let (found, text) = line(report, name);
-    assert!(found == status && text.contains(words), "wanted {status}: {words}\n{report}");
+    assert!(found == status && text.contains(words), "expected {status}: {words}\n{report}");
     assert_eq!(report.is_ok(), !format!("\n{report}").contains("\nfailed "), "{report}");
 }
 

@@ -14,7 +14,7 @@ async fn protected_route_logs_in_and_shows_the_sites() {
     assert_eq!(page.status, StatusCode::OK, "{}", page.text);
     assert_eq!(page.url.as_str(), app.url("/sites?page=2"));
     assert_eq!(page.json()["sites"].as_array().unwrap().len(), 2);
-    assert_eq!(browser.cookies("127.0.0.1").len(), 1, "the flow cookie is gone: {browser:?}");
+    assert_eq!(browser.cookies("127.0.0.1").len(), 1, "the flow cookie is removed: {browser:?}");
 
     let whoami = browser.visit(&app.url("/whoami")).await.unwrap().json();
     assert_eq!(whoami["scopes"], "sites:read cms:read");
@@ -162,7 +162,7 @@ mod s1 {
         let page = browser.press("Authorize", &consent).await.unwrap();
         assert_eq!((page.path(), page.text.as_str()), ("/", "connected"));
         let later = browser.visit(callback.as_str()).await.unwrap();
-        assert_eq!(later.path(), "/oauth/authorize", "after it has ended, another may begin");
+        assert_eq!(later.path(), "/oauth/authorize", "after it has expired, another may start");
     }
 }
 
@@ -192,7 +192,7 @@ async fn logout_ends_the_session_and_revoke_ends_the_authorization() {
     assert_eq!((page.path(), page.text.as_str()), ("/", "not connected"));
     assert_eq!(app.fake.live_tokens(), 1);
     let fetched = browser.fetch(Method::POST, &app.url("/auth/webflow/logout")).await.unwrap();
-    assert_eq!(fetched.status, StatusCode::NO_CONTENT, "logging out twice is no error");
+    assert_eq!(fetched.status, StatusCode::NO_CONTENT, "logging out twice is not an error");
 }
 
 mod o2 {

@@ -207,7 +207,7 @@ mod o6 {
         let callback = app.fake.approve(challenge.location().unwrap().as_str()).unwrap();
         let back = browser.send(Method::GET, callback.as_str(), &ada, None).await.unwrap();
         assert_eq!(back.location().unwrap().path(), "/who");
-        assert!(browser.cookies("127.0.0.1").is_empty(), "no session of our own: {browser:?}");
+        assert!(browser.cookies("127.0.0.1").is_empty(), "no session cookie: {browser:?}");
         let page = browser.send(Method::GET, &app.url("/who"), &ada, None).await.unwrap();
         assert_eq!(page.text, "ada user:ada");
     }

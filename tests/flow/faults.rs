@@ -48,7 +48,7 @@ mod c2_junk_codes {
         assert_eq!(statuses, [400; 12]);
         assert_eq!(app.fake.requests_to("/oauth/access_token").len(), 3);
         assert!(store.loads.load(Ordering::SeqCst) <= 10, "{:?}", store.loads);
-        assert_eq!(browser.cookies(HOST), [], "the flow's cookie is gone");
+        assert_eq!(browser.cookies(HOST), [], "the flow's cookie is removed");
     }
 }
 

@@ -173,7 +173,7 @@ mod i5 {
         let before = version("ada");
         let again = handle.import(&ada, token.clone()).await.unwrap();
         assert_eq!(again.obtained_at(), first.obtained_at());
-        assert_eq!(version("ada"), before, "the row was not written again");
+        assert_eq!(version("ada"), before, "the row was not rewritten");
 
         handle.import(&ada, issue(&app)).await.unwrap();
         assert_eq!(handle.tokens(&ada).await.unwrap().len(), 1, "Single replaces");

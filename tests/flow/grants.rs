@@ -91,7 +91,7 @@ async fn several(users: bool) {
     handle.revoke_grant(&grant).await.unwrap();
     assert_eq!(browser.visit(&app.url("/all")).await.unwrap().text, second);
     assert_eq!(handle.revoke(grant.subject()).await.unwrap(), 1);
-    assert_eq!(handle.revoke(grant.subject()).await.unwrap(), 0, "again is no error");
+    assert_eq!(handle.revoke(grant.subject()).await.unwrap(), 0, "repeating it is not an error");
     assert_eq!(browser.visit(&app.url("/maybe")).await.unwrap().text, "");
 }
 

@@ -258,7 +258,7 @@ mod i3 {
         assert_eq!(app.fake.issued_tokens(), 1);
         assert_eq!(location(&log_in(&app, &mut browser).await), "/whoami");
         app.auth.shutdown().await;
-        assert!(gone.lock().unwrap().is_empty(), "it never counted");
+        assert!(gone.lock().unwrap().is_empty(), "it was never active");
     }
 
     #[tokio::test]

@@ -106,8 +106,10 @@ async fn logins() {
     assert_eq!(browser.step(&callback).await.unwrap().status, StatusCode::SEE_OTHER);
 }
 
-/// Callbacks of an expired flow and of another user's flow.
+/// A router without the callback, an expired flow, and another user's flow.
 async fn callbacks() {
+    let page = get(async || "page");
+    let unreachable = |auth: &WebflowAuthLayer| router_of(page, auth);
     let app = App::start().await;
     let mut browser = TestBrowser::new();
     let callback = app.callback(&mut browser, "/sites").await;

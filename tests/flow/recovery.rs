@@ -85,10 +85,10 @@ mod n8 {
         *named.lock().unwrap() = app.auth.handle().token(&Subject::user("bob")).await.unwrap();
         let url = app.url("/accuse");
         let page = browser.send(Method::GET, &url, &navigate("ada"), None).await.unwrap();
-        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "the handler's own answer");
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "the handler's own response");
         assert!(page.text.contains("token-refused"), "{}", page.text);
-        assert!(page.set_cookies().is_empty(), "and no flow is begun");
-        assert_eq!(store.rows().len(), 2, "bob's grant is bob's affair");
+        assert!(page.set_cookies().is_empty(), "and no flow is started");
+        assert_eq!(store.rows().len(), 2, "Bob's grant stays");
     }
 
     #[tokio::test]
@@ -137,8 +137,11 @@ mod n8 {
             "the outer layer asks for consent: {location}"
         );
         let ada = Subject::user("ada");
-        assert!(outer.auth.handle().token(&ada).await.unwrap().is_none(), "its token is forgotten");
-        assert!(inner.auth.handle().token(&ada).await.unwrap().is_some(), "the other's is not");
+        assert!(outer.auth.handle().token(&ada).await.unwrap().is_none(), "its token is removed");
+        assert!(
+            inner.auth.handle().token(&ada).await.unwrap().is_some(),
+            "the other's token is not"
+        );
         assert_eq!(store.rows().len(), 1);
     }
 }

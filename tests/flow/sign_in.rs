@@ -104,7 +104,7 @@ async fn signed_out_navigation_is_sent_to_the_sign_in_page() {
     assert!(form.text.contains("href=\"/sign-in?next="), "{}", form.text);
 
     let optional = browser.step(&app.url("/")).await.unwrap();
-    assert_eq!(optional.status, StatusCode::OK, "optional routes are as without it");
+    assert_eq!(optional.status, StatusCode::OK, "optional routes are not affected");
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn denial_needs_nobody_signed_in() {
         let denied = format!("{CALLBACK}?error=access_denied&state={state}");
         let page = browser.step(&app.url(&denied)).await.unwrap();
         assert_eq!(page.status, StatusCode::FORBIDDEN, "{}", page.text);
-        assert!(browser.cookies(HOST).is_empty(), "the flow is over");
+        assert!(browser.cookies(HOST).is_empty(), "the flow has ended");
     }
     assert_nothing_happened(&app);
 }

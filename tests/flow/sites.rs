@@ -150,7 +150,7 @@ mod at_the_callback {
         assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
         let handle = app.auth.handle();
         let tokens = handle.tokens_for_workspace(&workspace(&app)).await.unwrap();
-        assert_eq!(tokens.len(), 1, "what introspection said is kept");
+        assert_eq!(tokens.len(), 1, "the result of introspection is kept");
     }
 }
 
@@ -174,7 +174,7 @@ mod with_later_requests {
             browser.visit(&app.url("/whoami")).await.unwrap();
             eventually("another lookup", || asked(&app, SITES) == expected).await;
         }
-        assert_eq!(asked(&app, INTROSPECT), 1, "only what is missing is asked for");
+        assert_eq!(asked(&app, INTROSPECT), 1, "only missing details are looked up");
         app.fake.heal();
         app.clock.advance(Duration::from_secs(80));
         let site = &site_ids(&app)[0];
@@ -232,11 +232,11 @@ mod added_after_the_install {
         let known = site_ids(&app);
         list(&app, &["new", &known[0]]);
         assert!(handle.tokens_for_site("new").await.unwrap().is_empty());
-        assert_eq!(asked(&app, SITES), 1, "without a workspace nothing is looked up");
+        assert_eq!(asked(&app, SITES), 1, "without a workspace there is no lookup");
         assert_eq!(handle.tokens_for_site_in("new", &workspace).await.unwrap().len(), 1);
-        assert_eq!(asked(&app, SITES), 2, "the callback's own lookup does not count");
+        assert_eq!(asked(&app, SITES), 2, "the callback's lookup does not count");
         assert_eq!(one(&handle, "new").await.sites(), ["new", &known[0]]);
-        assert!(handle.tokens_for_site(&known[1]).await.unwrap().is_empty(), "it is gone");
+        assert!(handle.tokens_for_site(&known[1]).await.unwrap().is_empty(), "it is removed");
     }
 
     #[tokio::test]
@@ -366,7 +366,7 @@ mod added_after_the_install {
         assert!(handle.tokens_for_site(site).await.unwrap().is_empty());
         assert!(handle.tokens_for_site_in(site, &workspace).await.unwrap().is_empty());
         assert!(handle.tokens_for_workspace(&workspace).await.unwrap().is_empty());
-        assert_eq!(asked(&app, SITES), before, "it is asked for nothing");
+        assert_eq!(asked(&app, SITES), before, "it is used for no call");
     }
 
     #[tokio::test]

@@ -35,7 +35,11 @@ mod i4 {
     async fn an_active_session_slides_up_to_its_maximum() {
         let app = App::with(|builder| builder.session_max_lifetime(90 * DAY)).await;
         let mut browser = app.connected().await;
-        assert_eq!(days(&load(&app, &mut browser, "/whoami").await), None, "nothing is gained yet");
+        assert_eq!(
+            days(&load(&app, &mut browser, "/whoami").await),
+            None,
+            "a renewal adds nothing yet"
+        );
         for _ in 0..8 {
             app.clock.advance(10 * DAY);
             let page = load(&app, &mut browser, "/whoami").await;

@@ -133,7 +133,7 @@ async fn omitted_fields_are_none() {
     app.fake.fail_next(Endpoint::AuthorizedBy, Fault::json(200, &json!({"email": null})));
     let mut browser = connect(&app).await;
     assert_eq!(browser.visit(&app.url("/required")).await.unwrap().text, "no email");
-    assert_eq!(app.fake.requests_to(USER).len(), 1, "it is an answer");
+    assert_eq!(app.fake.requests_to(USER).len(), 1, "it is a valid response");
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ async fn a_handler_gets_token_user_and_session() {
     for method in [Method::POST, Method::PUT] {
         let (name, value) = bearer(&token);
         let answer = panel.send(request(method, "/whoami", &[(name, &value)])).await;
-        assert_eq!(answer.status, StatusCode::OK, "no CSRF check stands in the way");
+        assert_eq!(answer.status, StatusCode::OK, "no CSRF check interferes");
     }
 }
 

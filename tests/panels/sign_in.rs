@@ -118,7 +118,7 @@ async fn checks_run_in_order() {
         assert_eq!(answer.header("set-cookie"), None);
         assert_eq!(answer.header("allow"), (status == 405).then_some("POST, OPTIONS"));
     }
-    assert!(panel.fake.requests_to(RESOLVE).is_empty(), "nothing of this reaches Webflow");
+    assert!(panel.fake.requests_to(RESOLVE).is_empty(), "Webflow is not called");
     let exact = format!("{{\"siteId\":\"{site}\"}}{}", " ".repeat(limit - 13 - site.len()));
     assert_eq!(exact.len(), limit);
     assert_eq!(send(Method::POST, json, exact).await.status, StatusCode::UNAUTHORIZED);
@@ -136,9 +136,9 @@ mod b1 {
         assert_eq!((answer.status.as_u16(), answer.kind()), (401, "id-token-refused"));
         assert_eq!(answer.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
         assert_eq!(answer.json.get("login_url"), None);
-        assert_eq!(panel.fake.requests_to(RESOLVE).len(), 1, "no other grant is asked");
+        assert_eq!(panel.fake.requests_to(RESOLVE).len(), 1, "no other grant is tried");
         let answer = panel.post(&json!({ "siteId": panel.site(1), "idToken": of_blog })).await;
-        assert_eq!(answer.status, StatusCode::OK, "it is good for its own site");
+        assert_eq!(answer.status, StatusCode::OK, "it is valid for its own site");
     }
 
     #[tokio::test]
@@ -165,7 +165,7 @@ mod b1 {
             panel.fake.fail_next(Endpoint::Resolve, Fault::json(200, &user));
             panel.sign_in(panel.site(0)).await.status.as_u16()
         };
-        assert_eq!(answer(json!({"id": "u"})).await, 200, "Webflow may leave it out");
+        assert_eq!(answer(json!({"id": "u"})).await, 200, "Webflow may omit it");
         assert_eq!(answer(json!({"id": "u", "siteId": null})).await, 200);
         assert_eq!(answer(json!({"id": "u", "siteId": panel.site(0)})).await, 200);
         assert_eq!(answer(json!({"id": "u", "siteId": panel.site(1)})).await, 401);

@@ -120,7 +120,11 @@ mod n6 {
             }
         }
         let (target, cookies) = begun(&app, "/sites").await;
-        assert_eq!(app.visit(&target, &cookies).await.status, StatusCode::SEE_OTHER, "it goes on");
+        assert_eq!(
+            app.visit(&target, &cookies).await.status,
+            StatusCode::SEE_OTHER,
+            "the flow can still complete"
+        );
     }
 
     #[tokio::test]
@@ -131,7 +135,7 @@ mod n6 {
             let done = polled(n, log_out(&app, &cookies)).await;
             assert!(app.auth.shutdown().await);
             assert_whole(&app, &store, n);
-            assert_eq!(store.rows().is_empty(), n > 0, "what was begun comes to its end");
+            assert_eq!(store.rows().is_empty(), n > 0, "work in progress completes");
             if let Some(done) = done {
                 assert!(done.status.is_success() || done.status.is_redirection(), "{}", done.text);
                 assert!(n > 1, "it has to wait for Webflow");
@@ -246,7 +250,7 @@ mod n14 {
         app.fake.fail_next(Endpoint::Introspect, Fault::Status(500));
         let cookies = connected(&app).await;
         let page = app.visit("/whoami", &cookies).await;
-        assert_eq!(page.status, StatusCode::OK, "the look-up is in the background");
+        assert_eq!(page.status, StatusCode::OK, "the lookup runs in the background");
         eventually("an update that panics", || rows.saves.load(Ordering::SeqCst) == 2).await;
         let handle = app.auth.handle();
         for _ in 0..2 {
@@ -430,7 +434,7 @@ impl Switch {
     }
 
     fn may_panic(&self) {
-        assert!(!self.0.load(Ordering::SeqCst), "the application panics, as the test wants");
+        assert!(!self.0.load(Ordering::SeqCst), "deliberate panic of the application");
     }
 }
 

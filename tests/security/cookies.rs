@@ -52,7 +52,7 @@ mod c1 {
             assert_eq!(set.to_lowercase().matches("max-age=").count(), 1, "{set}");
             seen += 1;
         }
-        assert_eq!(seen, 4, "a flow, its end, a session, its end");
+        assert_eq!(seen, 4, "a flow and its removal, a session and its removal");
         let [flow] = challenge.set_cookies().try_into().unwrap();
         assert!(flow.ends_with("Max-Age=900"), "{flow}");
         let session = done.set_cookies().into_iter().find(|set| set.contains("session=")).unwrap();

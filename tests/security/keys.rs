@@ -103,9 +103,13 @@ mod k1 {
         assert_eq!(page.status, StatusCode::SEE_OTHER, "nor does the old session: a new consent");
 
         let done = waiting.step(&rolled.url(target)).await.unwrap();
-        assert_eq!(done.location().unwrap().path(), "/sites", "where the old key is still known");
+        assert_eq!(
+            done.location().unwrap().path(),
+            "/sites",
+            "at an instance that still has the old key"
+        );
         let page = waiting.step(&dropped.url("/whoami")).await.unwrap();
-        assert_eq!(page.status, StatusCode::OK, "what is written now has the new key");
+        assert_eq!(page.status, StatusCode::OK, "new rows use the new key");
     }
 
     #[tokio::test]
@@ -249,7 +253,7 @@ mod k2 {
         let sealed = row.sealed().to_vec();
         store.plant([with_sealed(&row, sealed).with_sites(vec!["somebody-elses-site".to_owned()])]);
         let found = app.auth.handle().tokens_for_site("somebody-elses-site").await.unwrap();
-        assert!(found.is_empty(), "the column says so, the sealed grant does not");
+        assert!(found.is_empty(), "the column claims it, but the sealed grant does not");
     }
 }
 
@@ -294,7 +298,7 @@ mod k3 {
                 assert!(!found, "the {what} is in the database");
             }
         }
-        assert!(files >= 2, "the log of writes is looked at, too");
+        assert!(files >= 2, "the write-ahead log is searched, too");
     }
 }
 
@@ -465,7 +469,7 @@ mod k4 {
             .client_secret("secret")
             .redirect_uri("https://app.example.com/cb")
             .scopes([tower_webflow_auth::Scope::SITES_READ]);
-        assert!(without.build().is_err(), "no key is ever made up");
+        assert!(without.build().is_err(), "no key is generated");
     }
 }
 
@@ -514,6 +518,6 @@ async fn row_with_a_false_age_stays_with_its_subject() {
         app.clock.advance(Duration::from_secs(60));
         let cookies = hostile::cookie_line(&browser);
         let answer = raw_get(&app, "/whoami", &[&cookies]).await;
-        assert_eq!(answer.status, 200, "the sealed time counts, and nothing overflows");
+        assert_eq!(answer.status, 200, "the sealed time is used, and nothing overflows");
     }
 }

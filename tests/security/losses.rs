@@ -74,7 +74,7 @@ async fn logout_waits_for_a_running_callback_and_ends_its_grant() {
         };
         let (arrived, left) = tokio::join!(coming, leaves);
         assert_eq!(left.status, StatusCode::NO_CONTENT, "{}", left.text);
-        assert_eq!(store.rows(), [], "what the callback brought has ended");
+        assert_eq!(store.rows(), [], "the callback's grant has ended");
         assert_eq!(app.fake.live_tokens(), live);
         let arrived = arrived.unwrap();
         assert_eq!(arrived.status, StatusCode::BAD_REQUEST, "{}", arrived.text);
@@ -263,7 +263,7 @@ mod n12 {
         store.unreadable(Some(former));
         let page = browser.step(&second).await.unwrap();
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
-        assert_eq!(app.fake.issued_tokens(), 1, "the code is still good");
+        assert_eq!(app.fake.issued_tokens(), 1, "the code is still valid");
         store.unreadable(None);
         let page = browser.step(&second).await.unwrap();
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);

@@ -95,7 +95,7 @@ mod n6 {
         let mut impatient = browser.clone();
         let gone =
             tokio::time::timeout(Duration::from_millis(100), impatient.step(&callback)).await;
-        assert!(gone.is_err(), "it has hung up");
+        assert!(gone.is_err(), "it has disconnected");
         app.fake.wait_for_requests("/v2/token/introspect", 1).await;
         let page = browser.visit(&callback).await.unwrap();
         assert_eq!((page.path(), page.status), ("/sites", StatusCode::OK));

@@ -345,7 +345,7 @@ mod r5 {
                     all.push_str(value.to_str().unwrap());
                 }
                 for (what, hidden) in [("code", code), ("state", &state), ("secret", &secret)] {
-                    assert!(!all.contains(hidden), "the {what} is in the answer to {query}");
+                    assert!(!all.contains(hidden), "the {what} is in the response to {query}");
                 }
             }
         }

@@ -330,7 +330,7 @@ mod s15 {
         }
         let unknown = app.url("/auth/webflow/callback?error=access_denied&state=unknown");
         let page = TestBrowser::new().visit(&unknown).await.unwrap();
-        assert_eq!(page.status, StatusCode::BAD_REQUEST, "a state that is not ours");
+        assert_eq!(page.status, StatusCode::BAD_REQUEST, "a foreign state");
     }
 }
 
@@ -458,8 +458,12 @@ mod s1 {
         }
         app.clock.advance(Duration::from_secs(1));
         let page = browser.step(&install).await.unwrap();
-        assert_eq!(page.status, StatusCode::SEE_OTHER, "that flow is over, another may begin");
-        assert_eq!(browser.cookies(HOST).len(), 1, "and takes its place");
+        assert_eq!(
+            page.status,
+            StatusCode::SEE_OTHER,
+            "that flow has expired, so another may start"
+        );
+        assert_eq!(browser.cookies(HOST).len(), 1, "and replaces it");
     }
 }
 
@@ -487,7 +491,7 @@ mod s4 {
             assert_refused(&app, &as_user(&mut browser, user, callback.as_str()).await);
         }
         let ada = as_user(&mut browser, "ada", callback.as_str()).await;
-        assert_eq!(ada.status, StatusCode::SEE_OTHER, "hers it is, still");
+        assert_eq!(ada.status, StatusCode::SEE_OTHER, "it is still her flow");
     }
 
     #[tokio::test]
@@ -619,7 +623,7 @@ mod s10 {
         let state = begin(&app, &mut victim, "/sites").await;
         let target = format!("{CALLBACK}?code={code}&state={state}");
         let page = victim.step(&app.url(&target)).await.unwrap();
-        assert_eq!(page.status, StatusCode::SEE_OTHER, "it cannot be told apart without PKCE");
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "it cannot be distinguished without PKCE");
         assert_eq!(
             *seen.lock().unwrap(),
             [(vec![site], true)],

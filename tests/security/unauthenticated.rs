@@ -268,7 +268,7 @@ impl Flooded {
 
     fn assert_bounded(&self, refused: usize) {
         let most = self.exchanges.most.load(Ordering::SeqCst);
-        assert_eq!(most, AT_ONCE, "exchanges at the same time");
+        assert_eq!(most, AT_ONCE, "concurrent exchanges");
         assert!(refused > 0 && refused + self.exchanges.started() == FLOOD, "{refused} refused");
     }
 }

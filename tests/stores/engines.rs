@@ -48,7 +48,10 @@ async fn ten_instances_start_in_parallel_on_an_empty_database() {
     let elsewhere = PostgresStore::builder().schema("apart").table("ten_at_once");
     let elsewhere = elsewhere.connect(&setting("TEST_POSTGRES_URL")).await.unwrap();
     postgres("ten_at_once").await.save(&row("ada", 1)).await.unwrap();
-    assert!(elsewhere.load(&Subject::user("ada")).await.unwrap().is_empty(), "schemas are apart");
+    assert!(
+        elsewhere.load(&Subject::user("ada")).await.unwrap().is_empty(),
+        "schemas are separate"
+    );
 }
 
 #[tokio::test]
@@ -134,21 +137,25 @@ mod k2 {
         app.clock.advance(Duration::from_secs(60));
         for browser in [&mut ada, &mut bob] {
             let page = browser.fetch(Method::GET, &app.url("/whoami")).await.unwrap();
-            assert_eq!(page.status, StatusCode::UNAUTHORIZED, "a swapped row is no token");
+            assert_eq!(page.status, StatusCode::UNAUTHORIZED, "a swapped row is rejected");
         }
         sql("UPDATE swapped a SET sealed = substr(b.sealed, 1, 40) FROM backup b \
              WHERE a.subject = b.subject")
         .await;
         app.clock.advance(Duration::from_secs(60));
         let page = ada.fetch(Method::GET, &app.url("/whoami")).await.unwrap();
-        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "a truncated row is no token");
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "a truncated row is rejected");
 
         sql("UPDATE swapped a SET sealed = b.sealed, version = a.version + 1 FROM backup b \
              WHERE a.subject = b.subject")
         .await;
         app.clock.advance(Duration::from_secs(60));
         let page = ada.fetch(Method::GET, &app.url("/whoami")).await.unwrap();
-        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "old bytes under a new version are none");
+        assert_eq!(
+            page.status,
+            StatusCode::UNAUTHORIZED,
+            "old bytes under a new version are rejected"
+        );
 
         sql("UPDATE swapped a SET version = b.version FROM backup b WHERE a.subject = b.subject")
             .await;

@@ -260,7 +260,7 @@ async fn e7_a_pool_of_one_connection_is_enough() {
     for _ in 0..3 {
         app.connected().await;
     }
-    assert_eq!(store.warnings().await, [""; 0], "it listens outside of the pool");
+    assert_eq!(store.warnings().await, [""; 0], "it listens outside the pool");
     hears_a_removal(&app, &connect("e7_one", &url()).await).await;
 }
 
@@ -421,7 +421,7 @@ mod e9_rights {
         for right in ["INSERT", "UPDATE", "DELETE", "ON public.e9 TO e9_reader"] {
             assert!(text.contains(right), "{right}: {text}");
         }
-        assert!(!text.contains("SELECT"), "what the role has is not missing: {text}");
+        assert!(!text.contains("SELECT"), "rights that the role has are not reported: {text}");
         let lazy = PostgresStore::builder().table("e9").connect_lazy(&address).unwrap();
         assert!(matches!(lazy.healthy().await, Err(StoreError::Unavailable(_))));
     }

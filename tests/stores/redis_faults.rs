@@ -546,7 +546,7 @@ async fn assert_that_changes_are_heard(store: RedisStore, other: RedisStore) {
     assert!(other.remove(removed.key(), removed.version()).await.unwrap());
     let deadline = Instant::now() + Duration::from_secs(10);
     while status(&mut browser).await == StatusCode::OK {
-        assert!(Instant::now() < deadline, "the removal was not heard of");
+        assert!(Instant::now() < deadline, "the removal was not noticed");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(status(&mut browser).await, StatusCode::UNAUTHORIZED);

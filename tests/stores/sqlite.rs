@@ -40,7 +40,10 @@ async fn rows_survive_a_restart() {
     assert_eq!(store.by_workspace("w1").await.unwrap().len(), 1);
     assert!(!store.remove(found.key(), TokenVersion::from_i64(1).unwrap()).await.unwrap());
     assert!(store.remove(found.key(), found.version()).await.unwrap());
-    assert!(store.by_site("s1").await.unwrap().is_empty(), "the index goes with the row");
+    assert!(
+        store.by_site("s1").await.unwrap().is_empty(),
+        "the index entry is removed with the row"
+    );
 }
 
 #[cfg(unix)]

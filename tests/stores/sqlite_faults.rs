@@ -136,7 +136,7 @@ mod e1_disk_full {
                 let error = causes(&result.unwrap_err());
                 assert!(error.contains("tokens.db") && error.contains("full"), "{error}");
             }
-            assert_eq!(store.load(&ada).await.unwrap(), [row("ada", 1)], "reads go on");
+            assert_eq!(store.load(&ada).await.unwrap(), [row("ada", 1)], "reads continue");
             limit_files("unlimited");
             store.save(&row("bob", 1)).await.unwrap();
             assert!(store.update(&row("ada", 1)).await.unwrap());

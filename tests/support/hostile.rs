@@ -159,7 +159,7 @@ pub async fn eventually_by(what: &str, mut done: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "in vain: {what}");
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "timed out waiting for {what}");
 }
 
 /// Waits for the effect of a background task.

@@ -55,7 +55,7 @@ pub fn logged() -> (Log, Capture) {
     assert!(install(), "another subscriber is global in this process");
     let log = Log::default();
     let former = CAPTURE.replace(Some(log.clone()));
-    assert!(former.is_none(), "this thread has a capture already");
+    assert!(former.is_none(), "this thread already has a capture");
     (log, Capture(PhantomData))
 }
 

@@ -104,7 +104,7 @@ impl Browser {
         panic!("chromedriver does not answer");
     }
 
-    /// A command of Chromium's `DevTools` protocol.
+    /// A command of Chromium's own `DevTools` protocol.
     pub async fn cdp(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         self.client.issue_cmd(Extra { path: "goog/cdp/execute", body }).await.unwrap()

@@ -63,7 +63,7 @@ mod h11_sync {
         assert_eq!(hooks.remove_all(&site, URL).await.unwrap(), 2);
         assert_eq!(hooks.remove_all(&site, URL).await.unwrap(), 0);
         let left: Vec<_> = app.fake.webhooks().iter().map(|it| it.url().to_owned()).collect();
-        assert_eq!(left, [OTHERS, URL], "that of the other site stays as well");
+        assert_eq!(left, [OTHERS, URL], "the other site's webhook stays, too");
     }
 
     #[tokio::test]
@@ -204,7 +204,7 @@ async fn a_failed_delivery_is_repeated_three_times_and_then_the_webhook_is_deact
         assert_eq!(app.fake.deliver_due().await.len(), 1);
     }
     let times: Vec<_> = seen.lock().unwrap().iter().map(WebflowEvent::sent_at).collect();
-    assert_eq!(times.len(), 4, "each repetition is signed anew and handled");
+    assert_eq!(times.len(), 4, "each retry is signed anew and handled");
     assert!(times.windows(2).all(|pair| pair[0] + Duration::from_secs(600) == pair[1]));
     let active: Vec<_> = app.fake.webhooks().iter().map(FakeWebhook::is_active).collect();
     assert_eq!(active, [true, false], "forms, then publications");

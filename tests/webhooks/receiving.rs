@@ -54,7 +54,7 @@ impl Receiver {
             let (runs, go) = (Arc::clone(&runs), Arc::clone(&go));
             move |event: WebflowEvent, body: Bytes| async move {
                 runs.fetch_add(1, Ordering::SeqCst);
-                assert_eq!(event.raw(), &body, "the body goes on as it came");
+                assert_eq!(event.raw(), &body, "the body is forwarded unchanged");
                 let payload: Value = event.payload().unwrap_or_default();
                 match payload["demo"].as_str() {
                     Some("fail") => StatusCode::INTERNAL_SERVER_ERROR,
@@ -140,7 +140,7 @@ async fn h1_only_known_secrets_pass() {
     }
     bodies.dedup();
     let expected = "urn:tower-webflow-auth:webhook-refused";
-    assert_eq!(bodies.len(), 1, "all 401s are alike");
+    assert_eq!(bodies.len(), 1, "all 401s are identical");
     assert_eq!(bodies[0]["type"], expected);
     assert!(bodies[0].get("login_url").is_none());
     let upper = with(&signature.to_uppercase());
@@ -222,7 +222,11 @@ mod h3_repetitions {
         let panicking = receiver.sign(&json!({ "demo": "panic" }));
         let answer = receiver.send(panicking.request("/hooks")).await;
         assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
-        assert_eq!(receiver.deliver(&receiver.good()).await, StatusCode::OK, "the service goes on");
+        assert_eq!(
+            receiver.deliver(&receiver.good()).await,
+            StatusCode::OK,
+            "the service continues"
+        );
     }
 
     #[tokio::test]
@@ -600,7 +604,7 @@ async fn an_inner_service_that_is_not_ready_is_not_called() {
         respond.send_response(created);
     });
     let answer = answer.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK, "Webflow takes 200 alone for a success");
+    assert_eq!(answer.status(), StatusCode::OK, "Webflow accepts only 200 as success");
     assert_eq!(to_bytes(answer.into_body(), 100).await.unwrap(), "kept");
 }
 

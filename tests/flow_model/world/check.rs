@@ -37,14 +37,14 @@ impl Inner {
             }
         }
         for token in &effect.gone {
-            assert!(!stored.contains_key(token), "what was logged out is still there");
+            assert!(!stored.contains_key(token), "a logged-out grant is still stored");
         }
         // Tokens superseded earlier are not revoked at Webflow.
         for token in effect.revoked.iter().filter(|token| self.stored.contains_key(*token)) {
             self.dies(token, "it was to be revoked").await;
         }
         if let Some(token) = &effect.imported {
-            assert!(stored.contains_key(token), "what was imported is not there");
+            assert!(stored.contains_key(token), "an imported grant is missing");
         }
         if effect.changes_nothing {
             // Rows replaced earlier may be removed at any time.
@@ -149,7 +149,7 @@ impl Inner {
             known.extend(id.map(str::to_owned));
         }
         let stranded = subjects.difference(&known).next();
-        assert!(!all_known || stranded.is_none(), "a row is of no browser's session");
+        assert!(!all_known || stranded.is_none(), "a row belongs to no browser's session");
     }
 
     /// Waits until the token is dead at Webflow.

@@ -36,7 +36,7 @@ impl Inner {
         let answer = self.navigate(browser, instance, &target).await;
         if must_repeat {
             let exchanges = self.fake.requests_to("/oauth/access_token").len();
-            assert_eq!(exchanges, 0, "the grant was there");
+            assert_eq!(exchanges, 0, "the grant was already stored");
         }
         if must_succeed || must_repeat {
             assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
@@ -58,7 +58,7 @@ impl Inner {
             if new && self.setup.several && answer.sets.iter().any(|(name, _)| name == SESSION) {
                 let after = self.grants(browser, instance).await.unwrap_or_default();
                 let lacks = before.iter().find(|workspace| !after.contains(workspace.as_str()));
-                assert_eq!(lacks, None, "the former session's grants come along");
+                assert_eq!(lacks, None, "the former session's grants are moved");
             }
         }
         Effect {

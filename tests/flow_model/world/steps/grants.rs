@@ -57,7 +57,11 @@ impl Inner {
             Err(error) => assert!(!works, "{error}"),
         }
         if is_there && works {
-            assert_eq!(self.store.saves.load(Ordering::SeqCst), saves, "the same is written again");
+            assert_eq!(
+                self.store.saves.load(Ordering::SeqCst),
+                saves,
+                "the same grant was written again"
+            );
         }
         // A write without an acknowledgement may have succeeded.
         let may_write = matches!(

@@ -236,7 +236,7 @@ impl Inner {
             assert!(leads, "a page leads to a code that cannot be claimed");
         }
         let leads_away = answer.location.as_ref().is_some_and(|it| it.contains("/oauth/authorize"));
-        assert!(!leads_away || claimable.is_empty(), "a code that is parked is passed over");
+        assert!(!leads_away || claimable.is_empty(), "a parked code was ignored");
         self.receive(browser, &answer);
         let process = self.process(instance);
         for request in self.fake.requests_to("/v2/sites") {
@@ -244,7 +244,7 @@ impl Inner {
             let token = authorization.strip_prefix("Bearer ").unwrap().to_owned();
             if !self.is_live(&token).await {
                 let first = self.met_dead.insert((process, token));
-                assert!(first, "a token is used that the instance knows to be dead");
+                assert!(first, "the instance used a token that it knows to be dead");
             }
         }
     }

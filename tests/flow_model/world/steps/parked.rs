@@ -135,7 +135,7 @@ impl Inner {
             let parks = self.is_open(flow) && self.flow(flow).parked.is_some();
             let answer = self.navigate(browser, instance, &target).await;
             self.assert_parks(flow, parks, &answer);
-            assert!(answer.sets_nothing(), "the cookie is not written again");
+            assert!(answer.sets_nothing(), "the cookie is not set again");
             return Effect { changes_nothing: true, ..Effect::nothing() };
         }
         if self.is_mixed_up(flow) {
