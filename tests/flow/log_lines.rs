@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use axum::Router;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
@@ -13,9 +14,9 @@ use tower_webflow_auth::testing::{Endpoint, Fault, TestBrowser};
 use tower_webflow_auth::{Keyring, Subject, WebflowAuthLayer, WebflowToken};
 
 use crate::support::hostile::{
-    CALLBACK, OnLoad, OnSave, TestStore, begin, headers, second_instance,
+    CALLBACK, OnLoad, OnSave, TestStore, begin, eventually, headers, second_instance,
 };
-use crate::support::log::logged;
+use crate::support::log::{Log, logged};
 use crate::support::{App, router};
 
 /// A log line without the values that differ from run to run.
@@ -71,7 +72,7 @@ fn quoted() -> Vec<(String, Line)> {
 async fn guide_quotes_lines_that_are_logged() {
     let (log, _capture) = logged();
     logins().await;
-    callbacks().await;
+    callbacks(&log).await;
     exchanges().await;
     grants_and_calls().await;
     store().await;
@@ -106,10 +107,15 @@ async fn logins() {
     assert_eq!(browser.step(&callback).await.unwrap().status, StatusCode::SEE_OTHER);
 }
 
-/// A router without the callback, an expired flow, and another user's flow.
-async fn callbacks() {
+/// A callback that reaches no layer, and callbacks of an expired flow and of another user's flow.
+async fn callbacks(log: &Log) {
     let page = get(async || "page");
-    let unreachable = |auth: &WebflowAuthLayer| router_of(page, auth);
+    let router =
+        |auth: &WebflowAuthLayer| Router::new().route("/x", page).route_layer(auth.clone());
+    let app = App::with_router(|builder| builder, router).await;
+    TestBrowser::new().step(&app.url("/x")).await.unwrap();
+    eventually("a warning", || log.text().contains("the login cannot be completed")).await;
+
     let app = App::start().await;
     let mut browser = TestBrowser::new();
     let callback = app.callback(&mut browser, "/sites").await;
