@@ -22,7 +22,7 @@ use crate::util::background::Tasks;
 use crate::util::log;
 use crate::vault::cache::Cache;
 use crate::vault::{Vault, Watcher, WriteLocks};
-use crate::webflow::{ApplicationId, WebflowClient};
+use crate::webflow::{ApplicationId, AuthorizeLinks, WebflowClient};
 use crate::wire::cookies::CookiePolicy;
 use crate::wire::paths::Paths;
 
@@ -88,6 +88,7 @@ impl WebflowAuthBuilder {
             session_binding: format!("{}\0{client_id}\0", cookies.session_name()),
             webflow: Arc::new(WebflowClient {
                 http,
+                authorize: AuthorizeLinks::new(&self.endpoints, &client_id, &redirect_uri.text),
                 endpoints: self.endpoints,
                 client_id,
                 client_secret,

@@ -36,7 +36,7 @@ use crate::webflow::{ApplicationId, WebflowClient};
 use crate::wire::cookies::{self, CookiePolicy};
 use crate::wire::paths::{COMPONENT, Paths, original_uri};
 use crate::wire::request_head::RequestHead;
-use crate::wire::return_to;
+use crate::wire::return_to::OwnPath;
 
 /// How many cookies with the session's name are verified.
 const MAX_SESSION_COOKIES: usize = 4;
@@ -215,10 +215,9 @@ impl Context {
 
     /// The path, if it is a page of the application on this origin.
     pub fn own_page(&self, path: &str) -> Option<String> {
-        let own = return_to::checked(path)?;
-        let resolved = return_to::resolved(&own)?;
+        let OwnPath { text, resolved } = OwnPath::parse(path)?;
         let is_taken = self.paths.endpoint(&resolved).is_some() || self.is_panel_path(&resolved);
-        (!is_taken).then_some(own)
+        (!is_taken).then_some(text)
     }
 
     /// Whether this is the panel path.

@@ -18,3 +18,10 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 pub fn token_256() -> String {
     URL_SAFE_NO_PAD.encode(bytes::<32>())
 }
+
+/// Two of these, with one call to the operating system.
+pub fn tokens_256() -> [String; 2] {
+    let random = bytes::<64>();
+    let (first, second) = random.split_at(32);
+    [first, second].map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
+}

@@ -8,7 +8,6 @@ use url::Url;
 use super::report::Check;
 use crate::context::Context;
 use crate::crypto::random;
-use crate::flow::authorize::authorize_url;
 use crate::webflow::probe;
 use crate::webflow::probe::{ProbeError, ProbeResponse};
 
@@ -19,7 +18,7 @@ const MAX_SKEW_SECS: i64 = 60;
 pub async fn check(context: &Context) -> [Check; 3] {
     let webflow = &context.webflow;
     // Exactly the link that browsers are sent to. It contains no secret.
-    let link = authorize_url(context, &context.scopes.to_string(), &random::token_256());
+    let link = webflow.authorize.link(&context.scopes.to_string(), &random::token_256());
     let authorize = webflow.http.get(link).header(ACCEPT, "text/html");
     // A HEAD request to the token endpoint needs no credentials and has no effect.
     let token = webflow.http.head(webflow.endpoints.token().clone());

@@ -1,7 +1,6 @@
 //! The authorization request: a new flow, and the redirect to Webflow's consent screen.
 
 use http::HeaderValue;
-use percent_encoding::utf8_percent_encode;
 
 use super::reach::check_callback_once;
 use super::{make_room, see_other, set_cookies};
@@ -13,7 +12,6 @@ use crate::identity::Who;
 use crate::identity::subject::Subject;
 use crate::problem::{Answer, Problem, catalog};
 use crate::util::{log, metrics};
-use crate::wire::paths::COMPONENT;
 use crate::wire::request_head::RequestHead;
 
 /// The longest flow cookie, name and value together. Browsers ignore cookies over 4096 bytes
@@ -49,9 +47,10 @@ pub fn begin(
 ) -> Result<Answer, Problem> {
     context.check_host(head);
     check_callback_once(context);
+    let [state, session] = random::tokens_256();
     let mut flow = Flow {
-        state: random::token_256(),
-        session: random::token_256(),
+        state,
+        session,
         began_unix_millis: context.clock.unix_millis(),
         scopes: start.scopes.to_string(),
         return_to: start.return_to,
@@ -64,7 +63,7 @@ pub fn begin(
     let kind = flow.kind.name();
     metrics::flow_started(kind);
     tracing::info!(target: log::FLOW, flow = flow.id(), kind, scopes = flow.scopes, "flow started");
-    let mut answer = see_other(&authorize_url(context, &flow.scopes, &flow.state));
+    let mut answer = see_other(&context.webflow.authorize.link(&flow.scopes, &flow.state));
     set_cookies(&mut answer, cookies);
     Ok(answer)
 }
@@ -91,24 +90,4 @@ pub fn cookies(
     let mut cookies = make_room(context, head, Some(name.len() + value.len() + 1));
     cookies.push(cookie);
     Ok(cookies)
-}
-
-/// The URL of the authorization request (RFC 6749 section 4.1.1). Spaces are encoded as `%20`, as
-/// Webflow documents.
-pub fn authorize_url(context: &Context, scopes: &str, state: &str) -> String {
-    let webflow = &context.webflow;
-    let mut url = webflow.endpoints.authorize().to_string();
-    for (separator, name, value) in [
-        ('?', "response_type", "code"),
-        ('&', "client_id", webflow.client_id.as_str()),
-        ('&', "scope", scopes),
-        ('&', "redirect_uri", webflow.redirect_uri.as_str()),
-        ('&', "state", state),
-    ] {
-        url.push(separator);
-        url.push_str(name);
-        url.push('=');
-        url.extend(utf8_percent_encode(value, COMPONENT));
-    }
-    url
 }

@@ -3,7 +3,7 @@
 use percent_encoding::utf8_percent_encode;
 
 use crate::wire::paths::COMPONENT;
-use crate::wire::return_to;
+use crate::wire::return_to::OwnPath;
 
 /// The application's sign-in page: a path of this origin, with a query if it needs one.
 #[derive(Debug, Clone)]
@@ -12,7 +12,7 @@ pub struct SignIn(String);
 impl SignIn {
     /// `None` if it is not a path of this origin, or has a fragment.
     pub fn new(path: &str) -> Option<Self> {
-        let own = return_to::checked(path).is_some_and(|own| own == path) && !path.contains('#');
+        let own = OwnPath::parse(path).is_some_and(|own| own.text == path) && !path.contains('#');
         own.then(|| Self(path.to_owned()))
     }
 

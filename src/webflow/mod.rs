@@ -1,6 +1,7 @@
 //! Webflow's authorization server: code exchange, introspection and revocation.
 
 mod application;
+mod authorize;
 mod call;
 mod client;
 mod endpoints;
@@ -17,8 +18,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use application::ApplicationId;
-pub use call::{CallError, retry_after};
 #[cfg(feature = "testing")]
+pub use authorize::AuthorizeLinks;
+pub use call::{CallError, retry_after};
 pub use client::direct_client_builder;
 pub use client::{client_builder, closed_unanswered, may_use_proxy, send_twice};
 pub use endpoints::Endpoints;
@@ -56,6 +58,7 @@ pub fn read_answer(
 pub struct WebflowClient {
     pub http: reqwest::Client,
     pub endpoints: Endpoints,
+    pub authorize: AuthorizeLinks,
     pub client_id: String,
     pub client_secret: SecretString,
     /// Exactly the string in the authorization request.

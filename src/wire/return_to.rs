@@ -1,5 +1,8 @@
 //! Where the browser goes after a flow: always a path of this origin.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
@@ -9,55 +12,68 @@ const MAX_LEN: usize = 2048;
 /// Characters that must be encoded in a `Location`. Not `%`, so that encoded text stays as it is.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
 
-/// Returns `path` if a browser resolves it to this origin, and `/` otherwise.
-///
-/// Rejects other schemes and hosts, `//`, backslashes (browsers treat them as slashes) and control
-/// characters (browsers drop some before resolving), each also percent-encoded, because proxies may
-/// decode them; and paths over 2 KiB.
+/// A path of this origin.
+pub struct OwnPath {
+    /// As it goes into a `Location`.
+    pub text: String,
+    /// As a browser requests it: without query, fragment and dot segments.
+    pub resolved: String,
+}
+
+impl OwnPath {
+    /// Checks that a browser resolves `path` to this origin.
+    ///
+    /// Rejects other schemes and hosts, `//`, backslashes (browsers treat them as slashes) and control
+    /// characters (browsers drop some before resolving), each also percent-encoded, because proxies
+    /// may decode them; and paths over 2 KiB.
+    pub fn parse(path: &str) -> Option<Self> {
+        let text = utf8_percent_encode(path, ENCODED).to_string();
+        let is_plain = !path.chars().any(char::is_control);
+        if !is_plain || text.len() > MAX_LEN || is_odd(&text) {
+            return None;
+        }
+        let resolved = resolve(&text)?;
+        Some(Self { text, resolved })
+    }
+}
+
+/// Returns `path` if it is an [`OwnPath`], and `/` otherwise.
 pub fn own_path(path: &str) -> String {
-    checked(path).unwrap_or_else(|| "/".to_owned())
+    OwnPath::parse(path).map_or_else(|| "/".to_owned(), |own| own.text)
 }
 
-/// Like [`own_path`]; `None` if the path is refused.
-pub fn checked(path: &str) -> Option<String> {
-    let encoded = utf8_percent_encode(path, ENCODED).to_string();
-    let is_plain = !path.chars().any(char::is_control);
-    (is_plain && encoded.len() <= MAX_LEN && stays_here(&encoded)).then_some(encoded)
-}
-
-fn stays_here(reference: &str) -> bool {
+/// Whether the path is not one plain absolute path, also after a proxy has decoded it.
+fn is_odd(reference: &str) -> bool {
     let end = reference.find(['?', '#']).unwrap_or(reference.len());
     let (path, rest) = reference.split_at(end);
     if rest.contains('\\') {
-        return false;
+        return true;
     }
-    let mut decoded = path.to_owned();
+    let mut decoded = Cow::Borrowed(path);
     for _ in 0..3 {
         let odd = !decoded.starts_with('/')
             || decoded.starts_with("//")
             || decoded.contains('\\')
             || decoded.chars().any(char::is_control);
         if odd {
+            return true;
+        }
+        if !decoded.contains('%') {
             return false;
         }
-        decoded = percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
+        decoded = percent_decode_str(&decoded).decode_utf8_lossy().into_owned().into();
     }
-    resolves_here(reference)
+    false
 }
 
-/// The path as a browser would request it: without query, fragment and dot segments.
-pub fn resolved(path: &str) -> Option<String> {
-    let base = Url::parse("https://here.invalid/").ok()?;
-    Some(base.join(path).ok()?.path().to_owned())
-}
-
-/// Checks the reference with the URL Standard's algorithm.
-fn resolves_here(reference: &str) -> bool {
-    let Ok(base) = Url::parse("https://here.invalid/base/") else {
-        return false;
-    };
-    base.join(reference)
-        .is_ok_and(|url| url.origin() == base.origin() && !url.path().starts_with("//"))
+/// Resolves the reference by the URL Standard's algorithm. `None` if it leads elsewhere.
+fn resolve(reference: &str) -> Option<String> {
+    static BASE: LazyLock<Option<Url>> =
+        LazyLock::new(|| Url::parse("https://here.invalid/base/").ok());
+    let base = BASE.as_ref()?;
+    let url = base.join(reference).ok()?;
+    let stays = url.origin() == base.origin() && !url.path().starts_with("//");
+    stays.then(|| url.path().to_owned())
 }
 
 #[cfg(test)]
