@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tower_webflow_auth::hooks::FailureKind;
 
@@ -61,7 +62,7 @@ fn every_example_and_every_feature_is_listed() {
     for entry in fs::read_dir(root().join("examples")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        if name != "support" && name != "README" {
+        if !["support", "README", "first_run"].contains(&&*name) {
             // A folder may have another name than its example.
             let names = [format!("`{name}`"), format!("`{}`", name.replace('_', "-"))];
             assert!(names.iter().any(|name| list.contains(name)), "{name} is not listed");
@@ -83,7 +84,7 @@ fn every_example_and_every_feature_is_listed() {
 fn the_readme_is_short_and_names_both_commands() {
     let readme = read("README.md");
     assert!(readme.lines().count() < 150, "{} lines", readme.lines().count());
-    assert!(readme.contains("\ncargo run --example demo --features sqlite,testing "), "the demo");
+    assert!(readme.contains("\ncargo demo "), "the demo");
     assert!(readme.contains("\nscripts/test "), "the tests");
     assert!(read(".ci/run").ends_with("scripts/test\"\n"), "CI runs the same command");
 }
@@ -140,4 +141,30 @@ fn linked_files_are_packaged() {
         }
     }
     assert!(links > 30, "{links} links");
+}
+
+/// `cargo demo` and `cargo fake-webflow` build their own dependencies, not those of every test.
+#[test]
+fn p12_first_commands_build_few_crates() {
+    let readme = read("README.md");
+    let aliases = read(".cargo/config.toml");
+    for command in ["demo", "fake-webflow"] {
+        assert!(readme.contains(&format!("\ncargo {command}")), "{command}");
+        let alias = aliases.lines().find(|line| line.starts_with(&format!("{command} = ")));
+        assert!(alias.is_some_and(|it| it.contains("examples/first_run/Cargo.toml")), "{command}");
+    }
+    let crates = |arguments: &[&str]| {
+        let tree = Command::new(env!("CARGO"))
+            .args(["tree", "--locked", "--offline", "--prefix=none", "--no-dedupe"])
+            .args(arguments)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        let tree = String::from_utf8(tree.stdout).unwrap();
+        tree.lines().filter_map(|line| line.split(' ').next()).collect::<BTreeSet<_>>().len()
+    };
+    let first = crates(&["--manifest-path=examples/first_run/Cargo.toml", "-e=normal,build"]);
+    let tests = crates(&["--all-features", "-e=normal,build,dev"]);
+    assert!(first * 3 < tests * 2, "{first} crates, and {tests} for the tests");
 }
