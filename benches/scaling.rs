@@ -1,4 +1,5 @@
-//! Scaling: throughput by threads, time and memory by cached subjects, time by cookies per request.
+//! Scaling: throughput by threads, time and memory by cached subjects, time by cookies per request, and
+//! time of a cache with more sessions than room.
 //!
 //! `cargo bench --features testing --bench scaling`. Every row is compared with a bare router that
 //! gets the same request in the same round; rounds are interleaved. Nanoseconds are a thread's CPU
@@ -8,7 +9,7 @@
 
 mod support;
 
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -16,7 +17,8 @@ use futures::StreamExt;
 use support::{
     Forgetful, ask_ok, bare, begin, finish, is_quick, median, memory_kib, min, protected,
 };
-use tower_webflow_auth::{Endpoints, WebflowAuthLayer, config::CacheConfig};
+use tower_webflow_auth::store::MemoryStore;
+use tower_webflow_auth::{Endpoints, Keyring, WebflowAuthLayer, config::CacheConfig};
 
 const ROUNDS: usize = 9;
 
@@ -30,6 +32,8 @@ fn main() {
     let quick = is_quick();
     runtime.block_on(threads(&webflow, if quick { 100 } else { 200_000 }));
     runtime.block_on(cookies(&webflow, if quick { 10 } else { 50_000 }));
+    let most = if quick { 120 } else { 100_000 };
+    runtime.block_on(over_capacity(&webflow, most, if quick { 20 } else { 20_000 }));
     let sizes: &[usize] = if quick { &[1, 100] } else { &[1, 10_000, 1_000_000] };
     subjects(&runtime, &webflow, sizes, if quick { 10 } else { 50_000 });
 }
@@ -243,6 +247,60 @@ async fn time<'a>(app: &mut Router, requests: usize, cookie: impl Fn(usize) -> &
         ask_ok(app, cookie(i)).await;
     }
     (cpu_nanos() - started) / requests as f64
+}
+
+/// A cache with room for a tenth of `most` sessions, and requests of more and more sessions in turn.
+/// Every miss reads the store, which is in memory.
+async fn over_capacity(webflow: &Endpoints, most: usize, requests: usize) {
+    let (room, keyring) = (most / 10, Keyring::generate());
+    let store = Arc::new(MemoryStore::new().with_capacity(2 * most));
+    let layer = |capacity| {
+        let cache = CacheConfig::new().capacity(capacity).ttl(Duration::from_secs(24 * 60 * 60));
+        let builder = support::builder(webflow.clone()).keyring(keyring.clone());
+        protected(&builder.store(Arc::clone(&store)).cache(cache).build().unwrap())
+    };
+    let mut sessions = Sessions::with_room_for(most);
+    let app = layer(0);
+    let mut flows = futures::stream::iter(0..most)
+        .map(|_| {
+            let mut app = app.clone();
+            async move {
+                let begun = begin(&mut app).await;
+                finish(&mut app, &begun.callback(), &begun.cookie).await
+            }
+        })
+        .buffer_unordered(AT_ONCE);
+    while let Some(cookie) = flows.next().await {
+        sessions.push(&cookie);
+    }
+    drop(flows);
+    let mut without = app;
+    println!("\n| sessions, of room for {room} | ns per request | p99 | worst | of no cache |");
+    println!("| --- | --- | --- | --- | --- |");
+    for used in [room * 8 / 10, room, room * 12 / 10, room * 2, most] {
+        let mut cached = layer(room);
+        let at = |i: usize| sessions.get(i * 7_919 % used);
+        for i in 0..used.max(requests) {
+            ask_ok(&mut cached, at(i)).await;
+        }
+        let (mut mean, mut share, mut each) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..ROUNDS {
+            let at = |i: usize| at(round * requests + i);
+            let control = time(&mut without, requests, at).await;
+            let started = cpu_nanos();
+            for i in 0..requests {
+                let began = Instant::now();
+                ask_ok(&mut cached, at(i)).await;
+                each.push(began.elapsed().as_nanos() as f64);
+            }
+            let ours = (cpu_nanos() - started) / requests as f64;
+            mean.push(ours);
+            share.push(ours / control);
+        }
+        each.sort_by(f64::total_cmp);
+        let (p99, worst) = (each[each.len() * 99 / 100], each[each.len() - 1]);
+        println!("| {used} | {:.0} | {p99:.0} | {worst:.0} | {:.2} |", median(mean), median(share));
+    }
 }
 
 struct Size {
