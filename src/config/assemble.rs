@@ -13,10 +13,12 @@ use crate::context::Context;
 use crate::delivery::{Webhooks, secrets::Secrets};
 use crate::flow_state::pending::PendingFlows;
 use crate::grant::state::TokenStates;
+use crate::hooks::Hooks;
 use crate::identity::app::AppId;
 use crate::identity::session_cookie::Sliding;
 use crate::identity::sign_in::SignIn;
 use crate::middleware::WebflowAuthLayer;
+use crate::problem::Style;
 use crate::store::MemoryStore;
 use crate::util::background::Tasks;
 use crate::util::log;
@@ -121,7 +123,7 @@ impl WebflowAuthBuilder {
             volatile: self.volatile,
             selection: self.selection,
             application: ApplicationId::new(self.application_id),
-            hooks: self.hooks,
+            hooks: Hooks { style: Arc::new(Style::with(&self.page_style)), ..self.hooks },
             #[cfg(feature = "webhooks")]
             webhooks,
             #[cfg(feature = "panels")]

@@ -85,6 +85,7 @@ pub struct WebflowAuthBuilder {
     pub(super) grants: GrantPolicy,
     pub(super) selection: Selection,
     pub(super) hooks: Hooks,
+    pub(super) page_style: String,
     pub(super) clock: Clock,
     /// Secrets besides the client secret that sign webhooks, each with the setting it came from.
     #[cfg(feature = "webhooks")]
@@ -146,6 +147,7 @@ impl WebflowAuthBuilder {
             grants: GrantPolicy::Single,
             selection: Selection::default(),
             hooks: Hooks::default(),
+            page_style: String::new(),
             clock: Clock::system(),
             #[cfg(feature = "webhooks")]
             webhook_secrets: Vec::new(),

@@ -96,6 +96,27 @@ impl WebflowAuthBuilder {
         self
     }
 
+    /// Adds a style sheet to the crate's error pages, after the crate's own. The default is none.
+    ///
+    /// The pages set their colors with custom properties on `:root`, among them `--accent`,
+    /// `--accent-strong`, `--on-accent`, `--text`, `--soft`, `--page`, `--card` and `--line`, once more for dark
+    /// mode. Their Content-Security-Policy allows no requests, so fonts and images cannot be
+    /// loaded. To change the texts, see [`AuthFailure::page`]; for other pages, [`on_error`].
+    ///
+    /// [`build`](Self::build) rejects text with `</`, which would end the sheet.
+    ///
+    /// [`on_error`]: Self::on_error
+    ///
+    /// ```
+    /// # use tower_webflow_auth::WebflowAuthLayer;
+    /// let builder = WebflowAuthLayer::builder()
+    ///     .page_style(":root { --accent: #7c3aed; --accent-strong: #5b21b6 }");
+    /// ```
+    pub fn page_style(mut self, css: impl Into<String>) -> Self {
+        self.page_style = css.into();
+        self
+    }
+
     /// Runs for each grant that has gone from the store, once, after it went.
     ///
     /// [`Gone::why`] tells a sign-out from an uninstall: Webflow reports neither. No response waits

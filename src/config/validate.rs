@@ -54,6 +54,7 @@ impl WebflowAuthBuilder {
         self.check_paths(callback, problems);
         self.check_sign_in(callback, problems);
         self.check_name(problems);
+        self.check_page_style(problems);
         self.check_durations(problems);
         #[cfg(feature = "webhooks")]
         self.check_webhook_secrets(problems);
@@ -115,6 +116,16 @@ impl WebflowAuthBuilder {
                 setting: "name",
                 problem: "is no name for an app".to_owned(),
                 remedy: "use 1 to 32 characters of a-z, 0-9 and -",
+            });
+        }
+    }
+
+    fn check_page_style(&self, problems: &mut Vec<ConfigProblem>) {
+        if self.page_style.contains("</") {
+            problems.push(ConfigProblem::Invalid {
+                setting: "page_style",
+                problem: "contains `</`, which would end the style sheet".to_owned(),
+                remedy: "give plain CSS, without HTML",
             });
         }
     }

@@ -34,7 +34,7 @@ pub use callback::{is_well_formed, known_error};
 pub async fn serve(context: Arc<Context>, endpoint: Endpoint, parts: Parts) -> Answer {
     let head = context.head(&parts);
     // No user sees these, so `on_error` is not called.
-    let plain = |problem: Problem| Ok(problem.respond(&head));
+    let plain = |problem: Problem| Ok(problem.respond(&head, &context.hooks.style));
     let served = match (endpoint, &parts.method) {
         (Endpoint::Callback | Endpoint::Login, &Method::HEAD) => Ok(answer(StatusCode::OK, "")),
         (Endpoint::Callback | Endpoint::Login, &Method::GET)

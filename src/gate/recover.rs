@@ -16,7 +16,7 @@ use crate::flow::see_other;
 use crate::flow_state::cookie::FlowKind;
 use crate::grant::token::{Reauthorize, WebflowToken};
 use crate::lifecycle::disconnect::remove_dead;
-use crate::problem::{Answer, Problem, catalog};
+use crate::problem::{Answer, Problem, Style, catalog};
 use crate::wire::request_head::{RequestHead, RequestKind, SavedHead};
 use crate::wire::return_to;
 
@@ -78,6 +78,11 @@ impl Recovery {
             return false;
         }
         self.head.wants_page()
+    }
+
+    /// The style of the pages that replace a handler's response.
+    pub fn style(&self) -> &Style {
+        &self.guard.context.hooks.style
     }
 
     /// Whether the token belongs to this request's subject in this layer. A handler may report

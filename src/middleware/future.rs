@@ -122,9 +122,9 @@ where
                     if let Some(recovery) = &*recovery {
                         recovery.add_cors(response.headers_mut());
                     }
-                    if recovery.as_ref().is_some_and(Recovery::wants_page)
+                    if let Some(recovery) = recovery.as_ref().filter(|it| it.wants_page())
                         && let Some(problem) = response.extensions().get::<HasPage>()
-                        && let Some(page) = problem.page_for(&response)
+                        && let Some(page) = problem.page_for(&response, recovery.style())
                     {
                         return Poll::Ready(Ok(page_with_cookies(page.map(make), &response)));
                     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 pub use kind::FailureKind;
+pub use page::{Look, Style, Texts};
 pub use respond::{Answer, HasPage, answer, guard_headers};
 
 /// A refusal or failure, worded for the application's users.

@@ -1,6 +1,6 @@
 //! The only page of this crate: what went wrong, and one link to continue.
 
-use std::sync::LazyLock;
+use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,25 +12,98 @@ use super::Problem;
 
 const STYLE: &str = include_str!("page.css");
 
-/// Renders the page. In a frame, its link opens a new window: a login cannot complete in a frame.
-pub fn problem(problem: &Problem, framed: bool) -> Markup {
+/// The style sheet of all pages, and the policy that allows exactly this one.
+#[derive(Debug)]
+pub struct Style {
+    css: Cow<'static, str>,
+    policy: HeaderValue,
+    policy_in_frames: HeaderValue,
+}
+
+impl Style {
+    /// The crate's style, with the application's after it.
+    pub fn with(own: &str) -> Self {
+        Self::new(format!("{STYLE}{own}").into())
+    }
+
+    /// The policy allows no scripts and no requests, and only the inline style, by its digest. Only
+    /// the page for a frame may be framed.
+    fn new(css: Cow<'static, str>) -> Self {
+        let digest = STANDARD.encode(Sha256::digest(&*css));
+        let policy = format!(
+            "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        );
+        let header = |policy: String| {
+            HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+        };
+        Self {
+            css,
+            policy: header(format!("{policy}; frame-ancestors 'none'")),
+            policy_in_frames: header(policy),
+        }
+    }
+
+    pub const fn policy(&self, framed: bool) -> &HeaderValue {
+        if framed { &self.policy_in_frames } else { &self.policy }
+    }
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self::new(STYLE.into())
+    }
+}
+
+/// How a page is rendered.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    pub style: &'a Style,
+    /// The language of its texts (RFC 5646).
+    pub lang: &'a str,
+    /// Whether it is shown in a frame. Its link then opens a new window, since a login cannot
+    /// complete in a frame.
+    pub framed: bool,
+    pub texts: Option<&'a Texts>,
+}
+
+/// Texts in place of the problem's.
+#[derive(Debug, Clone, Default)]
+pub struct Texts {
+    pub title: Option<Cow<'static, str>>,
+    pub detail: Option<Cow<'static, str>>,
+    pub link: Option<Cow<'static, str>>,
+}
+
+impl<'a> Look<'a> {
+    pub const fn english(style: &'a Style, framed: bool) -> Self {
+        Self { style, lang: "en", framed, texts: None }
+    }
+}
+
+/// Renders the page.
+pub fn problem(problem: &Problem, look: &Look<'_>) -> Markup {
+    let Look { style, lang, framed, texts } = *look;
+    let own = |of: fn(&Texts) -> &Option<Cow<'static, str>>| texts.and_then(|it| of(it).as_deref());
+    let title = own(|it| &it.title).unwrap_or(problem.title);
+    let detail = own(|it| &it.detail);
     let (href, text) = link(problem);
+    let text = own(|it| &it.link).unwrap_or(text);
     html! {
         (DOCTYPE)
-        html lang="en" {
+        html lang=(lang) {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="robots" content="noindex";
-                title { (problem.title) }
-                style { (PreEscaped(STYLE)) }
+                title { (title) }
+                style { (PreEscaped(&style.css)) }
             }
             body {
                 main {
                     (mark(problem))
-                    h1 { (problem.title) }
-                    @if problem.causes.is_empty() {
-                        p.detail { (problem.detail) }
+                    h1 { (title) }
+                    @if problem.causes.is_empty() || detail.is_some() {
+                        p.detail { (detail.unwrap_or(&problem.detail)) }
                     } @else {
                         p.detail { "One of these has happened:" }
                         dl {
@@ -75,23 +148,6 @@ fn mark(problem: &Problem) -> Markup {
     }
 }
 
-/// The page's `Content-Security-Policy`: no scripts and no requests, and only the inline style, by
-/// its digest. Only the page for a frame may be framed.
-pub fn policy(framed: bool) -> HeaderValue {
-    static STYLE_ONLY: LazyLock<String> = LazyLock::new(|| {
-        let digest = STANDARD.encode(Sha256::digest(STYLE));
-        format!(
-            "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-        )
-    });
-    let policy = if framed {
-        STYLE_ONLY.clone()
-    } else {
-        format!("{}; frame-ancestors 'none'", *STYLE_ONLY)
-    };
-    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,7 +156,7 @@ mod tests {
     const KIND: FailureKind = FailureKind::Internal;
 
     fn the_link(problem: &Problem) -> String {
-        let page = super::problem(problem, false).into_string();
+        let page = super::problem(problem, &Look::english(&Style::default(), false)).into_string();
         let links: Vec<_> = page.split("<a href=\"").skip(1).collect();
         assert_eq!(links.len(), 1, "one link: {page}");
         links[0].split("</a>").next().unwrap().replace("\">", " ")
@@ -119,7 +175,7 @@ mod tests {
     fn causes_replace_the_detail_on_the_page_only() {
         let problem = Problem::new(KIND, StatusCode::BAD_REQUEST, "Title", "The detail.")
             .causes(&[("Cookies & co.", "Allow them.")]);
-        let page = super::problem(&problem, false).into_string();
+        let page = super::problem(&problem, &Look::english(&Style::default(), false)).into_string();
         assert!(page.contains("<dt>Cookies &amp; co.</dt><dd>Allow them.</dd>"), "{page}");
         assert!(!page.contains("The detail."), "{page}");
         let json = problem.json();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{FailureKind, Problem, catalog, page};
+use super::{FailureKind, Look, Problem, Style, catalog, page};
 
 fn login_url() -> String {
     "/auth/webflow/login?return_to=%2Fsites".to_owned()
@@ -83,7 +83,7 @@ fn problems() -> Vec<(&'static str, Problem)> {
 
 /// What the page says, and where its link leads.
 fn text(problem: &Problem) -> String {
-    let page = page::problem(problem, false).into_string();
+    let page = page::problem(problem, &Look::english(&Style::default(), false)).into_string();
     let main = page.split_once("<main>").unwrap().1;
     let mut lines = Vec::new();
     for tag in main.split('<').skip(1) {

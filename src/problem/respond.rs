@@ -10,7 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
-use super::{FailureKind, Problem, page};
+use super::{FailureKind, Look, Problem, Style, page};
 use crate::wire::request_head::RequestHead;
 
 /// A response of this crate, before its body is converted to the application's type.
@@ -33,8 +33,9 @@ struct Json<'a> {
 
 impl Problem {
     /// Renders the problem as the response to a request.
-    pub fn respond(&self, head: &RequestHead<'_>) -> Answer {
-        let mut answer = if head.wants_page() { self.page(head.is_framed()) } else { self.json() };
+    pub fn respond(&self, head: &RequestHead<'_>, style: &Style) -> Answer {
+        let look = Look::english(style, head.is_framed());
+        let mut answer = if head.wants_page() { self.page(&look) } else { self.json() };
         self.complete(&mut answer, head);
         answer
     }
@@ -73,11 +74,14 @@ impl Problem {
         self.with_headers(body.into(), HeaderValue::from_static(PROBLEM_JSON))
     }
 
-    fn page(&self, framed: bool) -> Answer {
-        let html = page::problem(self, framed).into_string();
+    /// Renders the problem as a page.
+    pub fn page(&self, look: &Look<'_>) -> Answer {
+        let html = page::problem(self, look).into_string();
         let mut answer =
             self.with_headers(html.into(), HeaderValue::from_static("text/html; charset=utf-8"));
-        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, page::policy(framed));
+        answer
+            .headers_mut()
+            .insert(CONTENT_SECURITY_POLICY, look.style.policy(look.framed).clone());
         answer
     }
 
@@ -120,9 +124,10 @@ pub struct HasPage(pub Arc<Problem>);
 
 impl HasPage {
     /// The page that replaces the response, unless another layer has changed the response.
-    pub fn page_for<B>(&self, response: &Response<B>) -> Option<Answer> {
+    pub fn page_for<B>(&self, response: &Response<B>, style: &Style) -> Option<Answer> {
         let json = response.headers().get(CONTENT_TYPE).is_some_and(|it| it == PROBLEM_JSON);
-        (json && response.status() == self.0.status).then(|| self.0.page(false))
+        (json && response.status() == self.0.status)
+            .then(|| self.0.page(&Look::english(style, false)))
     }
 }
 

@@ -173,8 +173,10 @@ async fn error_pages_pass_every_check_and_have_one_link() {
     })
     .await;
     let browser = Browser::start().await;
-    let inspect = async |name, heading, way_on: &str| {
-        inspect(&browser, name, heading).await;
+    let inspect = async |name, kind: &str, way_on: &str| {
+        browser.says(kind).await;
+        let heading = browser.heading().await;
+        inspect(&browser, name, &heading).await;
         let links = browser.client.find_all(Locator::Css("a, button")).await.unwrap();
         assert_eq!(links.len(), 1, "{name}");
         assert_eq!(links[0].text().await.unwrap(), way_on, "{name}");
@@ -183,34 +185,33 @@ async fn error_pages_pass_every_check_and_have_one_link() {
     browser.goto(&app.url("/sites")).await;
     browser.press("Cancel").await;
     browser.arrives_at("/auth/webflow/callback").await;
-    inspect("error-cancelled", "You did not connect Webflow", "Connect Webflow").await;
+    inspect("error-cancelled", "access-denied", "Connect Webflow").await;
     browser.press("Connect Webflow").await;
     app.clock.advance(Duration::from_secs(15 * 60));
     browser.press("Authorize").await;
     browser.arrives_at("/auth/webflow/callback").await;
-    inspect("error-expired", "This sign-in took too long", "Start again").await;
+    inspect("error-expired", "flow-expired", "Start again").await;
     browser.goto(&app.url("/auth/webflow/callback?code=c&state=forged")).await;
-    inspect("error-forged", "This sign-in was not started here", "Start again").await;
-    browser.says("Cookies must be allowed for this site").await;
+    inspect("error-forged", "unknown-flow", "Start again").await;
     browser.goto(&app.url("/auth/webflow/callback?code=c&code=d&state=s")).await;
-    inspect("error-malformed", "This sign-in link is malformed", "Try again").await;
+    inspect("error-malformed", "malformed-callback", "Try again").await;
     browser.goto(&app.url("/auth/webflow/callback?error=invalid_scope")).await;
-    inspect("error-refused", "Webflow refused the sign-in", "Try again").await;
-    for (name, fault, heading) in [
-        ("error-webflow-down", Fault::Status(503), "Webflow could not complete the sign-in"),
-        ("error-webflow-timeout", Fault::Hang, "Webflow is not answering"),
-        ("error-webflow-unreachable", Fault::Reset, "Webflow cannot be reached"),
+    inspect("error-refused", "authorization-refused", "Try again").await;
+    for (name, fault, kind) in [
+        ("error-webflow-down", Fault::Status(503), "webflow-refused"),
+        ("error-webflow-timeout", Fault::Hang, "webflow-timeout"),
+        ("error-webflow-unreachable", Fault::Reset, "webflow-unreachable"),
         (
             "error-webflow-busy",
             Fault::RateLimited { retry_after: Duration::from_secs(60) },
-            "Webflow is busy",
+            "webflow-busy",
         ),
     ] {
         app.fake.fail_always(Endpoint::Token, fault);
         browser.goto(&app.url("/sites")).await;
         browser.press("Authorize").await;
         browser.arrives_at("/auth/webflow/callback").await;
-        inspect(name, heading, "Try again").await;
+        inspect(name, kind, "Try again").await;
         app.fake.heal();
     }
     // The page's link works once Webflow does.
@@ -223,7 +224,7 @@ async fn error_pages_pass_every_check_and_have_one_link() {
     browser.goto(&app.url("/cms")).await;
     browser.press("Authorize").await;
     browser.arrives_at("/cms").await;
-    inspect("error-missing-scopes", "Missing Webflow permissions", "Ask again").await;
+    inspect("error-missing-scopes", "missing-scopes", "Ask again").await;
 
     browser.goto(&app.url("/auth/webflow/login")).await;
     browser.press("Authorize").await;
@@ -231,13 +232,39 @@ async fn error_pages_pass_every_check_and_have_one_link() {
     browser.goto(&app.url("/cms")).await;
     browser.press("Cancel").await;
     browser.arrives_at("/auth/webflow/callback").await;
-    inspect("error-no-more", "You declined the additional permissions", "Ask again").await;
+    inspect("error-no-more", "access-denied", "Ask again").await;
 
     drop(folder);
     browser.goto(&app.url("/whoami")).await;
-    inspect("error-store-down", "Sign-in is temporarily unavailable", "Try again").await;
+    inspect("error-store-down", "store-unavailable", "Try again").await;
     browser.press("Try again").await;
     assert_eq!(browser.path().await, "/whoami");
+    browser.stop().await;
+}
+
+#[tokio::test]
+#[ignore = "needs chromium, chromedriver and axe-core: run scripts/test"]
+async fn error_page_in_the_application_s_style_and_language() {
+    let app = App::with(|builder| {
+        builder.page_style(":root { --accent: #6b21a8; --on-accent: #fff }").on_error(|failure| {
+            let page = failure.page().lang("de").title("Nicht verbunden").link_text("Verbinden");
+            failure.wants_page().then(|| page.detail("Sie haben abgelehnt.").into_response())
+        })
+    })
+    .await;
+    let browser = Browser::start().await;
+    browser.goto(&app.url("/sites")).await;
+    browser.press("Cancel").await;
+    browser.arrives_at("/auth/webflow/callback").await;
+    inspect(&browser, "error-styled", "Nicht verbunden").await;
+    browser.look(Look::ALL[0]).await;
+    let script = "return [document.documentElement.lang, \
+         getComputedStyle(document.querySelector('a')).backgroundColor]";
+    let found = browser.client.execute(script, Vec::new()).await.unwrap();
+    assert_eq!(found, json!(["de", "rgb(107, 33, 168)"]));
+    browser.press("Verbinden").await;
+    browser.press("Authorize").await;
+    browser.arrives_at("/sites").await;
     browser.stop().await;
 }
 

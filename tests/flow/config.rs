@@ -54,7 +54,7 @@ fn every_missing_setting_is_reported() {
 
 #[test]
 fn every_malformed_setting_is_reported() {
-    for (builder, expected) in [
+    for (builder, expected) in vec![
         (good().client_id(" "), "client_id"),
         (good().client_secret(""), "client_secret"),
         (good().redirect_uri("http://app.example.com/cb"), "is not https"),
@@ -62,6 +62,7 @@ fn every_malformed_setting_is_reported() {
         (good().redirect_uri("/cb"), "is not an absolute address"),
         (good().scopes([]), "scopes"),
         (good().login_path("login"), "login_path is not a path that"),
+        (good().page_style("</style><script>"), "page_style contains `</`"),
         (good().login_path("/auth/webflow/callback"), "the same as another"),
         (
             good().redirect_uri("https://app.example.com/auth/webflow/login"),

@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use serde_json::json;
 use tower_webflow_auth::testing::{Access, Endpoint, Fault, Page, TestBrowser};
 use tower_webflow_auth::{
     BeginError, ExposeSecret, GrantPolicy, Login, NewGrant, Next, Scope, Subject, WebflowAuthLayer,
@@ -446,5 +447,71 @@ async fn designer_link_names_the_site_and_the_app() {
     for name in ["", "a.b", "evil.example/", "A", "a b"] {
         name.clone_into(&mut site.short_name);
         assert_eq!(token.designer_link(&site), None, "{name}");
+    }
+}
+
+mod pages {
+    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use sha2::{Digest, Sha256};
+
+    async fn cancelled(app: &App) -> Page {
+        let mut browser = TestBrowser::new();
+        let consent = browser.visit(&app.url("/sites")).await.unwrap();
+        let page = browser.press("Cancel", &consent).await.unwrap();
+        assert_eq!(page.status, StatusCode::FORBIDDEN);
+        page
+    }
+
+    /// The policy allows exactly the style that the page has.
+    fn assert_allowed(page: &Page) {
+        let (_, style) = page.text.split_once("<style>").unwrap();
+        let (style, _) = style.split_once("</style>").unwrap();
+        let digest = STANDARD.encode(Sha256::digest(style));
+        let policy = page.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.contains(&format!("style-src 'sha256-{digest}'")), "{policy}");
+    }
+
+    #[tokio::test]
+    async fn have_the_style_of_the_application() {
+        const CSS: &str = ":root { --accent: #7c3aed }";
+        let app = App::with(|builder| builder.page_style(CSS)).await;
+        let page = cancelled(&app).await;
+        assert!(page.text.contains(&format!("{CSS}</style>")), "{}", page.text);
+        assert_allowed(&page);
+        // A handler's error becomes a page, too.
+        app.fake.fail_always(Endpoint::Sites, Fault::json(401, &json!({"code": "not_authorized"})));
+        let page = app.connect(&mut TestBrowser::new(), "/sites").await;
+        assert_eq!(page.status, StatusCode::FORBIDDEN, "{}", page.text);
+        assert!(page.text.contains(CSS), "{}", page.text);
+        assert_allowed(&page);
+    }
+
+    #[tokio::test]
+    async fn are_translated() {
+        let app = App::with(|builder| {
+            builder.on_error(|failure| {
+                let page = failure.page().lang("fr").title("Pas <connect\u{e9}>").detail("Non.");
+                failure.wants_page().then(|| page.link_text("Encore").into_response())
+            })
+        })
+        .await;
+        let page = cancelled(&app).await;
+        assert_allowed(&page);
+        assert_eq!(page.headers["cache-control"], "no-store");
+        for part in [
+            "<html lang=\"fr\">",
+            "<h1>Pas &lt;connect\u{e9}&gt;</h1>",
+            ">Non.</p>",
+            "return_to=%2Fsites\">Encore</a>",
+            "<code>access-denied</code>",
+        ] {
+            assert!(page.text.contains(part), "{part} is not in {}", page.text);
+        }
+        // A page with a list of causes, and a link to the application.
+        let forged = app.url("/auth/webflow/callback?code=c&state=forged");
+        let page = TestBrowser::new().step(&forged).await.unwrap();
+        assert!(!page.text.contains("<dl>") && page.text.contains(">Encore</a>"), "{}", page.text);
     }
 }
