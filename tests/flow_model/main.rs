@@ -97,6 +97,8 @@ fn run_all(seeds: &[u64]) {
                 let next = || usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap();
                 while let Some(seed) = seeds.get(next()) {
                     if let Err(failure) = run(*seed) {
+                        // A long run names the seed as soon as it is found.
+                        eprintln!("seed {seed} failed");
                         failures.lock().unwrap().push(failure);
                     }
                 }
