@@ -7,7 +7,7 @@
 //! what the application promises. The seeds are fixed. `scripts/soak` runs fresh ones, and
 //! `FLOW_MODEL_SEED=7 FLOW_MODEL_CASES=1 cargo test --all-features --test flow_model -- --ignored`
 //! runs the plan of one seed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -30,8 +30,8 @@ const AT_ONCE: usize = 8;
 /// Seeds that were chosen arbitrarily.
 const SEEDS: std::ops::Range<u64> = 0..24;
 
-/// The seeds whose plans have found a fault.
-const FOUND_A_FAULT: [u64; 5] = [
+/// The seeds whose plans have failed, most of them by a fault of the crate.
+const ONCE_FAILED: [u64; 8] = [
     // Two instances that replace a grant at the same moment each report it to `on_revoked`.
     27,
     // An instance whose removal fails reports a row again that another one has removed.
@@ -42,6 +42,13 @@ const FOUND_A_FAULT: [u64; 5] = [
     // session.
     7020,
     7105,
+    // The model expected a 400 for an invented code of a completed flow that is past its lifetime.
+    1_795_790_306,
+    // It expected a second instance to wait for the grant of a code although an invented code of the
+    // same flow had made it wait before.
+    1_795_790_312,
+    // It allowed for the reads of one session, where there were two.
+    1_795_790_316,
 ];
 
 struct FlowModel;
@@ -111,7 +118,7 @@ fn run_all(seeds: &[u64]) {
 
 #[test]
 fn no_browser_gets_anothers_grant_and_no_token_is_lost() {
-    run_all(&SEEDS.chain(FOUND_A_FAULT).collect::<Vec<_>>());
+    run_all(&SEEDS.chain(ONCE_FAILED).collect::<Vec<_>>());
 }
 
 #[test]

@@ -148,6 +148,12 @@ impl Inner {
         is_first && callback.uninstalls == self.uninstalls && age < FLOW_LIFETIME
     }
 
+    /// Whether a callback of this flow has been sent.
+    pub(super) fn was_tried(&self, flow: At) -> bool {
+        let mut callbacks = self.browsers[flow.browser].callbacks.iter();
+        callbacks.any(|it| it.flow == flow.nth && it.tried)
+    }
+
     /// Whether the flow's grant is already stored, so that no code is needed.
     pub(super) fn must_repeat(&self, of: At, instance: usize) -> bool {
         let kept = self.callback(of).tokens.iter().any(|token| self.stored.contains_key(token));

@@ -142,7 +142,11 @@ impl Inner {
             return Effect::nothing();
         }
         self.note_callback(browser, instances[0] == instances[1]);
-        let must_succeed = instances.iter().all(|it| self.must_succeed(callback, *it));
+        // Only after its first refused code of a flow does an instance wait for another's grant.
+        let waits =
+            |instance: &usize| !self.flow(flow).refused.contains_key(&self.process(*instance));
+        let shared = instances[0] == instances[1] || instances.iter().all(waits);
+        let must_succeed = shared && instances.iter().all(|it| self.must_succeed(callback, *it));
         let issued = self.fake.issued_tokens();
         let target = self.try_target(callback);
         let [one, other] = instances.map(|instance| self.navigate(browser, instance, &target));
