@@ -41,52 +41,20 @@ impl WebflowAuthBuilder {
         let Some(required) = self.check(&mut problems) else {
             return Err(ConfigError::from_problems(problems));
         };
-        let Required { keyring, client_id, client_secret, redirect_uri, http } = required;
-        let store = self.store.unwrap_or_else(|| {
-            tracing::warn!(
-                target: log::CONFIG,
-                "tokens are kept in memory only and are lost with the process; \
-                 set a store with WebflowAuthBuilder::store"
-            );
-            Arc::new(MemoryStore::new().with_clock(self.clock.clone()))
-        });
+        let tasks = Tasks::default();
+        let vault = Arc::new(self.vault(&required, &tasks));
         #[cfg(feature = "webhooks")]
         let webhooks = {
             let others = self.webhook_secrets.into_iter().map(|(_, secret)| secret).collect();
-            Webhooks::new(Secrets::new(client_secret.clone(), others))
+            Webhooks::new(Secrets::new(required.client_secret.clone(), others))
         };
-        let (http_api, clock) = (http.clone(), self.clock.clone());
-        let api = ApiClient::new(
-            http_api,
-            self.endpoints.clone(),
-            client_id.clone(),
-            self.timeout,
-            clock,
-        );
-        let tasks = Tasks::default();
+        let Required { keyring, client_id, client_secret, redirect_uri, http } = required;
         let mut cookies = CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames);
         if let Some(name) = &self.name {
             cookies = cookies.named(name);
         }
         Ok(WebflowAuthLayer::new(Context {
-            vault: Arc::new(Vault {
-                app: AppId::new(self.name.as_deref(), &client_id),
-                store,
-                keyring: keyring.clone(),
-                clock: self.clock.clone(),
-                client: Arc::new(api),
-                budget: self.store_timeout,
-                cache: Arc::new(Cache::new(&self.cache)),
-                watcher: Watcher::default(),
-                grants: self.grants,
-                last_version: AtomicI64::new(0),
-                failed_at: AtomicU64::new(0),
-                configured: self.scopes.clone(),
-                locks: WriteLocks::default(),
-                states: TokenStates::new(self.cache.capacity.max(MIN_TOKEN_STATES)),
-                introspect: self.introspect,
-                tasks: tasks.clone(),
-            }),
+            vault,
             session_binding: format!("{}\0{client_id}\0", cookies.session_name()),
             webflow: Arc::new(WebflowClient {
                 http,
@@ -129,5 +97,37 @@ impl WebflowAuthBuilder {
             #[cfg(feature = "panels")]
             panels: Panels::new(self.panels, self.cache.capacity),
         }))
+    }
+
+    fn vault(&mut self, required: &Required, tasks: &Tasks) -> Vault {
+        let Required { keyring, client_id, http, .. } = required;
+        let store = self.store.take().unwrap_or_else(|| {
+            tracing::warn!(
+                target: log::CONFIG,
+                "tokens are kept in memory only and are lost with the process; \
+                 set a store with WebflowAuthBuilder::store"
+            );
+            Arc::new(MemoryStore::new().with_clock(self.clock.clone()))
+        });
+        let (endpoints, clock) = (self.endpoints.clone(), self.clock.clone());
+        let api = ApiClient::new(http.clone(), endpoints, client_id.clone(), self.timeout, clock);
+        Vault {
+            app: AppId::new(self.name.as_deref(), client_id),
+            store,
+            keyring: keyring.clone(),
+            clock: self.clock.clone(),
+            client: Arc::new(api),
+            budget: self.store_timeout,
+            cache: Arc::new(Cache::new(&self.cache)),
+            watcher: Watcher::default(),
+            grants: self.grants,
+            last_version: AtomicI64::new(0),
+            failed_at: AtomicU64::new(0),
+            configured: self.scopes.clone(),
+            locks: WriteLocks::default(),
+            states: TokenStates::new(self.cache.capacity.max(MIN_TOKEN_STATES)),
+            introspect: self.introspect,
+            tasks: tasks.clone(),
+        }
     }
 }

@@ -66,45 +66,16 @@ pub async fn complete(
     mut arrival: Arrival,
     before: Before,
 ) -> Result<Landing, Problem> {
-    let mut own = None;
-    if let Some(session) = &before.session
-        && arrival.subject.is_session()
-    {
-        // Another tab has just completed its flow in this session, so both grants belong there. An
-        // earlier callback of this flow, whose response was lost, may have used the flow's session.
-        let joined = Subject::session(session);
-        own = Some(std::mem::replace(&mut arrival.subject, joined));
-    }
-    arrival.previous = arrival.previous.filter(|previous| *previous != arrival.subject);
+    let own = join_session(&mut arrival, &before);
     let id = arrival.flow.id();
     let code = flow_entry(&id, arrival.code.expose_secret());
     let deadline = Deadline::after(CALLBACK_BUDGET);
     let before_exchange = deadline.leaving(AFTER_EXCHANGE);
-    // The store is read first: a repeated callback needs no exchange. While the store is down, no
-    // token should be issued, and a previous session must not look empty.
-    let load_any = async |subject: Option<&Subject>| match subject {
-        Some(subject) => load(&context, subject).await,
-        None => Ok(Tokens::default()),
-    };
-    let loads = async {
-        tokio::try_join!(
-            load(&context, &arrival.subject),
-            load_any(arrival.previous.as_ref()),
-            load_any(own.as_ref())
-        )
-    };
-    let loaded = before_exchange.limit(loads).await;
-    let (present, previous, earlier) =
-        loaded.unwrap_or_else(|| Err(catalog::store_unavailable()))?;
-    for (subject, tokens) in [
-        (Some(&arrival.subject), &present),
-        (arrival.previous.as_ref(), &previous),
-        (own.as_ref(), &earlier),
-    ] {
-        if let Some(subject) = subject.filter(|_| has_flow(tokens, &code)) {
-            tracing::info!(target: log::FLOW, flow = id, "callback repeated: the grant is there");
-            return Ok(landing(subject, before.location));
-        }
+    let stored = before_exchange.limit(load_stored(&context, &arrival, own.as_ref())).await;
+    let stored = stored.unwrap_or_else(|| Err(catalog::store_unavailable()))?;
+    if let Some(subject) = stored.find(&arrival, own.as_ref(), &code) {
+        tracing::info!(target: log::FLOW, flow = id, "callback repeated: the grant is there");
+        return Ok(landing(subject, before.location));
     }
     let timer = metrics::Timer::start();
     let exchanged = before_exchange.limit(exchange(&context, &arrival)).await;
@@ -127,15 +98,26 @@ pub async fn complete(
         }
     };
     tracing::info!(target: log::FLOW, flow = id, "code exchanged");
-    let flows = remembered(present.iter().chain(previous.iter()), code);
+    let known = stored.known;
+    let flows = remembered(known.present.iter().chain(known.previous.iter()), code);
     let lookups = deadline.leaving(AFTER_LOOKUPS).within(LOOKUPS);
     let details = learn(&context, &arrival.flow, flows, issued, lookups).await;
-    let known = Known { present, previous };
-    let kept = keep(&context, &arrival, &known, details, deadline).await;
+    store(&context, &arrival, &known, details, deadline).await
+}
+
+/// Stores the grant, runs the application's hook, and removes what the grant replaces.
+async fn store(
+    context: &Arc<Context>,
+    arrival: &Arrival,
+    known: &Known,
+    details: GrantDetails,
+    deadline: Deadline,
+) -> Result<Landing, Problem> {
+    let kept = keep(context, arrival, known, details, deadline).await;
     let kept = kept.map_err(|error| store_problem(&error))?;
     let token = &kept.token;
     tracing::info!(
-        target: log::FLOW, flow = id,
+        target: log::FLOW, flow = arrival.flow.id(),
         subject = ?token.subject(),
         scopes = token.scopes().to_string(),
         sites = token.sites().len(),
@@ -143,13 +125,69 @@ pub async fn complete(
     );
     // The hook does not use up the callback's time.
     let left = deadline.left();
-    let Ok(location) = announce(&context, &arrival.flow, &known, &kept).await else {
-        kept.refuse(&context, &known).await;
+    let Ok(location) = announce(context, &arrival.flow, known, &kept).await else {
+        kept.refuse(context, known).await;
         return Err(catalog::hook_refused());
     };
-    kept.replace(&context, &known, Deadline::after(left)).await;
+    kept.replace(context, known, Deadline::after(left)).await;
     metrics::flow_completed();
     Ok(landing(&arrival.subject, location))
+}
+
+/// Moves the callback to the session in which another tab has just completed its flow, so that both
+/// grants belong there. Returns the flow's own session, which an earlier callback of this flow, whose
+/// response was lost, may have used.
+fn join_session(arrival: &mut Arrival, before: &Before) -> Option<Subject> {
+    let joined = before.session.as_ref().filter(|_| arrival.subject.is_session());
+    let joined = joined.map(|session| Subject::session(session));
+    let own = joined.map(|joined| std::mem::replace(&mut arrival.subject, joined));
+    arrival.previous = arrival.previous.take().filter(|previous| *previous != arrival.subject);
+    own
+}
+
+/// What is stored for the sessions of a callback.
+struct Stored {
+    known: Known,
+    /// In the flow's own session, if the callback has moved to another.
+    own: Tokens,
+}
+
+/// Reads the store before the exchange: a repeated callback needs none, no token should be issued
+/// while the store is down, and a previous session must not look empty.
+async fn load_stored(
+    context: &Arc<Context>,
+    arrival: &Arrival,
+    own: Option<&Subject>,
+) -> Result<Stored, Problem> {
+    let load_any = async |subject: Option<&Subject>| match subject {
+        Some(subject) => load(context, subject).await,
+        None => Ok(Tokens::default()),
+    };
+    let (present, previous, own) = tokio::try_join!(
+        load(context, &arrival.subject),
+        load_any(arrival.previous.as_ref()),
+        load_any(own)
+    )?;
+    Ok(Stored { known: Known { present, previous }, own })
+}
+
+impl Stored {
+    /// The session in which this code has led to a grant.
+    fn find<'a>(
+        &self,
+        arrival: &'a Arrival,
+        own: Option<&'a Subject>,
+        code: &String,
+    ) -> Option<&'a Subject> {
+        let sessions = [
+            (Some(&arrival.subject), &self.known.present),
+            (arrival.previous.as_ref(), &self.known.previous),
+            (own, &self.own),
+        ];
+        sessions
+            .into_iter()
+            .find_map(|(subject, tokens)| subject.filter(|_| has_flow(tokens, code)))
+    }
 }
 
 fn landing(subject: &Subject, location: Option<String>) -> Landing {

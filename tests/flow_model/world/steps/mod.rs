@@ -225,10 +225,9 @@ impl Inner {
         let exchanges = self.fake.requests_to("/oauth/access_token").len();
         assert!(exchanges <= 3, "{exchanges} codes of one flow were tried");
         let loads = self.store.loads.load(Ordering::SeqCst) - loads;
-        // One to recognize a completed flow, three sessions before an exchange, and four times after
-        // the first refusal.
-        let allowed = codes + 3 * exchanges + 4;
-        assert!(loads <= allowed, "{loads} reads for junk codes");
+        // Each code: one to recognize a completed flow, and three sessions before an exchange. Four more
+        // after the first refusal.
+        assert!(loads <= 4 * codes + 4, "{loads} reads for junk codes");
     }
 
     async fn visit(&mut self, browser: usize, instance: usize, quiet: bool) {
