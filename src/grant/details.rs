@@ -66,6 +66,14 @@ impl Sites {
         }
     }
 
+    /// Their number, if they are known.
+    pub fn count(&self) -> Option<usize> {
+        match self {
+            Self::Named(ids) => Some(ids.len()),
+            Self::Listed(ids) => ids.as_ref().map(Vec::len),
+        }
+    }
+
     /// Updates the sites with those that `/v2/sites` lists. Sites named by introspection stay.
     pub fn list(&mut self, listed: Vec<String>) {
         match self {
