@@ -209,6 +209,15 @@ pub mod tests {
     }
 
     #[test]
+    fn sites_that_are_not_known_are_not_counted_as_none() {
+        let mut sites = Sites::named(Vec::new());
+        assert_eq!(sites.count(), None);
+        sites.list(Vec::new());
+        assert_eq!(sites.count(), Some(0));
+        assert_eq!(Sites::named(ids(&["a", "b"])).count(), Some(2));
+    }
+
+    #[test]
     fn a_new_introspection_keeps_the_listed_sites_of_the_same_workspace() {
         let mut grant = details(&[Scope::SITES_READ]);
         grant.learn(None, coverage(&[], &["w"]));
