@@ -41,9 +41,8 @@ async fn sign(browser: &Browser, button: &str, email: &str) {
 async fn panel_says(browser: &Browser, words: &str) {
     let status = format!("//*[@id='status'][contains(., \"{words}\")]");
     let wait = browser.client.wait().at_most(Duration::from_secs(20));
-    if wait.for_element(Locator::XPath(&status)).await.is_err() {
-        panic!("{words:?} is not in the panel: {}", browser.text().await);
-    }
+    let found = wait.for_element(Locator::XPath(&status)).await;
+    assert!(found.is_ok(), "{words:?} is not in the panel: {}", browser.text().await);
 }
 
 #[tokio::test]

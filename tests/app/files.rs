@@ -35,7 +35,7 @@ fn manifest_to_copy_has_the_versions_that_are_tested() {
         }
         let known: Vec<_> = tested.iter().filter(|(it, _)| *it == name).collect();
         let is_tested = |(_, it): &&(String, String)| it.starts_with(&version);
-        assert!(known.iter().any(|it| is_tested(it)), "{name} {version}: {known:?}");
+        assert!(known.iter().any(is_tested), "{name} {version}: {known:?}");
     }
 }
 
