@@ -29,6 +29,7 @@ pub(crate) async fn page(State(app): State<App>) -> Response {
     let origin = &app.settings.origin;
     let webflow = &app.settings.webflow;
     let content = html! {
+        h1 { "Site Notes" }
         p #status role="status" { "Signing in …" }
         button #connect type="button" hidden { "Connect Webflow" }
     };
@@ -44,7 +45,7 @@ pub(crate) async fn page(State(app): State<App>) -> Response {
 
 /// The last page of the pop-up window in which the user connects Webflow. It closes itself.
 pub(crate) async fn connected() -> Response {
-    let content = html! { p { "Webflow is connected. You can close this window." } };
+    let content = html! { h1 { "Webflow is connected" } p { "You can close this window." } };
     let page = document(None, "/connected.js", None, &content);
     let policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                   base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
