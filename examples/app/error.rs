@@ -50,7 +50,7 @@ impl IntoResponse for AppError {
             }
             Self::Internal(problem) => {
                 tracing::error!(problem, "a request failed");
-                let text = "We have been notified.".to_owned();
+                let text = "Please try again.".to_owned();
                 (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", text)
             }
         };
