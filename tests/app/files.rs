@@ -40,6 +40,15 @@ fn manifest_to_copy_has_the_versions_that_are_tested() {
 }
 
 #[test]
+fn cargo_app_enables_what_the_example_requires() {
+    let manifest = read("Cargo.toml");
+    let (_, entry) = manifest.split_once("name = \"app\"\nrequired-features = [").unwrap();
+    let required: Vec<_> = entry.split(']').next().unwrap().split('"').skip(1).step_by(2).collect();
+    let alias = format!("app = \"run --example app --features {}\"\n", required.join(","));
+    assert!(read(".cargo/config.toml").contains(&alias), "{alias}");
+}
+
+#[test]
 fn every_setting_is_described() {
     let described = read("examples/app/.env.example");
     let names: BTreeSet<_> = described
