@@ -13,6 +13,7 @@ use axum::http::StatusCode;
 use axum::response::{Html, Redirect};
 use axum::{Router, routing::get};
 use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, UserId};
+use maud::html;
 use tower_sessions_014::{MemoryStore, SessionManagerLayer};
 use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder};
 
@@ -74,11 +75,14 @@ async fn logout(mut session: AuthSession<Users>) -> Result<Redirect, StatusCode>
     Ok(Redirect::to("/"))
 }
 
-async fn home(session: AuthSession<Users>) -> Html<&'static str> {
-    match session.user {
-        None => Html("<a href=/login/ada>Sign in as Ada</a> or <a href=/login/bob>Bob</a>"),
-        Some(_) => Html("<a href=/webflow>Webflow</a> <a href=/logout>Sign out</a>"),
-    }
+async fn home(session: AuthSession<Users>) -> Html<String> {
+    let content = html! {
+        @match session.user {
+            None => p { a href="/login/ada" { "Sign in as Ada" } " or " a href="/login/bob" { "Bob" } },
+            Some(_) => p { a href="/webflow" { "Webflow" } " " a href="/logout" { "Sign out" } },
+        }
+    };
+    support::page("axum-login", &content)
 }
 
 pub(crate) fn app(auth: &WebflowAuthLayer) -> Router {

@@ -28,6 +28,7 @@ const PAGE: &str = r#"<!doctype html>
 const DONE: &str = r#"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Connected</title>
 <script src="/done.js" defer></script>
 <main>

@@ -1,5 +1,8 @@
 //! HTMX: a fragment behind the layer. The layer's 401 carries `HX-Redirect`, so the page goes to
 //! Webflow and returns to itself.
+//!
+//! The browser loads the script of HTMX from unpkg.com, so this example needs the network. An
+//! application of your own would serve the script itself.
 
 mod support;
 
@@ -11,13 +14,17 @@ use tower_webflow_auth::{WebflowToken, api::ApiError};
 const PAGE: &str = r#"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
-<title>htmx</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Sites, loaded by HTMX</title>
 <script src="https://unpkg.com/htmx.org@2.0.4"
   integrity="sha384-HGfztofotfshcF7+8n44JQL2oJmowVChPTg48S+jvZoztPfvwD79OC/LTtG6dMp+"
   crossorigin="anonymous"></script>
-<h1>Sites</h1>
+<main>
+<h1>Sites, loaded by HTMX</h1>
+<noscript><p>This page needs JavaScript, and HTMX from unpkg.com.</p></noscript>
 <button hx-get="/fragments/sites" hx-target="next ul">Load</button>
 <ul></ul>
+</main>
 "#;
 
 async fn sites(token: WebflowToken) -> Result<Html<String>, ApiError> {

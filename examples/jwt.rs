@@ -12,6 +12,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::{Router, routing::get};
 use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use maud::html;
 use serde::{Deserialize, Serialize};
 use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder};
 
@@ -54,8 +55,11 @@ async fn logout() -> impl IntoResponse {
     ([(header::SET_COOKIE, "jwt=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0")], Redirect::to("/"))
 }
 
-async fn home() -> Html<&'static str> {
-    Html("<a href=/login/ada>Sign in as Ada</a> <a href=/webflow>Webflow</a>")
+async fn home() -> Html<String> {
+    let content = html! {
+        p { a href="/login/ada" { "Sign in as Ada" } " " a href="/webflow" { "Webflow" } }
+    };
+    support::page("A JWT in a cookie", &content)
 }
 
 pub(crate) fn app(auth: &WebflowAuthLayer) -> Router {

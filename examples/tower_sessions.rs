@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
 use axum::response::{Html, Redirect, Response};
 use axum::{Router, routing::get};
+use maud::html;
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder};
 
@@ -44,11 +45,15 @@ async fn logout(session: Session) -> Result<Redirect, StatusCode> {
     Ok(Redirect::to("/"))
 }
 
-async fn home() -> Html<&'static str> {
-    Html(
-        "<a href=/login/ada>Sign in as Ada</a> <a href=/webflow>Webflow</a> \
-         <a href=/logout>Sign out</a>",
-    )
+async fn home() -> Html<String> {
+    let content = html! {
+        p {
+            a href="/login/ada" { "Sign in as Ada" } " "
+            a href="/webflow" { "Webflow" } " "
+            a href="/logout" { "Sign out" }
+        }
+    };
+    support::page("tower-sessions", &content)
 }
 
 pub(crate) fn app(auth: &WebflowAuthLayer) -> Router {

@@ -8,6 +8,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::response::Html;
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -21,7 +22,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let origin = format!("http://{}", listener.local_addr()?);
     let (keyring, store) = (Keyring::generate(), Arc::new(MemoryStore::new()));
     let mut fakes = Vec::new();
-    let mut app = Router::new().route("/", get(async || Html(HOME)));
+    let mut app = Router::new()
+        .route("/", get(async || Html(HOME)))
+        .route("/favicon.ico", get(async || StatusCode::NO_CONTENT));
     for name in ["notes", "shop"] {
         let webflow = FakeWebflow::builder().app_name(name).start().await?;
         let auth = webflow
@@ -41,7 +44,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-const HOME: &str = "<p><a href=/notes>Notes</a> and <a href=/shop>Shop</a> connect separately.";
+const HOME: &str = r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Two apps</title>
+<main>
+<h1>Two apps</h1>
+<p><a href="/notes">Notes</a> and <a href="/shop">Shop</a> connect separately.</p>
+</main>
+"#;
 
 /// One app's pages behind its layer, and its own paths. `route_layer` keeps a layer from answering for
 /// the other app's routes.

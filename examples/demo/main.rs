@@ -66,9 +66,11 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let builder = webhooks::with_secrets(builder);
     #[cfg(feature = "panels")]
     let builder = panels::with_origins(builder);
-    let auth = settings::with_store(builder).await?.build()?;
+    let store = settings::store()?;
+    let auth = settings::with_store(builder, &store).await?.build()?;
 
     println!("demo: visit http://{address}/");
+    println!("demo: the tokens are in {}", settings::kind(&store));
     match &fake {
         Some(fake) => println!("demo: using a fake Webflow at {}", fake.base_url()),
         None => println!("demo: configured from the environment"),

@@ -62,17 +62,22 @@ fn named(builder: WebflowAuthBuilder) -> WebflowAuthBuilder {
     }
 }
 
-/// Opens the store that `DEMO_STORE` names.
-pub(crate) async fn with_store(
-    builder: WebflowAuthBuilder,
-) -> Result<WebflowAuthBuilder, Box<dyn Error>> {
-    let setting = match std::env::var("DEMO_STORE") {
+/// `DEMO_STORE`, or a file in the platform's data folder.
+pub(crate) fn store() -> Result<String, Box<dyn Error>> {
+    Ok(match std::env::var("DEMO_STORE") {
         Ok(setting) if !setting.is_empty() => setting,
         _ => format!("sqlite:{}", default_file()?.display()),
-    };
+    })
+}
+
+/// Opens the store.
+pub(crate) async fn with_store(
+    builder: WebflowAuthBuilder,
+    setting: &str,
+) -> Result<WebflowAuthBuilder, Box<dyn Error>> {
     let explain = |error: StoreError| {
         let error = with_causes(&error);
-        format!("DEMO_STORE={} cannot be opened: {error}", kind(&setting))
+        format!("DEMO_STORE={} cannot be opened: {error}", kind(setting))
     };
     if setting == "memory" {
         return Ok(builder.store(MemoryStore::new()));
@@ -83,15 +88,15 @@ pub(crate) async fn with_store(
     }
     #[cfg(feature = "postgres")]
     if setting.starts_with("postgres://") || setting.starts_with("postgresql://") {
-        let store = PostgresStore::connect(&setting).await.map_err(explain)?;
+        let store = PostgresStore::connect(setting).await.map_err(explain)?;
         return Ok(builder.store(store));
     }
     #[cfg(feature = "redis")]
     if setting.starts_with("redis://") || setting.starts_with("rediss://") {
-        let store = RedisStore::connect(&setting).await.map_err(explain)?;
+        let store = RedisStore::connect(setting).await.map_err(explain)?;
         return Ok(builder.store(store));
     }
-    Err(format!("DEMO_STORE={} is not known: give {KNOWN}", kind(&setting)).into())
+    Err(format!("DEMO_STORE={} is not known: give {KNOWN}", kind(setting)).into())
 }
 
 /// The store settings that this build supports.
@@ -102,7 +107,7 @@ const KNOWN: &str = if cfg!(all(feature = "postgres", feature = "redis")) {
 };
 
 /// The setting without a URL's address, which may contain a password.
-fn kind(setting: &str) -> &str {
+pub(crate) fn kind(setting: &str) -> &str {
     if setting.contains("://") { setting.split("://").next().unwrap_or_default() } else { setting }
 }
 

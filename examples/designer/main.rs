@@ -22,6 +22,16 @@ use tower_webflow_auth::{
 const PANEL: &str = include_str!("panel.html");
 const SCRIPT: &str = include_str!("panel.js");
 
+/// The last page of the pop-up.
+const CONNECTED: &str = r#"<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Connected</title>
+<p>Connected. You can close this window.</p>
+<script>close()</script>
+"#;
+
 /// Webflow resolves ID tokens with `authorized_user:read` only. With `sites:read`, grants of whole
 /// workspaces are found by their sites.
 pub(crate) fn with_panel(builder: WebflowAuthBuilder, origin: &str) -> WebflowAuthBuilder {
@@ -30,10 +40,10 @@ pub(crate) fn with_panel(builder: WebflowAuthBuilder, origin: &str) -> WebflowAu
 
 /// The application itself. `/api/site` can be called by the panel only.
 pub(crate) fn backend(auth: &WebflowAuthLayer) -> Router {
-    Router::new().route("/api/site", get(site)).layer(auth.optional()).route(
-        "/connected",
-        get(Html("<p>Connected. You can close this window.</p><script>close()</script>")),
-    )
+    Router::new()
+        .route("/api/site", get(site))
+        .layer(auth.optional())
+        .route("/connected", get(Html(CONNECTED)))
 }
 
 async fn site(

@@ -5,6 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::StatusCode;
+use axum::response::Html;
+use axum::routing::get;
+use maud::{DOCTYPE, Markup, html};
 use tokio::net::TcpListener;
 use tower_webflow_auth::testing::FakeWebflow;
 use tower_webflow_auth::{Scope, config::WebflowAuthBuilder};
@@ -53,8 +57,27 @@ impl Stage {
     }
 
     pub async fn run(self, app: Router) -> Result<(), Error> {
+        // Browsers ask for an icon beside each response that is no page. It needs no login.
+        let icon = get(async || StatusCode::NO_CONTENT);
+        let app = Router::new().route("/favicon.ico", icon).fallback_service(app);
         Ok(axum::serve(self.listener, app).await?)
     }
+}
+
+/// A page that phones show at their own width.
+pub fn page(title: &str, content: &Markup) -> Html<String> {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+            }
+            body { main { h1 { (title) } (content) } }
+        }
+    };
+    Html(page.into_string())
 }
 
 /// The value of the first of these environment variables that is set, or `default`.

@@ -120,7 +120,9 @@ async fn store(
         target: log::FLOW, flow = arrival.flow.id(),
         subject = ?token.subject(),
         scopes = token.scopes().to_string(),
-        sites = token.sites().len(),
+        // Without a number, the sites of a whole workspace are not known.
+        sites = token.grant().details.coverage.as_ref().and_then(|it| it.sites.count()),
+        workspaces = token.workspaces().len(),
         "grant stored"
     );
     // The hook does not use up the callback's time.

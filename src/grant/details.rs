@@ -66,6 +66,14 @@ impl Sites {
         }
     }
 
+    /// Their number, if they are known.
+    pub fn count(&self) -> Option<usize> {
+        match self {
+            Self::Named(ids) => Some(ids.len()),
+            Self::Listed(ids) => ids.as_ref().map(Vec::len),
+        }
+    }
+
     /// Updates the sites with those that `/v2/sites` lists. Sites named by introspection stay.
     pub fn list(&mut self, listed: Vec<String>) {
         match self {
@@ -198,6 +206,15 @@ pub mod tests {
         let mut named = details(&both[..1]);
         named.learn(None, coverage(&["s"], &["w"]));
         assert!(!named.missing(true).any());
+    }
+
+    #[test]
+    fn sites_that_are_not_known_are_not_counted_as_none() {
+        let mut sites = Sites::named(Vec::new());
+        assert_eq!(sites.count(), None);
+        sites.list(Vec::new());
+        assert_eq!(sites.count(), Some(0));
+        assert_eq!(Sites::named(ids(&["a", "b"])).count(), Some(2));
     }
 
     #[test]

@@ -54,7 +54,7 @@ async fn step_up_requests_one_more_scope_and_reports_the_result() {
     browser.says("See and change your CMS collections and their items").await;
     browser.press("Cancel").await;
     browser.says("You declined the additional permissions").await;
-    browser.says("nothing has changed").await;
+    browser.says("Nothing has changed").await;
     browser.goto(&demo.url("/access")).await;
     assert_eq!(browser.heading().await, "What this demo may do");
 

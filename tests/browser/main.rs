@@ -14,6 +14,8 @@ mod cookies;
 #[cfg(unix)]
 mod demo;
 #[cfg(unix)]
+mod examples;
+#[cfg(unix)]
 mod pages;
 mod panels;
 mod people;

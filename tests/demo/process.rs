@@ -36,6 +36,7 @@ async fn runs_against_a_fake_without_configuration_and_stops_on_sigterm() {
     assert!(sites.contains("Shop"), "{sites}");
     let printed = demo.stop();
     assert!(printed.contains(&format!("demo: visit {}", demo.url("/"))), "{printed}");
+    assert!(printed.contains("demo: the tokens are in memory"), "{printed}");
     assert!(printed.contains("demo: stopped"), "{printed}");
     for step in ["flow started", "code exchanged", "grant stored"] {
         assert!(printed.contains(step), "{step} in {printed}");

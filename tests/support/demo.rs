@@ -92,7 +92,7 @@ impl Demo {
         Self::start_at(address, &all).await
     }
 
-    async fn run(program: &Path, address: &str, settings: &[(&str, &str)]) -> Self {
+    pub async fn run(program: &Path, address: &str, settings: &[(&str, &str)]) -> Self {
         let output = tempfile::tempfile().unwrap();
         let process = Command::new(program)
             .current_dir(std::env::temp_dir())

@@ -23,6 +23,9 @@ pub(crate) const ICON: &str = include_str!("../icon.svg");
 static STYLE_PATH: LazyLock<String> =
     LazyLock::new(|| format!("/style.css?v={}", URL_SAFE_NO_PAD.encode(Sha256::digest(STYLE))));
 
+/// The logout path, and the page that confirms it.
+const SIGN_OUT: &str = "/auth/webflow/logout?return_to=/signed-out";
+
 /// No scripts and no frames. Site previews come from Webflow's screenshot host.
 const POLICY: &str = "default-src 'none'; style-src 'self'; \
      img-src 'self' https://screenshots.webflow.com; base-uri 'none'; form-action 'self'; \
@@ -115,6 +118,11 @@ impl Frame<'_> {
                     }
                     p.state.on[self.connected] {
                         @if self.connected { "Connected" } @else { "Not connected" }
+                    }
+                    @if self.connected {
+                        form method="post" action=(SIGN_OUT) {
+                            button.button.quiet { "Sign out" }
+                        }
                     }
                 }
             }
