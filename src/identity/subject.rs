@@ -122,7 +122,7 @@ impl Subject {
     }
 }
 
-/// Hashes the bytes alone, as keys that were never checked to be text do; see [`vault`](crate::vault).
+/// Hashes the bytes alone, as keys that were never checked to be text do; see `vault`.
 impl Hash for Subject {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(self.0.as_bytes());
