@@ -42,6 +42,8 @@ use std::time::Duration;
 mod columns;
 mod erased;
 mod error;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod group;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;

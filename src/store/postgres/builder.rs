@@ -7,9 +7,10 @@ use sqlx::postgres::{PgConnectOptions, PgPool};
 use tokio::sync::{OnceCell, watch};
 
 use super::changes::Listening;
-use super::connections::Connections;
+use super::connections::{Connections, OPERATION_TIMEOUT};
 use super::names::Names;
 use super::{PostgresStore, StoreError};
+use crate::store::group::Group;
 
 /// The settings of a [`PostgresStore`].
 ///
@@ -142,6 +143,7 @@ impl PostgresStoreBuilder {
             connections,
             names: Names::new(&self.schema, &self.table)?,
             ready: OnceCell::new(),
+            group: Group::new(OPERATION_TIMEOUT),
             listen_options: listen_options.transpose().map_err(StoreError::unavailable)?,
             listening: watch::Sender::new(Listening::Unknown),
         })

@@ -19,7 +19,7 @@ use super::pooler::{self, Route};
 use super::schema;
 
 /// The time for one operation, its retries included.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
+pub(super) const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long an operation is retried while the address leads to a server that cannot take it.
 const RETRY_FOR: Duration = Duration::from_secs(2);

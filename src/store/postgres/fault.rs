@@ -56,6 +56,14 @@ pub(super) fn is_missing_right(error: &Error) -> bool {
     code(error).as_deref() == Some("42501")
 }
 
+/// Whether the server has refused what one of the rows contains: others may be saved without it.
+pub(super) fn is_of_one_row(error: &StoreError) -> bool {
+    let StoreError::Unavailable(source) = error else { return false };
+    let code = source.downcast_ref::<Error>().and_then(code).unwrap_or_default();
+    // Data, constraints, limits.
+    ["22", "23", "54"].iter().any(|class| code.starts_with(class))
+}
+
 fn code(error: &Error) -> Option<String> {
     error.as_database_error()?.code().map(Into::into)
 }

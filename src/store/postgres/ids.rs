@@ -21,6 +21,26 @@ pub(super) fn indexed(ids: &[String]) -> Vec<&str> {
     ids.iter().map(String::as_str).filter(|id| is_indexed(id)).collect()
 }
 
+/// [`indexed`] ids as the text of an array.
+pub(super) fn array(ids: &[String]) -> String {
+    let ids = indexed(ids).into_iter();
+    let quoted: Vec<_> =
+        ids.map(|id| format!("\"{}\"", id.replace('\\', "\\\\").replace('"', "\\\""))).collect();
+    format!("{{{}}}", quoted.join(","))
+}
+
 pub(super) fn is_indexed(id: &str) -> bool {
     id.len() <= MAX_LEN && !id.contains('\0')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_s_text_has_every_id_quoted() {
+        let ids = ["a", "", "NULL", "a,b", "{}", "\"", "\\", "a\0"].map(str::to_owned);
+        assert_eq!(array(&ids), r#"{"a","","NULL","a,b","{}","\"","\\"}"#);
+        assert_eq!(array(&[]), "{}");
+    }
 }

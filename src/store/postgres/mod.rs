@@ -9,6 +9,7 @@ mod names;
 mod pooler;
 mod rights;
 mod schema;
+mod write;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -19,6 +20,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 
 use super::columns::{Columns, Page, behind, cutoff, page, tokens, unavailable, unix_secs};
+use super::group::Group;
 use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::crypto::random;
 use crate::identity::subject::Subject;
@@ -26,8 +28,9 @@ use crate::identity::subject::Subject;
 pub use builder::PostgresStoreBuilder;
 use changes::{Listener, Listening};
 use connections::{BoundQuery, Connections};
-use ids::{grant_id, indexed, is_indexed};
-use names::{Names, Statement};
+use ids::{grant_id, is_indexed};
+use names::Names;
+use write::Rows;
 
 /// How long the doctor waits for the first attempt to listen.
 const LISTENING_WAIT: Duration = Duration::from_secs(3);
@@ -66,6 +69,7 @@ pub struct PostgresStore {
     names: Names,
     /// Set once the tables are known to exist.
     ready: OnceCell<()>,
+    group: Group,
     listen_options: Option<PgConnectOptions>,
     listening: watch::Sender<Listening>,
 }
@@ -130,48 +134,13 @@ impl PostgresStore {
         Ok(tokens(rows.iter().map(columns)))
     }
 
-    /// Writes the row by that statement. False when there was no such row.
-    async fn write(
-        &self,
-        statement: fn(&Names) -> Statement,
-        token: &SealedToken,
-    ) -> Result<bool, StoreError> {
-        let grant = grant_id(token.key())?;
-        let subject = token.key().subject();
-        let (sites, workspaces) = (indexed(token.sites()), indexed(token.workspaces()));
-        let payload = changes::payload(subject);
-        let written = self.run(|| {
-            let query = sqlx::query(statement(&self.names))
-                .bind(subject.as_str().as_bytes())
-                .bind(grant)
-                .bind(token.version().as_i64())
-                .bind(token.sealed())
-                .bind(unix_secs(token.obtained_at()))
-                .bind(&sites)
-                .bind(&workspaces)
-                .bind(self.names.channel())
-                .bind(&payload);
-            vec![query]
-        });
-        Ok(!written.await?.is_empty())
-    }
-
     /// Does what a sign-in does, with a row that belongs to nobody.
     async fn probe(&self) -> Result<(), StoreError> {
         let grant = random::token_256();
-        let nothing: Vec<&str> = Vec::new();
+        let row = Rows::probe(PROBE_SUBJECT, &grant, unix_secs(SystemTime::now()));
         let probe = self.run(|| {
             let names = &self.names;
-            let save = sqlx::query(names.save())
-                .bind(PROBE_SUBJECT)
-                .bind(&grant)
-                .bind(1_i64)
-                .bind(PROBE_SUBJECT)
-                .bind(unix_secs(SystemTime::now()))
-                .bind(&nothing)
-                .bind(&nothing)
-                .bind(names.channel())
-                .bind(changes::PROBE);
+            let save = row.save(names);
             let load = sqlx::query(names.select("subject = $1")).bind(PROBE_SUBJECT);
             let remove = sqlx::query(names.remove())
                 .bind(PROBE_SUBJECT)
@@ -194,7 +163,8 @@ impl TokenStore for PostgresStore {
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        self.write(Names::save, token).await.map(drop)
+        grant_id(token.key())?;
+        self.group.write(self, token, false).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
@@ -213,7 +183,7 @@ impl TokenStore for PostgresStore {
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        self.write(Names::update, token).await
+        self.update_row(token).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {

@@ -75,20 +75,25 @@ impl Names {
         ))
     }
 
-    /// One statement, so that row and announcement are one transaction.
+    /// Takes an array for each column and one of payloads. One statement, so that rows and
+    /// announcements are one transaction.
+    ///
+    /// Arrays have no rows of different lengths, so the ids come as an array's text.
     pub(super) fn save(&self) -> Statement {
         AssertSqlSafe(format!(
             "WITH saved AS (INSERT INTO {self} \
              (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             SELECT subject, grant_id, version, sealed, obtained_at, sites::text[], workspaces::text[] \
+             FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[], \
+             $7::text[]) new (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
              ON CONFLICT (subject, grant_id) DO UPDATE SET version = excluded.version, \
              sealed = excluded.sealed, obtained_at = excluded.obtained_at, \
-             sites = excluded.sites, workspaces = excluded.workspaces RETURNING 1) \
-             SELECT pg_notify($8, $9) FROM saved"
+             sites = excluded.sites, workspaces = excluded.workspaces) \
+             SELECT pg_notify($8, payload) FROM unnest($9::text[]) told (payload)"
         ))
     }
 
-    /// Takes what [`save`](Self::save) takes.
+    /// Takes a value for each column, the channel and the payload.
     pub(super) fn update(&self) -> Statement {
         AssertSqlSafe(format!(
             "WITH saved AS (UPDATE {self} \

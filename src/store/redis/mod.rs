@@ -22,6 +22,7 @@ use std::time::Duration;
 use redis::{Client, Cmd};
 use tokio::time::timeout;
 
+use super::group::Group;
 use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 use crate::util::log;
@@ -58,6 +59,7 @@ pub struct RedisStore {
     /// Where changes can be received.
     listeners: Vec<Client>,
     keys: Keys,
+    group: Group,
     /// Whether keys are spread over nodes, so that a script may use those of one subject only.
     is_cluster: AtomicBool,
     /// Whether it was logged that changes cannot be published.
@@ -85,6 +87,7 @@ impl RedisStore {
             link: Link::new(source),
             listeners,
             keys,
+            group: Group::new(BUDGET),
             is_cluster: AtomicBool::new(is_cluster),
             unpublished: AtomicBool::new(false),
         }
@@ -138,7 +141,7 @@ impl TokenStore for RedisStore {
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        within(self.write(token, "save")).await.map(drop)
+        within(self.group.write(self, token, false)).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
@@ -146,7 +149,7 @@ impl TokenStore for RedisStore {
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        within(self.write(token, "update")).await
+        within(self.group.write(self, token, true)).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {

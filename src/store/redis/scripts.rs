@@ -33,47 +33,64 @@ fn call(name: &str, script: &str, keys: &[String], arguments: &[&[u8]]) -> Cmd {
     call
 }
 
-/// Writes a grant. With further keys (ages, order, then sites and workspaces) it writes the index entries
-/// too, unless the entries that are there still fit.
+/// Writes grants. With index entries the first keys are ages and order, and those of each grant are its
+/// row, its sites and its workspaces; then the entries are written too, unless those that are there still
+/// fit. Without, each grant has one key.
 ///
-/// Arguments: grant, mode, version, obtained at, new stamp, coverage, document, member without its
-/// stamp, channel, message. Modes: `save`; `update`, which needs the same version; `indexed`, which
-/// records that the entries of this stamp are written.
+/// Arguments: channel, `1` with index entries, then for each grant: how many sets, grant, mode, version,
+/// obtained at, new stamp, coverage, document, member without its stamp, message. Modes: `save`;
+/// `update`, which needs the same version; `indexed`, which records that the entries of this stamp are
+/// written.
 ///
-/// Returns whether it wrote, whether the entries still fit, the value that it replaced if they do
-/// not, and why nothing was published.
+/// Returns why nothing was published, and for each grant whether it wrote, whether the entries still fit,
+/// and the value that it replaced if they do not.
 pub(super) static WRITE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
-local found = redis.call('HGET', KEYS[1], ARGV[1])
-local version, obtained_at, stamp, coverage
-if found then
-  version, obtained_at, stamp, coverage = string.match(found, '^(%d+):(%d+):([%w_-]*):([%w_-]*):')
+local call, match = redis.call, string.match
+local unpublished, replies, key = '', {}, 1
+local indexed = ARGV[2] == '1'
+if indexed then key = 3 end
+for at = 3, #ARGV, 10 do
+  local sets, grant, mode, version, obtained_at, stamp, coverage, document, member, message = unpack(ARGV, at, at + 9)
+  local row = KEYS[key]
+  local found = call('HGET', row, grant)
+  local old_version, old_obtained_at, old_stamp, old_coverage
+  if found then
+    old_version, old_obtained_at, old_stamp, old_coverage = match(found, '^(%d+):(%d+):([%w_-]*):([%w_-]*):')
+  end
+  local reply = {0, 0, ''}
+  local function put(stamp, coverage)
+    call('HSET', row, grant, version .. ':' .. obtained_at .. ':' .. stamp .. ':' .. coverage .. ':' .. document)
+  end
+  if mode == 'indexed' then
+    if old_version == version and old_stamp == stamp then
+      put(stamp, coverage)
+      reply = {1, 1, ''}
+    end
+  elseif mode == 'save' or old_version == version then
+    if old_coverage == coverage and tonumber(old_obtained_at) <= tonumber(obtained_at) then
+      put(old_stamp, coverage)
+      reply = {1, 1, ''}
+    else
+      if indexed then
+        member = member .. stamp
+        call('ZADD', KEYS[1], obtained_at, member)
+        call('ZADD', KEYS[2], 0, member)
+        for i = key + 1, key + sets do call('SADD', KEYS[i], member) end
+        put(stamp, coverage)
+      else
+        put(stamp, '')
+      end
+      reply = {1, 0, found or ''}
+    end
+    local published = redis.pcall('PUBLISH', ARGV[1], message)
+    if type(published) == 'table' and published.err then unpublished = published.err end
+  end
+  replies[#replies + 1] = reply
+  key = key + 1 + sets
 end
-local function put(stamp, coverage)
-  local head = table.concat({ARGV[3], ARGV[4], stamp, coverage, ''}, ':')
-  redis.call('HSET', KEYS[1], ARGV[1], head .. ARGV[7])
-end
-if ARGV[2] == 'indexed' then
-  if version ~= ARGV[3] or stamp ~= ARGV[5] then return {0, 0, '', ''} end
-  put(stamp, ARGV[6])
-  return {1, 1, '', ''}
-end
-if ARGV[2] == 'update' and version ~= ARGV[3] then return {0, 0, '', ''} end
-local fits = coverage == ARGV[6] and tonumber(obtained_at) <= tonumber(ARGV[4])
-if fits then
-  put(stamp, coverage)
-elseif #KEYS > 1 then
-  local member = ARGV[8] .. ARGV[5]
-  redis.call('ZADD', KEYS[2], ARGV[4], member)
-  redis.call('ZADD', KEYS[3], 0, member)
-  for i = 4, #KEYS do redis.call('SADD', KEYS[i], member) end
-  put(ARGV[5], ARGV[6])
-else
-  put(ARGV[5], '')
-end
-local published = redis.pcall('PUBLISH', ARGV[9], ARGV[10])
-return {1, fits and 1 or 0, (not fits) and found or '', type(published) == 'table' and published.err or ''}",
+return {unpublished, replies}",
     )
 });
 

@@ -1,29 +1,32 @@
-//! Writing a grant together with its index entries.
+//! Writing grants together with their index entries.
 //!
-//! On one server both are one script. The nodes of a cluster keep them apart: there the row is
-//! written first, without a coverage, then the entries, and then the coverage. A row whose coverage
+//! On one server all of it is one script, also for several grants: what is written by one is synced
+//! to the disk at once. The nodes of a cluster keep the keys apart: there each row is written
+//! first, without a coverage, then the entries, and then the coverage. A row whose coverage
 //! is empty is indexed anew by the next write, so an interrupted one leaves no grant that cannot be
 //! found for good. Entries carry a stamp that is never used twice: an entry whose stamp is not its
 //! row's leads nowhere for good, and can be removed at any time.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
-use redis::{Cmd, RedisResult, ServerErrorKind};
+use redis::{Cmd, RedisError, RedisResult, ServerErrorKind};
 
-use super::failure::unavailable;
+use super::failure::{Failure, unavailable};
 use super::link::Effort;
 use super::row::{Row, coverage, document, unix_secs};
 use super::{RedisStore, changes, keys, scripts};
+use crate::store::group::{Write, WriteTogether};
 use crate::store::{SealedToken, StoreError};
 use crate::util::log;
 
-struct Write {
+/// A grant as the script takes it.
+struct Grant<'a> {
+    token: &'a SealedToken,
+    mode: &'static str,
     row: String,
-    ages: String,
-    order: String,
     sets: Vec<String>,
-    grant: String,
     version: String,
     obtained_at: String,
     stamp: String,
@@ -31,105 +34,142 @@ struct Write {
     document: Vec<u8>,
     /// Without the stamp.
     member: String,
-    channel: String,
     message: String,
 }
 
-/// The reply of [`scripts::WRITE`].
+/// The reply of [`scripts::WRITE`] for one grant.
 struct Written {
     done: bool,
     entries_fit: bool,
     replaced: Option<Row>,
 }
 
-impl RedisStore {
-    /// Writes a grant; with the mode `update` only if it has that version.
-    pub(super) async fn write(
-        &self,
-        token: &SealedToken,
-        mode: &'static str,
-    ) -> Result<bool, StoreError> {
-        let write = Write {
-            row: self.keys.subject(token.key().subject()),
-            ages: self.keys.ages(),
-            order: self.keys.order(),
-            sets: self.sets(token),
-            grant: token.key().grant().as_str().to_owned(),
-            version: token.version().as_i64().to_string(),
-            obtained_at: unix_secs(token.obtained_at()).to_string(),
-            stamp: keys::new_stamp(),
-            coverage: coverage(token),
-            document: document(token)?,
-            member: keys::member(token.key(), ""),
-            channel: self.keys.channel(),
-            message: changes::payload(token.key().subject()),
-        };
+impl WriteTogether for RedisStore {
+    async fn write_together(&self, writes: &[Arc<Write>]) -> Result<Vec<bool>, StoreError> {
+        let grants: Vec<_> =
+            writes.iter().map(|write| self.grant(write)).collect::<Result<_, _>>()?;
         if !self.is_cluster.load(Ordering::Relaxed) {
-            match self.write_with_entries(&write, mode).await {
+            match self.write_with_entries(&grants).await {
                 Err(error) if error.kind() == ServerErrorKind::CrossSlot.into() => {
                     self.is_cluster.store(true, Ordering::Relaxed);
                 }
                 written => return written.map_err(unavailable),
             }
         }
-        self.write_then_entries(token, &write, mode).await.map_err(unavailable)
+        let written = grants.iter().map(|grant| self.write_then_entries(grant));
+        join_all(written).await.into_iter().collect::<RedisResult<_>>().map_err(unavailable)
     }
 
-    async fn write_with_entries(&self, write: &Write, mode: &str) -> RedisResult<bool> {
-        let mut keys = Vec::with_capacity(3 + write.sets.len());
-        keys.extend([write.row.clone(), write.ages.clone(), write.order.clone()]);
-        keys.extend(write.sets.iter().cloned());
-        let written = self.run_write(write, mode, &keys).await?;
-        if let Some(replaced) = written.replaced {
-            self.remove_entries(&replaced.token, &replaced.stamp).await;
-        }
-        Ok(written.done)
+    fn may_be_of_one(error: &StoreError) -> bool {
+        // For example another kind of value at one of the keys.
+        let StoreError::Unavailable(source) = error else { return false };
+        let error = source.downcast_ref::<RedisError>();
+        error.is_some_and(|error| Failure::of(error) == Failure::Other)
+    }
+}
+
+impl RedisStore {
+    fn grant<'a>(&self, write: &'a Write) -> Result<Grant<'a>, StoreError> {
+        let token = &write.token;
+        Ok(Grant {
+            token,
+            mode: if write.is_update { "update" } else { "save" },
+            row: self.keys.subject(token.key().subject()),
+            sets: self.sets(token),
+            version: token.version().as_i64().to_string(),
+            obtained_at: unix_secs(token.obtained_at()).to_string(),
+            stamp: keys::new_stamp(),
+            coverage: coverage(token),
+            document: document(token)?,
+            member: keys::member(token.key(), ""),
+            message: changes::payload(token.key().subject()),
+        })
     }
 
-    async fn write_then_entries(
-        &self,
-        token: &SealedToken,
-        write: &Write,
-        mode: &str,
-    ) -> RedisResult<bool> {
-        let row = std::slice::from_ref(&write.row);
-        let written = self.run_write(write, mode, row).await?;
+    async fn write_with_entries(&self, grants: &[Grant<'_>]) -> RedisResult<Vec<bool>> {
+        let written = self.run_write(grants, None, true).await?;
+        let replaced = grants.iter().zip(&written);
+        join_all(replaced.map(|(grant, written)| self.remove_replaced(grant, written))).await;
+        Ok(written.into_iter().map(|written| written.done).collect())
+    }
+
+    async fn write_then_entries(&self, grant: &Grant<'_>) -> RedisResult<bool> {
+        let written = self.run_one(grant, grant.mode).await?;
         if !written.done || written.entries_fit {
             return Ok(written.done);
         }
-        let member = format!("{}{}", write.member, write.stamp);
-        let mut commands: Vec<_> = write.sets.iter().map(|set| Cmd::sadd(set, &member)).collect();
-        commands.push(Cmd::zadd(&write.ages, &member, &write.obtained_at));
-        commands.push(Cmd::zadd(&write.order, &member, 0));
+        let member = format!("{}{}", grant.member, grant.stamp);
+        let mut commands: Vec<_> = grant.sets.iter().map(|set| Cmd::sadd(set, &member)).collect();
+        commands.push(Cmd::zadd(self.keys.ages(), &member, &grant.obtained_at));
+        commands.push(Cmd::zadd(self.keys.order(), &member, 0));
         let added = commands.iter().map(|add| self.link.query::<()>(add, Effort::Persistent));
         join_all(added).await.into_iter().collect::<RedisResult<()>>()?;
-        if !self.run_write(write, "indexed", row).await?.done {
+        if !self.run_one(grant, "indexed").await?.done {
             // Replaced or removed meanwhile.
-            self.remove_entries(token, &write.stamp).await;
+            self.remove_entries(grant.token, &grant.stamp).await;
         }
-        if let Some(replaced) = written.replaced {
-            self.remove_entries(&replaced.token, &replaced.stamp).await;
-        }
+        self.remove_replaced(grant, &written).await;
         Ok(true)
     }
 
-    async fn run_write(&self, write: &Write, mode: &str, keys: &[String]) -> RedisResult<Written> {
-        let arguments: [&[u8]; 10] = [
-            write.grant.as_bytes(),
-            mode.as_bytes(),
-            write.version.as_bytes(),
-            write.obtained_at.as_bytes(),
-            write.stamp.as_bytes(),
-            write.coverage.as_bytes(),
-            &write.document,
-            write.member.as_bytes(),
-            write.channel.as_bytes(),
-            write.message.as_bytes(),
-        ];
-        let reply = self.link.run(&scripts::WRITE, keys, &arguments, Effort::Persistent).await?;
-        let (done, entries_fit, replaced, unpublished): (bool, bool, Vec<u8>, String) = reply.value;
+    async fn run_one(&self, grant: &Grant<'_>, mode: &str) -> RedisResult<Written> {
+        let written = self.run_write(std::slice::from_ref(grant), Some(mode), false).await?;
+        let none = Written { done: false, entries_fit: false, replaced: None };
+        Ok(written.into_iter().next().unwrap_or(none))
+    }
+
+    async fn run_write(
+        &self,
+        grants: &[Grant<'_>],
+        mode: Option<&str>,
+        with_entries: bool,
+    ) -> RedisResult<Vec<Written>> {
+        let channel = self.keys.channel();
+        let counts: Vec<_> = grants
+            .iter()
+            .map(|grant| if with_entries { grant.sets.len() } else { 0 }.to_string())
+            .collect();
+        let mut keys = Vec::with_capacity(2 + 4 * grants.len());
+        if with_entries {
+            keys.extend([self.keys.ages(), self.keys.order()]);
+        }
+        let mut arguments: Vec<&[u8]> = Vec::with_capacity(2 + 10 * grants.len());
+        arguments.extend([channel.as_bytes(), if with_entries { b"1" } else { b"0" }]);
+        for (grant, count) in grants.iter().zip(&counts) {
+            keys.push(grant.row.clone());
+            if with_entries {
+                keys.extend_from_slice(&grant.sets);
+            }
+            arguments.extend::<[&[u8]; 10]>([
+                count.as_bytes(),
+                grant.token.key().grant().as_str().as_bytes(),
+                mode.unwrap_or(grant.mode).as_bytes(),
+                grant.version.as_bytes(),
+                grant.obtained_at.as_bytes(),
+                grant.stamp.as_bytes(),
+                grant.coverage.as_bytes(),
+                &grant.document,
+                grant.member.as_bytes(),
+                grant.message.as_bytes(),
+            ]);
+        }
+        let reply = self.link.run(&scripts::WRITE, &keys, &arguments, Effort::Persistent).await?;
+        let (unpublished, written): (String, Vec<(bool, bool, Vec<u8>)>) = reply.value;
         self.log_unpublished(&unpublished);
-        Ok(Written { done, entries_fit, replaced: Row::decode(&replaced) })
+        let written = written.into_iter().map(|(done, entries_fit, replaced)| Written {
+            done,
+            entries_fit,
+            replaced: Row::decode(&replaced),
+        });
+        Ok(written.collect())
+    }
+
+    async fn remove_replaced(&self, grant: &Grant<'_>, written: &Written) {
+        if let Some(replaced) = &written.replaced
+            && replaced.stamp != grant.stamp
+        {
+            self.remove_entries(&replaced.token, &replaced.stamp).await;
+        }
     }
 
     /// Removes index entries. One that stays is removed by the look-up that comes across it.

@@ -7,6 +7,7 @@ mod transaction;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::query::Query;
@@ -17,6 +18,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, Encode, Executor, Sqlite, Type};
 
 use super::columns::{Columns, Page, behind, cutoff, page, tokens, unavailable, unix_secs};
+use super::group::{Group, Write, WriteTogether};
 use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 use file::WatchedFile;
@@ -63,6 +65,8 @@ pub struct SqliteStore {
     /// One connection, since SQLite has one writer: writes take turns here, and a lock that another
     /// process holds keeps no connection from reads.
     writer: SqlitePool,
+    /// Writes that wait for the disk share its next sync.
+    group: Group,
     file: WatchedFile,
 }
 
@@ -93,12 +97,14 @@ impl SqliteStore {
         let options = options.busy_timeout(BUSY_TIMEOUT);
         let pool = SqlitePoolOptions::new()
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // There is nobody to ping but a thread of this process.
+            .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None);
         let writer = pool.clone().max_connections(1).connect_lazy_with(options.clone());
         let readers = pool.min_connections(1).max_connections(READERS).connect_with(options).await;
         let readers = readers.map_err(|error| file.explain(error))?;
-        Ok(Self { readers, writer, file })
+        Ok(Self { readers, writer, group: Group::new(ACQUIRE_TIMEOUT), file })
     }
 
     /// Closes the file; what was written stays.
@@ -110,19 +116,6 @@ impl SqliteStore {
     async fn begin(&self) -> Result<WriteTransaction, StoreError> {
         self.file.check()?;
         WriteTransaction::begin(&self.writer).await.map_err(|error| self.file.explain(error))
-    }
-
-    /// Writes the row by that statement, and what it covers. False when there was no such row.
-    async fn write(&self, query: &'static str, token: &SealedToken) -> Result<bool, StoreError> {
-        let explain = |error| self.file.explain(error);
-        let mut transaction = self.begin().await?;
-        let written = rows::write(&mut transaction, query, token).await.map_err(explain)?;
-        if written {
-            transaction.commit().await.map_err(explain)?;
-        } else {
-            transaction.rollback().await.map_err(explain)?;
-        }
-        Ok(written)
     }
 
     async fn delete(&self, query: Query<'_, Sqlite, SqliteArguments>) -> Result<u64, StoreError> {
@@ -158,6 +151,21 @@ async fn prepare(options: &SqliteConnectOptions, file: &WatchedFile) -> Result<(
     connection.close().await.map_err(explain)
 }
 
+impl WriteTogether for SqliteStore {
+    async fn write_together(&self, writes: &[Arc<Write>]) -> Result<Vec<bool>, StoreError> {
+        let explain = |error| self.file.explain(error);
+        let mut transaction = self.begin().await?;
+        let mut found = Vec::with_capacity(writes.len());
+        for write in writes {
+            let query = if write.is_update { UPDATE } else { SAVE };
+            let done = rows::write(&mut transaction, query, &write.token).await.map_err(explain)?;
+            found.push(done);
+        }
+        transaction.commit().await.map_err(explain)?;
+        Ok(found)
+    }
+}
+
 impl TokenStore for SqliteStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
         self.read(LOAD, subject.as_str().as_bytes()).await
@@ -165,7 +173,7 @@ impl TokenStore for SqliteStore {
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        self.write(SAVE, token).await.map(drop)
+        self.group.write(self, token, false).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
@@ -177,7 +185,7 @@ impl TokenStore for SqliteStore {
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        self.write(UPDATE, token).await
+        self.group.write(self, token, true).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {

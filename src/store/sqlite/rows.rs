@@ -19,16 +19,32 @@ pub(super) const BY_WORKSPACE: &str = "SELECT t.subject, t.grant_id, t.version, 
 pub(super) const PAGE: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
      FROM webflow_tokens WHERE (subject, grant_id) > (?1, ?2) ORDER BY subject, grant_id LIMIT ?3";
 
-pub(super) const SAVE: &str = "INSERT INTO webflow_tokens \
+// One command of two statements: whether the coverage that is there fits, and the write.
+macro_rules! and_whether_the_coverage_fits {
+    ($write:literal) => {
+        concat!(
+            "SELECT id, sites = ?6 AND workspaces = ?7 FROM webflow_tokens \
+             WHERE subject = ?1 AND grant_id = ?2; ",
+            $write,
+            " RETURNING id, NULL"
+        )
+    };
+}
+
+pub(super) const SAVE: &str = and_whether_the_coverage_fits!(
+    "INSERT INTO webflow_tokens \
      (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
      ON CONFLICT (subject, grant_id) DO UPDATE SET version = excluded.version, \
      sealed = excluded.sealed, obtained_at = excluded.obtained_at, sites = excluded.sites, \
-     workspaces = excluded.workspaces RETURNING id";
+     workspaces = excluded.workspaces"
+);
 
-pub(super) const UPDATE: &str = "UPDATE webflow_tokens \
+pub(super) const UPDATE: &str = and_whether_the_coverage_fits!(
+    "UPDATE webflow_tokens \
      SET sealed = ?4, obtained_at = ?5, sites = ?6, workspaces = ?7 \
-     WHERE subject = ?1 AND grant_id = ?2 AND version = ?3 RETURNING id";
+     WHERE subject = ?1 AND grant_id = ?2 AND version = ?3"
+);
 
 pub(super) const REMOVE: &str =
     "DELETE FROM webflow_tokens WHERE subject = ?1 AND grant_id = ?2 AND version = ?3";
@@ -37,7 +53,7 @@ pub(super) const PURGE: &str = "DELETE FROM webflow_tokens WHERE obtained_at < ?
 
 /// Writes, reads and removes a row. Its subject is none that a [`Subject`] can have.
 pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let id: i64 = sqlx::query_scalar(SAVE)
+    let probe = sqlx::query(SAVE)
         .bind(b"probe".as_slice())
         .bind("probe")
         .bind(0)
@@ -47,18 +63,21 @@ pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx:
         .bind("[]")
         .fetch_one(&mut *connection)
         .await?;
+    let id = probe.try_get::<i64, _>(0)?;
     cover(connection, id, "s", "probe").await?;
     sqlx::query(LOAD).bind(b"probe".as_slice()).fetch_one(&mut *connection).await?;
     sqlx::query("DELETE FROM webflow_tokens WHERE id = ?1").bind(id).execute(connection).await?;
     Ok(())
 }
 
+/// Writes the row by that statement, and what it covers if that has changed. False when there was
+/// no such row.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     query: &'static str,
     token: &SealedToken,
 ) -> Result<bool, sqlx::Error> {
-    let id: Option<i64> = sqlx::query_scalar(query)
+    let rows = sqlx::query(query)
         .bind(token.key().subject().as_str().as_bytes())
         .bind(token.key().grant().as_str())
         .bind(token.version().as_i64())
@@ -66,9 +85,21 @@ pub(super) async fn write(
         .bind(unix_secs(token.obtained_at()))
         .bind(list(token.sites()))
         .bind(list(token.workspaces()))
-        .fetch_optional(&mut *connection)
+        .fetch_all(&mut *connection)
         .await?;
-    let Some(id) = id else { return Ok(false) };
+    // The row that was there, if any, and the row that was written, if any.
+    let mut fits = false;
+    let mut written = None;
+    for row in rows {
+        match row.try_get::<Option<bool>, _>(1)? {
+            Some(old) => fits = old,
+            None => written = Some(row.try_get::<i64, _>(0)?),
+        }
+    }
+    let Some(id) = written else { return Ok(false) };
+    if fits {
+        return Ok(true);
+    }
     sqlx::query("DELETE FROM webflow_token_coverage WHERE token_id = ?1")
         .bind(id)
         .execute(&mut *connection)

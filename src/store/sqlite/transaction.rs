@@ -24,16 +24,8 @@ impl WriteTransaction {
         Ok(transaction)
     }
 
-    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
-        self.end("COMMIT").await
-    }
-
-    pub(super) async fn rollback(self) -> Result<(), sqlx::Error> {
-        self.end("ROLLBACK").await
-    }
-
-    async fn end(mut self, statement: &'static str) -> Result<(), sqlx::Error> {
-        self.connection.execute(statement).await?;
+    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+        self.connection.execute("COMMIT").await?;
         self.ended = true;
         Ok(())
     }
