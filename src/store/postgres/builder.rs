@@ -12,6 +12,10 @@ use super::names::Names;
 use super::{PostgresStore, StoreError};
 use crate::store::group::Group;
 
+/// How many batches of saves and of loads are under way: enough to keep a server busy.
+const SAVING: usize = 2;
+const LOADING: usize = 4;
+
 /// The settings of a [`PostgresStore`].
 ///
 /// ```no_run
@@ -143,7 +147,8 @@ impl PostgresStoreBuilder {
             connections,
             names: Names::new(&self.schema, &self.table)?,
             ready: OnceCell::new(),
-            group: Group::new(OPERATION_TIMEOUT),
+            saves: Group::new(SAVING, OPERATION_TIMEOUT),
+            loads: Group::new(LOADING, OPERATION_TIMEOUT),
             listen_options: listen_options.transpose().map_err(StoreError::unavailable)?,
             listening: watch::Sender::new(Listening::Unknown),
         })

@@ -20,7 +20,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 
 use super::columns::{Columns, Page, behind, cutoff, page, tokens, unavailable, unix_secs};
-use super::group::Group;
+use super::group::{Group, Load, Write};
 use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::crypto::random;
 use crate::identity::subject::Subject;
@@ -69,7 +69,8 @@ pub struct PostgresStore {
     names: Names,
     /// Set once the tables are known to exist.
     ready: OnceCell<()>,
-    group: Group,
+    saves: Group<Write>,
+    loads: Group<Load>,
     listen_options: Option<PgConnectOptions>,
     listening: watch::Sender<Listening>,
 }
@@ -156,15 +157,14 @@ impl PostgresStore {
 
 impl TokenStore for PostgresStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        let subject = subject.as_str().as_bytes();
-        let rows = self.run(|| vec![sqlx::query(self.names.select("subject = $1")).bind(subject)]);
-        Ok(tokens(rows.await?.iter().map(columns)))
+        self.loads.run(self, Load(subject.clone())).await
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
         grant_id(token.key())?;
-        self.group.write(self, token, false).await.map(drop)
+        let save = Write { token: token.clone(), is_update: false };
+        self.saves.run(self, save).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {

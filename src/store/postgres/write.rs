@@ -1,7 +1,7 @@
-//! Saving several rows at once.
+//! Loading and saving several rows at once.
 //!
 //! A transaction that has announced something keeps all others that do from committing. Each alone
-//! would wait for the sync of the one before, so those that wait become one transaction.
+//! would wait for the sync of the one before, so saves that wait become one transaction.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use super::connections::BoundQuery;
 use super::fault::is_of_one_row;
 use super::ids::{array, grant_id, indexed};
 use super::names::Names;
-use super::{PostgresStore, SealedToken, StoreError, unix_secs};
-use crate::store::group::{Write, WriteTogether};
+use super::{PostgresStore, SealedToken, StoreError, columns, tokens, unix_secs};
+use crate::store::group::{Load, Together, Write};
 
 /// Rows, column by column.
 #[derive(Default)]
@@ -70,9 +70,24 @@ impl<'a> Rows<'a> {
     }
 }
 
-impl WriteTogether for PostgresStore {
+impl Together<Load> for PostgresStore {
+    async fn together(&self, loads: &[Arc<Load>]) -> Result<Vec<Vec<SealedToken>>, StoreError> {
+        let subjects: Vec<_> = loads.iter().map(|load| load.0.as_str().as_bytes()).collect();
+        let rows = self.run(|| {
+            // Each with a plan of its own.
+            let load = match subjects.as_slice() {
+                [subject] => query(self.names.select("subject = $1")).bind(*subject),
+                subjects => query(self.names.select("subject = ANY($1)")).bind(subjects),
+            };
+            vec![load]
+        });
+        Ok(Load::share(loads, tokens(rows.await?.iter().map(columns))))
+    }
+}
+
+impl Together<Write> for PostgresStore {
     /// Saves only.
-    async fn write_together(&self, writes: &[Arc<Write>]) -> Result<Vec<bool>, StoreError> {
+    async fn together(&self, writes: &[Arc<Write>]) -> Result<Vec<bool>, StoreError> {
         let mut tokens: Vec<_> = writes.iter().map(|write| &write.token).collect();
         // Instances that lock rows in the same order cannot lock each other out.
         tokens.sort_unstable_by_key(|token| token.key());

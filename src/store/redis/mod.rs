@@ -22,7 +22,7 @@ use std::time::Duration;
 use redis::{Client, Cmd};
 use tokio::time::timeout;
 
-use super::group::Group;
+use super::group::{Group, Write};
 use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 use crate::util::log;
@@ -59,7 +59,7 @@ pub struct RedisStore {
     /// Where changes can be received.
     listeners: Vec<Client>,
     keys: Keys,
-    group: Group,
+    writes: Group<Write>,
     /// Whether keys are spread over nodes, so that a script may use those of one subject only.
     is_cluster: AtomicBool,
     /// Whether it was logged that changes cannot be published.
@@ -87,7 +87,7 @@ impl RedisStore {
             link: Link::new(source),
             listeners,
             keys,
-            group: Group::new(BUDGET),
+            writes: Group::new(1, BUDGET),
             is_cluster: AtomicBool::new(is_cluster),
             unpublished: AtomicBool::new(false),
         }
@@ -141,7 +141,8 @@ impl TokenStore for RedisStore {
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        within(self.group.write(self, token, false)).await.map(drop)
+        let write = Write { token: token.clone(), is_update: false };
+        within(self.writes.run(self, write)).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
@@ -149,7 +150,8 @@ impl TokenStore for RedisStore {
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        within(self.group.write(self, token, true)).await
+        let write = Write { token: token.clone(), is_update: true };
+        within(self.writes.run(self, write)).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {

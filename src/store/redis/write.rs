@@ -17,7 +17,7 @@ use super::failure::{Failure, unavailable};
 use super::link::Effort;
 use super::row::{Row, coverage, document, unix_secs};
 use super::{RedisStore, changes, keys, scripts};
-use crate::store::group::{Write, WriteTogether};
+use crate::store::group::{Together, Write};
 use crate::store::{SealedToken, StoreError};
 use crate::util::log;
 
@@ -44,8 +44,8 @@ struct Written {
     replaced: Option<Row>,
 }
 
-impl WriteTogether for RedisStore {
-    async fn write_together(&self, writes: &[Arc<Write>]) -> Result<Vec<bool>, StoreError> {
+impl Together<Write> for RedisStore {
+    async fn together(&self, writes: &[Arc<Write>]) -> Result<Vec<bool>, StoreError> {
         let grants: Vec<_> =
             writes.iter().map(|write| self.grant(write)).collect::<Result<_, _>>()?;
         if !self.is_cluster.load(Ordering::Relaxed) {

@@ -18,11 +18,11 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, Connection, Encode, Executor, Sqlite, Type};
 
 use super::columns::{Columns, Page, behind, cutoff, page, tokens, unavailable, unix_secs};
-use super::group::{Group, Write, WriteTogether};
+use super::group::{Group, Load, Together, Write};
 use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 use file::WatchedFile;
-use rows::{BY_SITE, BY_WORKSPACE, LOAD, PAGE, PURGE, REMOVE, SAVE, UPDATE, columns};
+use rows::{BY_SITE, BY_WORKSPACE, LOADED_AT_ONCE, PAGE, PURGE, REMOVE, SAVE, UPDATE, columns};
 use transaction::{WriteTransaction, settle};
 
 /// How long a connection waits for another process' lock.
@@ -66,7 +66,8 @@ pub struct SqliteStore {
     /// process holds keeps no connection from reads.
     writer: SqlitePool,
     /// Writes that wait for the disk share its next sync.
-    group: Group,
+    writes: Group<Write>,
+    loads: Group<Load>,
     file: WatchedFile,
 }
 
@@ -104,7 +105,9 @@ impl SqliteStore {
         let writer = pool.clone().max_connections(1).connect_lazy_with(options.clone());
         let readers = pool.min_connections(1).max_connections(READERS).connect_with(options).await;
         let readers = readers.map_err(|error| file.explain(error))?;
-        Ok(Self { readers, writer, group: Group::new(ACQUIRE_TIMEOUT), file })
+        let writes = Group::new(1, ACQUIRE_TIMEOUT);
+        let loads = Group::new(READERS as usize, ACQUIRE_TIMEOUT);
+        Ok(Self { readers, writer, writes, loads, file })
     }
 
     /// Closes the file; what was written stays.
@@ -151,8 +154,31 @@ async fn prepare(options: &SqliteConnectOptions, file: &WatchedFile) -> Result<(
     connection.close().await.map_err(explain)
 }
 
-impl WriteTogether for SqliteStore {
-    async fn write_together(&self, writes: &[Arc<Write>]) -> Result<Vec<bool>, StoreError> {
+impl Together<Load> for SqliteStore {
+    async fn together(&self, loads: &[Arc<Load>]) -> Result<Vec<Vec<SealedToken>>, StoreError> {
+        self.file.check()?;
+        let explain = |error| self.file.explain(error);
+        let mut connection = self.readers.acquire().await.map_err(explain)?;
+        let mut found = Vec::with_capacity(loads.len());
+        for loads in loads.chunks(LOADED_AT_ONCE) {
+            let mut query = sqlx::query_scalar::<_, Option<String>>(rows::load(loads.len()));
+            for Load(subject) in loads.iter().map(|load| &**load) {
+                query = query.bind(subject.as_str().as_bytes());
+            }
+            match query.fetch_one(&mut *connection).await {
+                Ok(text) => {
+                    let rows = text.iter().flat_map(|text| rows::loaded(text));
+                    found.extend(Load::share(loads, tokens(rows)));
+                }
+                Err(error) => return settle(connection, Err(error)).map_err(explain),
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Together<Write> for SqliteStore {
+    async fn together(&self, writes: &[Arc<Write>]) -> Result<Vec<bool>, StoreError> {
         let explain = |error| self.file.explain(error);
         let mut transaction = self.begin().await?;
         let mut found = Vec::with_capacity(writes.len());
@@ -168,12 +194,13 @@ impl WriteTogether for SqliteStore {
 
 impl TokenStore for SqliteStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        self.read(LOAD, subject.as_str().as_bytes()).await
+        self.loads.run(self, Load(subject.clone())).await
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        self.group.write(self, token, false).await.map(drop)
+        let write = Write { token: token.clone(), is_update: false };
+        self.writes.run(self, write).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
@@ -185,7 +212,7 @@ impl TokenStore for SqliteStore {
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        self.group.write(self, token, true).await
+        self.writes.run(self, Write { token: token.clone(), is_update: true }).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
