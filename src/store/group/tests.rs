@@ -18,7 +18,6 @@ struct Engine {
 impl Together<Write> for Engine {
     async fn together(&self, writes: &[Arc<Write>]) -> Result<Vec<bool>, StoreError> {
         self.batches.lock().unwrap().push(writes.len());
-        tokio::task::yield_now().await;
         if self
             .hangs
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
@@ -26,6 +25,7 @@ impl Together<Write> for Engine {
         {
             std::future::pending::<()>().await;
         }
+        tokio::task::yield_now().await;
         if self
             .failures
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
@@ -73,19 +73,21 @@ async fn all_of_a_batch_get_its_error() {
 #[tokio::test]
 async fn those_that_wait_for_a_dropped_write_are_made() {
     let (engine, group) = (Engine::default(), group());
-    engine.hangs.store(1, Ordering::Relaxed);
+    engine.hangs.store(2, Ordering::Relaxed);
     let rows: Vec<_> = (0..4).map(row).collect();
-    let mut hanging = Box::pin(group.run(&engine, write(&rows[0], true)));
-    assert!(hanging.as_mut().now_or_never().is_none());
-    let mut dropped = Box::pin(group.run(&engine, write(&rows[1], true)));
-    assert!(dropped.as_mut().now_or_never().is_none());
-    drop(dropped);
-    let rest = join_all(rows[2..].iter().map(|row| group.run(&engine, write(row, true))));
-    let mut rest = std::pin::pin!(rest);
-    assert!(rest.as_mut().now_or_never().is_none());
-    drop(hanging);
-    assert!(rest.await.into_iter().all(|result| result.unwrap()));
-    assert_eq!(*engine.batches.lock().unwrap(), [1, 2], "and the dropped one is not");
+    let start = |row| Box::pin(group.run(&engine, write(row, true)));
+    let mut writes: Vec<_> = rows.iter().map(start).collect();
+    for write in &mut writes {
+        assert!(write.as_mut().now_or_never().is_none());
+    }
+    let last = writes.pop().unwrap();
+    // The next one makes those that wait, and hangs as well; the one after it is dropped too.
+    let mut next = writes.remove(1);
+    drop(writes);
+    assert!(next.as_mut().now_or_never().is_none());
+    drop(next);
+    assert!(last.await.unwrap());
+    assert_eq!(*engine.batches.lock().unwrap(), [1, 2, 1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -105,9 +105,13 @@ impl SqliteStore {
         let writer = pool.clone().max_connections(1).connect_lazy_with(options.clone());
         let readers = pool.min_connections(1).max_connections(READERS).connect_with(options).await;
         let readers = readers.map_err(|error| file.explain(error))?;
-        let writes = Group::new(1, ACQUIRE_TIMEOUT);
-        let loads = Group::new(READERS as usize, ACQUIRE_TIMEOUT);
-        Ok(Self { readers, writer, writes, loads, file })
+        Ok(Self {
+            readers,
+            writer,
+            writes: Group::new(1, ACQUIRE_TIMEOUT),
+            loads: Group::new(READERS as usize, ACQUIRE_TIMEOUT),
+            file,
+        })
     }
 
     /// Closes the file; what was written stays.
