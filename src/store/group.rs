@@ -172,7 +172,9 @@ impl<O: Operation> Group<O> {
             }
             Err(error) => {
                 let copy = error.copies();
-                batch.into_iter().for_each(|waiting| drop(waiting.done.send(Err(copy()))));
+                for waiting in batch {
+                    waiting.done.send(Err(copy())).ok();
+                }
             }
         }
     }
