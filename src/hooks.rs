@@ -19,10 +19,10 @@ type OnRevoked = dyn Fn(&WebflowToken) + Send + Sync;
 
 /// The application's hooks; a panic in one is logged and changes nothing.
 #[derive(Clone, Default)]
-pub(crate) struct Hooks {
-    pub(crate) authorized: Option<Arc<OnAuthorized>>,
-    pub(crate) error: Option<Arc<OnError>>,
-    pub(crate) revoked: Option<Arc<OnRevoked>>,
+pub struct Hooks {
+    pub authorized: Option<Arc<OnAuthorized>>,
+    pub error: Option<Arc<OnError>>,
+    pub revoked: Option<Arc<OnRevoked>>,
 }
 
 /// A grant that has just been stored.
@@ -89,14 +89,14 @@ impl AuthFailure {
 }
 
 impl Hooks {
-    pub(crate) fn authorized(&self, token: &WebflowToken, first: bool) {
+    pub fn authorized(&self, token: &WebflowToken, first: bool) {
         if let Some(hook) = &self.authorized {
             let authorized = Authorized { token: token.clone(), first };
             guarded("on_authorized", || hook(&authorized));
         }
     }
 
-    pub(crate) fn revoked(&self, token: &WebflowToken) {
+    pub fn revoked(&self, token: &WebflowToken) {
         if let Some(hook) = &self.revoked {
             guarded("on_revoked", || hook(token));
         }
@@ -104,7 +104,7 @@ impl Hooks {
 
     /// The crate's response to a problem, or the application's in its place, which gets the
     /// headers that keep it out of caches, too.
-    pub(crate) fn answer(&self, problem: &Problem, head: &RequestHead<'_>) -> Answer {
+    pub fn answer(&self, problem: &Problem, head: &RequestHead<'_>) -> Answer {
         let own = || problem.respond(head);
         let Some(hook) = &self.error else { return own() };
         let failure = AuthFailure {

@@ -27,7 +27,7 @@ const MAX_REMEMBERED: usize = 4096;
 
 /// What introspection says of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Life {
+pub enum Life {
     Alive,
     Dead,
     /// Introspection failed.
@@ -37,7 +37,7 @@ pub(super) enum Life {
 type Key = [u8; 32];
 
 /// Introspections that a 401 asked for.
-pub(super) struct Confirmations {
+pub struct Confirmations {
     /// One per token, kept alive by those who wait for it.
     pending: Mutex<HashMap<Key, Weak<OnceCell<Life>>>>,
     /// When a token was found alive, in Unix milliseconds.
@@ -94,7 +94,7 @@ impl Confirmations {
 
 impl ApiClient {
     /// Whether the token is valid, as far as Webflow tells before `deadline`.
-    pub(super) async fn life_of(&self, token: &WebflowToken, deadline: Instant) -> Life {
+    pub async fn life_of(&self, token: &WebflowToken, deadline: Instant) -> Life {
         let secret = token.access_token();
         let key = Sha256::digest(secret.expose_secret()).into();
         let budget = self.budget.min(LOOKUP_BUDGET);

@@ -182,7 +182,7 @@ fn hide_in(value: &mut Value, secret: &str) {
 }
 
 /// The error of an answer that is neither a success nor 401. The secret is taken out of the body.
-pub(super) async fn of_status(answer: ApiResponse, secret: &str, now: SystemTime) -> ApiError {
+pub async fn of_status(answer: ApiResponse, secret: &str, now: SystemTime) -> ApiError {
     let status = answer.status();
     let retry_after = retry_after(answer.headers(), now);
     let body: WebflowErrorBody = answer.error_body().await.unwrap_or_default();

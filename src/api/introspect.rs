@@ -11,7 +11,7 @@ use crate::webflow::{Introspection, LOOKUP_BUDGET};
 
 impl ApiClient {
     /// What Webflow says of the token; `None` if it answers 401.
-    pub(crate) async fn introspect(
+    pub async fn introspect(
         &self,
         token: &SecretString,
     ) -> Result<Option<Introspection>, ApiError> {

@@ -24,7 +24,7 @@ struct Hold {
 }
 
 /// The tokens whose rate limit is used up, by a hash of the token.
-pub(super) struct Holds(Cache<[u8; 32], Hold>);
+pub struct Holds(Cache<[u8; 32], Hold>);
 
 impl Default for Holds {
     fn default() -> Self {
@@ -33,14 +33,14 @@ impl Default for Holds {
 }
 
 impl Holds {
-    pub(super) fn hold(&self, token: &WebflowToken, wait: Duration, clock: &Clock) {
+    pub fn hold(&self, token: &WebflowToken, wait: Duration, clock: &Clock) {
         let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let until_millis = clock.unix_millis().saturating_add(millis);
         self.0.insert(key(token), Hold { until_millis, until: deadline(wait) });
     }
 
     /// How long a patient call has to wait; zero if it may go ahead.
-    pub(super) fn left(&self, token: &WebflowToken, clock: &Clock) -> Duration {
+    pub fn left(&self, token: &WebflowToken, clock: &Clock) -> Duration {
         if self.0.is_empty() {
             return Duration::ZERO;
         }

@@ -25,7 +25,7 @@ pub trait ApiPath: sealed::Path {}
 
 impl<P: sealed::Path> ApiPath for P {}
 
-pub(super) mod sealed {
+pub mod sealed {
     use super::ApiError;
 
     #[expect(unnameable_types, reason = "nobody else implements it")]
@@ -94,7 +94,7 @@ fn checked(text: &str) -> Result<(), ApiError> {
 }
 
 /// Like [`checked`], for a path whose parts are encoded: a slash inside a part is part of its name.
-pub(super) fn checked_encoded(text: &str) -> Result<(), ApiError> {
+pub fn checked_encoded(text: &str) -> Result<(), ApiError> {
     on_host(text)?;
     let path = text.split('?').next().unwrap_or_default();
     let is_dots = |part| is_dots(&percent_decode_str(part).decode_utf8_lossy());

@@ -193,7 +193,7 @@ fn copy(request: &reqwest::Request) -> Result<Request<reqwest::Body>, ApiError> 
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The time after `budget`; after a day if that overflows.
-pub(crate) fn deadline(budget: Duration) -> Instant {
+pub fn deadline(budget: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(budget).unwrap_or(now + A_DAY)
 }

@@ -10,7 +10,7 @@ use crate::crypto::random;
 use crate::webflow::closed_unanswered;
 
 /// All attempts of a call together.
-pub(super) const ATTEMPTS: u32 = 3;
+pub const ATTEMPTS: u32 = 3;
 
 /// Before the second attempt; then twice as long. Both are shortened by up to a half.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What of a method may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
+pub enum Repeat {
     /// Changes nothing.
     Read,
     /// Changes nothing more the second time.
@@ -33,7 +33,7 @@ pub(super) enum Repeat {
 }
 
 impl Repeat {
-    pub(super) fn of(method: &Method) -> Self {
+    pub fn of(method: &Method) -> Self {
         if method == Method::GET {
             Self::Read
         } else if [Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS].contains(method) {
@@ -55,23 +55,23 @@ impl Repeat {
 
 /// How often a call may still be sent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Attempts {
-    pub(super) repeat: Repeat,
+pub struct Attempts {
+    pub repeat: Repeat,
     /// Attempts left, the next one included.
-    pub(super) left: u32,
+    pub left: u32,
     /// Whether 429 is repeated for as long as the call's time lasts.
-    pub(super) patient: bool,
+    pub patient: bool,
     made: u32,
 }
 
 impl Attempts {
-    pub(super) const fn new(repeat: Repeat, left: u32, patient: bool) -> Self {
+    pub const fn new(repeat: Repeat, left: u32, patient: bool) -> Self {
         Self { repeat, left, patient, made: 0 }
     }
 
     /// The pause before the next attempt, after one was answered with `status`; `None` when there is
     /// no next one. `asked` is the wait that the answer asks for.
-    pub(super) fn after_status(
+    pub fn after_status(
         &mut self,
         status: StatusCode,
         asked: Option<Duration>,
@@ -89,7 +89,7 @@ impl Attempts {
     }
 
     /// The pause before the next attempt, after one that has no answer.
-    pub(super) fn after_failure(&mut self, error: &ApiError) -> Option<Duration> {
+    pub fn after_failure(&mut self, error: &ApiError) -> Option<Duration> {
         let unanswered = match error {
             ApiError::Unreachable(cause) => cause.is_connect() || closed_unanswered(cause),
             _ => false,

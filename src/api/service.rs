@@ -61,7 +61,7 @@ pub struct ApiService {
 
 /// The host to which a path belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Host {
+pub enum Host {
     Api,
     /// Published CMS items, read-only.
     Cdn,

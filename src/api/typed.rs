@@ -63,10 +63,10 @@ struct Sites {
 /// An answer of `/beta/token/resolve`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ResolvedUser {
+pub struct ResolvedUser {
     #[serde(flatten)]
-    pub(crate) user: WebflowUser,
-    pub(crate) site_id: Option<String>,
+    pub user: WebflowUser,
+    pub site_id: Option<String>,
 }
 
 fn as_list<S: Serializer>(scopes: &Scopes, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,10 +1,10 @@
 //! Panels of Hybrid Apps, as far as it needs no store and no Webflow: the bearer that a panel
 //! presents, the origins that panels have, and the limits of the panel path.
 
-pub(crate) mod origins;
-pub(crate) mod refusals;
-pub(crate) mod sealed;
-pub(crate) mod session;
+pub mod origins;
+pub mod refusals;
+pub mod sealed;
+pub mod session;
 mod verified;
 
 use std::sync::Arc;
@@ -18,20 +18,20 @@ use refusals::Refusals;
 use verified::VerifiedBearers;
 
 /// What all layers of one application share for its panels.
-pub(crate) struct Panels {
+pub struct Panels {
     /// Where panels sign in.
-    pub(crate) path: String,
-    pub(crate) origins: Origins,
+    pub path: String,
+    pub origins: Origins,
     /// How long a bearer lasts.
-    pub(crate) lifetime: Duration,
-    pub(crate) verified: VerifiedBearers,
-    pub(crate) refusals: Refusals,
+    pub lifetime: Duration,
+    pub verified: VerifiedBearers,
+    pub refusals: Refusals,
     /// One permit for each post that may be worked on at the same time.
-    pub(crate) posts: Arc<Semaphore>,
+    pub posts: Arc<Semaphore>,
 }
 
 impl Panels {
-    pub(crate) fn new(settings: PanelSettings, cached: usize) -> Option<Self> {
+    pub fn new(settings: PanelSettings, cached: usize) -> Option<Self> {
         let PanelSettings { path, origins, lifetime, max_posts } = settings;
         (!origins.is_empty()).then(|| Self {
             path,
@@ -45,11 +45,11 @@ impl Panels {
 }
 
 /// What the builder is told of panels. Without an origin there are none.
-pub(crate) struct PanelSettings {
-    pub(crate) path: String,
-    pub(crate) origins: Vec<HeaderValue>,
-    pub(crate) lifetime: Duration,
-    pub(crate) max_posts: usize,
+pub struct PanelSettings {
+    pub path: String,
+    pub origins: Vec<HeaderValue>,
+    pub lifetime: Duration,
+    pub max_posts: usize,
 }
 
 impl Default for PanelSettings {

@@ -19,22 +19,22 @@ const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type");
 
 /// The origins that panels of this application have.
-pub(crate) struct Origins(Vec<HeaderValue>);
+pub struct Origins(Vec<HeaderValue>);
 
 impl Origins {
-    pub(crate) const fn new(origins: Vec<HeaderValue>) -> Self {
+    pub const fn new(origins: Vec<HeaderValue>) -> Self {
         Self(origins)
     }
 
     /// Who may read the response to a request with these headers.
-    pub(crate) fn reader(&self, headers: &HeaderMap) -> Reader {
+    pub fn reader(&self, headers: &HeaderMap) -> Reader {
         let mut sent = headers.get_all(ORIGIN).iter();
         let origin = sent.next().filter(|origin| self.0.contains(origin));
         Reader(origin.filter(|_| sent.next().is_none()).cloned())
     }
 
     /// The response to a preflight of a listed origin that asks for a bearer, or for the panel path.
-    pub(crate) fn preflight(&self, headers: &HeaderMap, is_panel_path: bool) -> Option<Answer> {
+    pub fn preflight(&self, headers: &HeaderMap, is_panel_path: bool) -> Option<Answer> {
         let reader = self.reader(headers);
         reader.0.as_ref()?;
         let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
@@ -60,13 +60,13 @@ fn asks_for_authorization(headers: &HeaderMap) -> bool {
 
 /// The panel that may read a response, if its origin is listed.
 #[derive(Debug, Clone)]
-pub(crate) struct Reader(Option<HeaderValue>);
+pub struct Reader(Option<HeaderValue>);
 
 impl Reader {
-    pub(crate) const NOBODY: Self = Self(None);
+    pub const NOBODY: Self = Self(None);
 
     /// Adds what the response lacks; headers of the application stay as they are.
-    pub(crate) fn add_to(&self, headers: &mut HeaderMap) {
+    pub fn add_to(&self, headers: &mut HeaderMap) {
         if !varies_by_origin(headers) {
             headers.append(VARY, HeaderValue::from_static("Origin"));
         }
@@ -88,7 +88,7 @@ fn varies_by_origin(headers: &HeaderMap) -> bool {
 }
 
 /// The origin as browsers send it; an error says what is wrong with the text.
-pub(crate) fn parse(text: &str) -> Result<HeaderValue, &'static str> {
+pub fn parse(text: &str) -> Result<HeaderValue, &'static str> {
     let url = Url::parse(text).map_err(|_| "is no origin")?;
     if text.contains('*') {
         return Err("is more than one origin");

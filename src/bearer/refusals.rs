@@ -16,7 +16,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 const MAX_SITES: usize = 1024;
 
 /// The times of the last refusals of each site, in Unix milliseconds, the oldest first.
-pub(crate) struct Refusals(sync::Cache<String, Arc<Mutex<VecDeque<u64>>>>);
+pub struct Refusals(sync::Cache<String, Arc<Mutex<VecDeque<u64>>>>);
 
 impl Default for Refusals {
     fn default() -> Self {
@@ -26,7 +26,7 @@ impl Default for Refusals {
 
 impl Refusals {
     /// How long nothing is asked for that site, if it has had its share of refusals.
-    pub(crate) fn wait(&self, site_id: &str, now: u64) -> Option<Duration> {
+    pub fn wait(&self, site_id: &str, now: u64) -> Option<Duration> {
         let times = self.0.get(site_id)?;
         let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
         times.retain(|&at| is_within(WINDOW, at, now));
@@ -34,7 +34,7 @@ impl Refusals {
         Some(WINDOW.saturating_sub(Duration::from_millis(now.saturating_sub(*oldest))))
     }
 
-    pub(crate) fn note(&self, site_id: &str, now: u64) {
+    pub fn note(&self, site_id: &str, now: u64) {
         let times = self.0.get(site_id).unwrap_or_else(|| {
             let times = Arc::default();
             self.0.insert(site_id.to_owned(), Arc::clone(&times));

@@ -16,20 +16,20 @@ use crate::grant::token::WebflowToken;
 use crate::grant::user::WebflowUser;
 use crate::store::{TokenKey, TokenVersion};
 
-pub(crate) const PREFIX: &str = "wfp_";
+pub const PREFIX: &str = "wfp_";
 
 /// The longest bearer: servers commonly refuse header lines over 8 KiB, and the request has others.
 const MAX_LEN: usize = 4096;
 
 /// A bearer that this application has issued.
-pub(crate) struct Bearer {
+pub struct Bearer {
     /// As it is presented.
-    pub(super) text: Zeroizing<Vec<u8>>,
-    pub(crate) session: PanelSession,
+    pub text: Zeroizing<Vec<u8>>,
+    pub session: PanelSession,
     /// The grant that resolved the ID token.
-    pub(crate) key: TokenKey,
+    pub key: TokenKey,
     version: TokenVersion,
-    pub(super) expires_unix_secs: u64,
+    pub expires_unix_secs: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -47,7 +47,7 @@ struct Plain {
 }
 
 /// Seals a session; `None` if the text would be too long to be presented.
-pub(crate) fn seal(
+pub fn seal(
     session: &PanelSession,
     token: &WebflowToken,
     expires_unix_secs: u64,
@@ -72,7 +72,7 @@ pub(crate) fn seal(
 impl Bearer {
     /// What the text says; `None` unless a key of the ring sealed it for this app and it has not
     /// expired.
-    pub(super) fn open(text: &[u8], binding: &str, keyring: &Keyring, now: u64) -> Option<Self> {
+    pub fn open(text: &[u8], binding: &str, keyring: &Keyring, now: u64) -> Option<Self> {
         if text.len() > MAX_LEN {
             return None;
         }
@@ -86,12 +86,12 @@ impl Bearer {
         bearer.is_valid(now).then_some(bearer)
     }
 
-    pub(super) const fn is_valid(&self, now: u64) -> bool {
+    pub const fn is_valid(&self, now: u64) -> bool {
         now < self.expires_unix_secs
     }
 
     /// Whether that is the very grant, and not one that has replaced it.
-    pub(crate) fn is_of(&self, token: &WebflowToken) -> bool {
+    pub fn is_of(&self, token: &WebflowToken) -> bool {
         let grant = token.grant();
         grant.version == self.version && grant.key == self.key
     }

@@ -15,22 +15,22 @@ const ID_LEN: usize = 40;
 type Id = [u8; ID_LEN];
 
 /// A bounded cache; the least used go first.
-pub(crate) struct VerifiedBearers(Option<sync::Cache<Id, Arc<Bearer>>>);
+pub struct VerifiedBearers(Option<sync::Cache<Id, Arc<Bearer>>>);
 
 impl VerifiedBearers {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize) -> Self {
         Self((capacity > 0).then(|| sync::Cache::new(capacity)))
     }
 
     /// The bearer if it was verified before and has not expired.
-    pub(crate) fn get(&self, text: &[u8], now: u64) -> Option<Arc<Bearer>> {
+    pub fn get(&self, text: &[u8], now: u64) -> Option<Arc<Bearer>> {
         let bearer = self.0.as_ref()?.get(id(text)?)?;
         // The id is no secret; the rest must not be found out byte by byte.
         (bearer.is_valid(now) && bool::from(bearer.text.ct_eq(text))).then_some(bearer)
     }
 
     /// The bearer, opened anew if need be; `now` in Unix seconds.
-    pub(crate) fn verify(
+    pub fn verify(
         &self,
         text: &[u8],
         binding: &str,

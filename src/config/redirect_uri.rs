@@ -6,15 +6,15 @@ use super::ConfigProblem;
 use crate::webflow::is_https_or_loopback;
 
 /// What follows from the redirect URI.
-pub(super) struct RedirectUri {
+pub struct RedirectUri {
     /// The very string that was given: Webflow compares it byte for byte.
-    pub(super) text: String,
+    pub text: String,
     /// Its path, where the callback arrives.
-    pub(super) path: String,
+    pub path: String,
     /// Its origin, which is the application's.
-    pub(super) origin: String,
+    pub origin: String,
     /// Whether it is https.
-    pub(super) secure: bool,
+    pub secure: bool,
 }
 
 /// Whether Webflow's answer has a parameter of that name (RFC 6749 section 4.1.2).
@@ -23,7 +23,7 @@ fn is_response_parameter(name: &str) -> bool {
 }
 
 impl RedirectUri {
-    pub(super) fn parse(text: &str) -> Result<Self, ConfigProblem> {
+    pub fn parse(text: &str) -> Result<Self, ConfigProblem> {
         let problem = |problem: &str, remedy| ConfigProblem::Invalid {
             setting: "redirect_uri (WEBFLOW_REDIRECT_URI)",
             problem: problem.to_owned(),

@@ -16,11 +16,11 @@ use crate::crypto::keyring::{Keyring, Purpose};
 use crate::wire::cookies::{CookiePolicy, named, with_prefix};
 
 /// How many flows a browser may have open; the oldest goes.
-pub(crate) const MAX_FLOWS: usize = 8;
+pub const MAX_FLOWS: usize = 8;
 
 /// How many bytes the names and values of all flow cookies may take together: servers commonly
 /// refuse header lines over 8 KiB, and the session and the separators need some of that.
-pub(crate) const MAX_TOTAL_LEN: usize = 8 * 1024 - 512;
+pub const MAX_TOTAL_LEN: usize = 8 * 1024 - 512;
 
 /// How many cookies one answer drops, and how long the ids in their names may be: an answer's head must stay
 /// short as well. What is left over goes with the next answer.
@@ -38,7 +38,7 @@ const MAX_SKEW_MILLIS: u64 = 60_000;
 
 /// Why a flow was begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum FlowKind {
+pub enum FlowKind {
     /// There was no token.
     #[serde(rename = "l")]
     Login,
@@ -55,7 +55,7 @@ pub(crate) enum FlowKind {
 
 impl FlowKind {
     /// The word for logs and metrics.
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Login => "login",
             Self::Install => "install",
@@ -67,28 +67,28 @@ impl FlowKind {
 
 /// One flow, as its cookie carries it.
 #[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Flow {
+pub struct Flow {
     #[serde(rename = "s")]
-    pub(crate) state: String,
+    pub state: String,
     /// The id that the session will have; new for each flow.
     #[serde(rename = "n")]
-    pub(crate) session: String,
+    pub session: String,
     #[serde(rename = "t")]
-    pub(crate) began_unix_millis: u64,
+    pub began_unix_millis: u64,
     #[serde(rename = "o")]
-    pub(crate) scopes: String,
+    pub scopes: String,
     #[serde(rename = "r")]
-    pub(crate) return_to: String,
+    pub return_to: String,
     /// A digest of the application's user who began the flow, unless subjects are sessions.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
-    pub(crate) user: Option<String>,
+    pub user: Option<String>,
     #[serde(rename = "k")]
-    pub(crate) kind: FlowKind,
+    pub kind: FlowKind,
 }
 
 /// What is wrong with a flow that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FlowError {
+pub enum FlowError {
     /// No cookie of this browser belongs to that state.
     Unknown,
     /// It does, but the flow's lifetime is over.
@@ -96,32 +96,32 @@ pub(crate) enum FlowError {
 }
 
 /// The public part of a flow's name: says nothing about the state.
-pub(crate) fn flow_id(state: &str) -> String {
+pub fn flow_id(state: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(state).into();
     let (id, _) = digest.split_at(12);
     URL_SAFE_NO_PAD.encode(id)
 }
 
 impl Flow {
-    pub(crate) fn id(&self) -> String {
+    pub fn id(&self) -> String {
         flow_id(&self.state)
     }
 
     /// When the flow expires, in Unix seconds.
-    pub(crate) fn expires_unix_secs(&self, lifetime: Duration) -> u64 {
+    pub fn expires_unix_secs(&self, lifetime: Duration) -> u64 {
         (self.began_unix_millis / 1000).saturating_add(lifetime.as_secs())
     }
 }
 
 /// Seals, opens and finds the flows of one app.
 #[derive(Clone, Copy)]
-pub(crate) struct FlowJar<'a> {
-    pub(crate) policy: &'a CookiePolicy,
-    pub(crate) keyring: &'a Keyring,
-    pub(crate) client_id: &'a str,
-    pub(crate) lifetime: Duration,
+pub struct FlowJar<'a> {
+    pub policy: &'a CookiePolicy,
+    pub keyring: &'a Keyring,
+    pub client_id: &'a str,
+    pub lifetime: Duration,
     /// In Unix milliseconds.
-    pub(crate) now: u64,
+    pub now: u64,
 }
 
 impl<'a> FlowJar<'a> {
@@ -135,14 +135,14 @@ impl<'a> FlowJar<'a> {
     }
 
     /// The name and value of the flow's cookie.
-    pub(crate) fn seal(&self, flow: &Flow) -> Option<(String, String)> {
+    pub fn seal(&self, flow: &Flow) -> Option<(String, String)> {
         let name = self.name(&flow.id());
         let plain = zeroize::Zeroizing::new(serde_json::to_vec(flow).ok()?);
         let sealed = self.keyring.seal(Purpose::Flow, &self.associated(&name), &plain);
         Some((name, URL_SAFE_NO_PAD.encode(sealed)))
     }
 
-    pub(crate) fn open(&self, name: &str, value: &str) -> Option<Flow> {
+    pub fn open(&self, name: &str, value: &str) -> Option<Flow> {
         if value.len() > MAX_VALUE_LEN {
             return None;
         }
@@ -152,7 +152,7 @@ impl<'a> FlowJar<'a> {
     }
 
     /// The flow of this browser that belongs to `state`.
-    pub(crate) fn find(&self, headers: &HeaderMap, state: &str) -> Result<Flow, FlowError> {
+    pub fn find(&self, headers: &HeaderMap, state: &str) -> Result<Flow, FlowError> {
         let name = self.name(&flow_id(state));
         let flow = named(headers, &name)
             .take(MAX_LOOKED_AT)
@@ -163,7 +163,7 @@ impl<'a> FlowJar<'a> {
     }
 
     /// Whether the flow's lifetime is running, by the server's clock.
-    pub(crate) fn is_open(&self, flow: &Flow) -> bool {
+    pub fn is_open(&self, flow: &Flow) -> bool {
         let began = flow.began_unix_millis;
         let lifetime = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
         began <= self.now.saturating_add(MAX_SKEW_MILLIS)
@@ -171,12 +171,12 @@ impl<'a> FlowJar<'a> {
     }
 
     /// The `Set-Cookie` value that drops the flow's cookie.
-    pub(crate) fn removal(&self, flow: &Flow) -> Option<HeaderValue> {
+    pub fn removal(&self, flow: &Flow) -> Option<HeaderValue> {
         self.policy.remove(&self.name(&flow.id()))
     }
 
     /// The flow cookies of a request.
-    pub(crate) fn read<'h>(self, headers: &'h HeaderMap) -> FlowCookies<'h>
+    pub fn read<'h>(self, headers: &'h HeaderMap) -> FlowCookies<'h>
     where
         'a: 'h,
     {
@@ -193,7 +193,7 @@ impl<'a> FlowJar<'a> {
 }
 
 /// The flow cookies that a request carries.
-pub(crate) struct FlowCookies<'h> {
+pub struct FlowCookies<'h> {
     jar: FlowJar<'h>,
     found: Vec<FoundCookie<'h>>,
 }
@@ -211,12 +211,12 @@ impl FlowCookies<'_> {
     }
 
     /// The flows that have not expired.
-    pub(crate) fn open(&self) -> impl Iterator<Item = &Flow> {
+    pub fn open(&self) -> impl Iterator<Item = &Flow> {
         self.all().filter(|flow| self.jar.is_open(flow))
     }
 
     /// The newest flows, each once, `limit` at most.
-    pub(crate) fn distinct(&self, limit: usize) -> Vec<Flow> {
+    pub fn distinct(&self, limit: usize) -> Vec<Flow> {
         let mut flows: Vec<_> = self.all().collect();
         flows.sort_by_key(|flow| std::cmp::Reverse(flow.began_unix_millis));
         let mut distinct: Vec<Flow> = Vec::new();
@@ -231,7 +231,7 @@ impl FlowCookies<'_> {
     /// `Set-Cookie` values that drop surplus cookies, before one of `new_len` bytes is added if
     /// there is one: first those that do not open or have expired, then the oldest. Of cookies
     /// with one name none is dropped while one of them is kept.
-    pub(crate) fn make_room(mut self, new_len: Option<usize>) -> Vec<HeaderValue> {
+    pub fn make_room(mut self, new_len: Option<usize>) -> Vec<HeaderValue> {
         let jar = self.jar;
         // Later cookies of a header were set later. The sort is stable, so the header's order
         // decides where the times are equal.
@@ -257,7 +257,7 @@ impl FlowCookies<'_> {
     }
 
     /// `Set-Cookie` values that drop every one of them.
-    pub(crate) fn remove_all(&self) -> Vec<HeaderValue> {
+    pub fn remove_all(&self) -> Vec<HeaderValue> {
         let (open, junk): (Vec<_>, Vec<_>) =
             self.found.iter().partition(|cookie| cookie.flow.is_some());
         remove_some(self.jar.policy, open.into_iter().chain(junk).map(|cookie| cookie.name))

@@ -1,8 +1,8 @@
 //! The state that all clones of one layer, its services and handles share.
 
-pub(crate) mod flow_cookie;
-pub(crate) mod handle;
-pub(crate) mod pending;
+pub mod flow_cookie;
+pub mod handle;
+pub mod pending;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,52 +41,52 @@ use pending::PendingFlows;
 const MAX_SESSION_COOKIES: usize = 4;
 
 /// What one `build()` has made.
-pub(crate) struct Context {
-    pub(crate) webflow: Arc<WebflowClient>,
+pub struct Context {
+    pub webflow: Arc<WebflowClient>,
     /// Everything that runs detached from a request.
-    pub(crate) tasks: Tasks,
-    pub(crate) vault: Arc<Vault>,
-    pub(crate) keyring: Keyring,
-    pub(crate) clock: Clock,
-    pub(crate) cookies: CookiePolicy,
+    pub tasks: Tasks,
+    pub vault: Arc<Vault>,
+    pub keyring: Keyring,
+    pub clock: Clock,
+    pub cookies: CookiePolicy,
     /// What session signatures are bound to: the cookie's name and the client id.
-    pub(crate) session_binding: String,
-    pub(crate) paths: Paths,
+    pub session_binding: String,
+    pub paths: Paths,
     /// The application's origin, from `redirect_uri`: what requests say of it (`Host`,
     /// `Forwarded`) is not trusted.
-    pub(crate) origin: String,
-    pub(crate) scopes: Scopes,
+    pub origin: String,
+    pub scopes: Scopes,
     /// Further scopes that a login link may ask for: those of `further_scopes` and of the layers
     /// with `require_scopes`.
-    pub(crate) further_scopes: RwLock<Scopes>,
-    pub(crate) subjects: SubjectSource,
-    pub(crate) flow_lifetime: Duration,
-    pub(crate) sliding: Sliding,
-    pub(crate) pending: PendingFlows,
+    pub further_scopes: RwLock<Scopes>,
+    pub subjects: SubjectSource,
+    pub flow_lifetime: Duration,
+    pub sliding: Sliding,
+    pub pending: PendingFlows,
     /// One permit for each logout that may be in progress: it goes on when its browser hangs up.
-    pub(crate) logouts: Arc<Semaphore>,
+    pub logouts: Arc<Semaphore>,
     /// Whether the store is lost with the process.
-    pub(crate) volatile: bool,
-    pub(crate) selection: Selection,
-    pub(crate) application: ApplicationId,
-    pub(crate) hooks: Hooks,
+    pub volatile: bool,
+    pub selection: Selection,
+    pub application: ApplicationId,
+    pub hooks: Hooks,
     /// Whether a login at another host was logged.
-    pub(crate) host_warned: AtomicBool,
+    pub host_warned: AtomicBool,
     #[cfg(feature = "webhooks")]
-    pub(crate) webhooks: crate::delivery::Webhooks,
+    pub webhooks: crate::delivery::Webhooks,
     /// `None` where no origin of a panel is configured.
     #[cfg(feature = "panels")]
-    pub(crate) panels: Option<crate::bearer::Panels>,
+    pub panels: Option<crate::bearer::Panels>,
 }
 
 impl Context {
     /// What the request's head says.
-    pub(crate) fn head<'r>(&self, parts: &'r Parts) -> RequestHead<'r> {
+    pub fn head<'r>(&self, parts: &'r Parts) -> RequestHead<'r> {
         RequestHead::read(&parts.method, original_uri(parts), &parts.headers, &self.cookies)
     }
 
     /// Whose request it is.
-    pub(crate) async fn who(&self, parts: &Parts) -> Result<Who, Problem> {
+    pub async fn who(&self, parts: &Parts) -> Result<Who, Problem> {
         match &self.subjects {
             SubjectSource::Resolver(resolver) => identity::resolve(resolver, parts).await,
             SubjectSource::Session | SubjectSource::Application(_) => {
@@ -96,7 +96,7 @@ impl Context {
     }
 
     /// Like [`who`](Self::who) without awaiting; `None` if the application's lookup is needed.
-    pub(crate) fn who_now(&self, parts: &Parts) -> Option<Result<Who, Problem>> {
+    pub fn who_now(&self, parts: &Parts) -> Option<Result<Who, Problem>> {
         match &self.subjects {
             SubjectSource::Session => Some(Ok(self
                 .session(&parts.headers)
@@ -107,20 +107,20 @@ impl Context {
     }
 
     /// Whether a request's token follows from its session cookie alone.
-    pub(crate) fn token_follows_from_cookie(&self) -> bool {
+    pub fn token_follows_from_cookie(&self) -> bool {
         matches!(self.subjects, SubjectSource::Session)
             && self.selection.0.is_none()
             && self.vault.grants == GrantPolicy::Single
     }
 
     /// The browser's newest session and its cookie's value.
-    pub(crate) fn session<'h>(&self, headers: &'h HeaderMap) -> Option<(Session, &'h str)> {
+    pub fn session<'h>(&self, headers: &'h HeaderMap) -> Option<(Session, &'h str)> {
         self.sessions(headers).into_iter().next()
     }
 
     /// The sessions whose cookies are signed and have not expired, the newest first. There are
     /// several where the cookies' attributes were changed and browsers keep both forms.
-    pub(crate) fn sessions<'h>(&self, headers: &'h HeaderMap) -> Vec<(Session, &'h str)> {
+    pub fn sessions<'h>(&self, headers: &'h HeaderMap) -> Vec<(Session, &'h str)> {
         let now = self.clock.unix_secs();
         let mut sessions: Vec<_> = cookies::named(headers, self.cookies.session_name())
             .take(MAX_SESSION_COOKIES)
@@ -133,7 +133,7 @@ impl Context {
     }
 
     /// The `Set-Cookie` value for a session of that id that begins now.
-    pub(crate) fn session_cookie(&self, id: &str) -> Option<HeaderValue> {
+    pub fn session_cookie(&self, id: &str) -> Option<HeaderValue> {
         let now = self.clock.unix_secs();
         let lifetime = self.sliding.lifetime.min(self.sliding.max_lifetime);
         self.set_session(&Session {
@@ -151,7 +151,7 @@ impl Context {
     }
 
     /// The `Set-Cookie` value that lets the session last longer, where that is due.
-    pub(crate) fn slide(&self, subject: &Subject, head: &RequestHead<'_>) -> Option<HeaderValue> {
+    pub fn slide(&self, subject: &Subject, head: &RequestHead<'_>) -> Option<HeaderValue> {
         if !subject.is_session() || !head.is_page_load() {
             return None;
         }
@@ -162,13 +162,13 @@ impl Context {
 
     /// The `Set-Cookie` values that end the browser's session, in every form of the cookie that
     /// this browser may have.
-    pub(crate) fn session_removals(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
+    pub fn session_removals(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
         let name = self.cookies.session_name();
         self.cookies.remove(name).into_iter().chain(self.other_session_removal(headers)).collect()
     }
 
     /// The `Set-Cookie` value that removes the session cookie of the form that is not set here.
-    pub(crate) fn other_session_removal(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+    pub fn other_session_removal(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let name = self.cookies.session_name();
         let sent = cookies::named(headers, name).take(2).count();
         // One cookie of an application that has switched forms may be of the former one.
@@ -177,7 +177,7 @@ impl Context {
     }
 
     /// A link that begins a login. Without a login path that is the page itself, which challenges.
-    pub(crate) fn login_url(&self, return_to: &str, scopes: Option<&Scopes>) -> String {
+    pub fn login_url(&self, return_to: &str, scopes: Option<&Scopes>) -> String {
         let Some(login) = &self.paths.login else {
             return return_to.to_owned();
         };
@@ -191,12 +191,12 @@ impl Context {
 
     /// A login link for pages of other origins.
     #[cfg(feature = "panels")]
-    pub(crate) fn absolute_login_url(&self, scopes: Option<&Scopes>) -> String {
+    pub fn absolute_login_url(&self, scopes: Option<&Scopes>) -> String {
         format!("{}{}", self.origin, self.login_url("/", scopes))
     }
 
     /// A path to return to: on this origin, and none of the crate's own endpoints.
-    pub(crate) fn return_to(&self, path: &str) -> String {
+    pub fn return_to(&self, path: &str) -> String {
         let path = return_to::own_path(path);
         let resolved = return_to::resolved(&path);
         let unfit = resolved
@@ -206,7 +206,7 @@ impl Context {
 
     /// Whether panels sign in at that path.
     #[cfg(feature = "panels")]
-    pub(crate) fn is_panel_path(&self, path: &str) -> bool {
+    pub fn is_panel_path(&self, path: &str) -> bool {
         self.panels.as_ref().is_some_and(|panels| panels.path == path)
     }
 
@@ -217,20 +217,20 @@ impl Context {
     }
 
     /// Lets login links ask for these scopes, too.
-    pub(crate) fn allow_scopes(&self, scopes: &Scopes) {
+    pub fn allow_scopes(&self, scopes: &Scopes) {
         let mut further = self.further_scopes.write().unwrap_or_else(PoisonError::into_inner);
         *further = further.union(scopes);
     }
 
     /// Whether a login link may ask for these scopes: anybody can make a link.
-    pub(crate) fn may_ask_for(&self, scopes: &Scopes) -> bool {
+    pub fn may_ask_for(&self, scopes: &Scopes) -> bool {
         let further = self.further_scopes.read().unwrap_or_else(PoisonError::into_inner);
         self.scopes.union(&further).contains_all(scopes)
     }
 
     /// Warns once if the browser uses another host than the redirect URI's: it will not send the
     /// flow's cookie there.
-    pub(crate) fn check_host(&self, head: &RequestHead<'_>) {
+    pub fn check_host(&self, head: &RequestHead<'_>) {
         let own = self.origin.split_once("://").map_or("", |(_, authority)| authority);
         let host = head.headers().get(HOST).and_then(|host| host.to_str().ok());
         let Some(host) = host.filter(|host| !host.eq_ignore_ascii_case(own)) else { return };
@@ -246,7 +246,7 @@ impl Context {
     }
 
     /// Renders a problem, unless the application has its own response for it.
-    pub(crate) fn fail(&self, problem: &Problem, head: &RequestHead<'_>) -> Answer {
+    pub fn fail(&self, problem: &Problem, head: &RequestHead<'_>) -> Answer {
         // A challenge is no failure, and is counted as such.
         if problem.kind != FailureKind::LoginRequired {
             metrics::flow_failed(problem.kind.as_str());
@@ -255,7 +255,7 @@ impl Context {
     }
 
     /// The flow cookies of this app, as of now.
-    pub(crate) fn flows(&self) -> FlowJar<'_> {
+    pub fn flows(&self) -> FlowJar<'_> {
         FlowJar {
             policy: &self.cookies,
             keyring: &self.keyring,
@@ -266,7 +266,7 @@ impl Context {
     }
 
     /// What stands in a flow cookie for the application's user.
-    pub(crate) fn user_digest(&self, subject: &Subject) -> Option<String> {
+    pub fn user_digest(&self, subject: &Subject) -> Option<String> {
         match self.subjects {
             SubjectSource::Session => None,
             SubjectSource::Application(_) | SubjectSource::Resolver(_) => {

@@ -10,29 +10,29 @@ use crate::util::background::Tasks;
 
 /// Where a completed flow has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Landing {
+pub struct Landing {
     /// The id of the browser's session; `None` with the application's own users.
-    pub(crate) session: Option<String>,
+    pub session: Option<String>,
 }
 
 /// The outcome of a flow's work.
 type Outcome = Result<Landing, Problem>;
 
 /// A flow whose callback has arrived.
-pub(crate) struct Arrived<'a> {
-    pub(crate) flow: &'a str,
+pub struct Arrived<'a> {
+    pub flow: &'a str,
     /// The other flows that are open in the same browser. Their work never runs at the same time:
     /// both would move the grants of one session.
-    pub(crate) others: Vec<String>,
-    pub(crate) expires_unix_secs: u64,
+    pub others: Vec<String>,
+    pub expires_unix_secs: u64,
 }
 
 /// What the work of a flow has to know of what came before it.
-pub(crate) struct Before {
+pub struct Before {
     /// Whether Webflow has refused no code of this flow so far.
-    pub(crate) is_first_attempt: bool,
+    pub is_first_attempt: bool,
     /// The session that another flow of this browser has led to a moment ago.
-    pub(crate) session: Option<String>,
+    pub session: Option<String>,
 }
 
 /// How many flows are remembered at most; beyond it the one that expires first is forgotten.
@@ -44,7 +44,7 @@ const MAX_REFUSED_CODES: u8 = 3;
 /// One exchange per flow, however often its callback arrives at the same time, and none for a flow
 /// that has ended. Nothing is kept of flows that have merely begun.
 #[derive(Clone)]
-pub(crate) struct PendingFlows {
+pub struct PendingFlows {
     flows: Arc<Mutex<HashMap<String, Pending>>>,
     /// One permit for each piece of work that may run at the same time.
     permits: Arc<Semaphore>,
@@ -79,13 +79,13 @@ struct Pending {
 }
 
 impl PendingFlows {
-    pub(crate) fn new(tasks: Tasks, max_running: usize) -> Self {
+    pub fn new(tasks: Tasks, max_running: usize) -> Self {
         Self { flows: Arc::default(), permits: Arc::new(Semaphore::new(max_running)), tasks }
     }
 
     /// Joins the work that runs for this flow already, or starts `work` in its own task, after the
     /// work of the browser's other flows. Dropping this future leaves the task running.
-    pub(crate) async fn join<F>(
+    pub async fn join<F>(
         &self,
         arrived: &Arrived<'_>,
         work: impl FnOnce(Before) -> F,
@@ -168,7 +168,7 @@ impl PendingFlows {
 
     /// Marks flows as ended until they expire, and waits for their running work. None of them can
     /// log anyone in afterwards.
-    pub(crate) async fn end(&self, ended: &[(String, u64)]) {
+    pub async fn end(&self, ended: &[(String, u64)]) {
         let running: Vec<_> = {
             let mut flows = self.lock();
             let mut running = Vec::new();
@@ -188,7 +188,7 @@ impl PendingFlows {
     }
 
     /// Takes [`end`](Self::end) back, when the logout that ended them has failed.
-    pub(crate) fn reopen(&self, ended: &[(String, u64)]) {
+    pub fn reopen(&self, ended: &[(String, u64)]) {
         let mut flows = self.lock();
         for (flow, _) in ended {
             if let Some(pending) = flows.get_mut(flow) {

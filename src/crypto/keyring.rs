@@ -11,8 +11,8 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-pub(crate) use super::seal::{DerivedKey, MAC_LEN, Purpose};
-pub(crate) use super::weak_key::Doubt;
+pub use super::seal::{DerivedKey, MAC_LEN, Purpose};
+pub use super::weak_key::Doubt;
 
 use super::random;
 use crate::config::{ConfigError, ConfigProblem};

@@ -1,6 +1,6 @@
 //! Keys, sealing, signatures and randomness. Nothing here knows what is sealed.
 
-pub(crate) mod keyring;
-pub(crate) mod random;
+pub mod keyring;
+pub mod random;
 mod seal;
-pub(crate) mod weak_key;
+pub mod weak_key;

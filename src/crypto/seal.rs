@@ -17,7 +17,7 @@ use super::random;
 
 /// What a key is for; each purpose has a key of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// Grants in the store.
     Token,
     /// Flow cookies.
@@ -44,11 +44,11 @@ const NONCE_LEN: usize = 24;
 const HEADER_LEN: usize = 1 + ID_LEN;
 
 /// The length of a MAC, in bytes.
-pub(crate) const MAC_LEN: usize = 32;
+pub const MAC_LEN: usize = 32;
 
 /// What derives from one key of the ring.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct DerivedKey {
+pub struct DerivedKey {
     id: [u8; ID_LEN],
     token: [u8; 32],
     flow: [u8; 32],
@@ -58,7 +58,7 @@ pub(crate) struct DerivedKey {
 }
 
 impl DerivedKey {
-    pub(super) fn from_hkdf(hkdf: &Hkdf<Sha256>) -> Self {
+    pub fn from_hkdf(hkdf: &Hkdf<Sha256>) -> Self {
         let mut key = Self {
             id: [0; ID_LEN],
             token: [0; 32],

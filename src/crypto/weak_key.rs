@@ -3,7 +3,7 @@
 
 /// Why a key may be easier to guess than its length says; the worst comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Doubt {
+pub enum Doubt {
     /// Random, but made by this very process and lost with it.
     Generated,
     /// Printable text: a sentence rather than random bytes.
@@ -15,7 +15,7 @@ pub(crate) enum Doubt {
 /// Of 32 random bytes some 30 differ; fewer than this come about once in 10^20 keys.
 const MIN_DIFFERENT: usize = 16;
 
-pub(super) fn doubt(key: &[u8]) -> Option<Doubt> {
+pub fn doubt(key: &[u8]) -> Option<Doubt> {
     let mut seen = [false; 256];
     for byte in key {
         if let Some(seen) = seen.get_mut(usize::from(*byte)) {

@@ -14,7 +14,7 @@ const CAPACITY: usize = 16_384;
 /// The deliveries of one process. A delivery is known by its verified signature, which covers its
 /// timestamp.
 #[derive(Debug, Default)]
-pub(crate) struct Deliveries(Mutex<State>);
+pub struct Deliveries(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -26,7 +26,7 @@ struct State {
 
 /// What is to be done with a delivery.
 #[derive(Debug)]
-pub(crate) enum Turn {
+pub enum Turn {
     /// It was handled before.
     Repeated,
     Run(Running),
@@ -35,7 +35,7 @@ pub(crate) enum Turn {
 /// The exclusive right to handle a delivery. Dropped without [`handled`](Self::handled), it
 /// passes to the next copy.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub struct Running {
     millis: u64,
     // Before the slot: its lock is released first.
     _guard: OwnedMutexGuard<()>,
@@ -56,7 +56,7 @@ impl Deliveries {
     }
 
     /// Waits until no copy of the delivery is being handled.
-    pub(crate) async fn turn(self: &Arc<Self>, signature: Signature, millis: u64) -> Turn {
+    pub async fn turn(self: &Arc<Self>, signature: Signature, millis: u64) -> Turn {
         let slot = {
             let mut state = self.state();
             if state.handled.contains(&(millis, signature)) {
@@ -75,7 +75,7 @@ impl Deliveries {
 
 impl Running {
     /// Remembers the delivery until its timestamp leaves the window.
-    pub(crate) fn handled(self, now_millis: u64) {
+    pub fn handled(self, now_millis: u64) {
         let mut state = self.slot.deliveries.state();
         let oldest = now_millis.saturating_sub(WINDOW_MILLIS);
         while state.handled.first().is_some_and(|(millis, _)| *millis < oldest) {

@@ -1,8 +1,8 @@
 //! What makes a webhook's delivery one of Webflow's, and one that was not handled before.
 
-pub(crate) mod handled;
-pub(crate) mod secrets;
-pub(crate) mod signature;
+pub mod handled;
+pub mod secrets;
+pub mod signature;
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use handled::Deliveries;
 use secrets::Secrets;
 
 /// What all webhook layers of one `WebflowAuthLayer` share.
-pub(crate) struct Webhooks {
-    pub(crate) secrets: Secrets,
-    pub(crate) deliveries: Arc<Deliveries>,
+pub struct Webhooks {
+    pub secrets: Secrets,
+    pub deliveries: Arc<Deliveries>,
 }
 
 impl Webhooks {
-    pub(crate) fn new(secrets: Secrets) -> Self {
+    pub fn new(secrets: Secrets) -> Self {
         Self { secrets, deliveries: Arc::default() }
     }
 }

@@ -8,37 +8,37 @@ use super::signature::{Signature, Timestamp};
 const MIN_LEN: usize = 16;
 
 /// What to do about a [`problem`].
-pub(crate) const REMEDY: &str = "give it as Webflow shows it, or leave the setting out";
+pub const REMEDY: &str = "give it as Webflow shows it, or leave the setting out";
 
 /// Secrets, the client's own first.
 #[derive(Clone)]
-pub(crate) struct Secrets(Vec<SecretString>);
+pub struct Secrets(Vec<SecretString>);
 
 impl Secrets {
-    pub(crate) fn new(client_secret: SecretString, others: Vec<SecretString>) -> Self {
+    pub fn new(client_secret: SecretString, others: Vec<SecretString>) -> Self {
         let mut secrets = vec![client_secret];
         secrets.extend(others);
         Self(secrets)
     }
 
-    pub(crate) fn with(&self, secret: SecretString) -> Self {
+    pub fn with(&self, secret: SecretString) -> Self {
         let mut secrets = self.clone();
         secrets.0.push(secret);
         secrets
     }
 
-    pub(crate) const fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether one of them signed the body.
-    pub(crate) fn signed(&self, signature: &Signature, timestamp: &Timestamp, body: &[u8]) -> bool {
+    pub fn signed(&self, signature: &Signature, timestamp: &Timestamp, body: &[u8]) -> bool {
         self.0.iter().any(|secret| signature.is_of(secret, timestamp, body))
     }
 }
 
 /// What is wrong with a secret that is too short to be one.
-pub(crate) fn problem(secret: &SecretString) -> Option<String> {
+pub fn problem(secret: &SecretString) -> Option<String> {
     let secret = secret.expose_secret().trim();
     if secret.is_empty() {
         Some("is empty".to_owned())

@@ -5,35 +5,35 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 /// How far a timestamp may be from now, either way. Source: Webflow, *Working with Webhooks*.
-pub(crate) const WINDOW_MILLIS: u64 = 5 * 60 * 1000;
+pub const WINDOW_MILLIS: u64 = 5 * 60 * 1000;
 
 /// The longest timestamp in digits; `u64::MAX` has as many.
 const MAX_DIGITS: usize = 20;
 
 /// An HMAC-SHA-256, the value of `x-webflow-signature`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Signature([u8; 32]);
+pub struct Signature([u8; 32]);
 
 impl Signature {
     /// Exactly 64 hex digits of either case.
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+    pub fn parse(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(text, &mut bytes).ok()?;
         Some(Self(bytes))
     }
 
     /// Whether the secret made this signature for the body. Takes as long for every wrong one.
-    pub(crate) fn is_of(&self, secret: &SecretString, timestamp: &Timestamp, body: &[u8]) -> bool {
+    pub fn is_of(&self, secret: &SecretString, timestamp: &Timestamp, body: &[u8]) -> bool {
         mac(secret, timestamp, body).is_some_and(|mac| mac.verify_slice(&self.0).is_ok())
     }
 
     #[cfg(any(test, feature = "testing", feature = "_fuzzing"))]
-    pub(crate) fn sign(secret: &SecretString, timestamp: &Timestamp, body: &[u8]) -> Option<Self> {
+    pub fn sign(secret: &SecretString, timestamp: &Timestamp, body: &[u8]) -> Option<Self> {
         mac(secret, timestamp, body).map(|mac| Self(mac.finalize().into_bytes().into()))
     }
 
     #[cfg(any(test, feature = "testing", feature = "_fuzzing"))]
-    pub(crate) fn to_hex(self) -> String {
+    pub fn to_hex(self) -> String {
         hex::encode(self.0)
     }
 }
@@ -46,7 +46,7 @@ fn mac(secret: &SecretString, timestamp: &Timestamp, body: &[u8]) -> Option<Hmac
 
 /// The value of `x-webflow-timestamp`: Unix time in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Timestamp {
+pub struct Timestamp {
     /// The field as it came, since that is what is signed.
     text: String,
     millis: u64,
@@ -54,7 +54,7 @@ pub(crate) struct Timestamp {
 
 impl Timestamp {
     /// One to twenty ASCII digits that fit 64 bits.
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+    pub fn parse(text: &[u8]) -> Option<Self> {
         if !(1..=MAX_DIGITS).contains(&text.len()) || !text.iter().all(u8::is_ascii_digit) {
             return None;
         }
@@ -63,20 +63,20 @@ impl Timestamp {
     }
 
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn at(millis: u64) -> Self {
+    pub fn at(millis: u64) -> Self {
         Self { text: millis.to_string(), millis }
     }
 
-    pub(crate) const fn millis(&self) -> u64 {
+    pub const fn millis(&self) -> u64 {
         self.millis
     }
 
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    pub(crate) const fn is_fresh(&self, now_millis: u64) -> bool {
+    pub const fn is_fresh(&self, now_millis: u64) -> bool {
         self.millis.abs_diff(now_millis) <= WINDOW_MILLIS
     }
 }

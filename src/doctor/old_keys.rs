@@ -17,7 +17,7 @@ const MAX_ROWS: usize = 100_000;
 const BUDGET: Duration = Duration::from_secs(4);
 
 /// A check if the ring has more than one key.
-pub(super) async fn check(context: &Context) -> Option<Check> {
+pub async fn check(context: &Context) -> Option<Check> {
     if context.keyring.keys().len() < 2 {
         return None;
     }

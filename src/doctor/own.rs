@@ -15,7 +15,7 @@ use crate::webflow::{client_builder, may_use_proxy};
 
 const CALLBACK: &str = "callback";
 
-pub(super) async fn check(context: &Context) -> Vec<Check> {
+pub async fn check(context: &Context) -> Vec<Check> {
     let client = match client(context) {
         Ok(client) => client,
         Err(error) => {

@@ -12,27 +12,27 @@ use http::{HeaderMap, StatusCode};
 use crate::webflow::send_twice;
 
 /// How long one request may take.
-pub(super) const BUDGET: Duration = Duration::from_secs(5);
+pub const BUDGET: Duration = Duration::from_secs(5);
 
 /// The crate's own problems have some hundred bytes.
 const MAX_BODY_LEN: usize = 4096;
 
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) location: Option<String>,
+pub struct Answer {
+    pub status: StatusCode,
+    pub location: Option<String>,
     /// The time that the other side says it is, in Unix seconds.
-    pub(super) unix_secs: Option<i64>,
+    pub unix_secs: Option<i64>,
     body: Vec<u8>,
 }
 
 /// Why there is no answer.
-pub(super) enum Silence {
+pub enum Silence {
     Refused,
     Timeout,
     Other(String),
 }
 
-pub(super) async fn ask(
+pub async fn ask(
     request: reqwest::RequestBuilder,
     budget: Duration,
 ) -> Result<Answer, Silence> {
@@ -61,7 +61,7 @@ pub(super) async fn ask(
 
 impl Answer {
     /// Which of the crate's own problems it is.
-    pub(super) fn own_problem(&self) -> Option<String> {
+    pub fn own_problem(&self) -> Option<String> {
         let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
         let kind = body.get("type")?.as_str()?.strip_prefix("urn:tower-webflow-auth:")?;
         Some(kind.to_owned())

@@ -15,7 +15,7 @@ use crate::identity::subject::Subject;
 use crate::store::with_causes;
 use crate::webflow::Endpoints;
 
-pub(super) fn check(context: &Context) -> Vec<Check> {
+pub fn check(context: &Context) -> Vec<Check> {
     let webflow = &context.webflow;
     let mut checks = vec![
         client(&webflow.client_id, webflow.client_secret.expose_secret()),
@@ -144,7 +144,7 @@ fn keyring(keyring: &Keyring) -> Check {
     }
 }
 
-pub(super) async fn store(context: &Context) -> Check {
+pub async fn store(context: &Context) -> Check {
     let name = "store";
     let read = async {
         context.vault.healthy().await?;

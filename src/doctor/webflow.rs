@@ -15,7 +15,7 @@ use crate::flow::authorize::authorize_url;
 /// What instances and Webflow may differ by, in seconds; states from further ahead are refused.
 const MAX_SKEW_SECS: i64 = 60;
 
-pub(super) async fn check(context: &Context) -> [Check; 3] {
+pub async fn check(context: &Context) -> [Check; 3] {
     let webflow = &context.webflow;
     // The very link that browsers are sent to; nothing in it is a secret.
     let link = authorize_url(context, &context.scopes.to_string(), &random::token_256());

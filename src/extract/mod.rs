@@ -1,7 +1,7 @@
 //! The token and its user as arguments of axum handlers.
 
 mod into_response;
-pub(crate) mod rejection;
+pub mod rejection;
 
 use std::sync::Arc;
 

@@ -17,17 +17,17 @@ use crate::wire::request_head::RequestHead;
 const MAX_COOKIE_LEN: usize = 4000;
 
 /// Why a flow begins, and for what.
-pub(crate) struct Start<'a> {
-    pub(crate) kind: FlowKind,
-    pub(crate) scopes: &'a Scopes,
+pub struct Start<'a> {
+    pub kind: FlowKind,
+    pub scopes: &'a Scopes,
     /// Checked already.
-    pub(crate) return_to: String,
+    pub return_to: String,
     /// Whose flow it is, where the application decides.
-    pub(crate) subject: Option<&'a Subject>,
+    pub subject: Option<&'a Subject>,
 }
 
 /// Begins a flow: 303 to Webflow, with the cookie that binds the flow to this browser.
-pub(crate) fn begin(
+pub fn begin(
     context: &Context,
     head: &RequestHead<'_>,
     start: Start<'_>,
@@ -61,7 +61,7 @@ pub(crate) fn begin(
 
 /// The authorization request of RFC 6749 section 4.1.1, in the encoding that Webflow documents:
 /// a space is `%20`.
-pub(crate) fn authorize_url(context: &Context, scopes: &str, state: &str) -> String {
+pub fn authorize_url(context: &Context, scopes: &str, state: &str) -> String {
     let webflow = &context.webflow;
     let mut url = webflow.endpoints.authorize().to_string();
     for (separator, name, value) in [

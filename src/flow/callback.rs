@@ -40,7 +40,7 @@ impl Parameters {
     }
 }
 
-pub(super) async fn serve(
+pub async fn serve(
     context: &Arc<Context>,
     parts: &Parts,
     head: &RequestHead<'_>,
@@ -253,12 +253,12 @@ fn unknown_flow(context: &Context) -> Problem {
     catalog::unknown_flow_on_loopback()
 }
 
-pub(crate) fn is_well_formed(code: &str) -> bool {
+pub fn is_well_formed(code: &str) -> bool {
     (1..=MAX_CODE_LEN).contains(&code.len()) && !code.chars().any(char::is_control)
 }
 
 /// The error codes of RFC 6749 section 4.1.2.1; any other becomes `unknown`.
-pub(crate) fn known_error(error: &str) -> &'static str {
+pub fn known_error(error: &str) -> &'static str {
     const KNOWN: [&str; 7] = [
         "access_denied",
         "invalid_request",

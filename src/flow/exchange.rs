@@ -51,16 +51,16 @@ const AFTER_LOOKUPS: Duration = Duration::from_millis(2500);
 const MAX_FLOWS: usize = 8;
 
 /// A callback whose state was found good.
-pub(super) struct Arrival {
-    pub(super) flow: Flow,
-    pub(super) code: SecretString,
-    pub(super) subject: Subject,
+pub struct Arrival {
+    pub flow: Flow,
+    pub code: SecretString,
+    pub subject: Subject,
     /// The session that the browser had until now.
-    pub(super) previous: Option<Subject>,
+    pub previous: Option<Subject>,
 }
 
 /// Exchanges the code and stores the grant.
-pub(super) async fn complete(
+pub async fn complete(
     context: Arc<Context>,
     mut arrival: Arrival,
     before: Before,
@@ -142,7 +142,7 @@ fn landing(subject: &Subject) -> Landing {
 
 /// How a grant remembers a flow that led to it: its id, and which code it was. A second code for
 /// the same flow is another choice of the user.
-pub(super) fn flow_entry(id: &str, code: &str) -> String {
+pub fn flow_entry(id: &str, code: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(code).into();
     let (start, _) = digest.split_at(6);
     format!("{id}.{}", URL_SAFE_NO_PAD.encode(start))

@@ -16,7 +16,7 @@ use crate::wire::request_head::RequestHead;
 /// All that Webflow documents take some 400.
 const MAX_SCOPES_LEN: usize = 1024;
 
-pub(super) async fn serve(
+pub async fn serve(
     context: &Context,
     parts: &Parts,
     head: &RequestHead<'_>,

@@ -17,7 +17,7 @@ use crate::store::StoreError;
 use crate::wire::query::single;
 use crate::wire::request_head::RequestHead;
 
-pub(super) async fn serve(
+pub async fn serve(
     context: &Arc<Context>,
     parts: &Parts,
     head: &RequestHead<'_>,

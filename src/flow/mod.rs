@@ -3,7 +3,7 @@
 //!
 //! It may use everything but the middleware. Problems are returned with `?` and rendered here.
 
-pub(crate) mod authorize;
+pub mod authorize;
 mod callback;
 mod exchange;
 mod login;
@@ -22,10 +22,10 @@ use crate::wire::paths::Endpoint;
 use crate::wire::request_head::{RequestHead, RequestKind};
 
 #[cfg(feature = "_fuzzing")]
-pub(crate) use callback::{is_well_formed, known_error};
+pub use callback::{is_well_formed, known_error};
 
 /// Answers a request for one of the crate's own paths.
-pub(crate) async fn serve(context: Arc<Context>, endpoint: Endpoint, parts: Parts) -> Answer {
+pub async fn serve(context: Arc<Context>, endpoint: Endpoint, parts: Parts) -> Answer {
     let head = context.head(&parts);
     // No user sees these, so the application is not asked.
     let plain = |problem: Problem| Ok(problem.respond(&head));
@@ -48,7 +48,7 @@ pub(crate) async fn serve(context: Arc<Context>, endpoint: Endpoint, parts: Part
 }
 
 /// A 303, which browsers follow by GET.
-pub(crate) fn see_other(location: &str) -> Answer {
+pub fn see_other(location: &str) -> Answer {
     let mut answer = answer(StatusCode::SEE_OTHER, "");
     let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
     answer.headers_mut().insert(LOCATION, location);

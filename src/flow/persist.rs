@@ -28,11 +28,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const CLEAN_UP: Duration = Duration::from_millis(1500);
 
 /// What was stored before the grant.
-pub(super) struct Known {
+pub struct Known {
     /// The subject's own grants.
-    pub(super) present: Tokens,
+    pub present: Tokens,
     /// Those of the session that the browser had until now.
-    pub(super) previous: Tokens,
+    pub previous: Tokens,
 }
 
 /// A row that this callback writes: the new grant, or one moved from the former session.
@@ -45,7 +45,7 @@ struct Written {
 
 /// Stores the grant, and removes the grants it replaces. If it cannot be stored, it is revoked at
 /// Webflow and nothing has changed.
-pub(super) async fn keep(
+pub async fn keep(
     context: &Arc<Context>,
     arrival: &Arrival,
     known: &Known,

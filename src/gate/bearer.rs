@@ -20,20 +20,20 @@ use crate::store::StoreError;
 use crate::util::{log, metrics};
 
 /// A bearer that was admitted.
-pub(crate) struct Panel {
+pub struct Panel {
     bearer: Arc<Bearer>,
-    pub(super) reader: Reader,
+    pub reader: Reader,
 }
 
 impl Panel {
     /// Lets handlers see whose session it is.
-    pub(crate) fn insert_into(self, extensions: &mut Extensions) {
+    pub fn insert_into(self, extensions: &mut Extensions) {
         extensions.insert(self.bearer);
     }
 }
 
 /// A bearer that is this layer's to judge.
-pub(super) struct Presented<'r> {
+pub struct Presented<'r> {
     panels: &'r Panels,
     headers: &'r HeaderMap,
     /// `None` when `Authorization` is there more than once.
@@ -41,7 +41,7 @@ pub(super) struct Presented<'r> {
 }
 
 /// The bearer of a request. With the application's own users, only the crate's own bearers are.
-pub(super) fn presented<'r>(context: &'r Context, headers: &'r HeaderMap) -> Option<Presented<'r>> {
+pub fn presented<'r>(context: &'r Context, headers: &'r HeaderMap) -> Option<Presented<'r>> {
     let panels = context.panels.as_ref()?;
     let every = matches!(context.subjects, SubjectSource::Session);
     let judged = |value| bearer(value).filter(|text| every || text.starts_with(PREFIX.as_bytes()));
@@ -68,7 +68,7 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
 
 impl Presented<'_> {
     /// Admits a bearer that was verified a moment ago; `None` if more has to be done.
-    pub(super) fn fast_path(self, guard: &Guard) -> Option<(WebflowToken, Panel)> {
+    pub fn fast_path(self, guard: &Guard) -> Option<(WebflowToken, Panel)> {
         let context = &guard.context;
         let now = context.clock.unix_millis();
         let bearer = self.panels.verified.get(self.text?, now / 1000)?;
@@ -81,7 +81,7 @@ impl Presented<'_> {
         Some((token.clone(), Panel { reader: self.panels.origins.reader(self.headers), bearer }))
     }
 
-    pub(super) fn decide_now(self, guard: &Guard) -> Now {
+    pub fn decide_now(self, guard: &Guard) -> Now {
         let context = &guard.context;
         let reader = self.panels.origins.reader(self.headers);
         let (binding, keyring) = (&context.session_binding, &context.keyring);
@@ -106,7 +106,7 @@ impl Presented<'_> {
 }
 
 /// Decides with the grants that the store has; `anew` when the cache's entry lacks the bearer's.
-pub(super) async fn decide(guard: &Guard, panel: Panel, anew: bool) -> Decision {
+pub async fn decide(guard: &Guard, panel: Panel, anew: bool) -> Decision {
     let context = &guard.context;
     let subject = panel.bearer.key.subject();
     let tokens = match live_grants(context, subject, anew).await {
@@ -141,12 +141,12 @@ fn admit(guard: &Guard, token: &WebflowToken, panel: Panel) -> Decision {
 }
 
 /// The 401 of a bearer that is worth nothing, or not any more.
-pub(super) fn refused(reader: &Reader) -> Answer {
+pub fn refused(reader: &Reader) -> Answer {
     answer(&catalog::panel::bearer_refused(), reader)
 }
 
 /// The 401 of a bearer whose token a handler has found dead.
-pub(super) fn refused_by_handler(removed: Result<bool, StoreError>, reader: &Reader) -> Answer {
+pub fn refused_by_handler(removed: Result<bool, StoreError>, reader: &Reader) -> Answer {
     match removed {
         Ok(_) => refused(reader),
         Err(error) => answer(&catalog::of_store(&error), reader),
@@ -161,7 +161,7 @@ fn answer(problem: &Problem, reader: &Reader) -> Answer {
 }
 
 /// The response to a CORS preflight for a request with a bearer.
-pub(crate) fn preflight(context: &Context, headers: &HeaderMap) -> Option<Answer> {
+pub fn preflight(context: &Context, headers: &HeaderMap) -> Option<Answer> {
     context.panels.as_ref()?.origins.preflight(headers, false)
 }
 

@@ -11,7 +11,7 @@ use crate::wire::query::single;
 use crate::wire::request_head::{RequestHead, RequestKind};
 
 /// Sends a navigation to Webflow; tells everything else where a login begins.
-pub(crate) fn challenge(
+pub fn challenge(
     context: &Context,
     head: &RequestHead<'_>,
     subject: Option<&Subject>,
@@ -59,7 +59,7 @@ fn check_misplaced_callback(context: &Context, head: &RequestHead<'_>) -> Result
 
 /// The 401 for everything that cannot be redirected. No cookie is set, so that scripts do not
 /// leave abandoned flows behind.
-pub(crate) fn login_required(
+pub fn login_required(
     context: &Context,
     return_to: &str,
     scopes: Option<&Scopes>,
@@ -75,7 +75,7 @@ pub(crate) fn login_required(
 
 /// Where to go after a login that a script has asked for: the page that the script belongs to,
 /// where the browser names it, rather than the script's own request.
-pub(crate) fn return_to(context: &Context, head: &RequestHead<'_>) -> String {
+pub fn return_to(context: &Context, head: &RequestHead<'_>) -> String {
     if let Some(page) = head.page(&context.origin) {
         return context.return_to(&page);
     }

@@ -28,22 +28,22 @@ use crate::vault::cache::Tokens;
 use crate::wire::request_head::RequestHead;
 
 /// What happens to a request.
-pub(crate) enum Decision {
+pub enum Decision {
     Forward(Admitted),
     Answer(Answer),
 }
 
 /// What a forwarded request carries.
 #[derive(Default)]
-pub(crate) struct Admitted {
-    pub(crate) token: Option<WebflowToken>,
+pub struct Admitted {
+    pub token: Option<WebflowToken>,
     /// All of the subject's grants, where there may be several.
-    pub(crate) grants: Option<Tokens>,
+    pub grants: Option<Tokens>,
     /// The panel whose bearer the request has.
     #[cfg(feature = "panels")]
-    pub(crate) panel: Option<Panel>,
+    pub panel: Option<Panel>,
     /// The session cookie set anew, for the response.
-    pub(crate) slide: Option<HeaderValue>,
+    pub slide: Option<HeaderValue>,
 }
 
 impl Admitted {
@@ -63,13 +63,13 @@ impl Admitted {
 }
 
 /// What is known without waiting.
-pub(crate) enum Now {
+pub enum Now {
     Decided(Decision),
     Later(Lookup),
 }
 
 /// What a decision has to wait for.
-pub(crate) enum Lookup {
+pub enum Lookup {
     /// The subject's grants, from the store.
     Grants(Subject),
     /// The same, past the cache: a stale entry must not send anybody to Webflow.
@@ -86,7 +86,7 @@ pub(crate) enum Lookup {
 const LOOP_WINDOW: Duration = Duration::from_secs(60);
 
 /// What the cookies and the cache alone decide.
-pub(crate) enum Fast {
+pub enum Fast {
     /// The session was admitted a moment ago.
     Admit(WebflowToken),
     /// The bearer was admitted a moment ago.
@@ -97,7 +97,7 @@ pub(crate) enum Fast {
 }
 
 /// Decides what can be decided without a signature, an allocation or taking the request apart.
-pub(crate) fn fast_path<B>(
+pub fn fast_path<B>(
     guard: &Guard,
     request: &Request<B>,
     head: &RequestHead<'_>,
@@ -130,7 +130,7 @@ pub(crate) fn fast_path<B>(
 
 /// Whether the token has the scopes that the layer requires: its own, and the configured ones unless
 /// the user has declined them.
-pub(super) fn is_enough(mode: &Mode, token: &WebflowToken) -> bool {
+pub fn is_enough(mode: &Mode, token: &WebflowToken) -> bool {
     match mode {
         Mode::Required { scopes } => {
             !token.grant().lacks_configured && token.scopes().contains_all(scopes)
@@ -139,7 +139,7 @@ pub(super) fn is_enough(mode: &Mode, token: &WebflowToken) -> bool {
     }
 }
 
-pub(crate) fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -> Now {
+pub fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -> Now {
     let context = &guard.context;
     #[cfg(feature = "panels")]
     if let Some(presented) = bearer::presented(context, &parts.headers) {
@@ -162,7 +162,7 @@ pub(crate) fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -
 }
 
 /// Decides after waiting for what was missing.
-pub(crate) async fn decide(guard: &Guard, parts: &Parts, lookup: Lookup) -> Decision {
+pub async fn decide(guard: &Guard, parts: &Parts, lookup: Lookup) -> Decision {
     let head = guard.context.head(parts);
     let lookup = match lookup {
         Lookup::Identity => match guard.context.who(parts).await {
@@ -265,7 +265,7 @@ fn admits(guard: &Guard, parts: &Parts, grants: &Tokens) -> bool {
 }
 
 /// The subject's grants, without those that died unnoticed.
-pub(super) async fn live_grants(
+pub async fn live_grants(
     context: &Arc<Context>,
     subject: &Subject,
     anew: bool,
@@ -335,14 +335,14 @@ fn step_up(guard: &Guard, head: &RequestHead<'_>, token: &WebflowToken) -> Resul
 }
 
 /// Whether the token was obtained a moment ago, by clocks that may differ.
-pub(super) fn is_new(context: &Context, token: &WebflowToken) -> bool {
+pub fn is_new(context: &Context, token: &WebflowToken) -> bool {
     let age = context.clock.now().duration_since(token.obtained_at());
     age.unwrap_or_else(|ahead| ahead.duration()) < LOOP_WINDOW
 }
 
 /// The request as the inner service gets it: with the token, or with a mark by which an extractor
 /// sees that the layer was there and had none.
-pub(crate) fn forward<B>(
+pub fn forward<B>(
     guard: &Arc<Guard>,
     mut parts: Parts,
     admitted: Admitted,

@@ -7,13 +7,13 @@ use crate::grant::scope::Scopes;
 
 /// The shared state, plus what this layer requires of a request.
 #[derive(Debug, Clone)]
-pub(crate) struct Guard {
-    pub(crate) context: Arc<Context>,
-    pub(crate) mode: Mode,
+pub struct Guard {
+    pub context: Arc<Context>,
+    pub mode: Mode,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum Mode {
+pub enum Mode {
     /// A token, with at least these scopes.
     Required { scopes: Scopes },
     /// Nothing: a token is added when there is one.
@@ -22,7 +22,7 @@ pub(crate) enum Mode {
 
 impl Guard {
     /// The scopes that this layer requires beyond the configured ones; mostly none.
-    pub(crate) fn scopes(&self) -> Option<&Scopes> {
+    pub fn scopes(&self) -> Option<&Scopes> {
         match &self.mode {
             Mode::Required { scopes } => Some(scopes).filter(|scopes| !scopes.is_empty()),
             Mode::Optional => None,
@@ -30,7 +30,7 @@ impl Guard {
     }
 
     /// The scopes to ask for when this layer challenges.
-    pub(crate) fn wanted(&self) -> Scopes {
+    pub fn wanted(&self) -> Scopes {
         match self.scopes() {
             Some(scopes) => self.context.scopes.union(scopes),
             None => self.context.scopes.clone(),

@@ -21,7 +21,7 @@ use crate::wire::request_head::{RequestHead, RequestKind, SavedHead};
 use crate::wire::return_to;
 
 /// What is kept of an admitted request in case its token turns out to be dead.
-pub(crate) struct Recovery {
+pub struct Recovery {
     guard: Arc<Guard>,
     /// The token with which the request was admitted.
     token: WebflowToken,
@@ -32,7 +32,7 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
-    pub(crate) fn new(guard: &Arc<Guard>, token: &WebflowToken, head: &RequestHead<'_>) -> Self {
+    pub fn new(guard: &Arc<Guard>, token: &WebflowToken, head: &RequestHead<'_>) -> Self {
         Self {
             guard: Arc::clone(guard),
             token: token.clone(),
@@ -44,13 +44,13 @@ impl Recovery {
 
     /// For a request with a panel's bearer.
     #[cfg(feature = "panels")]
-    pub(crate) fn by_bearer(mut self, panel: &Panel) -> Self {
+    pub fn by_bearer(mut self, panel: &Panel) -> Self {
         self.panel = Some(panel.reader.clone());
         self
     }
 
     /// `None` when the request carries no token: nothing can be found dead then.
-    pub(crate) fn of_admitted(
+    pub fn of_admitted(
         guard: &Arc<Guard>,
         admitted: &Admitted,
         head: &RequestHead<'_>,
@@ -65,14 +65,14 @@ impl Recovery {
 
     /// Lets the panel read the response.
     #[cfg(feature = "panels")]
-    pub(crate) fn add_cors(&self, headers: &mut HeaderMap) {
+    pub fn add_cors(&self, headers: &mut HeaderMap) {
         if let Some(reader) = &self.panel {
             reader.add_to(headers);
         }
     }
 
     /// Whether a browser will show the response as a page.
-    pub(crate) const fn wants_page(&self) -> bool {
+    pub const fn wants_page(&self) -> bool {
         #[cfg(feature = "panels")]
         if self.panel.is_some() {
             return false;
@@ -82,7 +82,7 @@ impl Recovery {
 
     /// Whether the token belongs to this request's subject in this layer. A handler may report
     /// somebody else's token; that must not affect the current user.
-    pub(crate) fn concerns(&self, reauthorize: &Reauthorize) -> bool {
+    pub fn concerns(&self, reauthorize: &Reauthorize) -> bool {
         let token = &reauthorize.0;
         #[cfg(feature = "panels")]
         if self.panel.is_some() {
@@ -95,7 +95,7 @@ impl Recovery {
 
     /// The answer that replaces the handler's: exactly the dead version is removed, and the user
     /// is asked for a new grant.
-    pub(crate) async fn recover(self, reauthorize: Reauthorize) -> Answer {
+    pub async fn recover(self, reauthorize: Reauthorize) -> Answer {
         #[cfg(feature = "panels")]
         if let Some(reader) = &self.panel {
             let removed = remove_dead(&self.guard.context, &reauthorize.0).await;

@@ -9,37 +9,37 @@ use super::user::WebflowUser;
 
 /// The part of a grant that is sealed.
 #[derive(Clone)]
-pub(crate) struct GrantDetails {
-    pub(crate) access_token: SecretString,
-    pub(crate) scopes: Scopes,
-    pub(crate) obtained_at: SystemTime,
+pub struct GrantDetails {
+    pub access_token: SecretString,
+    pub scopes: Scopes,
+    pub obtained_at: SystemTime,
     /// What the token covers; `None` until an introspection has succeeded.
-    pub(crate) coverage: Option<Coverage>,
+    pub coverage: Option<Coverage>,
     /// Who gave the grant; `None` without the scope, or until Webflow has told.
-    pub(crate) user: Option<WebflowUser>,
+    pub user: Option<WebflowUser>,
     /// `expires_in` and `refresh_token` as they were issued: a JSON object.
-    pub(crate) extra: Option<SecretString>,
+    pub extra: Option<SecretString>,
     /// Ids of the flows that led here, newest last: a repeated callback is known by them.
-    pub(crate) flows: Vec<String>,
+    pub flows: Vec<String>,
     /// What the flow asked for: what is lacking of it was refused, and not forgotten.
-    pub(crate) asked: Scopes,
+    pub asked: Scopes,
     /// Whether it was asked for because the token before it had died.
-    pub(crate) renewed: bool,
+    pub renewed: bool,
 }
 
 /// What a token covers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Coverage {
-    pub(crate) authorization_id: Option<String>,
+pub struct Coverage {
+    pub authorization_id: Option<String>,
     /// The ID of the app at Webflow.
-    pub(crate) application_id: Option<String>,
-    pub(crate) sites: Sites,
-    pub(crate) workspaces: Vec<String>,
+    pub application_id: Option<String>,
+    pub sites: Sites,
+    pub workspaces: Vec<String>,
 }
 
 /// The sites that a token covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Sites {
+pub enum Sites {
     /// Introspection names them.
     Named(Vec<String>),
     /// Introspection names none, as for a whole workspace. `/v2/sites` lists them; `None` until it
@@ -55,11 +55,11 @@ impl Default for Sites {
 
 impl Sites {
     /// Those that an introspection names, if any.
-    pub(crate) fn named(ids: Vec<String>) -> Self {
+    pub fn named(ids: Vec<String>) -> Self {
         if ids.is_empty() { Self::default() } else { Self::Named(ids) }
     }
 
-    pub(crate) fn ids(&self) -> &[String] {
+    pub fn ids(&self) -> &[String] {
         match self {
             Self::Named(ids) => ids,
             Self::Listed(ids) => ids.as_deref().unwrap_or_default(),
@@ -67,7 +67,7 @@ impl Sites {
     }
 
     /// With what `/v2/sites` lists now. A site that introspection names stays.
-    pub(crate) fn list(&mut self, listed: Vec<String>) {
+    pub fn list(&mut self, listed: Vec<String>) {
         match self {
             Self::Named(named) => {
                 named.extend(
@@ -81,21 +81,21 @@ impl Sites {
 
 /// What of a grant is still to be looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Missing {
-    pub(crate) coverage: bool,
-    pub(crate) sites: bool,
-    pub(crate) user: bool,
+pub struct Missing {
+    pub coverage: bool,
+    pub sites: bool,
+    pub user: bool,
 }
 
 impl Missing {
-    pub(crate) const fn any(self) -> bool {
+    pub const fn any(self) -> bool {
         self.coverage || self.sites || self.user
     }
 }
 
 impl GrantDetails {
     /// What is to be looked up; `introspect` is false where the application does without.
-    pub(crate) fn missing(&self, introspect: bool) -> Missing {
+    pub fn missing(&self, introspect: bool) -> Missing {
         let unlisted = |it: &Coverage| it.sites == Sites::Listed(None);
         Missing {
             coverage: introspect && self.coverage.is_none(),
@@ -107,7 +107,7 @@ impl GrantDetails {
 
     /// Takes over what an introspection tells. Sites that were listed before stay, for the same
     /// workspaces.
-    pub(crate) fn learn(&mut self, scopes: Option<Scopes>, mut coverage: Coverage) {
+    pub fn learn(&mut self, scopes: Option<Scopes>, mut coverage: Coverage) {
         if let Some(scopes) = scopes {
             self.scopes = scopes;
         }
@@ -125,31 +125,31 @@ impl GrantDetails {
 
     /// Takes over the sites that `/v2/sites` lists. Without a coverage nothing is known of which
     /// workspaces they are.
-    pub(crate) fn list_sites(&mut self, listed: Vec<String>) {
+    pub fn list_sites(&mut self, listed: Vec<String>) {
         if let Some(coverage) = &mut self.coverage {
             coverage.sites.list(listed);
         }
     }
 
-    pub(crate) fn sites(&self) -> &[String] {
+    pub fn sites(&self) -> &[String] {
         self.coverage.as_ref().map_or(&[], |coverage| coverage.sites.ids())
     }
 
-    pub(crate) fn workspaces(&self) -> &[String] {
+    pub fn workspaces(&self) -> &[String] {
         self.coverage.as_ref().map_or(&[], |coverage| &coverage.workspaces)
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+pub mod tests {
     use super::*;
 
-    pub(crate) fn ids(ids: &[&str]) -> Vec<String> {
+    pub fn ids(ids: &[&str]) -> Vec<String> {
         ids.iter().map(|&id| id.to_owned()).collect()
     }
 
     /// A grant with these scopes, of which nothing else is known.
-    pub(crate) fn details(scopes: &[Scope]) -> GrantDetails {
+    pub fn details(scopes: &[Scope]) -> GrantDetails {
         GrantDetails {
             access_token: "token".into(),
             scopes: scopes.iter().cloned().collect(),
@@ -163,7 +163,7 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn coverage(sites: &[&str], workspaces: &[&str]) -> Coverage {
+    pub fn coverage(sites: &[&str], workspaces: &[&str]) -> Coverage {
         Coverage {
             authorization_id: None,
             application_id: None,

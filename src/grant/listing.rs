@@ -39,7 +39,7 @@ impl From<ApiError> for LookupError {
 
 /// The listings of one grant: one at a time, and the outcome holds for a while.
 #[derive(Debug, Default)]
-pub(crate) struct Listings {
+pub struct Listings {
     turn: AsyncMutex<()>,
     last: Mutex<Option<Listing>>,
 }
@@ -54,7 +54,7 @@ struct Listing {
 impl Listings {
     /// The outcome of the last listing while it holds, or of `list`. Callers at the same time share
     /// one. `now` gives Unix milliseconds.
-    pub(crate) async fn share(
+    pub async fn share(
         &self,
         now: impl Fn() -> u64,
         list: impl Future<Output = Result<(), LookupError>>,

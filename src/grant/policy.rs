@@ -31,14 +31,14 @@ type Select = dyn Fn(&Parts, &[WebflowToken]) -> Option<WebflowToken> + Send + S
 
 /// The application's choice among several grants.
 #[derive(Clone, Default)]
-pub(crate) struct Selection(pub(crate) Option<Arc<Select>>);
+pub struct Selection(pub Option<Arc<Select>>);
 
 /// The closure panicked.
-pub(crate) struct Panicked;
+pub struct Panicked;
 
 impl Selection {
     /// The grant that a request gets: the newest unless the application picks.
-    pub(crate) fn pick(
+    pub fn pick(
         &self,
         parts: &Parts,
         grants: &[WebflowToken],

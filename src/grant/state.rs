@@ -16,11 +16,11 @@ const FIRST_PAUSE: u64 = 10_000;
 const LONGEST_PAUSE: u64 = 3_600_000;
 
 /// The states of the tokens that were used last; a full registry forgets the least used.
-pub(crate) struct TokenStates(sync::Cache<TokenVersion, Arc<TokenState>>);
+pub struct TokenStates(sync::Cache<TokenVersion, Arc<TokenState>>);
 
 /// What is known of one version of a token.
 #[derive(Debug, Default)]
-pub(crate) struct TokenState {
+pub struct TokenState {
     /// Webflow does not accept it any more, or its user has signed out.
     dead: AtomicBool,
     /// When introspection last accepted it, in Unix milliseconds.
@@ -38,12 +38,12 @@ pub(crate) struct TokenState {
 }
 
 impl TokenStates {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize) -> Self {
         Self(sync::Cache::new(capacity))
     }
 
     /// The state of that version; a new one if nothing is known of it.
-    pub(crate) fn of(&self, version: TokenVersion, outdated: bool) -> Arc<TokenState> {
+    pub fn of(&self, version: TokenVersion, outdated: bool) -> Arc<TokenState> {
         let new = || {
             let state = TokenState { outdated: AtomicBool::new(outdated), ..TokenState::default() };
             Ok::<_, std::convert::Infallible>(Arc::new(state))
@@ -56,50 +56,50 @@ impl TokenStates {
 }
 
 impl TokenState {
-    pub(crate) fn mark_dead(&self) {
+    pub fn mark_dead(&self) {
         self.dead.store(true, Ordering::Relaxed);
     }
 
     /// Takes the mark back, when a removal that it announced has failed.
-    pub(crate) fn revive(&self) {
+    pub fn revive(&self) {
         self.dead.store(false, Ordering::Relaxed);
     }
 
     /// Webflow has accepted the token, at `now` in Unix milliseconds.
-    pub(crate) fn seen_alive(&self, now: u64) {
+    pub fn seen_alive(&self, now: u64) {
         self.alive_at.fetch_max(now, Ordering::Relaxed);
     }
 
-    pub(crate) fn was_alive_since(&self, since: u64) -> bool {
+    pub fn was_alive_since(&self, since: u64) -> bool {
         self.alive_at.load(Ordering::Relaxed) > since
     }
 
-    pub(crate) fn is_dead(&self) -> bool {
+    pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
     }
 
     /// Whether `on_revoked` is still to be told that it was removed. True to one caller.
-    pub(crate) fn take_report(&self) -> bool {
+    pub fn take_report(&self) -> bool {
         !self.reported.swap(true, Ordering::Relaxed)
     }
 
     /// Has what introspection says of the grant looked up anew.
-    pub(crate) fn mark_outdated(&self) {
+    pub fn mark_outdated(&self) {
         self.doubted.store(true, Ordering::Relaxed);
         self.outdated.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_doubted(&self) -> bool {
+    pub fn is_doubted(&self) -> bool {
         self.doubted.load(Ordering::Relaxed)
     }
 
     /// The listings of its sites.
-    pub(crate) const fn listings(&self) -> &Listings {
+    pub const fn listings(&self) -> &Listings {
         &self.listings
     }
 
     /// Whether it is dead, or a lookup is due.
-    pub(crate) fn needs_attention(&self, now: u64) -> bool {
+    pub fn needs_attention(&self, now: u64) -> bool {
         self.is_dead() || self.outdated.load(Ordering::Relaxed) && self.is_due(now)
     }
 
@@ -111,7 +111,7 @@ impl TokenState {
 
     /// Whether something should be looked up at `now`, in Unix milliseconds. True to one caller; the
     /// next pause begins then, longer than the last.
-    pub(crate) fn take_outdated(&self, now: u64) -> bool {
+    pub fn take_outdated(&self, now: u64) -> bool {
         let at = self.lookup_at.load(Ordering::Relaxed);
         if !self.outdated.load(Ordering::Relaxed) || !self.is_due(now) {
             return false;
@@ -128,14 +128,14 @@ impl TokenState {
     }
 
     /// Everything was looked up: the next pause is a short one.
-    pub(crate) fn looked_up(&self, now: u64) {
+    pub fn looked_up(&self, now: u64) {
         self.outdated.store(false, Ordering::Relaxed);
         self.pause.store(FIRST_PAUSE, Ordering::Relaxed);
         self.lookup_at.store(now.saturating_add(FIRST_PAUSE), Ordering::Relaxed);
     }
 
     /// Introspection has answered.
-    pub(crate) fn introspected(&self) {
+    pub fn introspected(&self) {
         self.doubted.store(false, Ordering::Relaxed);
     }
 }

@@ -43,15 +43,15 @@ enum Whose {
 }
 
 /// What the user allowed.
-pub(crate) struct Grant {
-    pub(crate) key: TokenKey,
-    pub(crate) version: TokenVersion,
-    pub(crate) details: GrantDetails,
+pub struct Grant {
+    pub key: TokenKey,
+    pub version: TokenVersion,
+    pub details: GrantDetails,
     /// Whether the application's configured scopes go beyond those that the user was asked for.
-    pub(crate) lacks_configured: bool,
+    pub lacks_configured: bool,
     /// What is known of this version, shared with everybody who has read it.
-    pub(crate) state: Arc<TokenState>,
-    pub(crate) client: Arc<ApiClient>,
+    pub state: Arc<TokenState>,
+    pub client: Arc<ApiClient>,
 }
 
 impl WebflowToken {

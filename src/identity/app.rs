@@ -14,10 +14,10 @@ const LEN: usize = 22;
 /// A digest rather than both of them: its length is fixed, so no subject of one app can be read as
 /// one of another, whatever characters a client id has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AppId(Arc<str>);
+pub struct AppId(Arc<str>);
 
 impl AppId {
-    pub(crate) fn new(name: Option<&str>, client_id: &str) -> Self {
+    pub fn new(name: Option<&str>, client_id: &str) -> Self {
         // A name is never empty and never contains NUL.
         let digest = Sha256::new().chain_update(name.unwrap_or_default()).chain_update([0]);
         let digest = digest.chain_update(client_id).finalize();
@@ -25,12 +25,12 @@ impl AppId {
         Self(URL_SAFE_NO_PAD.encode(id).into())
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether the text has the form of an app's id.
-    pub(super) fn is_one(text: &str) -> bool {
+    pub fn is_one(text: &str) -> bool {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         text.len() == LEN && text.bytes().all(known)
     }

@@ -1,9 +1,9 @@
 //! Whose request it is: a browser session, or a user of the application.
 
-pub(crate) mod app;
-pub(crate) mod resolver;
-pub(crate) mod session_cookie;
-pub(crate) mod subject;
+pub mod app;
+pub mod resolver;
+pub mod session_cookie;
+pub mod subject;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ type SubjectOf = dyn Fn(&Parts) -> Option<Subject> + Send + Sync;
 
 /// Who decides whose token a request gets.
 #[derive(Clone)]
-pub(crate) enum SubjectSource {
+pub enum SubjectSource {
     /// The crate's own session cookie.
     Session,
     /// The application's closure.
@@ -35,7 +35,7 @@ pub(crate) enum SubjectSource {
 
 /// Whose request it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Who {
+pub enum Who {
     Known(Subject),
     /// A browser without a session.
     Nobody,
@@ -45,7 +45,7 @@ pub(crate) enum Who {
 
 impl Who {
     /// The subject, where there is one.
-    pub(crate) fn subject(&self) -> Option<&Subject> {
+    pub fn subject(&self) -> Option<&Subject> {
         match self {
             Self::Known(subject) => Some(subject),
             Self::Nobody | Self::Stranger => None,
@@ -53,7 +53,7 @@ impl Who {
     }
 
     /// Whom the application has named.
-    pub(crate) fn named(subject: Option<Subject>) -> Self {
+    pub fn named(subject: Option<Subject>) -> Self {
         match subject {
             None => Self::Stranger,
             Some(subject) if subject.validate().is_ok() && !subject.is_stored() => {
@@ -72,14 +72,14 @@ impl Who {
 }
 
 /// Calls the application's closure; a panic in it is a problem of that request alone.
-pub(crate) fn ask(subject_of: &SubjectOf, parts: &Parts) -> Result<Who, Problem> {
+pub fn ask(subject_of: &SubjectOf, parts: &Parts) -> Result<Who, Problem> {
     std::panic::catch_unwind(AssertUnwindSafe(|| subject_of(parts)))
         .map(Who::named)
         .map_err(|_| catalog::internal())
 }
 
 /// Awaits the application's lookup.
-pub(crate) async fn resolve(
+pub async fn resolve(
     resolver: &Arc<dyn ErasedResolver>,
     parts: &Parts,
 ) -> Result<Who, Problem> {

@@ -44,15 +44,15 @@ pub trait SubjectResolver: Send + Sync + 'static {
 }
 
 /// What a resolver says, or that it panicked.
-pub(crate) type Resolved = Result<Option<Subject>, Unresolved>;
+pub type Resolved = Result<Option<Subject>, Unresolved>;
 
-pub(crate) enum Unresolved {
+pub enum Unresolved {
     Failed(Box<dyn Error + Send + Sync>),
     Panicked,
 }
 
 /// [`SubjectResolver`] behind a pointer.
-pub(crate) trait ErasedResolver: Send + Sync {
+pub trait ErasedResolver: Send + Sync {
     fn resolve<'a>(
         &'a self,
         parts: &'a Parts,
@@ -76,7 +76,7 @@ impl<R: SubjectResolver> ErasedResolver for R {
 
 /// A future whose panic is `None`: one request fails, the service goes on. It is not polled again
 /// after that.
-pub(crate) struct CatchPanic<F>(pub(crate) Pin<Box<F>>);
+pub struct CatchPanic<F>(pub Pin<Box<F>>);
 
 impl<F: Future> Future for CatchPanic<F> {
     type Output = Option<F::Output>;

@@ -12,25 +12,25 @@ use crate::crypto::keyring::{Keyring, MAC_LEN};
 
 const FORMAT: u8 = 2;
 /// 32 bytes in base64url.
-pub(crate) const SESSION_ID_LEN: usize = 43;
+pub const SESSION_ID_LEN: usize = 43;
 const TIMES_LEN: usize = 1 + 8 + 8;
 
 /// A session cookie's content, once its signature was found good.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Session {
+pub struct Session {
     /// The session's id: 256 random bits in base64url.
-    pub(crate) id: String,
+    pub id: String,
     /// When the session began, by the server's clock.
-    pub(crate) began_unix_secs: u64,
+    pub began_unix_secs: u64,
     /// When the session ends, by the server's clock.
-    pub(crate) expires_unix_secs: u64,
+    pub expires_unix_secs: u64,
     /// Whether a former key of the ring has signed the cookie.
-    pub(crate) has_old_key: bool,
+    pub has_old_key: bool,
 }
 
 impl Session {
     /// The cookie's value; `None` if the id is not 32 bytes of base64url.
-    pub(crate) fn sign(&self, binding: &str, keyring: &Keyring) -> Option<String> {
+    pub fn sign(&self, binding: &str, keyring: &Keyring) -> Option<String> {
         session_id(&self.id).filter(|id| *id == self.id)?;
         let mut content = Vec::with_capacity(TIMES_LEN + MAC_LEN);
         content.push(FORMAT);
@@ -43,7 +43,7 @@ impl Session {
 
     /// The session of a cookie's value; `None` unless a key of the ring signed it and it has not
     /// expired.
-    pub(crate) fn verify(binding: &str, value: &str, keyring: &Keyring, now: u64) -> Option<Self> {
+    pub fn verify(binding: &str, value: &str, keyring: &Keyring, now: u64) -> Option<Self> {
         let id = session_id(value)?;
         let rest = value.get(SESSION_ID_LEN..)?.strip_prefix('.')?;
         if rest.len() > (TIMES_LEN + MAC_LEN) * 2 {
@@ -67,7 +67,7 @@ impl Session {
     }
 
     /// When the cookie is due to be set anew, in Unix seconds: the session slides while it is used.
-    pub(crate) fn slides_at(&self, sliding: Sliding) -> u64 {
+    pub fn slides_at(&self, sliding: Sliding) -> u64 {
         let Sliding { lifetime, max_lifetime } = sliding;
         let end = self.began_unix_secs.saturating_add(max_lifetime);
         let written_by_other_settings = self.expires_unix_secs > end.saturating_add(MAX_SKEW);
@@ -83,7 +83,7 @@ impl Session {
     }
 
     /// The session as it is set anew now; `None` if it does not slide.
-    pub(crate) fn slide(&self, now: u64, sliding: Sliding) -> Option<Self> {
+    pub fn slide(&self, now: u64, sliding: Sliding) -> Option<Self> {
         let latest = now.saturating_add(sliding.lifetime);
         let plausible = self.began_unix_secs <= now.saturating_add(MAX_SKEW)
             && self.expires_unix_secs <= latest.saturating_add(MAX_SKEW);
@@ -103,9 +103,9 @@ impl Session {
 
 /// How long a session lasts, in seconds: since its last use, and in all.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sliding {
-    pub(crate) lifetime: u64,
-    pub(crate) max_lifetime: u64,
+pub struct Sliding {
+    pub lifetime: u64,
+    pub max_lifetime: u64,
 }
 
 const A_DAY: u64 = 24 * 60 * 60;

@@ -16,10 +16,10 @@ use crate::util::log;
 use crate::webflow::{CallError, Introspection, TokenLookupError};
 
 /// The time for all lookups of one grant together.
-pub(crate) const LOOKUPS: Duration = Duration::from_secs(5);
+pub const LOOKUPS: Duration = Duration::from_secs(5);
 
 /// Looks up, in the background, what is missing or out of date of these grants.
-pub(crate) fn refresh(context: &Arc<Context>, tokens: &[WebflowToken]) {
+pub fn refresh(context: &Arc<Context>, tokens: &[WebflowToken]) {
     for token in tokens {
         if token.state().take_outdated(context.clock.unix_millis()) {
             let (own, token) = (Arc::clone(context), token.clone());
@@ -29,7 +29,7 @@ pub(crate) fn refresh(context: &Arc<Context>, tokens: &[WebflowToken]) {
 }
 
 /// What introspection says, unless the application does without.
-pub(crate) async fn introspect(
+pub async fn introspect(
     context: &Context,
     token: &SecretString,
     deadline: Deadline,
@@ -62,13 +62,13 @@ impl From<Introspection> for Coverage {
 
 /// What Webflow tells beyond introspection.
 #[derive(Default, Clone)]
-pub(crate) struct Learned {
+pub struct Learned {
     sites: Option<Vec<String>>,
     user: Option<WebflowUser>,
 }
 
 impl Learned {
-    pub(crate) fn add_to(self, details: &mut GrantDetails) {
+    pub fn add_to(self, details: &mut GrantDetails) {
         if let Some(sites) = self.sites {
             details.list_sites(sites);
         }
@@ -79,7 +79,7 @@ impl Learned {
 }
 
 /// Asks for the sites and the user that are missing.
-pub(crate) async fn ask(context: &Context, details: &GrantDetails, deadline: Deadline) -> Learned {
+pub async fn ask(context: &Context, details: &GrantDetails, deadline: Deadline) -> Learned {
     let missing = details.missing(context.vault.introspect);
     let (webflow, token) = (&context.webflow, &details.access_token);
     let sites = async {

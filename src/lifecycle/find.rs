@@ -12,14 +12,14 @@ use crate::webflow::is_id;
 
 /// The tokens that are not known to be dead. What is missing of them is looked up in the
 /// background.
-pub(crate) fn live(context: &Arc<Context>, tokens: &[WebflowToken]) -> Vec<WebflowToken> {
+pub fn live(context: &Arc<Context>, tokens: &[WebflowToken]) -> Vec<WebflowToken> {
     let live: Vec<_> = tokens.iter().filter(|token| !token.is_dead()).cloned().collect();
     refresh(context, &live);
     live
 }
 
 /// See [`tokens_for_site`](crate::WebflowAuthHandle::tokens_for_site).
-pub(crate) async fn by_site(
+pub async fn by_site(
     context: &Arc<Context>,
     site_id: &str,
 ) -> Result<Vec<WebflowToken>, StoreError> {
@@ -31,7 +31,7 @@ pub(crate) async fn by_site(
 }
 
 /// See [`tokens_for_workspace`](crate::WebflowAuthHandle::tokens_for_workspace).
-pub(crate) async fn by_workspace(
+pub async fn by_workspace(
     context: &Arc<Context>,
     workspace_id: &str,
 ) -> Result<Vec<WebflowToken>, StoreError> {
@@ -43,7 +43,7 @@ pub(crate) async fn by_workspace(
 }
 
 /// See [`tokens_for_site_in`](crate::WebflowAuthHandle::tokens_for_site_in).
-pub(crate) async fn by_site_in(
+pub async fn by_site_in(
     context: &Arc<Context>,
     site_id: &str,
     workspace_id: &str,

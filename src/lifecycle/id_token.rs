@@ -41,21 +41,21 @@ pub enum ResolveError {
 }
 
 /// Who an ID token stands for, and the grant that resolved it.
-pub(crate) struct Resolved {
-    pub(crate) user: WebflowUser,
+pub struct Resolved {
+    pub user: WebflowUser,
     #[cfg_attr(not(feature = "panels"), expect(dead_code, reason = "panels are bound to it"))]
-    pub(crate) token: WebflowToken,
+    pub token: WebflowToken,
 }
 
 /// Covers JWTs. Webflow documents no format.
-pub(crate) fn is_id_token(text: &str) -> bool {
+pub fn is_id_token(text: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._~+/=-".contains(&byte);
     (1..=8192).contains(&text.len()) && text.bytes().all(known)
 }
 
 /// Asks Webflow with the grants of the site, newest first, until one resolves the ID token. A
 /// grant whose token turns out to be dead is removed.
-pub(crate) async fn resolve(
+pub async fn resolve(
     context: &Arc<Context>,
     grants: &[WebflowToken],
     site_id: &str,

@@ -94,7 +94,7 @@ impl WebflowAuthHandle {
 }
 
 /// Every stored grant that opens.
-pub(super) fn grants(
+pub fn grants(
     context: &Arc<Context>,
     after: Option<&TokenKey>,
 ) -> impl Stream<Item = Result<WebflowToken, StoreError>> + Send + use<> {

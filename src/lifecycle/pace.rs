@@ -64,13 +64,13 @@ impl Pace {
 }
 
 /// Says when the next call or write may begin.
-pub(super) struct Ticker {
+pub struct Ticker {
     period: Duration,
     next: Instant,
 }
 
 impl Ticker {
-    pub(super) async fn tick(&mut self) {
+    pub async fn tick(&mut self) {
         let earliest = Instant::now().checked_sub(CATCH_UP);
         self.next = earliest.map_or(self.next, |earliest| self.next.max(earliest));
         sleep_until(self.next).await;

@@ -31,7 +31,7 @@ pub enum RevokeError {
 
 /// Removes every grant of the subject, and revokes them at Webflow when `revoke` is set. Returns
 /// how many there were.
-pub(crate) async fn disconnect(
+pub async fn disconnect(
     context: &Arc<Context>,
     subject: &Subject,
     revoke: bool,
@@ -42,7 +42,7 @@ pub(crate) async fn disconnect(
 }
 
 /// Revokes one grant at Webflow and removes it; the subject's others stay.
-pub(crate) async fn disconnect_one(
+pub async fn disconnect_one(
     context: &Arc<Context>,
     token: &WebflowToken,
 ) -> Result<(), RevokeError> {
@@ -57,7 +57,7 @@ pub(crate) async fn disconnect_one(
 }
 
 /// Removes a token that Webflow refuses: exactly that version. True if it was still there.
-pub(crate) async fn remove_dead(
+pub async fn remove_dead(
     context: &Arc<Context>,
     dead: &WebflowToken,
 ) -> Result<bool, StoreError> {
@@ -74,7 +74,7 @@ pub(crate) async fn remove_dead(
 }
 
 /// [`remove_dead`] in the background, until it succeeds.
-pub(crate) fn remove_dead_later(context: &Arc<Context>, dead: &WebflowToken) {
+pub fn remove_dead_later(context: &Arc<Context>, dead: &WebflowToken) {
     let (own, dead) = (Arc::clone(context), dead.clone());
     context.tasks.spawn(async move {
         let Err(error) = remove_dead(&own, &dead).await else { return };
@@ -89,7 +89,7 @@ pub(crate) fn remove_dead_later(context: &Arc<Context>, dead: &WebflowToken) {
 }
 
 /// [`disconnect`] for callers that run in a task of their own already.
-pub(crate) async fn end_all(
+pub async fn end_all(
     context: &Arc<Context>,
     subject: &Subject,
     revoke: bool,
@@ -164,7 +164,7 @@ async fn has_gone(context: &Arc<Context>, token: &WebflowToken) -> bool {
 }
 
 /// Removes a grant in the background, where the store could not do it now.
-pub(crate) fn remove_later(context: &Arc<Context>, token: &WebflowToken) {
+pub fn remove_later(context: &Arc<Context>, token: &WebflowToken) {
     let (own, token) = (Arc::clone(context), token.clone());
     context.tasks.retry_later("the removal of a revoked grant", move || {
         let (context, token) = (Arc::clone(&own), token.clone());

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 /// Sets the cookie, unless a shared cache may keep the response or the response sets that cookie
 /// itself.
-pub(super) fn set_session<B>(response: &mut Response<B>, cookie: HeaderValue) {
+pub fn set_session<B>(response: &mut Response<B>, cookie: HeaderValue) {
     let unfit =
         matches!(response.status(), StatusCode::SWITCHING_PROTOCOLS | StatusCode::NOT_MODIFIED);
     let set = response.headers().get_all(SET_COOKIE);

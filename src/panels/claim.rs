@@ -7,16 +7,16 @@ use crate::problem::{Problem, catalog};
 use crate::webflow::is_plain_id;
 
 /// The body of a panel's request. Nothing of it is true before Webflow has confirmed it.
-pub(super) struct Claim {
-    pub(super) site_id: String,
-    pub(super) workspace_id: Option<String>,
-    pub(super) id_token: String,
+pub struct Claim {
+    pub site_id: String,
+    pub workspace_id: Option<String>,
+    pub id_token: String,
 }
 
 impl Claim {
     /// # Errors
     /// 400 when it is no object with the IDs, 401 when only the ID token is not one.
-    pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
+    pub fn read(body: &[u8]) -> Result<Self, Problem> {
         let fields: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
         let mut fields = fields.ok_or_else(catalog::panel::malformed)?;
         let mut id = |name: &str| match fields.remove(name) {

@@ -9,4 +9,4 @@ mod claim;
 mod post;
 mod signed_in;
 
-pub(crate) use post::{BODY_LIMIT, Reading, admit};
+pub use post::{BODY_LIMIT, Reading, admit};

@@ -27,21 +27,21 @@ use crate::util::log;
 use crate::wire::body::{BodyError, ReadBody, declared_len, is_plain_json};
 
 /// The longest body in bytes.
-pub(crate) const BODY_LIMIT: usize = 16 * 1024;
+pub const BODY_LIMIT: usize = 16 * 1024;
 
 const METHODS: &str = "POST, OPTIONS";
 
 /// A request whose body may be read.
-pub(crate) struct Post {
+pub struct Post {
     context: Arc<Context>,
     reader: Reader,
     /// The declared length of the body.
-    pub(crate) declared: Option<usize>,
+    pub declared: Option<usize>,
     _permit: OwnedSemaphorePermit,
 }
 
 /// Checks what can be checked before the body is read; otherwise the response.
-pub(crate) fn admit(context: &Arc<Context>, parts: &Parts) -> Result<Post, Answer> {
+pub fn admit(context: &Arc<Context>, parts: &Parts) -> Result<Post, Answer> {
     let Some(panels) = &context.panels else {
         return Err(catalog::misplaced_endpoints(&context.paths.callback).json());
     };
@@ -88,7 +88,7 @@ fn options() -> Answer {
 
 impl Post {
     /// The response, once the body is read.
-    pub(crate) async fn answer(self, body: Result<Bytes, BodyError>) -> Answer {
+    pub async fn answer(self, body: Result<Bytes, BodyError>) -> Answer {
         let served = match body {
             Ok(body) => self.serve(&body).await,
             Err(error) => Err(problem_of_body(error)),
@@ -179,18 +179,18 @@ type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 /// Reads the body, and gives the future of the response.
 ///
 /// It holds the body unboxed behind a pointer: a request's body need not be `Send` or `'static`.
-pub(crate) struct Reading<B> {
+pub struct Reading<B> {
     body: Pin<Box<ReadBody<B>>>,
     post: Option<Post>,
 }
 
 impl<B: Body> Reading<B> {
-    pub(crate) fn new(post: Post, body: B) -> Self {
+    pub fn new(post: Post, body: B) -> Self {
         let body = Box::pin(ReadBody::new(body, BODY_LIMIT, post.declared));
         Self { body, post: Some(post) }
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Answering> {
+    pub fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Answering> {
         let read = ready!(self.body.as_mut().poll(cx));
         match self.post.take() {
             Some(post) => Poll::Ready(Box::pin(post.answer(read))),

@@ -26,7 +26,7 @@ struct SignedIn<'a> {
 }
 
 /// Issues a bearer for the user, the site and the grant that resolved the ID token.
-pub(super) fn respond(
+pub fn respond(
     context: &Context,
     panels: &Panels,
     site_id: String,

@@ -1,11 +1,11 @@
 //! Every text that a user of the application may see.
 
 #[cfg(feature = "axum")]
-pub(crate) mod extract;
+pub mod extract;
 #[cfg(feature = "panels")]
-pub(crate) mod panel;
+pub mod panel;
 #[cfg(feature = "webhooks")]
-pub(crate) mod webhook;
+pub mod webhook;
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const BACK: &str = "Back to the application";
 // Requests for the application.
 
 /// Nobody has connected Webflow, and the request cannot be redirected there.
-pub(crate) fn login_required(login_url: String) -> Problem {
+pub fn login_required(login_url: String) -> Problem {
     Problem::new(
         FailureKind::LoginRequired,
         StatusCode::UNAUTHORIZED,
@@ -37,7 +37,7 @@ pub(crate) fn login_required(login_url: String) -> Problem {
 }
 
 /// The application decides who its users are, and nobody is signed in.
-pub(crate) fn not_signed_in() -> Problem {
+pub fn not_signed_in() -> Problem {
     Problem::new(
         FailureKind::NotSignedIn,
         StatusCode::UNAUTHORIZED,
@@ -46,7 +46,7 @@ pub(crate) fn not_signed_in() -> Problem {
     )
 }
 
-pub(crate) fn missing_scopes(missing: String) -> Problem {
+pub fn missing_scopes(missing: String) -> Problem {
     let mut problem = Problem::new(
         FailureKind::MissingScopes,
         StatusCode::FORBIDDEN,
@@ -58,7 +58,7 @@ pub(crate) fn missing_scopes(missing: String) -> Problem {
 }
 
 /// Webflow refuses a token that it issued a moment ago.
-pub(crate) fn renewed_token_refused(login_url: String) -> Problem {
+pub fn renewed_token_refused(login_url: String) -> Problem {
     Problem::new(
         FailureKind::RenewedTokenRefused,
         StatusCode::BAD_GATEWAY,
@@ -69,7 +69,7 @@ pub(crate) fn renewed_token_refused(login_url: String) -> Problem {
 }
 
 /// The dead token was replaced meanwhile: the same request works now.
-pub(crate) fn token_replaced() -> Problem {
+pub fn token_replaced() -> Problem {
     Problem::new(
         FailureKind::TokenReplaced,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -81,13 +81,13 @@ pub(crate) fn token_replaced() -> Problem {
 }
 
 /// The token store has failed: 503, or 500 if it panicked.
-pub(crate) fn of_store(error: &StoreError) -> Problem {
+pub fn of_store(error: &StoreError) -> Problem {
     let cause = error as &dyn std::error::Error;
     tracing::error!(target: log::STORE, error = cause, "the token store failed");
     if matches!(error, StoreError::Panicked) { internal() } else { store_unavailable() }
 }
 
-pub(crate) fn store_unavailable() -> Problem {
+pub fn store_unavailable() -> Problem {
     Problem::new(
         FailureKind::StoreUnavailable,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -98,7 +98,7 @@ pub(crate) fn store_unavailable() -> Problem {
     .retry_here(true)
 }
 
-pub(crate) fn subject_unavailable() -> Problem {
+pub fn subject_unavailable() -> Problem {
     Problem::new(
         FailureKind::SubjectUnavailable,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -110,7 +110,7 @@ pub(crate) fn subject_unavailable() -> Problem {
 }
 
 /// A closure, store or hook panicked.
-pub(crate) fn internal() -> Problem {
+pub fn internal() -> Problem {
     Problem::new(
         FailureKind::Internal,
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -122,7 +122,7 @@ pub(crate) fn internal() -> Problem {
 
 // The crate's own paths.
 
-pub(crate) fn method_not_allowed(allow: &'static str) -> Problem {
+pub fn method_not_allowed(allow: &'static str) -> Problem {
     let mut problem = Problem::new(
         FailureKind::MethodNotAllowed,
         StatusCode::METHOD_NOT_ALLOWED,
@@ -133,7 +133,7 @@ pub(crate) fn method_not_allowed(allow: &'static str) -> Problem {
     problem
 }
 
-pub(crate) fn prefetch() -> Problem {
+pub fn prefetch() -> Problem {
     Problem::new(
         FailureKind::Prefetch,
         StatusCode::FORBIDDEN,
@@ -142,7 +142,7 @@ pub(crate) fn prefetch() -> Problem {
     )
 }
 
-pub(crate) fn misplaced_endpoints(callback: &str) -> Problem {
+pub fn misplaced_endpoints(callback: &str) -> Problem {
     Problem::new(
         FailureKind::MisplacedEndpoints,
         StatusCode::NOT_FOUND,
@@ -154,7 +154,7 @@ pub(crate) fn misplaced_endpoints(callback: &str) -> Problem {
     )
 }
 
-pub(crate) fn malformed_login() -> Problem {
+pub fn malformed_login() -> Problem {
     Problem::new(
         FailureKind::MalformedLogin,
         StatusCode::BAD_REQUEST,
@@ -163,7 +163,7 @@ pub(crate) fn malformed_login() -> Problem {
     )
 }
 
-pub(crate) fn cross_origin(own: &str) -> Problem {
+pub fn cross_origin(own: &str) -> Problem {
     Problem::new(
         FailureKind::CrossOrigin,
         StatusCode::FORBIDDEN,
@@ -174,7 +174,7 @@ pub(crate) fn cross_origin(own: &str) -> Problem {
     .link_text(BACK)
 }
 
-pub(crate) fn malformed_logout() -> Problem {
+pub fn malformed_logout() -> Problem {
     Problem::new(
         FailureKind::MalformedLogout,
         StatusCode::BAD_REQUEST,
@@ -185,7 +185,7 @@ pub(crate) fn malformed_logout() -> Problem {
     .link_text(BACK)
 }
 
-pub(crate) fn webflow_not_told() -> Problem {
+pub fn webflow_not_told() -> Problem {
     Problem::new(
         FailureKind::WebflowNotTold,
         StatusCode::BAD_GATEWAY,
@@ -199,7 +199,7 @@ pub(crate) fn webflow_not_told() -> Problem {
 
 // Callbacks.
 
-pub(crate) fn malformed_callback() -> Problem {
+pub fn malformed_callback() -> Problem {
     Problem::new(
         FailureKind::MalformedCallback,
         StatusCode::BAD_REQUEST,
@@ -208,7 +208,7 @@ pub(crate) fn malformed_callback() -> Problem {
     )
 }
 
-pub(crate) fn flow_expired() -> Problem {
+pub fn flow_expired() -> Problem {
     Problem::new(
         FailureKind::FlowExpired,
         StatusCode::BAD_REQUEST,
@@ -219,7 +219,7 @@ pub(crate) fn flow_expired() -> Problem {
 }
 
 /// One message for every unknown or stale state, so that responses reveal nothing.
-pub(crate) fn unknown_flow() -> Problem {
+pub fn unknown_flow() -> Problem {
     Problem::new(
         FailureKind::UnknownFlow,
         StatusCode::BAD_REQUEST,
@@ -232,7 +232,7 @@ pub(crate) fn unknown_flow() -> Problem {
 }
 
 /// The same message with the cause that is most common on a developer's machine.
-pub(crate) fn unknown_flow_on_loopback() -> Problem {
+pub fn unknown_flow_on_loopback() -> Problem {
     unknown_flow().causes(&[OTHER_HOST, COOKIES_BLOCKED, OTHER_BROWSER, COMPLETED])
 }
 
@@ -256,7 +256,7 @@ const OTHER_HOST: (&str, &str) = (
 );
 
 /// The callback arrives at a path where the layer guards the application.
-pub(crate) fn misplaced_callback(path: &str, callback: &str) -> Problem {
+pub fn misplaced_callback(path: &str, callback: &str) -> Problem {
     Problem::new(
         FailureKind::MisplacedCallback,
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -270,7 +270,7 @@ pub(crate) fn misplaced_callback(path: &str, callback: &str) -> Problem {
 }
 
 /// More scopes are needed, and the request cannot be redirected.
-pub(crate) fn more_scopes_required(login_url: String) -> Problem {
+pub fn more_scopes_required(login_url: String) -> Problem {
     Problem::new(
         FailureKind::LoginRequired,
         StatusCode::UNAUTHORIZED,
@@ -282,7 +282,7 @@ pub(crate) fn more_scopes_required(login_url: String) -> Problem {
 }
 
 /// The user is connected, and declined to allow more.
-pub(crate) fn step_up_declined() -> Problem {
+pub fn step_up_declined() -> Problem {
     Problem::new(
         FailureKind::AccessDenied,
         StatusCode::FORBIDDEN,
@@ -294,7 +294,7 @@ pub(crate) fn step_up_declined() -> Problem {
 }
 
 /// What Webflow sent instead of a code; `code` is one of the known ones.
-pub(crate) fn authorization_refused(code: &'static str) -> Problem {
+pub fn authorization_refused(code: &'static str) -> Problem {
     if code == "access_denied" {
         return Problem::new(
             FailureKind::AccessDenied,
@@ -327,7 +327,7 @@ pub(crate) fn authorization_refused(code: &'static str) -> Problem {
     )
 }
 
-pub(crate) fn invalid_grant() -> Problem {
+pub fn invalid_grant() -> Problem {
     Problem::new(
         FailureKind::InvalidGrant,
         StatusCode::BAD_REQUEST,
@@ -336,7 +336,7 @@ pub(crate) fn invalid_grant() -> Problem {
     )
 }
 
-pub(crate) fn webflow_refused() -> Problem {
+pub fn webflow_refused() -> Problem {
     Problem::new(
         FailureKind::WebflowRefused,
         StatusCode::BAD_GATEWAY,
@@ -345,7 +345,7 @@ pub(crate) fn webflow_refused() -> Problem {
     )
 }
 
-pub(crate) fn webflow_timeout() -> Problem {
+pub fn webflow_timeout() -> Problem {
     Problem::new(
         FailureKind::WebflowTimeout,
         StatusCode::GATEWAY_TIMEOUT,
@@ -354,7 +354,7 @@ pub(crate) fn webflow_timeout() -> Problem {
     )
 }
 
-pub(crate) fn webflow_unreachable() -> Problem {
+pub fn webflow_unreachable() -> Problem {
     Problem::new(
         FailureKind::WebflowUnreachable,
         StatusCode::BAD_GATEWAY,
@@ -363,7 +363,7 @@ pub(crate) fn webflow_unreachable() -> Problem {
     )
 }
 
-pub(crate) fn webflow_busy(wait: Option<Duration>) -> Problem {
+pub fn webflow_busy(wait: Option<Duration>) -> Problem {
     Problem::new(
         FailureKind::WebflowBusy,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -374,7 +374,7 @@ pub(crate) fn webflow_busy(wait: Option<Duration>) -> Problem {
 }
 
 /// No exchange was begun, and the flow can be completed later.
-pub(crate) fn too_many_callbacks() -> Problem {
+pub fn too_many_callbacks() -> Problem {
     Problem::new(
         FailureKind::TooManyCallbacks,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -385,7 +385,7 @@ pub(crate) fn too_many_callbacks() -> Problem {
     .retry_here(true)
 }
 
-pub(crate) fn too_many_logouts() -> Problem {
+pub fn too_many_logouts() -> Problem {
     Problem::new(
         FailureKind::TooManyLogouts,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -395,7 +395,7 @@ pub(crate) fn too_many_logouts() -> Problem {
     .retry_after(SHUTDOWN_RETRY_AFTER)
 }
 
-pub(crate) fn shutting_down() -> Problem {
+pub fn shutting_down() -> Problem {
     Problem::new(
         FailureKind::ShuttingDown,
         StatusCode::SERVICE_UNAVAILABLE,

@@ -2,7 +2,7 @@
 //!
 //! Every text is in `catalog`. Nothing here knows the layer.
 
-pub(crate) mod catalog;
+pub mod catalog;
 mod kind;
 mod page;
 mod respond;
@@ -13,32 +13,32 @@ use std::time::Duration;
 use http::StatusCode;
 
 pub use kind::FailureKind;
-pub(crate) use respond::{Answer, HasPage, answer, guard_headers};
+pub use respond::{Answer, HasPage, answer, guard_headers};
 
 /// A refusal or failure, in words for the application's user.
 #[derive(Debug, Clone)]
-pub(crate) struct Problem {
-    pub(crate) kind: FailureKind,
-    pub(crate) status: StatusCode,
-    pub(crate) title: &'static str,
-    pub(crate) detail: Cow<'static, str>,
+pub struct Problem {
+    pub kind: FailureKind,
+    pub status: StatusCode,
+    pub title: &'static str,
+    pub detail: Cow<'static, str>,
     /// Where the user can try again.
-    pub(crate) login_url: Option<String>,
+    pub login_url: Option<String>,
     /// What the page's link to it says.
-    pub(crate) link_text: &'static str,
+    pub link_text: &'static str,
     /// Whether the page links to its own address where there is no `login_url`.
-    pub(crate) retry_here: bool,
+    pub retry_here: bool,
     /// Possible causes, each with its remedy: on the page they replace the detail.
-    pub(crate) causes: &'static [(&'static str, &'static str)],
-    pub(crate) retry_after: Option<Duration>,
+    pub causes: &'static [(&'static str, &'static str)],
+    pub retry_after: Option<Duration>,
     /// The scopes that the grant lacks.
-    pub(crate) missing_scopes: Option<String>,
+    pub missing_scopes: Option<String>,
     /// The methods that the path takes.
-    pub(crate) allow: Option<&'static str>,
+    pub allow: Option<&'static str>,
 }
 
 impl Problem {
-    pub(crate) fn new(
+    pub fn new(
         kind: FailureKind,
         status: StatusCode,
         title: &'static str,
@@ -59,38 +59,38 @@ impl Problem {
         }
     }
 
-    pub(crate) fn login_url(mut self, url: impl Into<String>) -> Self {
+    pub fn login_url(mut self, url: impl Into<String>) -> Self {
         self.login_url = Some(url.into());
         self
     }
 
     /// Whether Webflow has refused the authorization code.
-    pub(crate) fn is_refused_code(&self) -> bool {
+    pub fn is_refused_code(&self) -> bool {
         self.kind == FailureKind::InvalidGrant
     }
 
     /// The login URL, unless the problem has a link of its own.
-    pub(crate) fn or_login_url(mut self, url: impl FnOnce() -> String) -> Self {
+    pub fn or_login_url(mut self, url: impl FnOnce() -> String) -> Self {
         self.login_url.get_or_insert_with(url);
         self
     }
 
-    pub(crate) const fn link_text(mut self, text: &'static str) -> Self {
+    pub const fn link_text(mut self, text: &'static str) -> Self {
         self.link_text = text;
         self
     }
 
-    pub(crate) const fn retry_here(mut self, yes: bool) -> Self {
+    pub const fn retry_here(mut self, yes: bool) -> Self {
         self.retry_here = yes;
         self
     }
 
-    pub(crate) const fn causes(mut self, causes: &'static [(&'static str, &'static str)]) -> Self {
+    pub const fn causes(mut self, causes: &'static [(&'static str, &'static str)]) -> Self {
         self.causes = causes;
         self
     }
 
-    pub(crate) const fn retry_after(mut self, wait: Duration) -> Self {
+    pub const fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }

@@ -13,7 +13,7 @@ use super::Problem;
 const STYLE: &str = include_str!("page.css");
 
 /// The page. In a frame its link opens a window, since no login can take place in a frame.
-pub(crate) fn problem(problem: &Problem, framed: bool) -> Markup {
+pub fn problem(problem: &Problem, framed: bool) -> Markup {
     let (href, text) = link(problem);
     html! {
         (DOCTYPE)
@@ -77,7 +77,7 @@ fn mark(problem: &Problem) -> Markup {
 
 /// No script, no frame around it, no request of any kind; the one style by its digest. Only the page
 /// for a frame may be framed.
-pub(crate) fn policy(framed: bool) -> HeaderValue {
+pub fn policy(framed: bool) -> HeaderValue {
     static STYLE_ONLY: LazyLock<String> = LazyLock::new(|| {
         let digest = STANDARD.encode(Sha256::digest(STYLE));
         format!(

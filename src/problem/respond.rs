@@ -14,7 +14,7 @@ use super::{FailureKind, Problem, page};
 use crate::wire::request_head::RequestHead;
 
 /// A response of the crate's own, before it takes the application's body type.
-pub(crate) type Answer = Response<Bytes>;
+pub type Answer = Response<Bytes>;
 
 const PROBLEM_JSON: &str = "application/problem+json";
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
@@ -33,7 +33,7 @@ struct Json<'a> {
 
 impl Problem {
     /// The response to that request.
-    pub(crate) fn respond(&self, head: &RequestHead<'_>) -> Answer {
+    pub fn respond(&self, head: &RequestHead<'_>) -> Answer {
         let mut answer = if head.wants_page() { self.page(head.is_framed()) } else { self.json() };
         self.complete(&mut answer, head);
         answer
@@ -41,7 +41,7 @@ impl Problem {
 
     /// Adds the headers that belong to the status, also to an answer that the application has
     /// made.
-    pub(crate) fn complete(&self, answer: &mut Answer, head: &RequestHead<'_>) {
+    pub fn complete(&self, answer: &mut Answer, head: &RequestHead<'_>) {
         if answer.status() != StatusCode::UNAUTHORIZED {
             return;
         }
@@ -61,7 +61,7 @@ impl Problem {
     }
 
     /// As `application/problem+json`.
-    pub(crate) fn json(&self) -> Answer {
+    pub fn json(&self) -> Answer {
         let json = Json {
             r#type: format!("urn:tower-webflow-auth:{}", self.kind),
             title: self.title,
@@ -117,18 +117,18 @@ impl Problem {
 /// Goes with a handler's response that is a problem as JSON. The layer knows whether a browser shows
 /// it, and sends the page instead.
 #[derive(Debug, Clone)]
-pub(crate) struct HasPage(pub(crate) Arc<Problem>);
+pub struct HasPage(pub Arc<Problem>);
 
 impl HasPage {
     /// The page that replaces the response, unless something has changed the response meanwhile.
-    pub(crate) fn page_for<B>(&self, response: &Response<B>) -> Option<Answer> {
+    pub fn page_for<B>(&self, response: &Response<B>) -> Option<Answer> {
         let json = response.headers().get(CONTENT_TYPE).is_some_and(|it| it == PROBLEM_JSON);
         (json && response.status() == self.0.status).then(|| self.0.page(false))
     }
 }
 
 /// A response with the headers that all of the crate's own responses carry.
-pub(crate) fn answer(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+pub fn answer(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     guard_headers(answer.headers_mut());
@@ -136,7 +136,7 @@ pub(crate) fn answer(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 }
 
 /// Keeps a response out of caches, its address out of `Referer`, and its type as declared.
-pub(crate) fn guard_headers(headers: &mut HeaderMap) {
+pub fn guard_headers(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

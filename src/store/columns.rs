@@ -9,14 +9,14 @@ use crate::identity::subject::Subject;
 use crate::util::log;
 
 /// A row as an engine gives it.
-pub(super) struct Columns {
-    pub(super) subject: Vec<u8>,
-    pub(super) grant: String,
-    pub(super) version: i64,
-    pub(super) sealed: Vec<u8>,
-    pub(super) obtained_at: i64,
-    pub(super) sites: Vec<String>,
-    pub(super) workspaces: Vec<String>,
+pub struct Columns {
+    pub subject: Vec<u8>,
+    pub grant: String,
+    pub version: i64,
+    pub sealed: Vec<u8>,
+    pub obtained_at: i64,
+    pub sites: Vec<String>,
+    pub workspaces: Vec<String>,
 }
 
 impl Columns {
@@ -33,7 +33,7 @@ impl Columns {
 
 /// The rows that have the shape in which they were written, newest first. One that has not is
 /// passed over, so that it takes no other along.
-pub(super) fn tokens(rows: impl Iterator<Item = Option<Columns>>) -> Vec<SealedToken> {
+pub fn tokens(rows: impl Iterator<Item = Option<Columns>>) -> Vec<SealedToken> {
     let mut tokens: Vec<_> = rows
         .filter_map(|row| {
             let token = row.and_then(Columns::into_token);
@@ -48,7 +48,7 @@ pub(super) fn tokens(rows: impl Iterator<Item = Option<Columns>>) -> Vec<SealedT
 }
 
 /// A page of rows as an engine gives them, in the order of their keys.
-pub(super) enum Page {
+pub enum Page {
     Rows(Vec<SealedToken>),
     /// Every row is malformed; the page behind this key comes next.
     Malformed {
@@ -57,7 +57,7 @@ pub(super) enum Page {
     },
 }
 
-pub(super) fn page(rows: Vec<Option<Columns>>) -> Page {
+pub fn page(rows: Vec<Option<Columns>>) -> Page {
     let last = rows.iter().flatten().last().map(|row| (row.subject.clone(), row.grant.clone()));
     let mut tokens = tokens(rows.into_iter());
     tokens.sort_by(|a, b| a.key().cmp(b.key()));
@@ -68,23 +68,23 @@ pub(super) fn page(rows: Vec<Option<Columns>>) -> Page {
 }
 
 /// Where a page begins: behind this subject and grant. No row has an empty subject.
-pub(super) fn behind(after: Option<&TokenKey>) -> (Vec<u8>, String) {
+pub fn behind(after: Option<&TokenKey>) -> (Vec<u8>, String) {
     after.map_or_else(Default::default, |key| {
         (key.subject().as_str().into(), key.grant().as_str().to_owned())
     })
 }
 
-pub(super) fn unix_secs(at: SystemTime) -> i64 {
+pub fn unix_secs(at: SystemTime) -> i64 {
     let secs = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     i64::try_from(secs).unwrap_or(i64::MAX)
 }
 
 /// The time before which a token is older than `age`.
-pub(super) fn cutoff(age: Duration) -> i64 {
+pub fn cutoff(age: Duration) -> i64 {
     SystemTime::now().checked_sub(age).map_or(0, unix_secs)
 }
 
-pub(super) fn unavailable(error: sqlx::Error) -> StoreError {
+pub fn unavailable(error: sqlx::Error) -> StoreError {
     match error {
         sqlx::Error::PoolTimedOut => StoreError::Timeout,
         error => StoreError::unavailable(error),

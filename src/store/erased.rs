@@ -12,7 +12,7 @@ use crate::identity::subject::Subject;
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// [`TokenStore`] with boxed futures, where a panic has become an error.
-pub(crate) trait ErasedStore: Send + Sync {
+pub trait ErasedStore: Send + Sync {
     fn load<'a>(&'a self, subject: &'a Subject) -> Answer<'a, Vec<SealedToken>>;
     fn save<'a>(&'a self, token: &'a SealedToken) -> Answer<'a, ()>;
     fn remove<'a>(&'a self, key: &'a TokenKey, version: TokenVersion) -> Answer<'a, bool>;

@@ -128,7 +128,7 @@ impl fmt::Debug for StoreError {
 }
 
 /// An error with what led to it, in one line.
-pub(crate) fn with_causes(error: &dyn StdError) -> String {
+pub fn with_causes(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -19,7 +19,7 @@ const MOST: usize = 64;
 const MOST_BYTES: usize = 256 * 1024;
 
 /// Something that can be made together with others of its kind.
-pub(super) trait Operation: Send + Sync {
+pub trait Operation: Send + Sync {
     type Key: Clone + Hash + Eq;
     type Done: Send;
 
@@ -33,10 +33,10 @@ pub(super) trait Operation: Send + Sync {
 
 /// A [`save`](super::TokenStore::save) or an [`update`](super::TokenStore::update).
 #[derive(Debug)]
-pub(super) struct Write {
-    pub(super) token: SealedToken,
+pub struct Write {
+    pub token: SealedToken,
     /// Whether the row is replaced only if it has the token's version.
-    pub(super) is_update: bool,
+    pub is_update: bool,
 }
 
 impl Operation for Write {
@@ -56,7 +56,7 @@ impl Operation for Write {
 /// A [`load`](super::TokenStore::load).
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[derive(Debug)]
-pub(super) struct Load(pub(super) Subject);
+pub struct Load(pub Subject);
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl Operation for Load {
@@ -71,7 +71,7 @@ impl Operation for Load {
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl Load {
     /// What of these rows each of the loads has asked for.
-    pub(super) fn share(loads: &[Arc<Self>], rows: Vec<SealedToken>) -> Vec<Vec<SealedToken>> {
+    pub fn share(loads: &[Arc<Self>], rows: Vec<SealedToken>) -> Vec<Vec<SealedToken>> {
         let mut found: std::collections::HashMap<_, Vec<_>> = std::collections::HashMap::new();
         for row in rows {
             found.entry(row.key().subject().clone()).or_default().push(row);
@@ -81,7 +81,7 @@ impl Load {
 }
 
 /// An engine that makes several operations in one step.
-pub(super) trait Together<O: Operation>: Sync {
+pub trait Together<O: Operation>: Sync {
     /// Makes the operations, each of another key.
     fn together(
         &self,
@@ -95,7 +95,7 @@ pub(super) trait Together<O: Operation>: Sync {
     }
 }
 
-pub(super) struct Group<O: Operation> {
+pub struct Group<O: Operation> {
     waiting: Mutex<Vec<Waiting<O>>>,
     /// Whoever has one makes the operations that wait.
     turns: Semaphore,
@@ -110,12 +110,12 @@ struct Waiting<O: Operation> {
 impl<O: Operation> Group<O> {
     /// So many batches are made at the same time. An operation waits for its turn as long as
     /// `patience`.
-    pub(super) fn new(turns: usize, patience: Duration) -> Self {
+    pub fn new(turns: usize, patience: Duration) -> Self {
         Self { waiting: Mutex::default(), turns: Semaphore::new(turns), patience }
     }
 
     /// Makes the operation, together with those that wait by then.
-    pub(super) async fn run(
+    pub async fn run(
         &self,
         engine: &impl Together<O>,
         operation: O,

@@ -216,7 +216,7 @@ impl SealedToken {
 
 /// A time beyond what the platform can tell, which only a row has that was tampered with, is 1970:
 /// nothing that expires is then kept for longer.
-pub(crate) fn at_unix_secs(secs: u64) -> SystemTime {
+pub fn at_unix_secs(secs: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_secs(secs)).unwrap_or(UNIX_EPOCH)
 }
 

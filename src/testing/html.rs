@@ -1,7 +1,7 @@
 //! As much of HTML as the pages of tests have; not every form that HTML can express.
 
 /// Elements of that name: the start tag's attributes, and the content up to the end tag.
-pub(super) fn elements<'h>(
+pub fn elements<'h>(
     html: &'h str,
     name: &str,
 ) -> impl Iterator<Item = (&'h str, &'h str)> + use<'h> {
@@ -14,7 +14,7 @@ pub(super) fn elements<'h>(
 }
 
 /// The attributes of the tags of that name.
-pub(super) fn tags<'h>(html: &'h str, name: &str) -> impl Iterator<Item = &'h str> + use<'h> {
+pub fn tags<'h>(html: &'h str, name: &str) -> impl Iterator<Item = &'h str> + use<'h> {
     starts(html, name).filter_map(|rest| Some(rest.split_once('>')?.0))
 }
 
@@ -29,7 +29,7 @@ fn starts<'h>(html: &'h str, name: &str) -> impl Iterator<Item = &'h str> + use<
 }
 
 /// The text of an element's content: without tags, in single blanks.
-pub(super) fn text(content: &str) -> String {
+pub fn text(content: &str) -> String {
     let mut text = String::new();
     for (i, piece) in content.split('<').enumerate() {
         text.push_str(if i == 0 { piece } else { piece.split_once('>').map_or("", |(_, it)| it) });
@@ -38,7 +38,7 @@ pub(super) fn text(content: &str) -> String {
 }
 
 /// An attribute's value, in double quotes, in single ones, or in none.
-pub(super) fn attribute(tag: &str, name: &str) -> Option<String> {
+pub fn attribute(tag: &str, name: &str) -> Option<String> {
     tag.match_indices(name).find_map(|(at, _)| {
         let before = tag.get(..at)?;
         let value = tag.get(at + name.len()..)?.trim_start().strip_prefix('=')?.trim_start();

@@ -20,7 +20,7 @@ const PAUSES_SECS: [u64; 6] = [2, 10, 60, 300, 1200, 3600];
 
 /// The detached tasks of one layer: all of them can be waited for.
 #[derive(Clone)]
-pub(crate) struct Tasks {
+pub struct Tasks {
     tracker: TaskTracker,
     closing: CancellationToken,
     retries: Arc<Semaphore>,
@@ -38,7 +38,7 @@ impl Default for Tasks {
 
 impl Tasks {
     /// Starts work that nobody waits for.
-    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(work.in_current_span());
     }
 
@@ -47,7 +47,7 @@ impl Tasks {
     ///
     /// # Errors
     /// When the work has panicked, or the runtime is shutting down.
-    pub(crate) fn run<T: Send + 'static>(
+    pub fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = Result<T, JoinError>> + Send {
@@ -56,7 +56,7 @@ impl Tasks {
 
     /// Retries a failed operation at growing intervals until an attempt returns true. Pending
     /// retries are lost with the process; a shutdown makes one last attempt.
-    pub(crate) fn retry_later<F>(
+    pub fn retry_later<F>(
         &self,
         what: &'static str,
         attempt: impl Fn() -> F + Send + 'static,
@@ -86,13 +86,13 @@ impl Tasks {
     }
 
     /// Whether [`shutdown`](Self::shutdown) has been called.
-    pub(crate) fn is_closing(&self) -> bool {
+    pub fn is_closing(&self) -> bool {
         self.closing.is_cancelled()
     }
 
     /// Cuts the pauses of retries short and waits until every task has ended, for `limit` at most.
     /// True if none is left.
-    pub(crate) async fn shutdown(&self, limit: Duration) -> bool {
+    pub async fn shutdown(&self, limit: Duration) -> bool {
         self.closing.cancel();
         self.tracker.close();
         tokio::time::timeout(limit, self.tracker.wait()).await.is_ok()

@@ -133,7 +133,7 @@ impl fmt::Debug for Clock {
 
 /// Whether less than `span` has passed between two times in Unix milliseconds. A clock that was set
 /// back makes what happened "later" old.
-pub(crate) fn is_within(span: Duration, since: u64, now: u64) -> bool {
+pub fn is_within(span: Duration, since: u64, now: u64) -> bool {
     now.checked_sub(since).is_some_and(|passed| Duration::from_millis(passed) < span)
 }
 

@@ -6,25 +6,25 @@ use tokio::time::{Instant, timeout_at};
 
 /// A point in time by which work must have ended. Each step gets what the steps before it left.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline(Instant);
+pub struct Deadline(Instant);
 
 impl Deadline {
-    pub(crate) fn after(budget: Duration) -> Self {
+    pub fn after(budget: Duration) -> Self {
         Self(Instant::now() + budget)
     }
 
     /// An earlier deadline, for a step after which others need time.
-    pub(crate) fn leaving(self, reserve: Duration) -> Self {
+    pub fn leaving(self, reserve: Duration) -> Self {
         Self(self.0.checked_sub(reserve).unwrap_or(self.0))
     }
 
     /// This deadline, or the end of a budget from now if that is earlier.
-    pub(crate) fn within(self, budget: Duration) -> Self {
+    pub fn within(self, budget: Duration) -> Self {
         Self(self.0.min(Instant::now() + budget))
     }
 
     /// The step's outcome, or `None` if the deadline passes first. The step is then dropped.
-    pub(crate) async fn limit<T>(self, step: impl Future<Output = T>) -> Option<T> {
+    pub async fn limit<T>(self, step: impl Future<Output = T>) -> Option<T> {
         timeout_at(self.0, step).await.ok()
     }
 }

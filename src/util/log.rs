@@ -2,22 +2,22 @@
 //! follow the modules.
 
 /// Building the layer.
-pub(crate) const CONFIG: &str = "tower_webflow_auth::config";
+pub const CONFIG: &str = "tower_webflow_auth::config";
 /// Logins: redirects, callbacks, exchanges, logouts.
-pub(crate) const FLOW: &str = "tower_webflow_auth::flow";
+pub const FLOW: &str = "tower_webflow_auth::flow";
 /// Grants: what they cover, and how they end.
-pub(crate) const GRANT: &str = "tower_webflow_auth::grant";
+pub const GRANT: &str = "tower_webflow_auth::grant";
 /// The application's own closures, lookups and hooks.
-pub(crate) const APPLICATION: &str = "tower_webflow_auth::application";
+pub const APPLICATION: &str = "tower_webflow_auth::application";
 /// The token store and the cache in front of it.
-pub(crate) const STORE: &str = "tower_webflow_auth::store";
+pub const STORE: &str = "tower_webflow_auth::store";
 /// Calls to Webflow's Data API.
-pub(crate) const API: &str = "tower_webflow_auth::api";
+pub const API: &str = "tower_webflow_auth::api";
 /// Work that outlives its request.
-pub(crate) const BACKGROUND: &str = "tower_webflow_auth::background";
+pub const BACKGROUND: &str = "tower_webflow_auth::background";
 /// Webhooks: refusals, and handlers that panic.
 #[cfg(feature = "webhooks")]
-pub(crate) const WEBHOOKS: &str = "tower_webflow_auth::webhooks";
+pub const WEBHOOKS: &str = "tower_webflow_auth::webhooks";
 /// Panels: refused ID tokens and bearers.
 #[cfg(feature = "panels")]
-pub(crate) const PANELS: &str = "tower_webflow_auth::panels";
+pub const PANELS: &str = "tower_webflow_auth::panels";

@@ -6,24 +6,24 @@ use std::time::Duration;
 #[cfg(feature = "metrics")]
 use std::time::Instant;
 
-pub(crate) fn flow_started(kind: &'static str) {
+pub fn flow_started(kind: &'static str) {
     count("webflow_auth_flows_started_total", "kind", kind);
 }
 
-pub(crate) fn flow_completed() {
+pub fn flow_completed() {
     count("webflow_auth_flows_completed_total", "by", "callback");
 }
 
-pub(crate) fn flow_failed(reason: &'static str) {
+pub fn flow_failed(reason: &'static str) {
     count("webflow_auth_flows_failed_total", "reason", reason);
 }
 
-pub(crate) fn challenged(answer: &'static str) {
+pub fn challenged(answer: &'static str) {
     count("webflow_auth_challenges_total", "answer", answer);
 }
 
 /// Counted for every request: the label stands in the code, so that the key need not be made.
-pub(crate) fn cache(hit: bool) {
+pub fn cache(hit: bool) {
     #[cfg(feature = "metrics")]
     if hit {
         metrics::counter!("webflow_auth_cache_total", "result" => "hit").increment(1);
@@ -43,25 +43,25 @@ fn count(name: &'static str, label: &'static str, value: &'static str) {
 const fn count(_: &'static str, _: &'static str, _: &'static str) {}
 
 /// Measures how long something takes.
-pub(crate) struct Timer {
+pub struct Timer {
     #[cfg(feature = "metrics")]
     started: Instant,
 }
 
 impl Timer {
     #[cfg_attr(not(feature = "metrics"), expect(clippy::missing_const_for_fn))]
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         Self {
             #[cfg(feature = "metrics")]
             started: Instant::now(),
         }
     }
 
-    pub(crate) fn exchange(&self) {
+    pub fn exchange(&self) {
         observe("webflow_auth_exchange_seconds", "endpoint", "token", self.elapsed());
     }
 
-    pub(crate) fn store(&self, operation: &'static str) {
+    pub fn store(&self, operation: &'static str) {
         observe("webflow_auth_store_seconds", "operation", operation, self.elapsed());
     }
 

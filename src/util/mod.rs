@@ -1,7 +1,7 @@
 //! Helpers that know nothing of Webflow: time, background work, metrics.
 
-pub(crate) mod background;
-pub(crate) mod clock;
-pub(crate) mod deadline;
-pub(crate) mod log;
-pub(crate) mod metrics;
+pub mod background;
+pub mod clock;
+pub mod deadline;
+pub mod log;
+pub mod metrics;

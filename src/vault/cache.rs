@@ -23,7 +23,7 @@ use crate::util::background::Tasks;
 use crate::util::log;
 
 /// A subject's grants, newest first.
-pub(crate) type Tokens = Arc<[WebflowToken]>;
+pub type Tokens = Arc<[WebflowToken]>;
 
 /// TTL of a negative entry (a subject without grants).
 const NEGATIVE_TTL: u64 = 1000;
@@ -31,7 +31,7 @@ const NEGATIVE_TTL: u64 = 1000;
 /// After a failed read the outcome is repeated for so long: the failure, or the stale entry.
 const FAILURE_TTL: u64 = 50;
 
-pub(crate) struct Cache {
+pub struct Cache {
     entries: Option<sync::Cache<Subject, Arc<Slot>>>,
     /// Reads under way.
     reads: Arc<Mutex<HashMap<Subject, Read>>>,
@@ -44,8 +44,8 @@ pub(crate) struct Cache {
 }
 
 /// What was read of a subject.
-pub(crate) struct Slot {
-    pub(crate) tokens: Tokens,
+pub struct Slot {
+    pub tokens: Tokens,
     read_at: u64,
     lifetime: u64,
     epoch: u64,
@@ -131,7 +131,7 @@ fn share(error: Arc<StoreError>) -> StoreError {
 }
 
 impl Cache {
-    pub(crate) fn new(config: &CacheConfig) -> Self {
+    pub fn new(config: &CacheConfig) -> Self {
         Self {
             entries: (config.capacity > 0).then(|| sync::Cache::new(config.capacity)),
             reads: Arc::default(),
@@ -143,13 +143,13 @@ impl Cache {
     }
 
     /// The subject's grants if they are cached and fresh, `now` in Unix milliseconds.
-    pub(crate) fn fresh(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
+    pub fn fresh(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
         self.entries.as_ref()?.get(subject).filter(|slot| self.is_fresh(slot, now))
     }
 
     /// The newest grant of the session whose verified cookie has exactly this value.
     /// The second value says whether the cookie is due to be set anew.
-    pub(crate) fn session(&self, cookie: &[u8], now: u64) -> Option<(WebflowToken, bool)> {
+    pub fn session(&self, cookie: &[u8], now: u64) -> Option<(WebflowToken, bool)> {
         let key = SessionKey::of(cookie)?;
         let slot = self.entries.as_ref()?.get(key.as_str()?)?;
         let verified = slot.verified.get()?;
@@ -175,7 +175,7 @@ impl Cache {
 
     /// The subject's grants: cached, or read now. Of many that ask at the same time one reads, in
     /// a task of its own.
-    pub(crate) async fn get_or_read<F>(
+    pub async fn get_or_read<F>(
         self: &Arc<Self>,
         tasks: &Tasks,
         subject: &Subject,
@@ -279,14 +279,14 @@ impl Cache {
 
     /// Takes over what was just written. Called by the writer before the next write of the subject
     /// may begin.
-    pub(crate) fn written(&self, subject: &Subject, token: &WebflowToken, now: u64) {
+    pub fn written(&self, subject: &Subject, token: &WebflowToken, now: u64) {
         let epoch = self.epoch.load(Ordering::Acquire);
         self.forget(subject);
         self.insert(subject, &Arc::new(self.slot(Tokens::from([token.clone()]), now, epoch)));
     }
 
     /// Drops what is known of the subject, and makes the reads that are under way void.
-    pub(crate) fn forget(&self, subject: &Subject) {
+    pub fn forget(&self, subject: &Subject) {
         self.reads().remove(subject);
         self.failures.remove(subject);
         if let Some(entries) = &self.entries {
@@ -294,7 +294,7 @@ impl Cache {
         }
     }
 
-    pub(crate) fn forget_all(&self) {
+    pub fn forget_all(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.reads().clear();
         self.failures.clear();
@@ -307,7 +307,7 @@ impl Cache {
 
 impl Slot {
     /// Remembers the cookie by which its session was found, after its signature was verified.
-    pub(crate) fn remember(&self, cookie: &str, expires_unix_secs: u64, slides_at: u64) {
+    pub fn remember(&self, cookie: &str, expires_unix_secs: u64, slides_at: u64) {
         if let Some(cookie) = CookieWords::new(cookie.as_bytes()) {
             self.verified.get_or_init(|| Verified { cookie, expires_unix_secs, slides_at });
         }

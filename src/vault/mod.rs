@@ -4,7 +4,7 @@
 //! truncated or put together from two writes open no more. Such a row counts as no token and is
 //! logged by a digest of its subject.
 
-pub(crate) mod cache;
+pub mod cache;
 mod reseal;
 mod scan;
 mod sealed_form;
@@ -34,45 +34,45 @@ use crate::util::clock::Clock;
 use crate::util::{log, metrics};
 use crate::vault::cache::{Cache, Slot, Tokens};
 
-pub(crate) use reseal::Resealed;
+pub use reseal::Resealed;
 #[cfg(feature = "_fuzzing")]
-pub(crate) use sealed_form::context;
-pub(crate) use sealed_form::unseal;
-pub(crate) use writes::{Draft, WriteLocks};
+pub use sealed_form::context;
+pub use sealed_form::unseal;
+pub use writes::{Draft, WriteLocks};
 
 /// For how long a failure of the store keeps newcomers from being sent to Webflow.
 const JUST_FAILED_MILLIS: u64 = 5000;
 
-pub(crate) struct Vault {
+pub struct Vault {
     /// Whose rows are read and written; the store may hold other apps' as well.
-    pub(crate) app: AppId,
-    pub(crate) store: Arc<dyn ErasedStore>,
-    pub(crate) keyring: Keyring,
-    pub(crate) clock: Clock,
-    pub(crate) client: Arc<ApiClient>,
+    pub app: AppId,
+    pub store: Arc<dyn ErasedStore>,
+    pub keyring: Keyring,
+    pub clock: Clock,
+    pub client: Arc<ApiClient>,
     /// The time for one operation of the store.
-    pub(crate) budget: Duration,
-    pub(crate) cache: Arc<Cache>,
-    pub(crate) grants: GrantPolicy,
+    pub budget: Duration,
+    pub cache: Arc<Cache>,
+    pub grants: GrantPolicy,
     /// The scopes that the application asks for at every login.
-    pub(crate) configured: Scopes,
-    pub(crate) last_version: AtomicI64,
-    pub(crate) locks: WriteLocks,
+    pub configured: Scopes,
+    pub last_version: AtomicI64,
+    pub locks: WriteLocks,
     /// What is known of tokens, whoever has read them.
-    pub(crate) states: TokenStates,
+    pub states: TokenStates,
     /// Whether grants are looked up at Webflow at all.
-    pub(crate) introspect: bool,
+    pub introspect: bool,
     /// When the store failed last, in Unix milliseconds; 0 if it has worked since.
-    pub(crate) failed_at: AtomicU64,
-    pub(crate) tasks: Tasks,
+    pub failed_at: AtomicU64,
+    pub tasks: Tasks,
     /// The task that hears of other instances' changes; it ends with the vault.
-    pub(crate) watcher: Watcher,
+    pub watcher: Watcher,
 }
 
 /// Started at the first look-up, since the layer may be built outside of a runtime; and again where
 /// that runtime has ended before the layer.
 #[derive(Default)]
-pub(crate) struct Watcher(Mutex<Option<AbortHandle>>);
+pub struct Watcher(Mutex<Option<AbortHandle>>);
 
 impl Watcher {
     fn watch(&self, store: &Arc<dyn ErasedStore>, changes: impl FnOnce() -> ChangeSink) {
@@ -100,17 +100,17 @@ impl Drop for Watcher {
 
 impl Vault {
     /// The subject itself, for a caller that may have it from a store's row.
-    pub(crate) fn public<'s>(&self, subject: &'s Subject) -> Cow<'s, Subject> {
+    pub fn public<'s>(&self, subject: &'s Subject) -> Cow<'s, Subject> {
         subject.of_app(&self.app).map_or(Cow::Borrowed(subject), Cow::Owned)
     }
 
     /// The subject's grants, newest first.
-    pub(crate) async fn load(self: &Arc<Self>, subject: &Subject) -> Result<Tokens, StoreError> {
+    pub async fn load(self: &Arc<Self>, subject: &Subject) -> Result<Tokens, StoreError> {
         Ok(Arc::clone(&self.load_slot(subject).await?.tokens))
     }
 
     /// Like [`load`](Self::load), with the cache's entry.
-    pub(crate) async fn load_slot(
+    pub async fn load_slot(
         self: &Arc<Self>,
         subject: &Subject,
     ) -> Result<Arc<Slot>, StoreError> {
@@ -123,14 +123,14 @@ impl Vault {
     }
 
     /// The cached entry, without waiting; `now` in Unix milliseconds.
-    pub(crate) fn cached(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
+    pub fn cached(&self, subject: &Subject, now: u64) -> Option<Arc<Slot>> {
         let slot = self.cache.fresh(subject, now);
         metrics::cache(slot.is_some());
         slot
     }
 
     /// Reads past the cache, for decisions that a stale entry must not make.
-    pub(crate) async fn load_anew(
+    pub async fn load_anew(
         self: &Arc<Self>,
         subject: &Subject,
     ) -> Result<Tokens, StoreError> {
@@ -139,7 +139,7 @@ impl Vault {
     }
 
     /// Whether the store has failed within the last seconds, and not worked since.
-    pub(crate) fn has_just_failed(&self) -> bool {
+    pub fn has_just_failed(&self) -> bool {
         let failed = self.failed_at.load(Ordering::Relaxed);
         let passed = self.clock.unix_millis().checked_sub(failed);
         failed > 0 && passed.is_some_and(|passed| passed < JUST_FAILED_MILLIS)
@@ -165,7 +165,7 @@ impl Vault {
         Ok(self.open_all(&rows, |row| *row.key().subject() == stored).into())
     }
 
-    pub(crate) async fn by_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {
+    pub async fn by_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {
         let rows = self.within(self.store.by_site(site_id)).await?;
         let mut tokens = self.open_all(&self.own(rows), |_| true);
         // The index beside the sealed grant is not authenticated; what is sealed decides.
@@ -173,18 +173,18 @@ impl Vault {
         Ok(tokens)
     }
 
-    pub(crate) async fn by_workspace(&self, id: &str) -> Result<Vec<WebflowToken>, StoreError> {
+    pub async fn by_workspace(&self, id: &str) -> Result<Vec<WebflowToken>, StoreError> {
         let rows = self.within(self.store.by_workspace(id)).await?;
         let mut tokens = self.open_all(&self.own(rows), |_| true);
         tokens.retain(|token| token.workspaces().iter().any(|workspace| workspace == id));
         Ok(tokens)
     }
 
-    pub(crate) async fn healthy(&self) -> Result<(), StoreError> {
+    pub async fn healthy(&self) -> Result<(), StoreError> {
         self.within(self.store.healthy()).await
     }
 
-    pub(crate) async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+    pub async fn warnings(&self) -> Result<Vec<String>, StoreError> {
         self.within(self.store.warnings()).await
     }
 
@@ -215,7 +215,7 @@ impl Vault {
     }
 
     /// The grant of a row of this app; logs one that does not open.
-    pub(crate) fn open_or_warn(&self, row: &SealedToken) -> Option<WebflowToken> {
+    pub fn open_or_warn(&self, row: &SealedToken) -> Option<WebflowToken> {
         self.open(row).or_else(|| warn_of(row))
     }
 

@@ -9,7 +9,7 @@ use crate::util::metrics;
 
 /// What became of a row that an older key had sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resealed {
+pub enum Resealed {
     Written,
     /// It was changed or removed meanwhile.
     Skipped,
@@ -19,13 +19,13 @@ pub(crate) enum Resealed {
 
 impl Vault {
     /// Whether the newest key has sealed the row, by what the row says.
-    pub(crate) fn is_newest(&self, row: &SealedToken) -> bool {
+    pub fn is_newest(&self, row: &SealedToken) -> bool {
         self.keyring.is_newest(row.sealed())
     }
 
     /// Seals the row as it is in the store now, in turn with the subject's other writes: what was
     /// learned of the grant since it was listed is not undone.
-    pub(crate) async fn reseal(
+    pub async fn reseal(
         self: &Arc<Self>,
         row: &SealedToken,
     ) -> Result<Resealed, StoreError> {
@@ -58,7 +58,7 @@ impl Vault {
     }
 
     /// The key that the application knows.
-    pub(crate) fn public_key(&self, stored: &TokenKey) -> TokenKey {
+    pub fn public_key(&self, stored: &TokenKey) -> TokenKey {
         stored.of_app(&self.app).unwrap_or_else(|| stored.clone())
     }
 }

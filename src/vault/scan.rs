@@ -27,7 +27,7 @@ struct Cursor {
 impl Vault {
     /// The rows of this app in the order of their keys, from the first one behind `after`. An error
     /// ends the stream.
-    pub(crate) fn scan(
+    pub fn scan(
         self: &Arc<Self>,
         after: Option<&TokenKey>,
     ) -> impl Stream<Item = Result<SealedToken, StoreError>> + Send + use<> {
@@ -89,7 +89,7 @@ impl Vault {
 
     /// Removes this app's grants whose token was obtained longer ago than `age`. In a store that
     /// cannot list, every app's.
-    pub(crate) async fn purge_older_than(
+    pub async fn purge_older_than(
         self: &Arc<Self>,
         age: Duration,
     ) -> Result<u64, StoreError> {

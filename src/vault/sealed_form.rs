@@ -17,7 +17,7 @@ const USUAL_LEN: usize = 16 * 1024;
 
 /// A grant as it is sealed: JSON with short names, since large numbers of rows are kept.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Plain {
+pub struct Plain {
     #[serde(rename = "t")]
     access_token: String,
     #[serde(rename = "o")]
@@ -55,7 +55,7 @@ struct PlainCoverage {
 
 impl Plain {
     /// The JSON of a grant, wiped when it is dropped.
-    pub(super) fn to_json(details: &GrantDetails) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    pub fn to_json(details: &GrantDetails) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let mut plain = Self::from_details(details);
         // Room for some hundred sites: a buffer that grows leaves copies of the token behind.
         let mut json = Zeroizing::new(Vec::with_capacity(USUAL_LEN));
@@ -114,7 +114,7 @@ impl Plain {
 }
 
 /// What is sealed in a row; `None` unless a key of the ring sealed it for this very row.
-pub(crate) fn unseal(keyring: &Keyring, row: &SealedToken) -> Option<GrantDetails> {
+pub fn unseal(keyring: &Keyring, row: &SealedToken) -> Option<GrantDetails> {
     let context = context(row.key(), row.version());
     let json = keyring.open(Purpose::Token, &context, row.sealed())?;
     let plain: Plain = serde_json::from_slice(&json).ok()?;
@@ -122,7 +122,7 @@ pub(crate) fn unseal(keyring: &Keyring, row: &SealedToken) -> Option<GrantDetail
 }
 
 /// What a sealed grant is bound to; lengths keep two fields from being read as others.
-pub(crate) fn context(key: &TokenKey, version: TokenVersion) -> Vec<u8> {
+pub fn context(key: &TokenKey, version: TokenVersion) -> Vec<u8> {
     let mut context = Vec::new();
     for field in [key.subject().as_str(), key.grant().as_str()] {
         context.extend_from_slice(&(field.len() as u64).to_be_bytes());

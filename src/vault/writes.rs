@@ -29,7 +29,7 @@ const LONGEST_WRITE: Duration = Duration::from_secs(60);
 
 /// One lock per subject that is being written.
 #[derive(Default)]
-pub(crate) struct WriteLocks(Mutex<HashMap<Subject, Weak<AsyncMutex<()>>>>);
+pub struct WriteLocks(Mutex<HashMap<Subject, Weak<AsyncMutex<()>>>>);
 
 impl WriteLocks {
     fn of(&self, subject: &Subject) -> Arc<AsyncMutex<()>> {
@@ -49,21 +49,21 @@ impl WriteLocks {
 
 /// A grant that is sealed and not yet known to be stored: every attempt writes the same row.
 #[derive(Clone)]
-pub(crate) struct Draft {
+pub struct Draft {
     row: SealedToken,
     token: WebflowToken,
 }
 
 impl Draft {
     /// The grant, as it is once it is stored.
-    pub(crate) const fn token(&self) -> &WebflowToken {
+    pub const fn token(&self) -> &WebflowToken {
         &self.token
     }
 }
 
 impl Vault {
     /// Seals the grant with the newest key, under a new version.
-    pub(crate) fn draft(&self, key: TokenKey, details: GrantDetails) -> Result<Draft, StoreError> {
+    pub fn draft(&self, key: TokenKey, details: GrantDetails) -> Result<Draft, StoreError> {
         key.subject().validate()?;
         let version = self.next_version();
         let row = self.seal(&key, version, &details)?;
@@ -71,7 +71,7 @@ impl Vault {
     }
 
     /// Writes a draft.
-    pub(crate) async fn save(self: &Arc<Self>, draft: &Draft) -> Result<(), StoreError> {
+    pub async fn save(self: &Arc<Self>, draft: &Draft) -> Result<(), StoreError> {
         let (vault, draft) = (Arc::clone(self), draft.clone());
         let timer = metrics::Timer::start();
         let saved = self.write(draft.token.subject().clone(), async move {
@@ -104,7 +104,7 @@ impl Vault {
     /// Changes what is known of a grant, unless it was removed or replaced meanwhile. The change is
     /// made to the row as it is then, so that two changes do not undo each other. The version
     /// stays: a removal that names it still finds it.
-    pub(crate) async fn amend(
+    pub async fn amend(
         self: &Arc<Self>,
         token: &WebflowToken,
         change: impl FnOnce(&mut GrantDetails) + Send + 'static,
@@ -134,19 +134,19 @@ impl Vault {
     }
 
     /// Removes exactly this version of the grant. True if it was there.
-    pub(crate) async fn remove(self: &Arc<Self>, token: &WebflowToken) -> Result<bool, StoreError> {
+    pub async fn remove(self: &Arc<Self>, token: &WebflowToken) -> Result<bool, StoreError> {
         self.remove_or_late(token, || ()).await
     }
 
     /// Removes exactly this version of a row of this app.
-    pub(super) async fn remove_row(self: &Arc<Self>, row: SealedToken) -> Result<bool, StoreError> {
+    pub async fn remove_row(self: &Arc<Self>, row: SealedToken) -> Result<bool, StoreError> {
         let subject = self.public(row.key().subject()).into_owned();
         self.remove_stored(subject, row.key().clone(), row.version(), || ()).await
     }
 
     /// Like [`remove`](Self::remove). Calls `late` if the row is removed after the store's budget:
     /// the caller has been told of a timeout by then.
-    pub(crate) async fn remove_or_late(
+    pub async fn remove_or_late(
         self: &Arc<Self>,
         token: &WebflowToken,
         late: impl FnOnce() + Send + 'static,
@@ -182,7 +182,7 @@ impl Vault {
     }
 
     /// Runs a write in its turn.
-    pub(super) async fn write<T: Send + 'static>(
+    pub async fn write<T: Send + 'static>(
         self: &Arc<Self>,
         subject: Subject,
         write: impl Future<Output = Result<T, StoreError>> + Send + 'static,

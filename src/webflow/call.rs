@@ -15,7 +15,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::send_twice;
 
 /// The longest answer that is read; real ones have some hundred bytes.
-pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
+pub const MAX_BODY_LEN: usize = 64 * 1024;
 
 /// Room for an answer that does not say how long it is.
 const USUAL_BODY_LEN: usize = 4096;
@@ -25,7 +25,7 @@ const MAX_REQUEST_LEN: usize = 16 * 1024;
 
 /// Why there is no usable answer. Never holds an answer's body: it may have a token in it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CallError {
+pub enum CallError {
     #[error("Webflow did not answer in time")]
     Timeout,
     #[error("Webflow cannot be reached")]
@@ -41,14 +41,14 @@ impl CallError {
 }
 
 /// An answer of Webflow's, whatever its status.
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
     body: Zeroizing<Vec<u8>>,
 }
 
 /// A POST of JSON that has the client's secret in it: the text is wiped when it has been sent.
-pub(super) fn post(
+pub fn post(
     http: &reqwest::Client,
     to: &Url,
     body: &impl Serialize,
@@ -64,7 +64,7 @@ pub(super) fn post(
 }
 
 /// Sends the request and reads the answer, all within `budget`.
-pub(super) async fn call(
+pub async fn call(
     request: reqwest::RequestBuilder,
     budget: Duration,
 ) -> Result<Reply, CallError> {
@@ -72,7 +72,7 @@ pub(super) async fn call(
 }
 
 /// [`call`] for an answer that may be longer.
-pub(super) async fn call_up_to(
+pub async fn call_up_to(
     request: reqwest::RequestBuilder,
     budget: Duration,
     longest: usize,
@@ -98,7 +98,7 @@ async fn read(request: reqwest::RequestBuilder, longest: usize) -> Result<Reply,
 }
 
 /// JSON whose texts are wiped when it is dropped: one of them may be a token.
-pub(super) struct SecretJson(Value);
+pub struct SecretJson(Value);
 
 impl Deref for SecretJson {
     type Target = Value;
@@ -125,22 +125,22 @@ fn wipe(value: &mut Value) {
 
 impl Reply {
     #[cfg(any(test, feature = "_fuzzing"))]
-    pub(super) fn new(status: StatusCode, headers: HeaderMap, body: &[u8]) -> Self {
+    pub fn new(status: StatusCode, headers: HeaderMap, body: &[u8]) -> Self {
         Self { status, headers, body: Zeroizing::new(body.to_vec()) }
     }
 
-    pub(super) fn json(&self) -> Option<SecretJson> {
+    pub fn json(&self) -> Option<SecretJson> {
         serde_json::from_slice(&self.body).ok().map(SecretJson)
     }
 
     /// The body as a type that holds no secret.
-    pub(super) fn json_as<T: DeserializeOwned>(&self) -> Option<T> {
+    pub fn json_as<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
     }
 
     /// The error code of an answer: RFC 6749 section 5.2's `error`, the Data API's `code`, or a
     /// known code in plain text. Webflow documents no shape, and all three have been seen.
-    pub(super) fn error_code(&self) -> Option<String> {
+    pub fn error_code(&self) -> Option<String> {
         let known = |text: &str| KNOWN_CODES.iter().find(|code| text.contains(*code));
         let from_json = self.json().and_then(|body| {
             let field = |name| body.get(name).and_then(Value::as_str).filter(|it| is_code(it));
@@ -154,7 +154,7 @@ impl Reply {
         }
     }
 
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         retry_after(&self.headers, SystemTime::now())
     }
 }
@@ -169,7 +169,7 @@ fn is_code(text: &str) -> bool {
 
 /// How long an answer asks to wait: `Retry-After` in seconds, with a fraction, or as a date (RFC 9110
 /// section 10.2.3), else `X-RateLimit-Reset` in Unix seconds. Both official SDKs read these.
-pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
     let until = |at: SystemTime| at.duration_since(now).unwrap_or_default();
     let asked = text(RETRY_AFTER).and_then(|value| {

@@ -12,12 +12,12 @@ use super::endpoints::is_loopback;
 /// The settings of every client that calls `to`. Redirects are not followed, since they would carry
 /// the client secret or the token along. Only https to other machines uses a proxy from the
 /// environment: on plain http a proxy could read the client secret, and it cannot reach loopback.
-pub(crate) fn client_builder(to: &Url) -> ClientBuilder {
+pub fn client_builder(to: &Url) -> ClientBuilder {
     if may_use_proxy(to) { following_nothing() } else { direct_client_builder() }
 }
 
 /// The settings of a client for loopback.
-pub(crate) fn direct_client_builder() -> ClientBuilder {
+pub fn direct_client_builder() -> ClientBuilder {
     following_nothing().no_proxy()
 }
 
@@ -25,14 +25,14 @@ fn following_nothing() -> ClientBuilder {
     Client::builder().redirect(Policy::none())
 }
 
-pub(crate) fn may_use_proxy(to: &Url) -> bool {
+pub fn may_use_proxy(to: &Url) -> bool {
     to.scheme() == "https" && !is_loopback(to)
 }
 
 /// Sends a request that is safe to repeat, and sends it once more if the connection closed before a
 /// response. A server may close an idle connection while the client reuses it (RFC 9112 section
 /// 9.3.1). reqwest does not tell whether a connection was reused, so this covers new ones as well.
-pub(crate) async fn send_twice(request: RequestBuilder) -> reqwest::Result<Response> {
+pub async fn send_twice(request: RequestBuilder) -> reqwest::Result<Response> {
     let again = request.try_clone();
     match (request.send().await, again) {
         (Err(error), Some(again)) if closed_unanswered(&error) => again.send().await,
@@ -41,7 +41,7 @@ pub(crate) async fn send_twice(request: RequestBuilder) -> reqwest::Result<Respo
 }
 
 /// Whether the connection closed before the head of a response.
-pub(crate) fn closed_unanswered(error: &reqwest::Error) -> bool {
+pub fn closed_unanswered(error: &reqwest::Error) -> bool {
     if error.is_connect() || error.is_timeout() || !error.is_request() {
         return false;
     }

@@ -152,7 +152,7 @@ fn join(base: &Url, path: &str) -> Url {
 }
 
 /// Whether an address is https, or http to this very machine.
-pub(crate) fn is_https_or_loopback(url: &Url) -> bool {
+pub fn is_https_or_loopback(url: &Url) -> bool {
     match url.scheme() {
         "https" => url.host().is_some(),
         "http" => is_loopback(url),
@@ -160,7 +160,7 @@ pub(crate) fn is_https_or_loopback(url: &Url) -> bool {
     }
 }
 
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),

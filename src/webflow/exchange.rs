@@ -23,17 +23,17 @@ struct Request<'a> {
 }
 
 /// What Webflow issued.
-pub(crate) struct Issued {
-    pub(crate) access_token: SecretString,
+pub struct Issued {
+    pub access_token: SecretString,
     /// The scopes granted, if the answer says so; Webflow documents `access_token` alone.
-    pub(crate) scopes: Option<Scopes>,
+    pub scopes: Option<Scopes>,
     /// `expires_in` and `refresh_token`, which Webflow does not document: a JSON object.
-    pub(crate) extra: Option<SecretString>,
+    pub extra: Option<SecretString>,
 }
 
 /// Why no token was issued.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ExchangeError {
+pub enum ExchangeError {
     /// The code is used, stale or another client's, or the `redirect_uri` differs.
     #[error("Webflow refused the authorization code (invalid_grant)")]
     InvalidGrant,
@@ -56,7 +56,7 @@ const MAX_TOKEN_LEN: usize = 4096;
 impl WebflowClient {
     /// Exchanges an authorization code (RFC 6749 section 4.1.3, with Webflow's JSON encoding;
     /// Webflow Data API, OAuth, *Get an access token*).
-    pub(crate) async fn exchange(&self, code: &str) -> Result<Issued, ExchangeError> {
+    pub async fn exchange(&self, code: &str) -> Result<Issued, ExchangeError> {
         let body = Request {
             client_id: &self.client_id,
             client_secret: self.client_secret.expose_secret(),
@@ -70,7 +70,7 @@ impl WebflowClient {
 }
 
 impl Issued {
-    pub(super) fn from_reply(reply: &Reply) -> Result<Self, ExchangeError> {
+    pub fn from_reply(reply: &Reply) -> Result<Self, ExchangeError> {
         if reply.status.is_success()
             && let Some(answer) = reply.json()
             && let Some(issued) = Self::from_answer(&answer)
@@ -124,7 +124,7 @@ fn extra_of(answer: &Value) -> Option<SecretString> {
 
 /// Scopes as a string, separated by spaces or commas, or as a list. What is there and holds no scope
 /// that can be read grants none; `None` if there is neither.
-pub(super) fn scopes_of(value: &Value) -> Option<Scopes> {
+pub fn scopes_of(value: &Value) -> Option<Scopes> {
     match value {
         Value::String(list) => Some(Scopes::parse_lenient(list)),
         Value::Array(list) => {

@@ -8,19 +8,19 @@ use crate::util::log;
 const MAX_ID_LEN: usize = 128;
 
 /// Whether every store can keep the text as an ID.
-pub(crate) fn is_id(text: &str) -> bool {
+pub fn is_id(text: &str) -> bool {
     (1..=MAX_ID_LEN).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Whether an ID that a client claims has the form of Webflow's. Others reach no lookup.
 #[cfg(any(feature = "webhooks", feature = "panels"))]
-pub(crate) fn is_plain_id(text: &str) -> bool {
+pub fn is_plain_id(text: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     (1..=64).contains(&text.len()) && text.bytes().all(known)
 }
 
 /// [`is_id`] for an ID in a response. Logs the first rejected one in the process.
-pub(crate) fn is_usable_id(text: &str) -> bool {
+pub fn is_usable_id(text: &str) -> bool {
     static WARNED: Once = Once::new();
     let usable = is_id(text);
     if !usable {

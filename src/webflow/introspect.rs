@@ -14,25 +14,25 @@ use crate::grant::scope::Scopes;
 
 /// What Webflow says of a token. Every field of the answer may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Introspection {
-    pub(crate) authorization_id: Option<String>,
-    pub(crate) scopes: Option<Scopes>,
-    pub(crate) sites: Vec<String>,
-    pub(crate) workspaces: Vec<String>,
+pub struct Introspection {
+    pub authorization_id: Option<String>,
+    pub scopes: Option<Scopes>,
+    pub sites: Vec<String>,
+    pub workspaces: Vec<String>,
     /// Requests per minute.
-    pub(crate) rate_limit: Option<u32>,
+    pub rate_limit: Option<u32>,
     /// The app that the token was issued to; a site token has none.
-    pub(crate) application: Option<Application>,
+    pub application: Option<Application>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Application {
-    pub(crate) id: Option<String>,
+pub struct Application {
+    pub id: Option<String>,
 }
 
 impl WebflowClient {
     /// Asks what a token covers, while a user waits.
-    pub(crate) async fn introspect(
+    pub async fn introspect(
         &self,
         token: &SecretString,
     ) -> Result<Introspection, TokenLookupError> {
@@ -42,7 +42,7 @@ impl WebflowClient {
 
 /// Asks what a token covers (Webflow Data API, Token, *Get Authorization Info*; unlike RFC 7662 it
 /// is a GET with the token itself as the bearer).
-pub(crate) async fn introspect(
+pub async fn introspect(
     http: &reqwest::Client,
     endpoints: &Endpoints,
     token: &SecretString,
@@ -53,14 +53,14 @@ pub(crate) async fn introspect(
 }
 
 impl Introspection {
-    pub(super) fn from_reply(reply: &Reply) -> Result<Self, TokenLookupError> {
+    pub fn from_reply(reply: &Reply) -> Result<Self, TokenLookupError> {
         if !reply.status.is_success() {
             return Err(TokenLookupError::Status(reply.status.as_u16()));
         }
         reply.json().map(|body| Self::from_answer(&body)).ok_or(TokenLookupError::Malformed)
     }
 
-    pub(crate) fn from_answer(body: &Value) -> Self {
+    pub fn from_answer(body: &Value) -> Self {
         let authorization = body.get("authorization").unwrap_or(&Value::Null);
         let id = authorization.get("id").and_then(Value::as_str);
         let ids = |name| {

@@ -13,14 +13,14 @@ use super::{CallError, WebflowClient, is_usable_id};
 use crate::grant::user::WebflowUser;
 
 /// The time for one lookup while a user waits for the callback.
-pub(crate) const LOOKUP_BUDGET: Duration = Duration::from_secs(5);
+pub const LOOKUP_BUDGET: Duration = Duration::from_secs(5);
 
 /// The longest answer of `/v2/sites`, which has no pages: thousands of sites.
 const MAX_SITES_LEN: usize = 8 * 1024 * 1024;
 
 /// Why a token could not be looked up.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TokenLookupError {
+pub enum TokenLookupError {
     #[error("Webflow answered the lookup with status {0}")]
     Status(u16),
     #[error("Webflow's answer to the lookup is not the JSON expected")]
@@ -33,7 +33,7 @@ pub(crate) enum TokenLookupError {
 /// cannot be used are left out.
 #[derive(Deserialize)]
 #[serde(from = "SitesAnswer")]
-pub(crate) struct SiteIds(pub(crate) Vec<String>);
+pub struct SiteIds(pub Vec<String>);
 
 #[derive(Deserialize)]
 struct SitesAnswer {
@@ -62,7 +62,7 @@ impl From<SitesAnswer> for SiteIds {
 
 impl WebflowClient {
     /// The sites that a token covers; needs `sites:read`.
-    pub(crate) async fn sites(
+    pub async fn sites(
         &self,
         token: &SecretString,
     ) -> Result<Vec<String>, TokenLookupError> {
@@ -72,7 +72,7 @@ impl WebflowClient {
 
     /// The user who gave the grant; needs `authorized_user:read` (Webflow Data API, Token, *Get
     /// Authorization User Info*).
-    pub(crate) async fn user(&self, token: &SecretString) -> Result<WebflowUser, TokenLookupError> {
+    pub async fn user(&self, token: &SecretString) -> Result<WebflowUser, TokenLookupError> {
         self.look_up(self.endpoints.authorized_by(), token, call::MAX_BODY_LEN).await
     }
 

@@ -8,7 +8,7 @@ mod exchange;
 mod id;
 mod introspect;
 mod lookup;
-pub(crate) mod revocation;
+pub mod revocation;
 mod revoke;
 
 use std::fmt;
@@ -16,24 +16,24 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub(crate) use application::ApplicationId;
-pub(crate) use call::{CallError, retry_after};
+pub use application::ApplicationId;
+pub use call::{CallError, retry_after};
 #[cfg(feature = "testing")]
-pub(crate) use client::direct_client_builder;
-pub(crate) use client::{client_builder, closed_unanswered, may_use_proxy, send_twice};
+pub use client::direct_client_builder;
+pub use client::{client_builder, closed_unanswered, may_use_proxy, send_twice};
 pub use endpoints::Endpoints;
-pub(crate) use endpoints::is_https_or_loopback;
-pub(crate) use exchange::{ExchangeError, Issued};
+pub use endpoints::is_https_or_loopback;
+pub use exchange::{ExchangeError, Issued};
 #[cfg(any(feature = "webhooks", feature = "panels"))]
-pub(crate) use id::is_plain_id;
-pub(crate) use id::{is_id, is_usable_id};
-pub(crate) use introspect::{Introspection, introspect};
-pub(crate) use lookup::{LOOKUP_BUDGET, SiteIds, TokenLookupError};
+pub use id::is_plain_id;
+pub use id::{is_id, is_usable_id};
+pub use introspect::{Introspection, introspect};
+pub use lookup::{LOOKUP_BUDGET, SiteIds, TokenLookupError};
 
 /// What each call makes of an answer, whatever it is: the token issued, and whether the answer was
 /// good for an introspection and for a revocation; with all that may reach a log.
 #[cfg(feature = "_fuzzing")]
-pub(crate) fn read_answer(
+pub fn read_answer(
     status: http::StatusCode,
     body: &[u8],
 ) -> (Option<Issued>, bool, bool, Vec<String>) {
@@ -53,15 +53,15 @@ pub(crate) fn read_answer(
 }
 
 /// The application as Webflow knows it, and the way there.
-pub(crate) struct WebflowClient {
-    pub(crate) http: reqwest::Client,
-    pub(crate) endpoints: Endpoints,
-    pub(crate) client_id: String,
-    pub(crate) client_secret: SecretString,
+pub struct WebflowClient {
+    pub http: reqwest::Client,
+    pub endpoints: Endpoints,
+    pub client_id: String,
+    pub client_secret: SecretString,
     /// The very string that the authorization request carries.
-    pub(crate) redirect_uri: String,
+    pub redirect_uri: String,
     /// The time for one call, connecting included.
-    pub(crate) budget: Duration,
+    pub budget: Duration,
 }
 
 impl fmt::Debug for WebflowClient {

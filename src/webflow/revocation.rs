@@ -8,7 +8,7 @@ use super::WebflowClient;
 use crate::util::background::Tasks;
 
 /// Asks Webflow again, later and later. What waits is lost with the process: that was logged.
-pub(crate) fn retry_later(tasks: &Tasks, webflow: Arc<WebflowClient>, token: SecretString) {
+pub fn retry_later(tasks: &Tasks, webflow: Arc<WebflowClient>, token: SecretString) {
     tasks.retry_later("a revocation", move || {
         let (webflow, token) = (Arc::clone(&webflow), token.clone());
         async move { webflow.revoke(&token).await.is_ok() }

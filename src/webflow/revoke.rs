@@ -16,7 +16,7 @@ struct Request<'a> {
 
 /// Why a token could not be revoked.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RevocationError {
+pub enum RevocationError {
     #[error("Webflow answered the revocation with status {status}, error code {code:?}")]
     Status { status: u16, code: Option<String> },
     #[error(transparent)]
@@ -26,7 +26,7 @@ pub(crate) enum RevocationError {
 impl WebflowClient {
     /// Revokes a token (Webflow Data API, OAuth, *Revoke an access token*; not RFC 7009: other
     /// host, JSON). A token that Webflow does not know any more counts as revoked.
-    pub(crate) async fn revoke(&self, token: &SecretString) -> Result<(), RevocationError> {
+    pub async fn revoke(&self, token: &SecretString) -> Result<(), RevocationError> {
         let body = Request {
             client_id: &self.client_id,
             client_secret: self.client_secret.expose_secret(),
@@ -37,7 +37,7 @@ impl WebflowClient {
     }
 }
 
-pub(super) fn outcome(reply: &Reply) -> Result<(), RevocationError> {
+pub fn outcome(reply: &Reply) -> Result<(), RevocationError> {
     let code = reply.error_code();
     // Anything may answer 200, a proxy's page too: only Webflow says that it did.
     let did = || reply.json()?.get("did_revoke")?.as_bool();

@@ -12,15 +12,15 @@ const MAX_TRIGGER: usize = 128;
 
 /// The part of a body that every event has.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Envelope {
-    pub(crate) trigger: String,
-    pub(crate) site_id: Option<String>,
-    pub(crate) workspace_id: Option<String>,
+pub struct Envelope {
+    pub trigger: String,
+    pub site_id: Option<String>,
+    pub workspace_id: Option<String>,
 }
 
 impl Envelope {
     /// `None` unless the body is a JSON object with a string `triggerType` of up to 128 bytes.
-    pub(crate) fn parse(body: &[u8]) -> Option<Self> {
+    pub fn parse(body: &[u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
     }
 }

@@ -20,7 +20,7 @@ const LIMIT: usize = 1024 * 1024;
 
 /// The headers of a delivery, one a line: a letter for the name, then the value. Accepted when the
 /// body would be read.
-pub(crate) fn head(data: &[u8]) -> bool {
+pub fn head(data: &[u8]) -> bool {
     let mut headers = HeaderMap::new();
     for line in data.split(|&byte| byte == b'\n') {
         let Some((name, value)) = line.split_first() else { continue };
@@ -54,7 +54,7 @@ pub(crate) fn head(data: &[u8]) -> bool {
 }
 
 /// The body of a delivery whose signature is good. Accepted when the handler would run.
-pub(crate) fn body(data: &[u8]) -> bool {
+pub fn body(data: &[u8]) -> bool {
     let Some(envelope) = Envelope::parse(data) else {
         return false;
     };

@@ -6,21 +6,21 @@ use super::refusal::Refusal;
 use crate::delivery::signature::{Signature, Timestamp};
 use crate::wire::body::{declared_len, is_plain_json};
 
-pub(crate) const SIGNATURE: HeaderName = HeaderName::from_static("x-webflow-signature");
-pub(crate) const TIMESTAMP: HeaderName = HeaderName::from_static("x-webflow-timestamp");
+pub const SIGNATURE: HeaderName = HeaderName::from_static("x-webflow-signature");
+pub const TIMESTAMP: HeaderName = HeaderName::from_static("x-webflow-timestamp");
 
 /// What the head of a delivery says; nothing of it is verified yet.
 #[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) signature: Signature,
-    pub(crate) timestamp: Timestamp,
+pub struct Head {
+    pub signature: Signature,
+    pub timestamp: Timestamp,
     /// The declared length of the body.
-    pub(super) content_length: Option<usize>,
+    pub content_length: Option<usize>,
 }
 
 impl Head {
     /// Reads the head, or says which check it fails first.
-    pub(crate) fn check(
+    pub fn check(
         method: &Method,
         headers: &HeaderMap,
         now_millis: u64,

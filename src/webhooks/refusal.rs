@@ -6,7 +6,7 @@ use crate::wire::body::BodyError;
 
 /// Why a delivery is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     Method,
     /// A header is missing.
     Unsigned,
@@ -37,7 +37,7 @@ impl From<BodyError> for Refusal {
 
 impl Refusal {
     /// Logs the reason, which no answer shows.
-    pub(super) fn log(self) {
+    pub fn log(self) {
         let reason = match self {
             Self::Method => return,
             Self::Busy => {
@@ -68,7 +68,7 @@ impl Refusal {
         tracing::warn!(target: log::WEBHOOKS, reason, "webhook refused");
     }
 
-    pub(super) fn answer(self) -> Answer {
+    pub fn answer(self) -> Answer {
         self.problem().json()
     }
 

@@ -20,7 +20,7 @@ const USUAL_LEN: usize = 4096;
 
 /// Why a body was not read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BodyError {
+pub enum BodyError {
     TooLarge,
     Timeout,
     /// The body broke off.
@@ -29,7 +29,7 @@ pub(crate) enum BodyError {
 
 /// Whether every `Content-Type` is `application/json`, with whatever parameters, and no
 /// `Content-Encoding` changes the body.
-pub(crate) fn is_plain_json(headers: &HeaderMap) -> bool {
+pub fn is_plain_json(headers: &HeaderMap) -> bool {
     let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     let is_json = |value: &HeaderValue| {
         let essence = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
@@ -40,7 +40,7 @@ pub(crate) fn is_plain_json(headers: &HeaderMap) -> bool {
 }
 
 /// The declared length of the body, unless it is over the limit.
-pub(crate) fn declared_len(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, BodyError> {
+pub fn declared_len(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, BodyError> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
     match declared.map(|length: u64| usize::try_from(length)) {
         None => Ok(None),
@@ -54,7 +54,7 @@ pin_project! {
     ///
     /// A named type rather than an `async fn`, so that a future that holds it is `Send` whenever
     /// the body is.
-    pub(crate) struct ReadBody<B> {
+    pub struct ReadBody<B> {
         #[pin]
         body: B,
         #[pin]
@@ -66,7 +66,7 @@ pin_project! {
 }
 
 impl<B: Body> ReadBody<B> {
-    pub(crate) fn new(body: B, limit: usize, declared: Option<usize>) -> Self {
+    pub fn new(body: B, limit: usize, declared: Option<usize>) -> Self {
         Self { body, deadline: tokio::time::sleep(TIME), limit, declared, read: Vec::new() }
     }
 }

@@ -16,7 +16,7 @@ use memchr::memchr;
 /// Names and attributes of the cookies, which depend on whether the application is on https, and on
 /// the app's name.
 #[derive(Debug, Clone)]
-pub(crate) struct CookiePolicy {
+pub struct CookiePolicy {
     secure: bool,
     in_frames: bool,
     session_name: Cow<'static, str>,
@@ -24,7 +24,7 @@ pub(crate) struct CookiePolicy {
 }
 
 impl CookiePolicy {
-    pub(crate) const fn new(secure: bool) -> Self {
+    pub const fn new(secure: bool) -> Self {
         let (session, flow) = if secure {
             ("__Host-webflow-session", "__Host-webflow-flow-")
         } else {
@@ -40,7 +40,7 @@ impl CookiePolicy {
 
     /// The names of a named app's cookies. Dots keep them apart from the nameless app's, whose
     /// prefix for flows ends in a hyphen.
-    pub(crate) fn named(mut self, app: &str) -> Self {
+    pub fn named(mut self, app: &str) -> Self {
         let host = if self.secure { "__Host-" } else { "" };
         self.session_name = format!("{host}webflow.{app}.session").into();
         self.flow_prefix = format!("{host}webflow.{app}.flow-").into();
@@ -48,43 +48,43 @@ impl CookiePolicy {
     }
 
     /// Cookies that come along in frames of other sites as well, kept apart for each of them.
-    pub(crate) const fn in_frames(mut self, in_frames: bool) -> Self {
+    pub const fn in_frames(mut self, in_frames: bool) -> Self {
         self.in_frames = in_frames;
         self
     }
 
     /// The other form of these cookies, which browsers keep apart: with or without `Partitioned`.
     /// On plain http there is one form only.
-    pub(crate) fn other_form(&self) -> Option<Self> {
+    pub fn other_form(&self) -> Option<Self> {
         self.secure.then(|| Self { in_frames: !self.in_frames, ..self.clone() })
     }
 
     /// Whether the cookies are for https only.
-    pub(crate) const fn is_secure(&self) -> bool {
+    pub const fn is_secure(&self) -> bool {
         self.secure
     }
 
     /// Whether requests of other sites' pages carry the cookies along.
-    pub(crate) const fn is_cross_site(&self) -> bool {
+    pub const fn is_cross_site(&self) -> bool {
         self.in_frames
     }
 
-    pub(crate) fn session_name(&self) -> &str {
+    pub fn session_name(&self) -> &str {
         &self.session_name
     }
 
-    pub(crate) fn flow_prefix(&self) -> &str {
+    pub fn flow_prefix(&self) -> &str {
         &self.flow_prefix
     }
 
     /// A `Set-Cookie` value; `None` only if the value could not stand in a header.
-    pub(crate) fn set(&self, name: &str, value: &str, max_age: Duration) -> Option<HeaderValue> {
+    pub fn set(&self, name: &str, value: &str, max_age: Duration) -> Option<HeaderValue> {
         self.header(Cookie::new(name, value), max_age)
     }
 
     /// The `Set-Cookie` value that makes the browser drop the cookie: the same attributes as when
     /// it was set, or browsers would keep it.
-    pub(crate) fn remove(&self, name: &str) -> Option<HeaderValue> {
+    pub fn remove(&self, name: &str) -> Option<HeaderValue> {
         self.header(Cookie::new(name, ""), Duration::ZERO)
     }
 
@@ -111,7 +111,7 @@ impl CookiePolicy {
 ///
 /// A name may come more than once, for example when another host of the domain has set it too:
 /// the caller takes the first that its key opens. Cookies of other names are skipped unparsed.
-pub(crate) fn with_prefix<'h>(
+pub fn with_prefix<'h>(
     headers: &'h HeaderMap,
     prefix: &str,
 ) -> impl Iterator<Item = (&'h str, &'h str)> {
@@ -125,25 +125,25 @@ pub(crate) fn with_prefix<'h>(
 }
 
 /// The values of the request's cookies of exactly that name, in the order sent.
-pub(crate) fn named<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
+pub fn named<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
     with_prefix(headers, name).filter(move |(found, _)| *found == name).map(|(_, value)| value)
 }
 
 /// What one pass over a header with cookies finds, without parsing any of them.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Found<'h> {
+pub struct Found<'h> {
     /// The first value under the session's name. Of two good sessions it must be the same one
     /// however it is looked for, so the first counts even if it is no good.
-    pub(crate) session: Option<&'h [u8]>,
+    pub session: Option<&'h [u8]>,
     /// Whether a cookie begins with the session's name and goes on oddly (a blank before its `=`,
     /// say), which is left to [`named`].
-    pub(crate) needs_parsing: bool,
+    pub needs_parsing: bool,
     /// Whether a cookie may be a flow's.
-    pub(crate) flows: bool,
+    pub flows: bool,
 }
 
 impl<'h> Found<'h> {
-    pub(crate) fn note(&mut self, header: &'h HeaderValue, policy: &CookiePolicy) {
+    pub fn note(&mut self, header: &'h HeaderValue, policy: &CookiePolicy) {
         for pair in Pairs(Some(header.as_bytes())) {
             if let Some(rest) = pair.strip_prefix(policy.session_name().as_bytes()) {
                 match rest.strip_prefix(b"=") {

@@ -1,9 +1,9 @@
 //! Reads bytes from other parties, strictly: headers, cookies, queries and paths.
 
 #[cfg(any(feature = "webhooks", feature = "panels"))]
-pub(crate) mod body;
-pub(crate) mod cookies;
-pub(crate) mod paths;
-pub(crate) mod query;
-pub(crate) mod request_head;
-pub(crate) mod return_to;
+pub mod body;
+pub mod cookies;
+pub mod paths;
+pub mod query;
+pub mod request_head;
+pub mod return_to;

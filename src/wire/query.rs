@@ -4,7 +4,7 @@ use percent_encoding::percent_decode_str;
 
 /// What is wrong with a query parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum QueryError {
+pub enum QueryError {
     /// It comes more than once (RFC 6749 section 3.1 forbids that).
     Repeated,
     /// It is not UTF-8 once decoded.
@@ -12,7 +12,7 @@ pub(crate) enum QueryError {
 }
 
 /// The value of the one parameter `name` of an `application/x-www-form-urlencoded` query.
-pub(crate) fn single(query: &str, name: &str) -> Result<Option<String>, QueryError> {
+pub fn single(query: &str, name: &str) -> Result<Option<String>, QueryError> {
     let mut found = None;
     for pair in query.split('&') {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -13,7 +13,7 @@ use super::cookies::{CookiePolicy, Found};
 
 /// What kind of request it is; decides between a redirect and a 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RequestKind {
+pub enum RequestKind {
     /// A browser shows the answer to its user as a page.
     Navigation,
     /// A browser fetches ahead; the user may never go there.
@@ -24,7 +24,7 @@ pub(crate) enum RequestKind {
 
 /// A request's method, path and headers, read once.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RequestHead<'r> {
+pub struct RequestHead<'r> {
     method: &'r Method,
     path: Option<&'r PathAndQuery>,
     headers: &'r HeaderMap,
@@ -76,7 +76,7 @@ impl Marks {
 }
 
 impl<'r> RequestHead<'r> {
-    pub(crate) fn read(
+    pub fn read(
         method: &'r Method,
         uri: &'r Uri,
         headers: &'r HeaderMap,
@@ -100,7 +100,7 @@ impl<'r> RequestHead<'r> {
         Self { method, path, headers, marks, page: None, cookies, referer, htmx_url }
     }
 
-    pub(crate) fn kind(&self) -> RequestKind {
+    pub fn kind(&self) -> RequestKind {
         if self.marks.prefetch {
             RequestKind::Prefetch
         } else if self.is_safe() && self.wants_page() && !self.marks.framed {
@@ -112,7 +112,7 @@ impl<'r> RequestHead<'r> {
 
     /// Whether a browser shows the answer as a page, whatever the method: a submitted form
     /// navigates too.
-    pub(crate) fn wants_page(&self) -> bool {
+    pub fn wants_page(&self) -> bool {
         self.page.unwrap_or_else(|| {
             let Marks { prefetch, fetch_metadata, navigates, scripted, accepts, htmx, .. } =
                 self.marks;
@@ -123,54 +123,54 @@ impl<'r> RequestHead<'r> {
     }
 
     /// Whether the request may be a navigation: only one that says otherwise is not.
-    pub(crate) fn may_navigate(&self) -> bool {
+    pub fn may_navigate(&self) -> bool {
         !self.marks.htmx && (self.marks.navigates || !self.headers.contains_key("sec-fetch-mode"))
     }
 
     /// Whether a browser loads a page to show it.
-    pub(crate) fn is_page_load(&self) -> bool {
+    pub fn is_page_load(&self) -> bool {
         self.method == Method::GET && self.kind() == RequestKind::Navigation
     }
 
     /// GET and HEAD: methods that a redirect may repeat.
-    pub(crate) fn is_safe(&self) -> bool {
+    pub fn is_safe(&self) -> bool {
         is_safe(self.method)
     }
 
-    pub(crate) const fn is_htmx(&self) -> bool {
+    pub const fn is_htmx(&self) -> bool {
         self.marks.htmx
     }
 
     /// Whether a gRPC client made it, which looks for a status of its own.
-    pub(crate) const fn is_grpc(&self) -> bool {
+    pub const fn is_grpc(&self) -> bool {
         self.marks.grpc
     }
 
-    pub(crate) const fn headers(&self) -> &'r HeaderMap {
+    pub const fn headers(&self) -> &'r HeaderMap {
         self.headers
     }
 
-    pub(crate) const fn cookies(&self) -> &Found<'r> {
+    pub const fn cookies(&self) -> &Found<'r> {
         &self.cookies
     }
 
     /// The path with its query.
-    pub(crate) fn path(&self) -> &'r str {
+    pub fn path(&self) -> &'r str {
         self.path.map_or("/", PathAndQuery::as_str)
     }
 
     /// The query; empty if there is none.
-    pub(crate) fn query(&self) -> &'r str {
+    pub fn query(&self) -> &'r str {
         self.path.and_then(PathAndQuery::query).unwrap_or_default()
     }
 
     /// Whether the answer is shown in a frame, where no login can take place.
-    pub(crate) const fn is_framed(&self) -> bool {
+    pub const fn is_framed(&self) -> bool {
         self.marks.framed
     }
 
     /// Whether a browser says that a script made the request.
-    pub(crate) const fn is_browser_script(&self) -> bool {
+    pub const fn is_browser_script(&self) -> bool {
         self.marks.fetch_metadata && !self.marks.navigates
     }
 
@@ -185,7 +185,7 @@ impl<'r> RequestHead<'r> {
     }
 
     /// The path of the page that the request comes from, if that page is of this origin.
-    pub(crate) fn page(&self, origin: &str) -> Option<String> {
+    pub fn page(&self, origin: &str) -> Option<String> {
         let page: Uri = self.page_url()?.to_str().ok()?.parse().ok()?;
         let its_origin = format!("{}://{}", page.scheme_str()?, page.authority()?);
         let path = page.path_and_query().map_or("/", PathAndQuery::as_str);
@@ -193,7 +193,7 @@ impl<'r> RequestHead<'r> {
     }
 
     /// Keeps what a later answer to the same request may need.
-    pub(crate) fn save(&self) -> SavedHead {
+    pub fn save(&self) -> SavedHead {
         let page_url = self.page_url();
         let kept = (self.cookies.flows || page_url.is_some()).then(|| {
             let cookies = self.headers.get_all(COOKIE).iter().filter(|_| self.cookies.flows);
@@ -212,7 +212,7 @@ impl<'r> RequestHead<'r> {
 
 /// A request's head after the request is gone. Saved for every authenticated request and almost
 /// never used, so headers are kept only where an answer may depend on them.
-pub(crate) struct SavedHead {
+pub struct SavedHead {
     method: Method,
     path: Option<PathAndQuery>,
     marks: Marks,
@@ -228,11 +228,11 @@ struct Kept {
 
 impl SavedHead {
     /// Like [`RequestHead::wants_page`].
-    pub(crate) const fn wants_page(&self) -> bool {
+    pub const fn wants_page(&self) -> bool {
         self.page
     }
 
-    pub(crate) fn head(&self) -> RequestHead<'_> {
+    pub fn head(&self) -> RequestHead<'_> {
         static NONE: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
         let kept = self.kept.as_deref();
         let page_url = kept.and_then(|kept| kept.page_url.as_ref());
@@ -250,7 +250,7 @@ impl SavedHead {
 }
 
 /// GET and HEAD: methods that a redirect may repeat.
-pub(crate) fn is_safe(method: &Method) -> bool {
+pub fn is_safe(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }
 

@@ -14,7 +14,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add
 /// Refused are other schemes and hosts, `//` and backslashes (browsers take them for slashes),
 /// control characters (browsers drop some of them before they resolve), each also in the path's
 /// percent-encoded forms, since proxies in between may decode them; and paths over 2 KiB.
-pub(crate) fn own_path(path: &str) -> String {
+pub fn own_path(path: &str) -> String {
     let encoded = utf8_percent_encode(path, ENCODED).to_string();
     if !path.chars().any(char::is_control) && encoded.len() <= MAX_LEN && stays_here(&encoded) {
         encoded
@@ -44,7 +44,7 @@ fn stays_here(reference: &str) -> bool {
 }
 
 /// The path as a browser would ask for it: without query, fragment and dot segments.
-pub(crate) fn resolved(path: &str) -> Option<String> {
+pub fn resolved(path: &str) -> Option<String> {
     let base = Url::parse("https://here.invalid/").ok()?;
     Some(base.join(path).ok()?.path().to_owned())
 }

@@ -9,7 +9,7 @@ use crate::problem::{FailureKind, Problem};
 /// The first lookup has begun with the request itself; the second may begin after this.
 const USER_RETRY_AFTER: Duration = Duration::from_secs(10);
 
-pub(crate) fn options_without_token() -> Problem {
+pub fn options_without_token() -> Problem {
     Problem::new(
         FailureKind::LoginRequired,
         StatusCode::UNAUTHORIZED,
@@ -19,7 +19,7 @@ pub(crate) fn options_without_token() -> Problem {
 }
 
 /// Webflow could not be asked yet who gave the grant.
-pub(crate) fn user_pending() -> Problem {
+pub fn user_pending() -> Problem {
     Problem::new(
         FailureKind::UserPending,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -31,7 +31,7 @@ pub(crate) fn user_pending() -> Problem {
 }
 
 /// A handler reports that Webflow does not accept its token.
-pub(crate) fn token_refused() -> Problem {
+pub fn token_refused() -> Problem {
     Problem::new(
         FailureKind::TokenRefused,
         StatusCode::UNAUTHORIZED,
@@ -40,7 +40,7 @@ pub(crate) fn token_refused() -> Problem {
     )
 }
 
-pub(crate) fn layer_missing(remedy: &'static str) -> Problem {
+pub fn layer_missing(remedy: &'static str) -> Problem {
     Problem::new(
         FailureKind::LayerMissing,
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -49,6 +49,6 @@ pub(crate) fn layer_missing(remedy: &'static str) -> Problem {
     )
 }
 
-pub(crate) fn call_failed(kind: FailureKind, status: StatusCode, detail: String) -> Problem {
+pub fn call_failed(kind: FailureKind, status: StatusCode, detail: String) -> Problem {
     Problem::new(kind, status, "A call to Webflow failed", detail)
 }

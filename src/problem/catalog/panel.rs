@@ -11,7 +11,7 @@ const RATE_LIMIT_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 // The panel path.
 
-pub(crate) fn media_type() -> Problem {
+pub fn media_type() -> Problem {
     Problem::new(
         FailureKind::PanelMediaType,
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -20,7 +20,7 @@ pub(crate) fn media_type() -> Problem {
     )
 }
 
-pub(crate) fn too_large() -> Problem {
+pub fn too_large() -> Problem {
     Problem::new(
         FailureKind::PanelTooLarge,
         StatusCode::PAYLOAD_TOO_LARGE,
@@ -29,7 +29,7 @@ pub(crate) fn too_large() -> Problem {
     )
 }
 
-pub(crate) fn timeout() -> Problem {
+pub fn timeout() -> Problem {
     Problem::new(
         FailureKind::PanelTimeout,
         StatusCode::REQUEST_TIMEOUT,
@@ -38,7 +38,7 @@ pub(crate) fn timeout() -> Problem {
     )
 }
 
-pub(crate) fn malformed() -> Problem {
+pub fn malformed() -> Problem {
     Problem::new(
         FailureKind::PanelMalformed,
         StatusCode::BAD_REQUEST,
@@ -47,7 +47,7 @@ pub(crate) fn malformed() -> Problem {
     )
 }
 
-pub(crate) fn busy() -> Problem {
+pub fn busy() -> Problem {
     Problem::new(
         FailureKind::PanelBusy,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -57,7 +57,7 @@ pub(crate) fn busy() -> Problem {
     .retry_after(BUSY_RETRY_AFTER)
 }
 
-pub(crate) fn id_token_refused() -> Problem {
+pub fn id_token_refused() -> Problem {
     Problem::new(
         FailureKind::IdTokenRefused,
         StatusCode::UNAUTHORIZED,
@@ -66,7 +66,7 @@ pub(crate) fn id_token_refused() -> Problem {
     )
 }
 
-pub(crate) fn too_many_id_tokens(wait: Duration) -> Problem {
+pub fn too_many_id_tokens(wait: Duration) -> Problem {
     Problem::new(
         FailureKind::TooManyIdTokens,
         StatusCode::TOO_MANY_REQUESTS,
@@ -76,7 +76,7 @@ pub(crate) fn too_many_id_tokens(wait: Duration) -> Problem {
     .retry_after(wait)
 }
 
-pub(crate) fn not_connected(login_url: String) -> Problem {
+pub fn not_connected(login_url: String) -> Problem {
     Problem::new(
         FailureKind::NotConnected,
         StatusCode::CONFLICT,
@@ -87,7 +87,7 @@ pub(crate) fn not_connected(login_url: String) -> Problem {
     .login_url(login_url)
 }
 
-pub(crate) fn webflow_error() -> Problem {
+pub fn webflow_error() -> Problem {
     Problem::new(
         FailureKind::WebflowError,
         StatusCode::BAD_GATEWAY,
@@ -96,7 +96,7 @@ pub(crate) fn webflow_error() -> Problem {
     )
 }
 
-pub(crate) fn webflow_rate_limit(wait: Option<Duration>) -> Problem {
+pub fn webflow_rate_limit(wait: Option<Duration>) -> Problem {
     Problem::new(
         FailureKind::WebflowRateLimit,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -108,7 +108,7 @@ pub(crate) fn webflow_rate_limit(wait: Option<Duration>) -> Problem {
 
 // Routes that panels call.
 
-pub(crate) fn bearer_refused() -> Problem {
+pub fn bearer_refused() -> Problem {
     Problem::new(
         FailureKind::BearerRefused,
         StatusCode::UNAUTHORIZED,
@@ -119,7 +119,7 @@ pub(crate) fn bearer_refused() -> Problem {
 }
 
 #[cfg(feature = "axum")]
-pub(crate) fn bearer_required() -> Problem {
+pub fn bearer_required() -> Problem {
     Problem::new(
         FailureKind::BearerRequired,
         StatusCode::UNAUTHORIZED,

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::problem::{FailureKind, Problem};
 
-pub(crate) fn refused() -> Problem {
+pub fn refused() -> Problem {
     Problem::new(
         FailureKind::WebhookRefused,
         StatusCode::UNAUTHORIZED,
@@ -15,7 +15,7 @@ pub(crate) fn refused() -> Problem {
     )
 }
 
-pub(crate) fn media_type() -> Problem {
+pub fn media_type() -> Problem {
     Problem::new(
         FailureKind::WebhookMediaType,
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -24,7 +24,7 @@ pub(crate) fn media_type() -> Problem {
     )
 }
 
-pub(crate) fn too_large() -> Problem {
+pub fn too_large() -> Problem {
     Problem::new(
         FailureKind::WebhookTooLarge,
         StatusCode::PAYLOAD_TOO_LARGE,
@@ -33,7 +33,7 @@ pub(crate) fn too_large() -> Problem {
     )
 }
 
-pub(crate) fn timeout() -> Problem {
+pub fn timeout() -> Problem {
     Problem::new(
         FailureKind::WebhookTimeout,
         StatusCode::REQUEST_TIMEOUT,
@@ -42,7 +42,7 @@ pub(crate) fn timeout() -> Problem {
     )
 }
 
-pub(crate) fn malformed() -> Problem {
+pub fn malformed() -> Problem {
     Problem::new(
         FailureKind::WebhookMalformed,
         StatusCode::BAD_REQUEST,
@@ -51,7 +51,7 @@ pub(crate) fn malformed() -> Problem {
     )
 }
 
-pub(crate) fn busy() -> Problem {
+pub fn busy() -> Problem {
     Problem::new(
         FailureKind::WebhookBusy,
         StatusCode::SERVICE_UNAVAILABLE,
@@ -63,7 +63,7 @@ pub(crate) fn busy() -> Problem {
 
 /// A handler takes a `WebflowEvent` on a route that has no layer for webhooks.
 #[cfg(feature = "axum")]
-pub(crate) fn layer_missing(remedy: &'static str) -> Problem {
+pub fn layer_missing(remedy: &'static str) -> Problem {
     Problem::new(
         FailureKind::LayerMissing,
         StatusCode::INTERNAL_SERVER_ERROR,

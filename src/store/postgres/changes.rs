@@ -17,10 +17,10 @@ use crate::store::{ChangeSink, with_causes};
 use crate::util::log;
 
 /// The payload that says that anything may have changed; no base64 of a subject is this.
-pub(super) const EVERYTHING: &str = "*";
+pub const EVERYTHING: &str = "*";
 
 /// The payload of a health check, which changes nothing.
-pub(super) const PROBE: &str = "?";
+pub const PROBE: &str = "?";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether changes that other instances make are received.
 #[derive(Debug, Clone, Default)]
-pub(super) enum Listening {
+pub enum Listening {
     /// Nobody has asked for them, or it is too early to tell.
     #[default]
     Unknown,
@@ -56,7 +56,7 @@ enum End {
 }
 
 /// A payload is text without NUL, which a subject need not be.
-pub(super) fn payload(subject: &Subject) -> String {
+pub fn payload(subject: &Subject) -> String {
     URL_SAFE_NO_PAD.encode(subject.as_str())
 }
 
@@ -66,18 +66,18 @@ fn subject(payload: &str) -> Option<Subject> {
 }
 
 /// Where a listener connects, and what it listens to.
-pub(super) struct Listener<'a> {
-    pub(super) connections: &'a Connections,
+pub struct Listener<'a> {
+    pub connections: &'a Connections,
     /// An address that the application has named for this; trusted to lead to a session.
-    pub(super) elsewhere: Option<&'a PgConnectOptions>,
-    pub(super) channel: String,
-    pub(super) status: &'a watch::Sender<Listening>,
+    pub elsewhere: Option<&'a PgConnectOptions>,
+    pub channel: String,
+    pub status: &'a watch::Sender<Listening>,
 }
 
 impl Listener<'_> {
     /// Listens until it is dropped, on a connection of its own. Whenever that was away, anything
     /// may have changed. Returns if the address leads to a pooler.
-    pub(super) async fn watch(&self, changes: &ChangeSink) {
+    pub async fn watch(&self, changes: &ChangeSink) {
         let (mut pause, mut failures) = (FIRST_PAUSE, 0_u32);
         loop {
             let began = Instant::now();

@@ -19,7 +19,7 @@ use super::pooler::{self, Route};
 use super::schema;
 
 /// The time for one operation, its retries included.
-pub(super) const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
+pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long an operation is retried while the address leads to a server that cannot take it.
 const RETRY_FOR: Duration = Duration::from_secs(2);
@@ -38,11 +38,11 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A statement with its values.
-pub(super) type BoundQuery<'q> = Query<'q, Postgres, PgArguments>;
+pub type BoundQuery<'q> = Query<'q, Postgres, PgArguments>;
 
 /// Where the store's connections come from. Nothing is opened before the first use: a store may be
 /// created outside of a runtime.
-pub(super) struct Connections {
+pub struct Connections {
     source: Source,
     opened: OnceCell<Opened>,
     retired: watch::Sender<Option<Instant>>,
@@ -61,13 +61,13 @@ struct Opened {
 }
 
 impl Connections {
-    pub(super) fn new(options: PgConnectOptions, max_connections: u32) -> Self {
+    pub fn new(options: PgConnectOptions, max_connections: u32) -> Self {
         // PgBouncer refuses this startup parameter, which only concerns floats.
         let options = Box::new(options.extra_float_digits(None));
         Self::from(Source::Options { options, max_connections: max_connections.max(1) })
     }
 
-    pub(super) fn over(pool: PgPool) -> Self {
+    pub fn over(pool: PgPool) -> Self {
         Self::from(Source::Pool(pool))
     }
 
@@ -76,7 +76,7 @@ impl Connections {
     }
 
     /// The options of a new connection. Those of a pool may change, when passwords are rotated.
-    pub(super) fn options(&self) -> PgConnectOptions {
+    pub fn options(&self) -> PgConnectOptions {
         match &self.source {
             Source::Options { options, .. } => PgConnectOptions::clone(options),
             Source::Pool(pool) => {
@@ -86,12 +86,12 @@ impl Connections {
     }
 
     /// Whether the address is known to lead straight to Postgres.
-    pub(super) fn are_direct(&self) -> bool {
+    pub fn are_direct(&self) -> bool {
         self.opened.get().is_some_and(|opened| opened.direct.load(Ordering::Relaxed))
     }
 
     /// Changes whenever the connections that are open may lead to the wrong server.
-    pub(super) fn retirements(&self) -> watch::Receiver<Option<Instant>> {
+    pub fn retirements(&self) -> watch::Receiver<Option<Instant>> {
         self.retired.subscribe()
     }
 
@@ -99,7 +99,7 @@ impl Connections {
     ///
     /// They may run twice: when a connection is lost, nobody knows whether the server has carried
     /// them out.
-    pub(super) async fn run<'q>(
+    pub async fn run<'q>(
         &self,
         statements: impl Fn() -> Vec<BoundQuery<'q>> + Send + Sync,
     ) -> Result<Vec<PgRow>, Error> {
@@ -126,7 +126,7 @@ impl Connections {
     }
 
     /// Brings the tables to this version of the crate. Returns the version that was found.
-    pub(super) async fn migrate(&self, names: &Names) -> Result<i64, Error> {
+    pub async fn migrate(&self, names: &Names) -> Result<i64, Error> {
         let mut attempts = Attempts::start()?;
         loop {
             let attempt = async {

@@ -7,7 +7,7 @@ use super::unavailable;
 
 /// What makes it worth trying again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Remedy {
+pub enum Remedy {
     /// Nothing does.
     None,
     /// The same once more, on another connection.
@@ -20,7 +20,7 @@ pub(super) enum Remedy {
 }
 
 /// Error codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-pub(super) fn remedy(error: &Error) -> Remedy {
+pub fn remedy(error: &Error) -> Remedy {
     let Error::Database(error) = error else {
         return match error {
             Error::Io(_) => Remedy::NewConnections,
@@ -44,7 +44,7 @@ pub(super) fn remedy(error: &Error) -> Remedy {
     }
 }
 
-pub(super) fn store_error(error: Error) -> StoreError {
+pub fn store_error(error: Error) -> StoreError {
     match code(&error).as_deref() {
         Some("57014") => StoreError::Timeout,
         _ => unavailable(error),
@@ -52,12 +52,12 @@ pub(super) fn store_error(error: Error) -> StoreError {
 }
 
 /// Whether the role lacks a right.
-pub(super) fn is_missing_right(error: &Error) -> bool {
+pub fn is_missing_right(error: &Error) -> bool {
     code(error).as_deref() == Some("42501")
 }
 
 /// Whether the server has refused what one of the rows contains: others may be saved without it.
-pub(super) fn is_of_one_row(error: &StoreError) -> bool {
+pub fn is_of_one_row(error: &StoreError) -> bool {
     let StoreError::Unavailable(source) = error else { return false };
     let code = source.downcast_ref::<Error>().and_then(code).unwrap_or_default();
     // Data, constraints, limits.

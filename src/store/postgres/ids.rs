@@ -6,7 +6,7 @@ use crate::store::{StoreError, TokenKey};
 const MAX_LEN: usize = 512;
 
 /// Postgres has no text with NUL. The layer gives grants ids of its own, without it.
-pub(super) fn grant_id(key: &TokenKey) -> Result<&str, StoreError> {
+pub fn grant_id(key: &TokenKey) -> Result<&str, StoreError> {
     let id = key.grant().as_str();
     if is_indexed(id) {
         Ok(id)
@@ -17,19 +17,19 @@ pub(super) fn grant_id(key: &TokenKey) -> Result<&str, StoreError> {
 
 /// The ids by which a grant can be found. One that Postgres cannot hold is left out: the grant
 /// itself is not lost for it.
-pub(super) fn indexed(ids: &[String]) -> Vec<&str> {
+pub fn indexed(ids: &[String]) -> Vec<&str> {
     ids.iter().map(String::as_str).filter(|id| is_indexed(id)).collect()
 }
 
 /// [`indexed`] ids as the text of an array.
-pub(super) fn array(ids: &[String]) -> String {
+pub fn array(ids: &[String]) -> String {
     let ids = indexed(ids).into_iter();
     let quoted: Vec<_> =
         ids.map(|id| format!("\"{}\"", id.replace('\\', "\\\\").replace('"', "\\\""))).collect();
     format!("{{{}}}", quoted.join(","))
 }
 
-pub(super) fn is_indexed(id: &str) -> bool {
+pub fn is_indexed(id: &str) -> bool {
     id.len() <= MAX_LEN && !id.contains('\0')
 }
 

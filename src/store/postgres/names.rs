@@ -8,19 +8,19 @@ use super::StoreError;
 
 /// A schema and a table, checked: both stand in statements as they are.
 #[derive(Clone)]
-pub(super) struct Names {
+pub struct Names {
     schema: String,
     table: String,
 }
 
 /// A statement made of checked names and literals; values are bound.
-pub(super) type Statement = AssertSqlSafe<String>;
+pub type Statement = AssertSqlSafe<String>;
 
 /// Postgres takes 63 bytes for a name; indexes and the channel add to ours.
 const MAX_LEN: usize = 30;
 
 impl Names {
-    pub(super) fn new(schema: &str, table: &str) -> Result<Self, StoreError> {
+    pub fn new(schema: &str, table: &str) -> Result<Self, StoreError> {
         for name in [schema, table] {
             let plain =
                 name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
@@ -35,26 +35,26 @@ impl Names {
         Ok(Self { schema: schema.to_owned(), table: table.to_owned() })
     }
 
-    pub(super) fn schema(&self) -> &str {
+    pub fn schema(&self) -> &str {
         &self.schema
     }
 
-    pub(super) fn table(&self) -> &str {
+    pub fn table(&self) -> &str {
         &self.table
     }
 
     /// The table that holds the version of the tables.
-    pub(super) fn versions(&self) -> String {
+    pub fn versions(&self) -> String {
         format!("{}_schema", self.table)
     }
 
     /// A row if the schema exists.
-    pub(super) fn find_schema(&self) -> Statement {
+    pub fn find_schema(&self) -> Statement {
         AssertSqlSafe(format!("SELECT 1 FROM pg_namespace WHERE nspname = '{}'", self.schema))
     }
 
     /// A row if the table of the version exists.
-    pub(super) fn find_versions(&self) -> Statement {
+    pub fn find_versions(&self) -> Statement {
         AssertSqlSafe(format!(
             "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = '{}' AND c.relname = '{}'",
@@ -64,11 +64,11 @@ impl Names {
     }
 
     /// The channel on which changes are announced.
-    pub(super) fn channel(&self) -> String {
+    pub fn channel(&self) -> String {
         format!("{}.{}", self.schema, self.table)
     }
 
-    pub(super) fn select(&self, condition: &'static str) -> Statement {
+    pub fn select(&self, condition: &'static str) -> Statement {
         AssertSqlSafe(format!(
             "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
              FROM {self} WHERE {condition}"
@@ -79,7 +79,7 @@ impl Names {
     /// announcements are one transaction.
     ///
     /// Arrays have no rows of different lengths, so the ids come as an array's text.
-    pub(super) fn save(&self) -> Statement {
+    pub fn save(&self) -> Statement {
         AssertSqlSafe(format!(
             "WITH saved AS (INSERT INTO {self} \
              (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
@@ -94,7 +94,7 @@ impl Names {
     }
 
     /// Takes a value for each column, the channel and the payload.
-    pub(super) fn update(&self) -> Statement {
+    pub fn update(&self) -> Statement {
         AssertSqlSafe(format!(
             "WITH saved AS (UPDATE {self} \
              SET sealed = $4, obtained_at = $5, sites = $6, workspaces = $7 \
@@ -103,7 +103,7 @@ impl Names {
         ))
     }
 
-    pub(super) fn remove(&self) -> Statement {
+    pub fn remove(&self) -> Statement {
         AssertSqlSafe(format!(
             "WITH gone AS (DELETE FROM {self} \
              WHERE subject = $1 AND grant_id = $2 AND version = $3 RETURNING 1) \
@@ -111,7 +111,7 @@ impl Names {
         ))
     }
 
-    pub(super) fn purge(&self) -> Statement {
+    pub fn purge(&self) -> Statement {
         AssertSqlSafe(format!(
             "WITH gone AS (DELETE FROM {self} WHERE obtained_at < $1 RETURNING 1), \
              told AS (SELECT pg_notify($2, $3) WHERE EXISTS (SELECT 1 FROM gone)) \

@@ -11,7 +11,7 @@ use sqlx::{Connection, Error, Executor, Row};
 use crate::crypto::random;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Route {
+pub enum Route {
     /// Each connection has a server connection of its own.
     Direct,
     /// Something in between gives out server connections.
@@ -19,7 +19,7 @@ pub(super) enum Route {
 }
 
 /// Opens a connection, and looks where it leads.
-pub(super) async fn route(options: &PgConnectOptions) -> Result<Route, Error> {
+pub async fn route(options: &PgConnectOptions) -> Result<Route, Error> {
     let mark = random::token_256();
     let marked = options.clone().options([("tower_webflow_auth.session", &mark)]);
     match PgConnection::connect_with(&marked).await {

@@ -9,7 +9,7 @@ use super::names::Names;
 
 /// The statements that would give the role what it is missing.
 #[derive(Debug)]
-pub(super) struct MissingRights {
+pub struct MissingRights {
     grants: Vec<String>,
     refused: Error,
 }
@@ -48,7 +48,7 @@ SELECT format('GRANT %s TO %I', target, current_user) FROM (
 ) AS missing";
 
 /// Explains a statement that was refused. The error itself when nothing is found to be missing.
-pub(super) async fn explain(
+pub async fn explain(
     options: &PgConnectOptions,
     names: &Names,
     refused: Error,

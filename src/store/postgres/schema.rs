@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Connection, Error, Executor, Row};
 use super::names::Names;
 
 /// How many migrations there are: each leads from its index to the next version.
-pub(super) const KNOWN: i64 = 1;
+pub const KNOWN: i64 = 1;
 
 /// The number under which instances take turns: arbitrary, but the same for all of them.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(6288505324388177697)";
@@ -38,7 +38,7 @@ fn migration(version: i64, names: &Names) -> String {
 ///
 /// What exists is not created again, not even with `IF NOT EXISTS`: that would need the right to
 /// create it. Only simple statements are used, which every pooler passes on.
-pub(super) async fn migrate(connection: &mut PgConnection, names: &Names) -> Result<i64, Error> {
+pub async fn migrate(connection: &mut PgConnection, names: &Names) -> Result<i64, Error> {
     let mut transaction = connection.begin().await?;
     let found = version(&mut transaction, names).await?;
     if found.is_some_and(|version| version >= KNOWN) {

@@ -17,7 +17,7 @@ use crate::store::group::{Load, Together, Write};
 
 /// Rows, column by column.
 #[derive(Default)]
-pub(super) struct Rows<'a> {
+pub struct Rows<'a> {
     subjects: Vec<&'a [u8]>,
     grants: Vec<&'a str>,
     versions: Vec<i64>,
@@ -30,7 +30,7 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// A row of a health check, which changes nothing.
-    pub(super) fn probe(subject: &'a [u8], grant: &'a str, now: i64) -> Self {
+    pub fn probe(subject: &'a [u8], grant: &'a str, now: i64) -> Self {
         Self {
             subjects: vec![subject],
             grants: vec![grant],
@@ -56,7 +56,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    pub(super) fn save<'q>(&'q self, names: &Names) -> BoundQuery<'q> {
+    pub fn save<'q>(&'q self, names: &Names) -> BoundQuery<'q> {
         query(names.save())
             .bind(&self.subjects)
             .bind(&self.grants)

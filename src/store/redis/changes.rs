@@ -27,9 +27,9 @@ const PONG: Duration = Duration::from_secs(2);
 const LOGGED: u32 = 30;
 
 /// The message of a health check, which changes nothing.
-pub(super) const PROBE: &[u8] = b"!";
+pub const PROBE: &[u8] = b"!";
 
-pub(super) fn payload(subject: &Subject) -> String {
+pub fn payload(subject: &Subject) -> String {
     encode(subject.as_str())
 }
 
@@ -50,7 +50,7 @@ impl Change {
 }
 
 /// Subscribes within the time for a connection.
-pub(super) async fn subscribe(client: &Client, channel: &str) -> RedisResult<PubSub> {
+pub async fn subscribe(client: &Client, channel: &str) -> RedisResult<PubSub> {
     if tls::is_used_by(client) {
         tls::provide_crypto();
     }
@@ -65,7 +65,7 @@ pub(super) async fn subscribe(client: &Client, channel: &str) -> RedisResult<Pub
 
 /// Listens at one of these servers until it is dropped. Whenever it was not connected, anything
 /// may have changed.
-pub(super) async fn listen(
+pub async fn listen(
     clients: &[Client],
     channel: &str,
     mut drops: watch::Receiver<u64>,

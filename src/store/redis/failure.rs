@@ -6,7 +6,7 @@ use super::StoreError;
 
 /// Whether another connection may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub enum Failure {
     /// The server refuses to serve, as one that is starting, lost its primary or became a replica
     /// does. It did not execute the command.
     WrongServer,
@@ -22,7 +22,7 @@ const WRONG_SERVER: [&str; 8] =
     ["READONLY", "MOVED", "ASK", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS"];
 
 impl Failure {
-    pub(super) fn of(error: &RedisError) -> Self {
+    pub fn of(error: &RedisError) -> Self {
         if error.is_timeout() {
             return Self::Timeout;
         }
@@ -41,7 +41,7 @@ impl Failure {
     }
 }
 
-pub(super) fn unavailable(error: RedisError) -> StoreError {
+pub fn unavailable(error: RedisError) -> StoreError {
     if error.is_timeout() {
         return StoreError::Timeout;
     }

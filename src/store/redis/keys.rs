@@ -12,12 +12,12 @@ use crate::store::{GrantId, TokenKey};
 /// Names are encoded, so that `*`, `{}` and the like mean nothing in a key, and no two subjects
 /// share one. In a cluster the part in braces selects the node.
 #[derive(Debug, Clone)]
-pub(super) struct Keys {
+pub struct Keys {
     prefix: String,
 }
 
 impl Keys {
-    pub(super) fn new(prefix: String) -> Result<Self, StoreError> {
+    pub fn new(prefix: String) -> Result<Self, StoreError> {
         if prefix.contains(['{', '}']) {
             let reason = format!("the key prefix {prefix:?} contains a brace: use another one");
             return Err(StoreError::unavailable(reason));
@@ -26,32 +26,32 @@ impl Keys {
     }
 
     /// The hash with a subject's grants.
-    pub(super) fn subject(&self, subject: &Subject) -> String {
+    pub fn subject(&self, subject: &Subject) -> String {
         format!("{}:t:{{{}}}", self.prefix, encode(subject.as_str()))
     }
 
     /// The set of the grants that cover a site.
-    pub(super) fn site(&self, id: &str) -> String {
+    pub fn site(&self, id: &str) -> String {
         format!("{}:s:{{{}}}", self.prefix, encode(id))
     }
 
     /// The set of the grants that cover a workspace.
-    pub(super) fn workspace(&self, id: &str) -> String {
+    pub fn workspace(&self, id: &str) -> String {
         format!("{}:w:{{{}}}", self.prefix, encode(id))
     }
 
     /// The sorted set of all grants by the age of their token.
-    pub(super) fn ages(&self) -> String {
+    pub fn ages(&self) -> String {
         format!("{}:ages", self.prefix)
     }
 
     /// The sorted set of all grants in the order of their keys.
-    pub(super) fn order(&self) -> String {
+    pub fn order(&self) -> String {
         format!("{}:order", self.prefix)
     }
 
     /// A row, an index and a sorted set for one health check. No encoded name contains a dot.
-    pub(super) fn probe(&self, in_one_slot: bool) -> [String; 3] {
+    pub fn probe(&self, in_one_slot: bool) -> [String; 3] {
         let id = encode(random::bytes::<12>());
         ["t", "s", "ages"].map(|kind| {
             let tag = if in_one_slot { "" } else { kind };
@@ -60,7 +60,7 @@ impl Keys {
     }
 
     /// The channel on which changes are published.
-    pub(super) fn channel(&self) -> String {
+    pub fn channel(&self) -> String {
         format!("{}:changes", self.prefix)
     }
 }
@@ -77,13 +77,13 @@ const SORTED_ALPHABET: Alphabet =
 /// never takes the entry of a newer grant.
 ///
 /// Members sort as their keys do: the comma precedes every character of an encoded name.
-pub(super) fn member(key: &TokenKey, stamp: &str) -> String {
+pub fn member(key: &TokenKey, stamp: &str) -> String {
     let (subject, grant) = (key.subject().as_str(), key.grant().as_str());
     format!("{},{},{stamp}", SORTED.encode(subject), SORTED.encode(grant))
 }
 
 /// The grant's key, and the stamp.
-pub(super) fn parse_member(member: &str) -> Option<(TokenKey, &str)> {
+pub fn parse_member(member: &str) -> Option<(TokenKey, &str)> {
     let decode = |name| String::from_utf8(SORTED.decode(name).ok()?).ok();
     let mut parts = member.splitn(3, ',');
     let subject = decode(parts.next()?)?.parse().ok()?;
@@ -91,15 +91,15 @@ pub(super) fn parse_member(member: &str) -> Option<(TokenKey, &str)> {
     Some((TokenKey::new(subject, grant), parts.next()?))
 }
 
-pub(super) fn new_stamp() -> String {
+pub fn new_stamp() -> String {
     encode(random::bytes::<12>())
 }
 
-pub(super) fn encode(name: impl AsRef<[u8]>) -> String {
+pub fn encode(name: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(name)
 }
 
-pub(super) fn decode(name: impl AsRef<[u8]>) -> Option<String> {
+pub fn decode(name: impl AsRef<[u8]>) -> Option<String> {
     String::from_utf8(URL_SAFE_NO_PAD.decode(name).ok()?).ok()
 }
 

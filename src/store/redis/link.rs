@@ -22,7 +22,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// What happens to a command whose connection is lost.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Effort {
+pub enum Effort {
     /// A read: one more attempt.
     Once,
     /// A write: attempts until [`FAILOVER`] has passed.
@@ -30,13 +30,13 @@ pub(super) enum Effort {
 }
 
 /// The reply to a command that may have been sent more than once.
-pub(super) struct Reply<T> {
-    pub(super) value: T,
+pub struct Reply<T> {
+    pub value: T,
     /// Whether an earlier attempt may have been executed, its reply lost.
-    pub(super) repeated: bool,
+    pub repeated: bool,
 }
 
-pub(super) struct Link {
+pub struct Link {
     source: Source,
     current: RwLock<Option<(u64, Connection)>>,
     connecting: Mutex<()>,
@@ -45,7 +45,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(source: Source) -> Self {
+    pub fn new(source: Source) -> Self {
         Self {
             source,
             current: RwLock::new(None),
@@ -55,11 +55,11 @@ impl Link {
     }
 
     /// Changes whenever a connection was dropped.
-    pub(super) fn drops(&self) -> watch::Receiver<u64> {
+    pub fn drops(&self) -> watch::Receiver<u64> {
         self.dropped.subscribe()
     }
 
-    pub(super) async fn query<T: FromRedisValue>(
+    pub async fn query<T: FromRedisValue>(
         &self,
         command: &Cmd,
         effort: Effort,
@@ -68,7 +68,7 @@ impl Link {
         Ok(T::from_redis_value(reply.value)?)
     }
 
-    pub(super) async fn run<T: FromRedisValue>(
+    pub async fn run<T: FromRedisValue>(
         &self,
         script: &Lua,
         keys: &[String],
@@ -146,7 +146,7 @@ impl Link {
 }
 
 /// Any kind of connection, shared by its clones.
-pub(super) struct Connection(Box<dyn Shared>);
+pub struct Connection(Box<dyn Shared>);
 
 trait Shared: ConnectionLike + Send + Sync {
     fn share(&self) -> Box<dyn Shared>;
@@ -159,7 +159,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Shared for C {
 }
 
 impl Connection {
-    pub(super) fn new(connection: impl ConnectionLike + Clone + Send + Sync + 'static) -> Self {
+    pub fn new(connection: impl ConnectionLike + Clone + Send + Sync + 'static) -> Self {
         Self(Box::new(connection))
     }
 }

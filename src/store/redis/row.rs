@@ -13,14 +13,14 @@ use super::keys::encode;
 use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
 
 /// A stored grant, and the stamp of its index entries.
-pub(super) struct Row {
-    pub(super) token: SealedToken,
-    pub(super) stamp: String,
+pub struct Row {
+    pub token: SealedToken,
+    pub stamp: String,
 }
 
 impl Row {
     /// `None` for a value that this store did not write.
-    pub(super) fn decode(value: &[u8]) -> Option<Self> {
+    pub fn decode(value: &[u8]) -> Option<Self> {
         let mut parts = value.splitn(5, |&byte| byte == b':');
         let mut part = || parts.next().and_then(|part| std::str::from_utf8(part).ok());
         let (version, _obtained_at, stamp, _coverage) = (part()?, part()?, part()?, part()?);
@@ -33,7 +33,7 @@ impl Row {
 }
 
 /// A digest of the ids by which the grant is found.
-pub(super) fn coverage(token: &SealedToken) -> String {
+pub fn coverage(token: &SealedToken) -> String {
     let mut hash = Sha256::new();
     for (kind, ids) in [(b"s", token.sites()), (b"w", token.workspaces())] {
         let mut ids: Vec<_> = ids.iter().collect();
@@ -59,7 +59,7 @@ struct Document {
     workspaces: Vec<String>,
 }
 
-pub(super) fn document(token: &SealedToken) -> Result<Vec<u8>, StoreError> {
+pub fn document(token: &SealedToken) -> Result<Vec<u8>, StoreError> {
     let since = token.obtained_at().duration_since(UNIX_EPOCH);
     let document = Document {
         key: token.key().clone(),
@@ -81,6 +81,6 @@ impl Document {
     }
 }
 
-pub(super) fn unix_secs(at: SystemTime) -> u64 {
+pub fn unix_secs(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

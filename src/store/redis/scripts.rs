@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use redis::{Cmd, Script, cmd};
 
 /// A script, and the hash by which the server knows it.
-pub(super) struct Lua {
+pub struct Lua {
     code: &'static str,
     hash: String,
 }
@@ -18,11 +18,11 @@ impl Lua {
     }
 
     /// The call by the script's hash. The server knows it after the first [`eval`](Self::eval).
-    pub(super) fn evalsha(&self, keys: &[String], arguments: &[&[u8]]) -> Cmd {
+    pub fn evalsha(&self, keys: &[String], arguments: &[&[u8]]) -> Cmd {
         call("EVALSHA", &self.hash, keys, arguments)
     }
 
-    pub(super) fn eval(&self, keys: &[String], arguments: &[&[u8]]) -> Cmd {
+    pub fn eval(&self, keys: &[String], arguments: &[&[u8]]) -> Cmd {
         call("EVAL", self.code, keys, arguments)
     }
 }
@@ -44,7 +44,7 @@ fn call(name: &str, script: &str, keys: &[String], arguments: &[&[u8]]) -> Cmd {
 ///
 /// Returns why nothing was published, and for each grant whether it wrote, whether the entries still fit,
 /// and the value that it replaced if they do not.
-pub(super) static WRITE: LazyLock<Lua> = LazyLock::new(|| {
+pub static WRITE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
 local call, match = redis.call, string.match
@@ -98,7 +98,7 @@ return {unpublished, replies}",
 ///
 /// Arguments: grant, version, channel, message. Returns whether it removed, the value that was
 /// there, and why nothing was published.
-pub(super) static REMOVE: LazyLock<Lua> = LazyLock::new(|| {
+pub static REMOVE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
 local found = redis.call('HGET', KEYS[1], ARGV[1])
@@ -115,7 +115,7 @@ return {1, found, type(published) == 'table' and published.err or ''}",
 ///
 /// Arguments: mode, channel, message. Returns the rights that are missing, and why nothing was published.
 /// An error that concerns more than one command, for example READONLY, is the script's own.
-pub(super) static PROBE: LazyLock<Lua> = LazyLock::new(|| {
+pub static PROBE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
 local missing = {}

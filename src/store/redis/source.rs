@@ -9,13 +9,13 @@ use redis::{AsyncConnectionConfig, Client, RedisResult};
 use super::link::Connection;
 use super::tls;
 
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How many commands wait in the connection's queue before senders have to.
 const QUEUE: usize = 1024;
 
-pub(super) enum Source {
+pub enum Source {
     Client(Box<Client>),
     #[cfg(feature = "redis-cluster")]
     /// And whether its nodes use TLS.
@@ -25,7 +25,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) async fn connect(&self) -> RedisResult<Connection> {
+    pub async fn connect(&self) -> RedisResult<Connection> {
         match self {
             Self::Client(client) => {
                 if tls::is_used_by(client) {
@@ -56,7 +56,7 @@ impl Source {
 
 /// A client for the cluster of these nodes, all of which use the same settings.
 #[cfg(feature = "redis-cluster")]
-pub(super) fn cluster(nodes: &[Client], root_pem: Option<Vec<u8>>) -> RedisResult<ClusterClient> {
+pub fn cluster(nodes: &[Client], root_pem: Option<Vec<u8>>) -> RedisResult<ClusterClient> {
     let nodes: Vec<_> = nodes.iter().map(|node| node.get_connection_info().clone()).collect();
     let mut builder = ClusterClient::builder(nodes)
         .connection_timeout(CONNECT_TIMEOUT)

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 
 /// Which certificates are trusted.
 #[derive(Clone, Default)]
-pub(super) enum Trust {
+pub enum Trust {
     /// The system's; Mozilla's where the system has none.
     #[default]
     System,
@@ -25,7 +25,7 @@ pub(super) enum Trust {
 
 impl Trust {
     /// The trusted certificates; `None` for those that are compiled in.
-    pub(super) fn root_pem(&self) -> Result<Option<Vec<u8>>, StoreError> {
+    pub fn root_pem(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let pem = match self {
             Self::System => return Ok(system_roots()),
             Self::Pem(pem) => pem.clone(),
@@ -40,7 +40,7 @@ impl Trust {
     }
 
     /// A client for that address.
-    pub(super) fn client(&self, url: &str) -> Result<Client, StoreError> {
+    pub fn client(&self, url: &str) -> Result<Client, StoreError> {
         let info = url.into_connection_info().map_err(unavailable)?;
         if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
             return match self {
@@ -68,13 +68,13 @@ fn system_roots() -> Option<Vec<u8>> {
     (!pem.is_empty()).then(|| pem.into_bytes())
 }
 
-pub(super) fn is_used_by(client: &Client) -> bool {
+pub fn is_used_by(client: &Client) -> bool {
     matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. })
 }
 
 /// redis-rs takes the process's default provider, and rustls panics when none is installed and the
 /// enabled features name none or two of them. An installed one is kept.
-pub(super) fn provide_crypto() {
+pub fn provide_crypto() {
     if CryptoProvider::get_default().is_none() {
         // Fails if another thread was faster, which serves as well.
         let _ = aws_lc_rs::default_provider().install_default();

@@ -10,7 +10,7 @@ use super::{StoreError, unavailable};
 
 /// The absolute path of a database. SQLite gives some relative names another meaning (a database
 /// in memory, a URL), so these are refused, and it is never handed a relative one.
-pub(super) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
+pub fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     let name = path.to_string_lossy().to_ascii_lowercase();
     let url = name.starts_with("sqlite:") || name.starts_with("file:") || name.contains("://");
     let problem = if name.is_empty() {
@@ -30,7 +30,7 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
 
 /// Creates the file, empty, if it is missing. SQLite gives its companions (`-wal`, `-shm`) the
 /// same mode.
-pub(super) fn create(path: &Path) -> Result<(), StoreError> {
+pub fn create(path: &Path) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -67,7 +67,7 @@ struct Explained {
 
 /// A file that must stay the one that was opened.
 #[derive(Debug)]
-pub(super) struct WatchedFile {
+pub struct WatchedFile {
     path: PathBuf,
     identity: Identity,
 }
@@ -76,7 +76,7 @@ pub(super) struct WatchedFile {
 struct Identity(u64, u64);
 
 impl WatchedFile {
-    pub(super) fn at(path: &Path) -> Result<Self, StoreError> {
+    pub fn at(path: &Path) -> Result<Self, StoreError> {
         // The process may change its folder later.
         let path = path.canonicalize().map_err(StoreError::unavailable)?;
         let identity = Identity::of(&fs::metadata(&path).map_err(StoreError::unavailable)?);
@@ -84,7 +84,7 @@ impl WatchedFile {
     }
 
     /// An error when the file at the path is gone or another one.
-    pub(super) fn check(&self) -> Result<(), StoreError> {
+    pub fn check(&self) -> Result<(), StoreError> {
         let problem = match fs::metadata(&self.path) {
             Ok(found) if Identity::of(&found) == self.identity => return Ok(()),
             Ok(_) => "has been replaced: restart to use the new one",
@@ -97,7 +97,7 @@ impl WatchedFile {
     }
 
     /// The store's error for one of the engine, with what to do about it.
-    pub(super) fn explain(&self, error: sqlx::Error) -> StoreError {
+    pub fn explain(&self, error: sqlx::Error) -> StoreError {
         let code = error.as_database_error().and_then(DatabaseError::code);
         // The lowest byte; the others say more about the same problem.
         let advice = match code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {

@@ -6,11 +6,11 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::{Columns, SealedToken, unix_secs};
 
 /// How many subjects one command loads.
-pub(super) const LOADED_AT_ONCE: usize = 8;
+pub const LOADED_AT_ONCE: usize = 8;
 
 /// The grants of so many subjects, as one text: each further row that a connection's thread hands
 /// over, and the end of the rows, may wake the reader once more. That takes longer than the read.
-pub(super) const fn load(subjects: usize) -> &'static str {
+pub const fn load(subjects: usize) -> &'static str {
     macro_rules! load {
         ($subjects:literal) => {
             concat!(
@@ -34,7 +34,7 @@ pub(super) const fn load(subjects: usize) -> &'static str {
 }
 
 /// The rows of [`load`]'s text.
-pub(super) fn loaded(text: &str) -> impl Iterator<Item = Option<Columns>> {
+pub fn loaded(text: &str) -> impl Iterator<Item = Option<Columns>> {
     text.split(';').map(|row| {
         let mut columns = row.split(',');
         let mut next = || columns.next();
@@ -62,15 +62,15 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     rest.is_empty().then(|| bytes.collect())?
 }
 
-pub(super) const BY_SITE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, t.sites, \
+pub const BY_SITE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, t.sites, \
      t.workspaces FROM webflow_tokens t JOIN webflow_token_coverage c ON c.token_id = t.id \
      WHERE c.kind = 's' AND c.covered = ?1";
 
-pub(super) const BY_WORKSPACE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, \
+pub const BY_WORKSPACE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, \
      t.sites, t.workspaces FROM webflow_tokens t JOIN webflow_token_coverage c ON c.token_id = t.id \
      WHERE c.kind = 'w' AND c.covered = ?1";
 
-pub(super) const PAGE: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
+pub const PAGE: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
      FROM webflow_tokens WHERE (subject, grant_id) > (?1, ?2) ORDER BY subject, grant_id LIMIT ?3";
 
 // One command of two statements: whether the coverage that is there fits, and the write.
@@ -85,7 +85,7 @@ macro_rules! and_whether_the_coverage_fits {
     };
 }
 
-pub(super) const SAVE: &str = and_whether_the_coverage_fits!(
+pub const SAVE: &str = and_whether_the_coverage_fits!(
     "INSERT INTO webflow_tokens \
      (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
@@ -94,19 +94,19 @@ pub(super) const SAVE: &str = and_whether_the_coverage_fits!(
      workspaces = excluded.workspaces"
 );
 
-pub(super) const UPDATE: &str = and_whether_the_coverage_fits!(
+pub const UPDATE: &str = and_whether_the_coverage_fits!(
     "UPDATE webflow_tokens \
      SET sealed = ?4, obtained_at = ?5, sites = ?6, workspaces = ?7 \
      WHERE subject = ?1 AND grant_id = ?2 AND version = ?3"
 );
 
-pub(super) const REMOVE: &str =
+pub const REMOVE: &str =
     "DELETE FROM webflow_tokens WHERE subject = ?1 AND grant_id = ?2 AND version = ?3";
 
-pub(super) const PURGE: &str = "DELETE FROM webflow_tokens WHERE obtained_at < ?1";
+pub const PURGE: &str = "DELETE FROM webflow_tokens WHERE obtained_at < ?1";
 
 /// Writes, reads and removes a row. Its subject is none that a [`Subject`] can have.
-pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+pub async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let probe = sqlx::query(SAVE)
         .bind(b"probe".as_slice())
         .bind("probe")
@@ -126,7 +126,7 @@ pub(super) async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx:
 
 /// Writes the row by that statement, and what it covers if that has changed. False when there was
 /// no such row.
-pub(super) async fn write(
+pub async fn write(
     connection: &mut SqliteConnection,
     query: &'static str,
     token: &SealedToken,
@@ -178,7 +178,7 @@ async fn cover(
     sqlx::query(insert).bind(id).bind(kind).bind(covered).execute(connection).await.map(drop)
 }
 
-pub(super) fn columns(row: &SqliteRow) -> Option<Columns> {
+pub fn columns(row: &SqliteRow) -> Option<Columns> {
     let ids = |column| serde_json::from_str(&row.try_get::<String, _>(column).ok()?).ok();
     Some(Columns {
         subject: row.try_get(0).ok()?,

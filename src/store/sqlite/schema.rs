@@ -33,7 +33,7 @@ const MIGRATIONS: [&str; 1] = ["
 
 /// Brings the database to this version, inside a transaction that holds the write lock: of several
 /// processes that start together one migrates, and the others find it done.
-pub(super) async fn migrate(
+pub async fn migrate(
     connection: &mut SqliteConnection,
     file: &WatchedFile,
 ) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use sqlx::{Executor, Sqlite};
 /// connection: SQLite may have rolled back by itself (full disk), which sqlx does not notice
 /// (sqlx#3932), and the next transaction on that connection would fail.
 #[derive(Debug)]
-pub(super) struct WriteTransaction {
+pub struct WriteTransaction {
     connection: PoolConnection<Sqlite>,
     ended: bool,
 }
@@ -18,13 +18,13 @@ pub(super) struct WriteTransaction {
 impl WriteTransaction {
     /// Takes the write lock first: a transaction that begins by reading could find it taken
     /// later, when waiting no longer helps.
-    pub(super) async fn begin(pool: &SqlitePool) -> Result<Self, sqlx::Error> {
+    pub async fn begin(pool: &SqlitePool) -> Result<Self, sqlx::Error> {
         let mut transaction = Self { connection: pool.acquire().await?, ended: false };
         transaction.execute("BEGIN IMMEDIATE").await?;
         Ok(transaction)
     }
 
-    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
+    pub async fn commit(mut self) -> Result<(), sqlx::Error> {
         self.connection.execute("COMMIT").await?;
         self.ended = true;
         Ok(())
@@ -55,7 +55,7 @@ impl Drop for WriteTransaction {
 
 /// Returns a connection that has read to the pool, or closes it if that failed: it may have been
 /// opened while the file was in another state.
-pub(super) fn settle<T>(
+pub fn settle<T>(
     mut connection: PoolConnection<Sqlite>,
     result: Result<T, sqlx::Error>,
 ) -> Result<T, sqlx::Error> {

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
 /// A whole answer; every endpoint makes one without waiting, and faults are laid over it.
-pub(super) type Answer = Response<Bytes>;
+pub type Answer = Response<Bytes>;
 
 /// How `/oauth/access_token` writes the `scope` of a token.
 ///
@@ -62,21 +62,21 @@ pub enum ErrorShape {
 
 /// An error of the exchange or the revocation, before it has a shape.
 #[derive(Debug)]
-pub(super) struct OAuthError {
+pub struct OAuthError {
     status: StatusCode,
     error: &'static str,
     description: Cow<'static, str>,
 }
 
 impl OAuthError {
-    pub(super) fn bad_request(
+    pub fn bad_request(
         error: &'static str,
         description: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self { status: StatusCode::BAD_REQUEST, error, description: description.into() }
     }
 
-    pub(super) fn invalid_client() -> Self {
+    pub fn invalid_client() -> Self {
         Self {
             status: StatusCode::UNAUTHORIZED,
             error: "invalid_client",
@@ -84,7 +84,7 @@ impl OAuthError {
         }
     }
 
-    pub(super) fn into_answer(self, shape: ErrorShape) -> Answer {
+    pub fn into_answer(self, shape: ErrorShape) -> Answer {
         let Self { status, error, description } = self;
         match shape {
             ErrorShape::OAuth => {
@@ -96,14 +96,14 @@ impl OAuthError {
     }
 }
 
-pub(super) fn json(status: StatusCode, body: &Value) -> Answer {
+pub fn json(status: StatusCode, body: &Value) -> Answer {
     let mut answer = of(status, "application/json; charset=utf-8", body.to_string());
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
 /// An error as the Data API writes it. Source: Webflow Data API, *Error Handling*.
-pub(super) fn api_error(status: StatusCode, code: &str, message: &str) -> Answer {
+pub fn api_error(status: StatusCode, code: &str, message: &str) -> Answer {
     json(
         status,
         &json!({"code": code, "message": message, "externalReference": null, "details": []}),
@@ -111,20 +111,20 @@ pub(super) fn api_error(status: StatusCode, code: &str, message: &str) -> Answer
 }
 
 /// 400, as the Data API refuses a body or a query.
-pub(super) fn invalid(message: &str) -> Answer {
+pub fn invalid(message: &str) -> Answer {
     api_error(StatusCode::BAD_REQUEST, "validation_error", message)
 }
 
-pub(super) fn not_found(message: &str) -> Answer {
+pub fn not_found(message: &str) -> Answer {
     api_error(StatusCode::NOT_FOUND, "resource_not_found", message)
 }
 
-pub(super) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     of(status, "text/plain; charset=utf-8", body)
 }
 
 /// A redirection, or a 500 when the target cannot be a header's value.
-pub(super) fn redirect(status: StatusCode, to: &str) -> Answer {
+pub fn redirect(status: StatusCode, to: &str) -> Answer {
     let Ok(location) = HeaderValue::try_from(to) else {
         return text(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -134,20 +134,20 @@ pub(super) fn redirect(status: StatusCode, to: &str) -> Answer {
     with_header(text(status, ""), LOCATION, location)
 }
 
-pub(super) fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+pub fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     with_header(answer, CONTENT_TYPE, HeaderValue::from_static(content_type))
 }
 
 /// An answer without a body.
-pub(super) fn empty(status: StatusCode) -> Answer {
+pub fn empty(status: StatusCode) -> Answer {
     let mut answer = Response::new(Bytes::new());
     *answer.status_mut() = status;
     answer
 }
 
-pub(super) fn with_header(
+pub fn with_header(
     mut answer: Answer,
     name: HeaderName,
     value: impl Into<HeaderValue>,

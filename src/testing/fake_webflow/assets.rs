@@ -16,13 +16,13 @@ use crate::grant::scope::Scope;
 
 /// The assets and folders of all sites, each as the API answers it.
 #[derive(Default)]
-pub(super) struct Assets {
+pub struct Assets {
     assets: Vec<Value>,
     folders: Vec<Value>,
 }
 
 /// `GET /v2/sites/{site_id}/assets`.
-pub(super) fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(world, request, &Scope::ASSETS_READ, site_id, |site| {
         let assets = of_site(&lock(&world.assets).assets, site);
         page_of(world, &assets, "assets", request)
@@ -30,7 +30,7 @@ pub(super) fn list(world: &World, request: &RecordedRequest, site_id: &str) -> A
 }
 
 /// `POST /v2/sites/{site_id}/assets`: announces a file, which is then sent to `uploadUrl`.
-pub(super) fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(world, request, &Scope::ASSETS_WRITE, site_id, |site| {
         let body = request.json().unwrap_or_default();
         let text = |name: &str| body.get(name).and_then(Value::as_str);
@@ -81,7 +81,7 @@ pub(super) fn create(world: &World, request: &RecordedRequest, site_id: &str) ->
 }
 
 /// `POST /uploads/{asset_id}`, the fake's place for the file itself, which takes no token.
-pub(super) fn upload(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn upload(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     let mut assets = lock(&world.assets);
     let asset = assets.assets.iter_mut().find(|asset| text(asset, "id") == id);
     match asset.and_then(Value::as_object_mut) {
@@ -104,14 +104,14 @@ fn content_type(name: &str) -> &'static str {
 }
 
 /// `GET /v2/assets/{asset_id}`.
-pub(super) fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_asset(world, request, &Scope::ASSETS_READ, id, |assets, at| {
         json(StatusCode::OK, assets.get(at).unwrap_or(&Value::Null))
     })
 }
 
 /// `PATCH /v2/assets/{asset_id}`.
-pub(super) fn update(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn update(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_asset(world, request, &Scope::ASSETS_WRITE, id, |assets, at| {
         let body = request.json().unwrap_or_default();
         let Some(asset) = assets.get_mut(at) else { return empty(StatusCode::OK) };
@@ -126,7 +126,7 @@ pub(super) fn update(world: &World, request: &RecordedRequest, id: &str) -> Answ
 }
 
 /// `DELETE /v2/assets/{asset_id}`.
-pub(super) fn delete(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn delete(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_asset(world, request, &Scope::ASSETS_WRITE, id, |assets, at| {
         assets.remove(at);
         empty(StatusCode::NO_CONTENT)
@@ -149,7 +149,7 @@ fn with_asset(
 }
 
 /// `GET /v2/sites/{site_id}/asset_folders`, which is not paged.
-pub(super) fn folders(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn folders(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(world, request, &Scope::ASSETS_READ, site_id, |site| {
         let folders = of_site(&lock(&world.assets).folders, site);
         json(StatusCode::OK, &whole(&folders, "assetFolders"))
@@ -157,7 +157,7 @@ pub(super) fn folders(world: &World, request: &RecordedRequest, site_id: &str) -
 }
 
 /// `POST /v2/sites/{site_id}/asset_folders`.
-pub(super) fn create_folder(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn create_folder(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(world, request, &Scope::ASSETS_WRITE, site_id, |site| {
         let body = request.json().unwrap_or_default();
         let Some(name) = body.get("displayName").and_then(Value::as_str) else {
@@ -179,7 +179,7 @@ pub(super) fn create_folder(world: &World, request: &RecordedRequest, site_id: &
 }
 
 /// `GET /v2/asset_folders/{asset_folder_id}`.
-pub(super) fn folder(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn folder(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     let has_it = |site: &Site| find(&lock(&world.assets).folders, site, id).is_some();
     with_site_where(world, request, &Scope::ASSETS_READ, has_it, |site| {
         let assets = lock(&world.assets);

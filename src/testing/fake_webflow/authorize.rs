@@ -42,11 +42,11 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// A good authorize link.
-pub(super) struct AuthorizationRequest {
-    pub(super) redirect_uri: String,
-    pub(super) redirect_uri_sent: bool,
-    pub(super) state: Option<String>,
-    pub(super) scopes: Scopes,
+pub struct AuthorizationRequest {
+    pub redirect_uri: String,
+    pub redirect_uri_sent: bool,
+    pub state: Option<String>,
+    pub scopes: Scopes,
     /// Scopes that Webflow does not have. It has been seen to send such a request back.
     unknown: Scopes,
 }
@@ -54,7 +54,7 @@ pub(super) struct AuthorizationRequest {
 impl AuthorizationRequest {
     /// Reads a link's parameters. Those that Webflow does not document are ignored, PKCE's among
     /// them: a client that relies on them must not be told here that they work.
-    pub(super) fn read(
+    pub fn read(
         params: &[(String, String)],
         client_id: &str,
         redirect_uris: &[String],
@@ -153,13 +153,13 @@ fn read_scopes(list: &str, app_scopes: &Scopes) -> Result<(Scopes, Scopes), Refu
 }
 
 /// What the user did at the consent page.
-pub(super) enum Decision {
+pub enum Decision {
     Authorize(Access),
     Cancel,
 }
 
 /// Validates a link for the app as it is registered at this moment.
-pub(super) fn read(
+pub fn read(
     world: &World,
     params: &[(String, String)],
 ) -> Result<AuthorizationRequest, Refused> {
@@ -173,7 +173,7 @@ pub(super) fn read(
 }
 
 /// Where the browser goes after a decision; a code is issued if the user agreed.
-pub(super) fn decide(
+pub fn decide(
     world: &World,
     request: &AuthorizationRequest,
     decision: Decision,
@@ -198,7 +198,7 @@ pub(super) fn decide(
 }
 
 /// `GET /oauth/authorize`.
-pub(super) fn show(world: &World, request: &RecordedRequest) -> Answer {
+pub fn show(world: &World, request: &RecordedRequest) -> Answer {
     match read(world, request.query()) {
         Ok(authorization) => match authorization.refusal_url() {
             Some(url) => redirect(StatusCode::SEE_OTHER, &url),
@@ -210,7 +210,7 @@ pub(super) fn show(world: &World, request: &RecordedRequest) -> Answer {
 
 /// `POST /oauth/authorize`: the form of the consent page. Its hidden fields come from the browser,
 /// so they are held to the same rules as the link.
-pub(super) fn submit(world: &World, request: &RecordedRequest) -> Answer {
+pub fn submit(world: &World, request: &RecordedRequest) -> Answer {
     let (choices, params): (Vec<_>, Vec<_>) =
         request.form().into_iter().partition(|(name, _)| consent::CHOICES.contains(&name.as_str()));
     let authorization = match read(world, &params) {

@@ -21,14 +21,14 @@ use crate::grant::scope::Scope;
 const COLLECTIONS: [(&str, &str); 3] =
     [("Blog Posts", "Blog Post"), ("Authors", "Author"), ("Categories", "Category")];
 
-pub(super) struct Collection {
+pub struct Collection {
     id: String,
     display_name: String,
     singular_name: String,
     slug: String,
     /// `None` since the server was started.
     created_on: Option<String>,
-    pub(super) items: Vec<Item>,
+    pub items: Vec<Item>,
 }
 
 impl Collection {
@@ -67,7 +67,7 @@ impl Collection {
 
 /// The collections of each site, by its identifier.
 #[derive(Default)]
-pub(super) struct Cms(HashMap<String, Vec<Collection>>);
+pub struct Cms(HashMap<String, Vec<Collection>>);
 
 impl Cms {
     fn of_site(&mut self, site_id: &str) -> &mut Vec<Collection> {
@@ -84,19 +84,19 @@ impl Cms {
         })
     }
 
-    pub(super) fn find(&mut self, site_id: &str, id: &str) -> Option<&mut Collection> {
+    pub fn find(&mut self, site_id: &str, id: &str) -> Option<&mut Collection> {
         self.of_site(site_id).iter_mut().find(|collection| collection.id == id)
     }
 
     /// Publishes what a site's publication takes along.
-    pub(super) fn publish_site(&mut self, site_id: &str, now: &str) {
+    pub fn publish_site(&mut self, site_id: &str, now: &str) {
         let items = self.of_site(site_id).iter_mut().flat_map(|collection| &mut collection.items);
         items.filter(|item| item.goes_live_with_the_site()).for_each(|item| item.publish(now));
     }
 }
 
 /// Lets a request through if its grant has the scope and covers the collection's site.
-pub(super) fn with_collection(
+pub fn with_collection(
     world: &World,
     request: &RecordedRequest,
     scope: &Scope,
@@ -113,7 +113,7 @@ pub(super) fn with_collection(
 
 /// `GET /v2/sites/{site_id}/collections`. Webflow does not page this list; the fake does, so that
 /// paging can be tried without writing a hundred items first.
-pub(super) fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(world, request, &Scope::CMS_READ, site_id, |site| {
         let started = timestamp(world.started_at);
         let mut cms = lock(&world.cms);
@@ -123,7 +123,7 @@ pub(super) fn list(world: &World, request: &RecordedRequest, site_id: &str) -> A
 }
 
 /// `POST /v2/sites/{site_id}/collections`.
-pub(super) fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(world, request, &Scope::CMS_WRITE, site_id, |site| {
         let body = request.json().unwrap_or_default();
         let text = |field: &str| body.get(field).and_then(Value::as_str).map(str::to_owned);
@@ -146,14 +146,14 @@ pub(super) fn create(world: &World, request: &RecordedRequest, site_id: &str) ->
 }
 
 /// `GET /v2/collections/{collection_id}`.
-pub(super) fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_collection(world, request, &Scope::CMS_READ, id, |_, collection| {
         json(StatusCode::OK, &collection.details(&timestamp(world.started_at)))
     })
 }
 
 /// `DELETE /v2/collections/{collection_id}`.
-pub(super) fn delete(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn delete(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     let has_it = |site: &Site| lock(&world.cms).find(site.id(), id).is_some();
     with_site_where(world, request, &Scope::CMS_WRITE, has_it, |site| {
         lock(&world.cms).of_site(site.id()).retain(|collection| collection.id != id);

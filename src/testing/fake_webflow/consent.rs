@@ -21,13 +21,13 @@ use words::permissions;
 const STYLE: &str = include_str!("consent.css");
 
 /// The fields of the form that carry the user's decision; all others are the link's parameters.
-pub(super) const CHOICES: [&str; 3] = ["decision", "access", "site"];
+pub const CHOICES: [&str; 3] = ["decision", "access", "site"];
 
 const WORKSPACE: &str = "workspace:";
 const CHOSEN_SITES: &str = "sites";
 
 /// Reads the form's [`CHOICES`].
-pub(super) fn read_decision(choices: &[(String, String)]) -> Result<Decision, Refused> {
+pub fn read_decision(choices: &[(String, String)]) -> Result<Decision, Refused> {
     let choice =
         |name: &str| choices.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     match choice("decision") {
@@ -49,14 +49,14 @@ pub(super) fn read_decision(choices: &[(String, String)]) -> Result<Decision, Re
 }
 
 /// A form that was filled in wrongly.
-pub(super) struct Rejected<'a> {
-    pub(super) reason: &'a Refused,
-    pub(super) choices: &'a [(String, String)],
+pub struct Rejected<'a> {
+    pub reason: &'a Refused,
+    pub choices: &'a [(String, String)],
 }
 
 /// The consent page; a rejected form comes back with the reason and as it was filled in, so that
 /// a second press of the button cannot grant more than was chosen.
-pub(super) fn page(
+pub fn page(
     world: &World,
     request: &AuthorizationRequest,
     params: &[(String, String)],
@@ -184,7 +184,7 @@ fn count_in_words(sites: usize) -> String {
 }
 
 /// The 400 page for a bad link.
-pub(super) fn refusal(refused: &Refused) -> Answer {
+pub fn refusal(refused: &Refused) -> Answer {
     let body = html! {
         h1 { "This app cannot be authorized" }
         p.problem { (refused.reason()) }

@@ -16,7 +16,7 @@ const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 
 /// Lets a request through to `endpoint` if its bearer token is live, within its rate limit and has
 /// the scope. A request without the scope counts against the limit, as any other.
-pub(super) fn with_grant(
+pub fn with_grant(
     world: &World,
     request: &RecordedRequest,
     scope: Option<&Scope>,
@@ -50,12 +50,12 @@ pub(super) fn with_grant(
 
 /// The answer to a token that is dead or that has no access. Source: the published schemas word
 /// every 401 as "invalid or does not have access to requested resource".
-pub(super) fn not_authorized() -> Answer {
+pub fn not_authorized() -> Answer {
     api_error(StatusCode::UNAUTHORIZED, "not_authorized", "Request not authorized")
 }
 
 /// `GET /v2/token/introspect`. Source: Webflow Data API, Token, *Get Authorization Info*.
-pub(super) fn introspect(world: &World, request: &RecordedRequest) -> Answer {
+pub fn introspect(world: &World, request: &RecordedRequest) -> Answer {
     with_grant(world, request, None, |grant| {
         json(
             StatusCode::OK,
@@ -81,7 +81,7 @@ pub(super) fn introspect(world: &World, request: &RecordedRequest) -> Answer {
 }
 
 /// `GET /v2/token/authorized_by`. Source: Webflow Data API, Token, *Get Authorization User Info*.
-pub(super) fn authorized_by(world: &World, request: &RecordedRequest) -> Answer {
+pub fn authorized_by(world: &World, request: &RecordedRequest) -> Answer {
     let scope = Some(&Scope::AUTHORIZED_USER_READ);
     with_grant(world, request, scope, |_| json(StatusCode::OK, &world.user.to_json()))
 }
@@ -89,7 +89,7 @@ pub(super) fn authorized_by(world: &World, request: &RecordedRequest) -> Answer 
 /// `POST /beta/token/resolve`: who uses a Designer Extension. Source: Webflow, *Hybrid Apps*.
 ///
 /// Webflow documents the good answer and the scope only; the other refusals here are a guess.
-pub(super) fn resolve_id_token(world: &World, request: &RecordedRequest) -> Answer {
+pub fn resolve_id_token(world: &World, request: &RecordedRequest) -> Answer {
     let scope = Some(&Scope::AUTHORIZED_USER_READ);
     with_grant(world, request, scope, |grant| {
         let body = request.json().unwrap_or_default();

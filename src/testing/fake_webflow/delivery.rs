@@ -214,8 +214,8 @@ pub struct Delivered {
 }
 
 /// A failed delivery that is to be repeated.
-pub(super) struct Pending {
-    pub(super) webhook_id: String,
+pub struct Pending {
+    pub webhook_id: String,
     body: Bytes,
     /// How many repetitions are left.
     left: u32,

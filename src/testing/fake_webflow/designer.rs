@@ -53,7 +53,7 @@ impl FakeWebflow {
 }
 
 /// Below `/designer`.
-pub(super) fn answer(world: &World, request: &RecordedRequest, asked: (&str, &[&str])) -> Answer {
+pub fn answer(world: &World, request: &RecordedRequest, asked: (&str, &[&str])) -> Answer {
     match asked {
         ("GET", []) => show(world, request),
         ("POST", ["id-token"]) => issue_id_token(world, request),
@@ -111,7 +111,7 @@ fn show(world: &World, request: &RecordedRequest) -> Answer {
 }
 
 /// `GET /designer.js`.
-pub(super) fn script() -> Answer {
+pub fn script() -> Answer {
     let answer = answer::of(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT);
     let everywhere = HeaderName::from_static("cross-origin-resource-policy");
     with_header(answer, everywhere, HeaderValue::from_static("cross-origin"))

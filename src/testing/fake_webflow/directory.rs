@@ -178,7 +178,7 @@ impl Access {
 }
 
 /// Lower case, with a dash for every run of what an address does not take.
-pub(super) fn slug(name: &str) -> String {
+pub fn slug(name: &str) -> String {
     name.split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())
         .map(str::to_ascii_lowercase)

@@ -148,33 +148,33 @@ impl Fault {
 
 /// The faults that wait for requests.
 #[derive(Default)]
-pub(super) struct Faults {
+pub struct Faults {
     next: HashMap<Endpoint, VecDeque<Fault>>,
     always: HashMap<Endpoint, Fault>,
     answers: HashMap<(Method, String), Fault>,
 }
 
 impl Faults {
-    pub(super) fn push(&mut self, endpoint: Endpoint, times: usize, fault: &Fault) {
+    pub fn push(&mut self, endpoint: Endpoint, times: usize, fault: &Fault) {
         let queue = self.next.entry(endpoint).or_default();
         queue.extend(std::iter::repeat_n(fault, times).cloned());
     }
 
-    pub(super) fn set(&mut self, endpoint: Endpoint, fault: Fault) {
+    pub fn set(&mut self, endpoint: Endpoint, fault: Fault) {
         self.always.insert(endpoint, fault);
     }
 
-    pub(super) fn answer(&mut self, method: Method, path: String, answer: Fault) {
+    pub fn answer(&mut self, method: Method, path: String, answer: Fault) {
         self.answers.insert((method, path), answer);
     }
 
     /// The answer that is set for a method and path.
-    pub(super) fn answer_to(&self, method: &Method, path: &str) -> Option<Fault> {
+    pub fn answer_to(&self, method: &Method, path: &str) -> Option<Fault> {
         self.answers.get(&(method.clone(), path.to_owned())).cloned()
     }
 
     /// The fault for the next request: the queue first, then the lasting one.
-    pub(super) fn take(&mut self, endpoint: Endpoint) -> Option<Fault> {
+    pub fn take(&mut self, endpoint: Endpoint) -> Option<Fault> {
         self.next
             .get_mut(&endpoint)
             .and_then(VecDeque::pop_front)

@@ -19,7 +19,7 @@ use crate::grant::scope::Scope;
 const NAME: &str = "Contact Form";
 
 /// What was sent with a form.
-pub(super) struct Submission {
+pub struct Submission {
     id: String,
     site_id: String,
     json: Value,
@@ -57,14 +57,14 @@ fn to_json(world: &World, site: &Site) -> Value {
 }
 
 /// `GET /v2/sites/{site_id}/forms`.
-pub(super) fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(world, request, &Scope::FORMS_READ, site_id, |site| {
         page_of(world, &[to_json(world, site)], "forms", request)
     })
 }
 
 /// `GET /v2/forms/{form_id}`.
-pub(super) fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_site_where(
         world,
         request,
@@ -75,7 +75,7 @@ pub(super) fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer 
 }
 
 /// `GET /v2/forms/{form_id}/submissions`.
-pub(super) fn submissions(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn submissions(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_site_where(
         world,
         request,
@@ -86,7 +86,7 @@ pub(super) fn submissions(world: &World, request: &RecordedRequest, id: &str) ->
 }
 
 /// `GET /v2/sites/{site_id}/form_submissions`.
-pub(super) fn site_submissions(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn site_submissions(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(world, request, &Scope::FORMS_READ, site_id, |site| {
         submissions_of(world, request, site)
     })
@@ -100,7 +100,7 @@ fn submissions_of(world: &World, request: &RecordedRequest, site: &Site) -> Answ
 }
 
 /// `GET /v2/form_submissions/{form_submission_id}`.
-pub(super) fn submission(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn submission(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_submission(world, request, &Scope::FORMS_READ, id, |submissions, at| {
         let found = submissions.get(at).map(|submission| submission.json.clone());
         json(StatusCode::OK, &found.unwrap_or_default())
@@ -108,7 +108,7 @@ pub(super) fn submission(world: &World, request: &RecordedRequest, id: &str) -> 
 }
 
 /// `PATCH /v2/form_submissions/{form_submission_id}`.
-pub(super) fn update(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn update(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_submission(world, request, &Scope::FORMS_WRITE, id, |submissions, at| {
         let body = request.json().unwrap_or_default();
         let Some(data) = body.get("formSubmissionData").and_then(Value::as_object) else {
@@ -124,7 +124,7 @@ pub(super) fn update(world: &World, request: &RecordedRequest, id: &str) -> Answ
 }
 
 /// `DELETE /v2/form_submissions/{form_submission_id}`.
-pub(super) fn delete(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn delete(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_submission(world, request, &Scope::FORMS_WRITE, id, |submissions, at| {
         submissions.remove(at);
         empty(StatusCode::NO_CONTENT)

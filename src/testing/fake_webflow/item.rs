@@ -7,19 +7,19 @@ use super::world::{World, timestamp};
 
 /// Which of an item's two versions is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
+pub enum Version {
     Staged,
     Live,
 }
 
 /// An item as the API answers it.
-pub(super) struct Item {
-    pub(super) staged: Value,
+pub struct Item {
+    pub staged: Value,
     live: Option<Value>,
 }
 
 impl Item {
-    pub(super) fn new(
+    pub fn new(
         world: &World,
         site: &Site,
         body: &Value,
@@ -51,39 +51,39 @@ impl Item {
         self.staged.get(name)?.as_str()
     }
 
-    pub(super) fn id(&self) -> &str {
+    pub fn id(&self) -> &str {
         self.text("id").unwrap_or_default()
     }
 
-    pub(super) fn slug(&self) -> Option<&str> {
+    pub fn slug(&self) -> Option<&str> {
         self.staged.get("fieldData")?.get("slug")?.as_str()
     }
 
-    pub(super) fn version(&self, version: Version) -> Option<&Value> {
+    pub fn version(&self, version: Version) -> Option<&Value> {
         match version {
             Version::Staged => Some(&self.staged),
             Version::Live => self.live.as_ref(),
         }
     }
 
-    pub(super) fn goes_live_with_the_site(&self) -> bool {
+    pub fn goes_live_with_the_site(&self) -> bool {
         let is = |name: &str| self.staged.get(name).and_then(Value::as_bool).unwrap_or(false);
         !is("isDraft") && !is("isArchived")
     }
 
-    pub(super) fn publish(&mut self, now: &str) {
+    pub fn publish(&mut self, now: &str) {
         self.set("lastPublished", now.into());
         self.set("isDraft", false.into());
         self.live = Some(self.staged.clone());
     }
 
     /// Takes the live version back; the staged one becomes a draft.
-    pub(super) fn unpublish(&mut self) {
+    pub fn unpublish(&mut self) {
         self.live = None;
         self.set("isDraft", true.into());
     }
 
-    pub(super) fn update(&mut self, body: &Value, now: &str, version: Version) {
+    pub fn update(&mut self, body: &Value, now: &str, version: Version) {
         for flag in ["isArchived", "isDraft"] {
             if let Some(value) = body.get(flag).filter(|value| value.is_boolean()) {
                 self.set(flag, value.clone());
@@ -109,7 +109,7 @@ impl Item {
 
 /// The fields of a new item. A slug that is not given is made from the name; one that is given must
 /// be free.
-pub(super) fn fields_of(body: &Value, others: &[Item]) -> Result<Map<String, Value>, String> {
+pub fn fields_of(body: &Value, others: &[Item]) -> Result<Map<String, Value>, String> {
     let fields = body.get("fieldData").and_then(Value::as_object);
     let mut fields = fields.ok_or("fieldData is missing or not an object")?.clone();
     let name = fields.get("name").and_then(Value::as_str);
@@ -123,7 +123,7 @@ pub(super) fn fields_of(body: &Value, others: &[Item]) -> Result<Map<String, Val
     Ok(fields)
 }
 
-pub(super) fn checked_slug(
+pub fn checked_slug(
     given: &Value,
     is_taken: impl Fn(&str) -> bool,
 ) -> Result<String, String> {

@@ -8,7 +8,7 @@ use super::list::param;
 use super::log::RecordedRequest;
 
 /// The items that the query selects, sorted as it says; or what is wrong with it.
-pub(super) fn select<'a>(
+pub fn select<'a>(
     items: impl Iterator<Item = &'a Value>,
     request: &RecordedRequest,
 ) -> Result<Vec<&'a Value>, String> {

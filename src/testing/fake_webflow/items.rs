@@ -21,7 +21,7 @@ use crate::grant::scope::Scope;
 const MAX_BULK: usize = 100;
 
 /// `GET /v2/collections/{collection_id}/items` and `../items/live`.
-pub(super) fn list(world: &World, request: &RecordedRequest, id: &str, version: Version) -> Answer {
+pub fn list(world: &World, request: &RecordedRequest, id: &str, version: Version) -> Answer {
     with_collection(world, request, &Scope::CMS_READ, id, |_, collection| {
         let all = collection.items.iter().filter_map(|item| item.version(version));
         match item_query::select(all, request) {
@@ -32,7 +32,7 @@ pub(super) fn list(world: &World, request: &RecordedRequest, id: &str, version: 
 }
 
 /// `POST /v2/collections/{collection_id}/items` and `../items/live`: one item, or several in `items`.
-pub(super) fn create(world: &World, request: &RecordedRequest, id: &str, to: Version) -> Answer {
+pub fn create(world: &World, request: &RecordedRequest, id: &str, to: Version) -> Answer {
     with_collection(world, request, &Scope::CMS_WRITE, id, |site, collection| {
         let body = request.json().unwrap_or_default();
         let several = body.get("items").and_then(Value::as_array);
@@ -51,7 +51,7 @@ pub(super) fn create(world: &World, request: &RecordedRequest, id: &str, to: Ver
 
 /// `POST /v2/collections/{collection_id}/items/bulk`: one item, or one for each `fieldData` of a
 /// list, in several locales. Webflow documents the answer for one.
-pub(super) fn create_bulk(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn create_bulk(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_collection(world, request, &Scope::CMS_WRITE, id, |site, collection| {
         let body = request.json().unwrap_or_default();
         let fields = body.get("fieldData").cloned().unwrap_or_default();
@@ -108,7 +108,7 @@ fn add_all(
 }
 
 /// `PATCH /v2/collections/{collection_id}/items` and `../items/live`.
-pub(super) fn update_all(
+pub fn update_all(
     world: &World,
     request: &RecordedRequest,
     id: &str,
@@ -135,7 +135,7 @@ pub(super) fn update_all(
 }
 
 /// `PATCH /v2/collections/{collection_id}/items/{item_id}` and `../live`.
-pub(super) fn update(
+pub fn update(
     world: &World,
     request: &RecordedRequest,
     (id, item_id): (&str, &str),
@@ -169,7 +169,7 @@ fn change_one(
 }
 
 /// `GET /v2/collections/{collection_id}/items/{item_id}` and `../live`.
-pub(super) fn get(
+pub fn get(
     world: &World,
     request: &RecordedRequest,
     (id, item_id): (&str, &str),
@@ -183,7 +183,7 @@ pub(super) fn get(
 }
 
 /// `DELETE /v2/collections/{collection_id}/items/{item_id}`; `../live` takes the item off the site.
-pub(super) fn delete(
+pub fn delete(
     world: &World,
     request: &RecordedRequest,
     (id, item_id): (&str, &str),
@@ -195,7 +195,7 @@ pub(super) fn delete(
 }
 
 /// `DELETE /v2/collections/{collection_id}/items`; `../items/live` takes the items off the site.
-pub(super) fn delete_all(
+pub fn delete_all(
     world: &World,
     request: &RecordedRequest,
     id: &str,
@@ -229,7 +229,7 @@ fn remove(collection: &mut Collection, ids: &[&str], version: Version) -> Answer
 }
 
 /// `POST /v2/collections/{collection_id}/items/publish`.
-pub(super) fn publish(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn publish(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_collection(world, request, &Scope::CMS_WRITE, id, |_, collection| {
         let body = request.json().unwrap_or_default();
         let ids = ids_in(&body);

@@ -8,34 +8,34 @@ use crate::grant::scope::Scopes;
 
 /// How long a code may be exchanged and an ID token be resolved. Source: Webflow Data API, OAuth,
 /// *Authorization Code Grant Flow*; *Hybrid Apps*.
-pub(super) const LIFETIME: Duration = Duration::from_secs(15 * 60);
+pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// What the user agreed to.
 #[derive(Debug, Clone)]
-pub(super) struct Approval {
-    pub(super) scopes: Scopes,
-    pub(super) access: Access,
+pub struct Approval {
+    pub scopes: Scopes,
+    pub access: Access,
 }
 
 /// A code's conditions.
-pub(super) struct Code {
-    pub(super) approval: Approval,
+pub struct Code {
+    pub approval: Approval,
     /// Where the code was sent.
-    pub(super) redirect_uri: String,
+    pub redirect_uri: String,
     /// Whether the authorize link named that address; if so the exchange has to as well.
-    pub(super) redirect_uri_sent: bool,
-    pub(super) issued_at: SystemTime,
+    pub redirect_uri_sent: bool,
+    pub issued_at: SystemTime,
 }
 
 /// A token's record.
 #[derive(Clone)]
-pub(super) struct Grant {
-    pub(super) id: String,
-    pub(super) approval: Approval,
-    pub(super) created_at: SystemTime,
-    pub(super) last_used_at: SystemTime,
+pub struct Grant {
+    pub id: String,
+    pub approval: Approval,
+    pub created_at: SystemTime,
+    pub last_used_at: SystemTime,
     live: bool,
     minute: Minute,
 }
@@ -48,7 +48,7 @@ struct Minute {
 }
 
 /// What is left of a token's minute after a request.
-pub(super) enum Budget {
+pub enum Budget {
     Left(u32),
     Spent { retry_after: Duration },
 }
@@ -60,7 +60,7 @@ struct IdToken {
 
 /// Everything that was issued since the start.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub struct Ledger {
     /// A used code stays, without its conditions, to be told from one that never was.
     codes: HashMap<String, Option<Code>>,
     grants: HashMap<String, Grant>,
@@ -69,13 +69,13 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn add_code(&mut self, text: String, code: Code) {
+    pub fn add_code(&mut self, text: String, code: Code) {
         self.codes.insert(text, Some(code));
     }
 
     /// Uses a code up, or says why it is no good. A refusal leaves the code as it was: somebody who
     /// only knows the code cannot spoil it for the app.
-    pub(super) fn redeem(
+    pub fn redeem(
         &mut self,
         text: &str,
         redirect_uri: Option<&str>,
@@ -98,7 +98,7 @@ impl Ledger {
         slot.take().map(|code| code.approval).ok_or("the code was used before")
     }
 
-    pub(super) fn add_token(
+    pub fn add_token(
         &mut self,
         token: String,
         id: String,
@@ -118,7 +118,7 @@ impl Ledger {
     }
 
     /// Counts a request of a live token; `None` for any other.
-    pub(super) fn spend(
+    pub fn spend(
         &mut self,
         token: &str,
         per_minute: u32,
@@ -141,36 +141,36 @@ impl Ledger {
     }
 
     /// Ends a token; `false` when it was not live.
-    pub(super) fn revoke(&mut self, token: &str) -> bool {
+    pub fn revoke(&mut self, token: &str) -> bool {
         self.grants.get_mut(token).is_some_and(|grant| std::mem::replace(&mut grant.live, false))
     }
 
-    pub(super) fn revoke_everything(&mut self) {
+    pub fn revoke_everything(&mut self) {
         for grant in self.grants.values_mut() {
             grant.live = false;
         }
         self.codes.values_mut().for_each(|code| *code = None);
     }
 
-    pub(super) fn latest_token(&self) -> Option<&str> {
+    pub fn latest_token(&self) -> Option<&str> {
         self.latest.as_deref()
     }
 
-    pub(super) fn issued_tokens(&self) -> usize {
+    pub fn issued_tokens(&self) -> usize {
         self.grants.len()
     }
 
-    pub(super) fn live_tokens(&self) -> usize {
+    pub fn live_tokens(&self) -> usize {
         self.grants.values().filter(|grant| grant.live).count()
     }
 
-    pub(super) fn add_id_token(&mut self, text: String, site_id: String, now: SystemTime) {
+    pub fn add_id_token(&mut self, text: String, site_id: String, now: SystemTime) {
         let issued_at = now;
         self.id_tokens.insert(text, IdToken { site_id, issued_at });
     }
 
     /// The site in whose Designer an ID token was issued, while it is valid.
-    pub(super) fn site_of_id_token(&self, text: &str, now: SystemTime) -> Option<&str> {
+    pub fn site_of_id_token(&self, text: &str, now: SystemTime) -> Option<&str> {
         self.id_tokens
             .get(text)
             .filter(|token| !has_passed(token.issued_at, LIFETIME, now))

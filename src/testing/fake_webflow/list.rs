@@ -15,12 +15,12 @@ const MAX_LIMIT: usize = 100;
 const CURSOR: &str = "from-";
 
 /// A parameter of the query.
-pub(super) fn param<'a>(request: &'a RecordedRequest, name: &str) -> Option<&'a str> {
+pub fn param<'a>(request: &'a RecordedRequest, name: &str) -> Option<&'a str> {
     request.query().iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
 /// The page that is asked for, in the shape that is set.
-pub(super) fn page_of(
+pub fn page_of(
     world: &World,
     all: &[impl Serialize],
     name: &str,
@@ -56,7 +56,7 @@ pub(super) fn page_of(
 }
 
 /// A list that is not paged but has a `pagination`.
-pub(super) fn whole(all: &[impl Serialize], name: &str) -> Value {
+pub fn whole(all: &[impl Serialize], name: &str) -> Value {
     let count = all.len();
     json!({name: all, "pagination": {"limit": count.max(1), "offset": 0, "total": count}})
 }

@@ -113,29 +113,29 @@ impl fmt::Debug for RecordedRequest {
     }
 }
 
-pub(super) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+pub fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(encoded).into_owned().collect()
 }
 
 /// The latest requests; a server that runs for days must not keep them all.
 #[derive(Default)]
-pub(super) struct Log(VecDeque<RecordedRequest>);
+pub struct Log(VecDeque<RecordedRequest>);
 
 impl Log {
-    pub(super) const CAPACITY: usize = 10_000;
+    pub const CAPACITY: usize = 10_000;
 
-    pub(super) fn push(&mut self, request: RecordedRequest) {
+    pub fn push(&mut self, request: RecordedRequest) {
         if self.0.len() == Self::CAPACITY {
             self.0.pop_front();
         }
         self.0.push_back(request);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &RecordedRequest> {
+    pub fn iter(&self) -> impl Iterator<Item = &RecordedRequest> {
         self.0.iter()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.0.clear();
     }
 }

@@ -10,26 +10,26 @@ use sha2::{Digest, Sha256};
 ///
 /// The system's randomness is asked once, when a failure can still be reported by `start`;
 /// afterwards no request can meet one.
-pub(super) struct Mint {
+pub struct Mint {
     seed: [u8; 32],
     made: AtomicU64,
 }
 
 impl Mint {
-    pub(super) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         Ok(Self { seed, made: AtomicU64::new(0) })
     }
 
     /// A fresh value of 64 hexadecimal digits, the form of Webflow's codes and tokens.
-    pub(super) fn secret(&self) -> String {
+    pub fn secret(&self) -> String {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         hex(&Sha256::new().chain_update(self.seed).chain_update(number.to_be_bytes()).finalize())
     }
 
     /// A fresh identifier of 24 hexadecimal digits, the form of Webflow's.
-    pub(super) fn id(&self) -> String {
+    pub fn id(&self) -> String {
         let mut id = self.secret();
         id.truncate(24);
         id
@@ -43,7 +43,7 @@ impl fmt::Debug for Mint {
 }
 
 /// An identifier that follows from its parts, so that tests can name it before a server runs.
-pub(super) fn id_from(parts: &[&str]) -> String {
+pub fn id_from(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         // With the length in front, ["ab", "c"] and ["a", "bc"] differ.

@@ -12,7 +12,7 @@ use super::world::{World, lock};
 use crate::grant::scope::{Scope, Scopes};
 
 /// `POST /oauth/access_token`.
-pub(super) fn exchange(world: &World, request: &RecordedRequest) -> Answer {
+pub fn exchange(world: &World, request: &RecordedRequest) -> Answer {
     let settings = world.settings();
     try_exchange(world, request, settings.scope_shape)
         .unwrap_or_else(|error| error.into_answer(settings.error_shape))
@@ -62,12 +62,12 @@ fn shape(scopes: &Scopes, shape: ScopeShape) -> Option<Value> {
     }
 }
 
-pub(super) fn comma_separated(scopes: &Scopes) -> String {
+pub fn comma_separated(scopes: &Scopes) -> String {
     scopes.to_string().replace(' ', ",")
 }
 
 /// `POST /oauth/revoke_authorization`.
-pub(super) fn revoke(world: &World, request: &RecordedRequest) -> Answer {
+pub fn revoke(world: &World, request: &RecordedRequest) -> Answer {
     try_revoke(world, request)
         .unwrap_or_else(|error| error.into_answer(world.settings().error_shape))
 }

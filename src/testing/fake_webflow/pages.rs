@@ -20,7 +20,7 @@ use crate::grant::scope::Scope;
 const TITLES: [&str; 5] = ["Home", "About", "Blog", "Pricing", "Contact"];
 
 /// What was changed of a page, by its identifier.
-pub(super) type PageSettings = HashMap<String, Map<String, Value>>;
+pub type PageSettings = HashMap<String, Map<String, Value>>;
 
 fn page_id(site: &Site, title: &str) -> String {
     id_from(&["page", site.id(), title])
@@ -70,7 +70,7 @@ fn to_json(world: &World, site: &Site, title: &str) -> Value {
 }
 
 /// `GET /v2/sites/{site_id}/pages`.
-pub(super) fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(world, request, &Scope::PAGES_READ, site_id, |site| {
         let pages: Vec<_> = TITLES.iter().map(|title| to_json(world, site, title)).collect();
         page_of(world, &pages, "pages", request)
@@ -78,14 +78,14 @@ pub(super) fn list(world: &World, request: &RecordedRequest, site_id: &str) -> A
 }
 
 /// `GET /v2/pages/{page_id}`.
-pub(super) fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_page(world, request, &Scope::PAGES_READ, id, |site, title| {
         json(StatusCode::OK, &to_json(world, site, title))
     })
 }
 
 /// `PUT /v2/pages/{page_id}`.
-pub(super) fn update(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn update(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_page(world, request, &Scope::PAGES_WRITE, id, |site, title| {
         let body = request.json().unwrap_or_default();
         let mut changed = Map::new();
@@ -99,7 +99,7 @@ pub(super) fn update(world: &World, request: &RecordedRequest, id: &str) -> Answ
 }
 
 /// `GET /v2/pages/{page_id}/dom`: no nodes.
-pub(super) fn content(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn content(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_page(world, request, &Scope::PAGES_READ, id, |_, _| {
         let content = json!({
             "pageId": id,

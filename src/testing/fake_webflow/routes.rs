@@ -13,11 +13,11 @@ use super::{
 };
 
 /// The parts of a request's path.
-pub(super) fn segments(request: &RecordedRequest) -> Vec<&str> {
+pub fn segments(request: &RecordedRequest) -> Vec<&str> {
     request.path().split('/').skip(1).collect()
 }
 
-pub(super) fn route(world: &World, request: &RecordedRequest) -> Answer {
+pub fn route(world: &World, request: &RecordedRequest) -> Answer {
     let segments = segments(request);
     let method = request.method().as_str();
     match segments.as_slice() {

@@ -33,7 +33,7 @@ const MAX_BODY: usize = 256 * 1024;
 type AnswerBody = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Serves until it is dropped; its connections end with it.
-pub(super) async fn serve(listener: TcpListener, world: Arc<World>) {
+pub async fn serve(listener: TcpListener, world: Arc<World>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

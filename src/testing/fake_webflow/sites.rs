@@ -20,7 +20,7 @@ use crate::grant::scope::Scope;
 const PUBLISH_PAUSE: Duration = Duration::from_secs(60);
 
 /// `GET /v2/sites`: those that the user chose.
-pub(super) fn list(world: &World, request: &RecordedRequest) -> Answer {
+pub fn list(world: &World, request: &RecordedRequest) -> Answer {
     with_grant(world, request, Some(&Scope::SITES_READ), |grant| {
         let sites = sites_of(world, grant).into_iter().map(|site| to_json(world, site));
         let sites = match world.settings().list_shape {
@@ -32,21 +32,21 @@ pub(super) fn list(world: &World, request: &RecordedRequest) -> Answer {
 }
 
 /// `GET /v2/sites/{site_id}`.
-pub(super) fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_site(world, request, &Scope::SITES_READ, id, |site| {
         json(StatusCode::OK, &to_json(world, site))
     })
 }
 
 /// `GET /v2/sites/{site_id}/custom_domains`: none.
-pub(super) fn custom_domains(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn custom_domains(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_site(world, request, &Scope::SITES_READ, id, |_| {
         json(StatusCode::OK, &json!({"customDomains": []}))
     })
 }
 
 /// `POST /v2/sites/{site_id}/publish`. Items that are neither drafts nor archived go live with it.
-pub(super) fn publish(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn publish(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_site(world, request, &Scope::SITES_WRITE, id, |site| {
         let body = request.json().unwrap_or_else(|| json!({}));
         let domains = body.get("customDomains").and_then(Value::as_array);
@@ -71,7 +71,7 @@ pub(super) fn publish(world: &World, request: &RecordedRequest, id: &str) -> Ans
 }
 
 /// `GET /v2/workspaces`: those of the sites that the user chose.
-pub(super) fn workspaces(world: &World, request: &RecordedRequest) -> Answer {
+pub fn workspaces(world: &World, request: &RecordedRequest) -> Answer {
     with_grant(world, request, Some(&Scope::WORKSPACE_READ), |grant| {
         let covered = |it: &&Workspace| grant.approval.access.covers_workspace(it);
         let workspaces = world.workspaces.iter().filter(covered).map(Workspace::to_json);
@@ -85,7 +85,7 @@ fn to_json(world: &World, site: &Site) -> Value {
 }
 
 /// Lets a request through if its grant has the scope and covers the site.
-pub(super) fn with_site(
+pub fn with_site(
     world: &World,
     request: &RecordedRequest,
     scope: &Scope,
@@ -96,7 +96,7 @@ pub(super) fn with_site(
 }
 
 /// [`with_site`] for the site that something belongs to.
-pub(super) fn with_site_where(
+pub fn with_site_where(
     world: &World,
     request: &RecordedRequest,
     scope: &Scope,

@@ -79,13 +79,13 @@ impl FakeWebhook {
 
 /// What is registered, oldest first, and what has to be delivered again.
 #[derive(Default)]
-pub(super) struct Registry {
-    pub(super) hooks: Vec<FakeWebhook>,
-    pub(super) pending: Vec<Pending>,
+pub struct Registry {
+    pub hooks: Vec<FakeWebhook>,
+    pub pending: Vec<Pending>,
 }
 
 /// `GET /v2/sites/{site_id}/webhooks`, which is not paged.
-pub(super) fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(world, request, &Scope::SITES_READ, site_id, |_| {
         let registry = lock(&world.webhooks);
         let hooks = registry.hooks.iter().filter(|hook| hook.site_id == site_id);
@@ -96,7 +96,7 @@ pub(super) fn list(world: &World, request: &RecordedRequest, site_id: &str) -> A
 }
 
 /// `POST /v2/sites/{site_id}/webhooks`. How Webflow words its refusals is not documented.
-pub(super) fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
+pub fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     with_site(world, request, &Scope::SITES_WRITE, site_id, |workspace| {
         let body = request.json().unwrap_or_default();
         let text = |field: &str| body.get(field).and_then(Value::as_str);
@@ -135,7 +135,7 @@ pub(super) fn create(world: &World, request: &RecordedRequest, site_id: &str) ->
 }
 
 /// `GET /v2/webhooks/{webhook_id}`.
-pub(super) fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_grant(world, request, Some(&Scope::SITES_READ), |grant| {
         let registry = lock(&world.webhooks);
         let found = registry.hooks.iter().find(|hook| {
@@ -149,7 +149,7 @@ pub(super) fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer 
 }
 
 /// `DELETE /v2/webhooks/{webhook_id}`.
-pub(super) fn remove(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn remove(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     with_grant(world, request, Some(&Scope::SITES_WRITE), |grant| {
         let mut registry = lock(&world.webhooks);
         let found = registry.hooks.iter().position(|hook| {

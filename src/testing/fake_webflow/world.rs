@@ -26,26 +26,26 @@ use crate::util::clock::Clock;
 use crate::webflow::Endpoints;
 
 /// The app as it is registered with Webflow.
-pub(super) struct App {
-    pub(super) name: String,
+pub struct App {
+    pub name: String,
     /// What introspection calls it; not the client identifier.
-    pub(super) id: String,
-    pub(super) client_id: String,
-    pub(super) client_secret: SecretString,
-    pub(super) scopes: Scopes,
+    pub id: String,
+    pub client_id: String,
+    pub client_secret: SecretString,
+    pub scopes: Scopes,
 }
 
 /// The user who sits at the consent page.
-pub(super) struct User {
-    pub(super) id: String,
-    pub(super) email: String,
-    pub(super) first_name: String,
-    pub(super) last_name: String,
+pub struct User {
+    pub id: String,
+    pub email: String,
+    pub first_name: String,
+    pub last_name: String,
 }
 
 impl User {
     /// As `authorized_by` answers it.
-    pub(super) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         serde_json::json!({
             "id": self.id,
             "email": self.email,
@@ -57,45 +57,45 @@ impl User {
 
 /// What a test may turn while the server runs.
 #[derive(Clone)]
-pub(super) struct Settings {
-    pub(super) redirect_uris: Vec<String>,
-    pub(super) scope_shape: ScopeShape,
-    pub(super) error_shape: ErrorShape,
-    pub(super) list_shape: ListShape,
-    pub(super) requests_per_minute: u32,
+pub struct Settings {
+    pub redirect_uris: Vec<String>,
+    pub scope_shape: ScopeShape,
+    pub error_shape: ErrorShape,
+    pub list_shape: ListShape,
+    pub requests_per_minute: u32,
 }
 
 /// The state that the handle and every connection share.
-pub(super) struct World {
-    pub(super) app: App,
-    pub(super) user: User,
-    pub(super) workspaces: Vec<Workspace>,
-    pub(super) clock: Clock,
-    pub(super) endpoints: Endpoints,
-    pub(super) mint: Mint,
-    pub(super) started_at: SystemTime,
-    pub(super) settings: Mutex<Settings>,
-    pub(super) ledger: Mutex<Ledger>,
+pub struct World {
+    pub app: App,
+    pub user: User,
+    pub workspaces: Vec<Workspace>,
+    pub clock: Clock,
+    pub endpoints: Endpoints,
+    pub mint: Mint,
+    pub started_at: SystemTime,
+    pub settings: Mutex<Settings>,
+    pub ledger: Mutex<Ledger>,
     #[cfg(feature = "webhooks")]
-    pub(super) webhooks: Mutex<super::webhooks::Registry>,
-    pub(super) cms: Mutex<Cms>,
-    pub(super) pages: Mutex<PageSettings>,
-    pub(super) submissions: Mutex<Vec<Submission>>,
-    pub(super) assets: Mutex<Assets>,
+    pub webhooks: Mutex<super::webhooks::Registry>,
+    pub cms: Mutex<Cms>,
+    pub pages: Mutex<PageSettings>,
+    pub submissions: Mutex<Vec<Submission>>,
+    pub assets: Mutex<Assets>,
     /// When each site was published last.
-    pub(super) published: Mutex<HashMap<String, SystemTime>>,
-    pub(super) faults: Mutex<Faults>,
-    pub(super) log: Mutex<Log>,
-    pub(super) logged: Notify,
+    pub published: Mutex<HashMap<String, SystemTime>>,
+    pub faults: Mutex<Faults>,
+    pub log: Mutex<Log>,
+    pub logged: Notify,
 }
 
 impl World {
-    pub(super) fn settings(&self) -> Settings {
+    pub fn settings(&self) -> Settings {
         lock(&self.settings).clone()
     }
 
     /// Issues a code for what the user agreed to.
-    pub(super) fn issue_code(
+    pub fn issue_code(
         &self,
         approval: Approval,
         redirect_uri: String,
@@ -107,7 +107,7 @@ impl World {
         text
     }
 
-    pub(super) fn issue_token(&self, approval: Approval) -> String {
+    pub fn issue_token(&self, approval: Approval) -> String {
         let token = self.mint.secret();
         let now = self.clock.now();
         lock(&self.ledger).add_token(token.clone(), self.mint.id(), approval, now);
@@ -115,7 +115,7 @@ impl World {
     }
 
     /// The app's credentials, as the exchange and the revocation ask for them.
-    pub(super) fn check_client(&self, id: &str, secret: &str) -> Result<(), OAuthError> {
+    pub fn check_client(&self, id: &str, secret: &str) -> Result<(), OAuthError> {
         if id == self.app.client_id && secret == self.app.client_secret.expose_secret() {
             Ok(())
         } else {
@@ -124,29 +124,29 @@ impl World {
     }
 
     /// A grant for the first workspace, what most tests want.
-    pub(super) fn first_workspace(&self) -> Option<Access> {
+    pub fn first_workspace(&self) -> Option<Access> {
         let workspace = self.workspaces.first()?;
         Some(Access::Workspace(workspace.id().to_owned()))
     }
 }
 
 /// A panic in one test's handler must not hide behind a poisoned lock in the next assertion.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A time as Webflow's JSON has it.
-pub(super) fn timestamp(at: SystemTime) -> String {
+pub fn timestamp(at: SystemTime) -> String {
     OffsetDateTime::from(at).format(&Rfc3339).unwrap_or_default()
 }
 
 /// Whole seconds for `Retry-After`, never less than is left.
-pub(super) fn seconds_rounded_up(span: Duration) -> u64 {
+pub fn seconds_rounded_up(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
 /// 429 as the Data API answers it. Source: Webflow Data API, *Rate Limits*.
-pub(super) fn too_many_requests(retry_after: Duration) -> Answer {
+pub fn too_many_requests(retry_after: Duration) -> Answer {
     let answer = api_error(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too Many Requests");
     let seconds = seconds_rounded_up(retry_after);
     super::answer::with_header(answer, http::header::RETRY_AFTER, seconds)

@@ -3,17 +3,17 @@
 use crate::grant::scope::{Scope, Scopes};
 
 /// What an app will be able to do with one kind of thing.
-pub(super) struct Permission<'a> {
+pub struct Permission<'a> {
     /// A sentence without its full stop.
-    pub(super) words: String,
-    pub(super) scopes: Vec<&'a Scope>,
+    pub words: String,
+    pub scopes: Vec<&'a Scope>,
     /// Whether nothing can be changed by it.
-    pub(super) read_only: bool,
+    pub read_only: bool,
 }
 
 /// The permissions that scopes amount to, in the scopes' order. Reading and writing one kind of
 /// thing are one permission.
-pub(super) fn permissions(scopes: &Scopes) -> Vec<Permission<'_>> {
+pub fn permissions(scopes: &Scopes) -> Vec<Permission<'_>> {
     let mut found: Vec<Permission<'_>> = Vec::new();
     for scope in scopes {
         let (resource, action) = scope.as_str().split_once(':').unwrap_or_default();
