@@ -22,7 +22,10 @@ use tempfile::TempDir;
 use tokio::sync::Barrier;
 use tower_webflow_auth::store::{MemoryStore, SqliteStore};
 use tower_webflow_auth::testing::FakeWebflow;
-use tower_webflow_auth::{CacheConfig, Endpoints, WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{
+    Endpoints, WebflowAuthLayer,
+    config::{CacheConfig, WebflowAuthBuilder},
+};
 
 const ROUNDS: usize = 9;
 

@@ -41,7 +41,7 @@ use tower::{Service, ServiceExt};
 use tower_sessions_014::{MemoryStore as Sessions, Session, SessionManagerLayer};
 use tower_webflow_auth::store::MemoryStore;
 use tower_webflow_auth::testing::FakeWebflow;
-use tower_webflow_auth::{CacheConfig, Keyring, Scope, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{Keyring, Scope, WebflowAuthLayer, WebflowToken, config::CacheConfig};
 
 const ROUNDS: usize = 9;
 

@@ -16,7 +16,7 @@ use futures::StreamExt;
 use support::{
     Forgetful, ask_ok, bare, begin, finish, is_quick, median, memory_kib, min, protected,
 };
-use tower_webflow_auth::{CacheConfig, Endpoints, WebflowAuthLayer};
+use tower_webflow_auth::{Endpoints, WebflowAuthLayer, config::CacheConfig};
 
 const ROUNDS: usize = 9;
 

@@ -14,7 +14,7 @@ use axum::response::{Html, Redirect};
 use axum::{Router, routing::get};
 use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, UserId};
 use tower_sessions_014::{MemoryStore, SessionManagerLayer};
-use tower_webflow_auth::{Subject, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder};
 
 #[derive(Clone, Debug)]
 pub(crate) struct User {

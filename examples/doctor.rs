@@ -2,7 +2,7 @@
 //!
 //! It reads the same environment variables as the application (`WEBFLOW_CLIENT_ID` and so on). If
 //! none is set, it checks a sample application with a fake Webflow server. Your own application can
-//! print the same table, including its own store, with `auth.check().await`.
+//! print the same table, including its own store, with `auth.diagnose().await`.
 #![allow(clippy::print_stdout, reason = "examples are run by hand")]
 
 mod support;
@@ -10,15 +10,15 @@ mod support;
 use std::process::ExitCode;
 
 use axum::Router;
-use tower_webflow_auth::{Checkup, WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{WebflowAuthLayer, config::WebflowAuthBuilder, doctor::Report};
 
 #[tokio::main]
 async fn main() -> Result<ExitCode, support::Error> {
-    let checkup = if std::env::vars_os().any(|(name, _)| is_setting(&name)) {
+    let report = if std::env::vars_os().any(|(name, _)| is_setting(&name)) {
         // Your own application also sets `.store(..)`.
         match WebflowAuthLayer::from_env().and_then(WebflowAuthBuilder::build) {
-            Ok(auth) => auth.check().await,
-            Err(error) => Checkup::from(&error),
+            Ok(auth) => auth.diagnose().await,
+            Err(error) => Report::from(&error),
         }
     } else {
         println!(
@@ -27,12 +27,12 @@ async fn main() -> Result<ExitCode, support::Error> {
         let stage = support::Stage::new().await?;
         let auth = stage.auth().build()?;
         tokio::select! {
-            checkup = auth.check() => checkup,
+            report = auth.diagnose() => report,
             stopped = stage.run(Router::new().layer(auth.clone())) => return stopped.map(|()| ExitCode::FAILURE),
         }
     };
-    println!("{checkup}");
-    Ok(if checkup.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    println!("{report}");
+    Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn is_setting(name: &std::ffi::OsStr) -> bool {

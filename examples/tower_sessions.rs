@@ -13,7 +13,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{Html, Redirect, Response};
 use axum::{Router, routing::get};
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
-use tower_webflow_auth::{Subject, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder};
 
 #[derive(Clone)]
 pub(crate) struct User(String);

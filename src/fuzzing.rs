@@ -25,7 +25,7 @@ use crate::grant::scope::Scopes;
 use crate::identity::session_cookie::Session;
 use crate::identity::subject::Subject;
 use crate::problem::catalog;
-use crate::store::{GrantId, SealedToken, TokenKey, TokenVersion, at_unix_secs};
+use crate::store::{GrantId, SealedToken, TokenKey, TokenVersion, time_from_unix_secs};
 use crate::vault;
 use crate::webflow::{read_answer, retry_after};
 use crate::webhooks;
@@ -253,7 +253,7 @@ pub fn sealed_row(data: &[u8]) -> bool {
         return false;
     };
     let sealed = ring.seal(Purpose::Token, &vault::context(&key, version), data);
-    let row = SealedToken::new(key, version, sealed, at_unix_secs(NOW));
+    let row = SealedToken::new(key, version, sealed, time_from_unix_secs(NOW));
     vault::unseal(&ring, &row).is_some()
 }
 
@@ -262,7 +262,7 @@ pub fn retry_after_header(data: &[u8]) -> bool {
     let Ok(value) = HeaderValue::from_bytes(data) else {
         return false;
     };
-    let wait = retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)]), at_unix_secs(NOW));
+    let wait = retry_after(&HeaderMap::from_iter([(RETRY_AFTER, value)]), time_from_unix_secs(NOW));
     if let Some(wait) = wait {
         let problem = catalog::webflow_busy(None);
         let answer = problem.retry_after(wait).json();

@@ -1,5 +1,5 @@
-// The pages are files that can be read in the repository too, where their links lead to files.
-// Here `links.md` comes first, and of two definitions of a link the first counts.
+// The pages also live in the repository, where their links point to files. `links.md` comes first
+// because rustdoc uses the first of two definitions of a link.
 #![doc = include_str!("links.md")]
 #![doc = include_str!("../docs/guide/README.md")]
 
@@ -14,6 +14,7 @@ macro_rules! pages {
 pages! {
     quick_start = "guide/quick-start.md";
     flow = "guide/flow.md";
+    install = "guide/install.md";
     placing = "guide/placing.md";
     persistence = "guide/persistence.md";
     keys = "guide/keys.md";
@@ -22,10 +23,14 @@ pages! {
     calls = "guide/calls.md";
     webhooks = "guide/webhooks.md";
     panels = "guide/panels.md";
+    command = "guide/command.md";
+    review = "guide/review.md";
     testing = "guide/testing.md";
     troubleshooting = "guide/troubleshooting.md";
     migrating = "guide/migrating.md";
+    examples = "../examples/README.md";
     observability = "observability.md";
+    runbook = "runbook.md";
     architecture = "architecture.md";
     state = "state.md";
     decisions = "decisions.md";

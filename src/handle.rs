@@ -9,7 +9,7 @@ use crate::grant::token::WebflowToken;
 use crate::grant::user::WebflowUser;
 use crate::identity::subject::Subject;
 use crate::lifecycle::find;
-use crate::lifecycle::id_token::{ResolveError, is_id_token, resolve};
+use crate::lifecycle::id_token::{IdTokenError, is_id_token, resolve};
 use crate::lifecycle::revoke::{RevokeError, disconnect, disconnect_one};
 use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
@@ -91,24 +91,24 @@ impl WebflowAuthHandle {
     /// its backend together with the site's ID. The backend asks Webflow with up to four grants of
     /// that site, newest first, until one resolves the ID token. The grants need the scope
     /// `authorized_user:read`. A grant whose token Webflow rejects is removed. The whole takes no
-    /// longer than the builder's [`timeout`](crate::WebflowAuthBuilder::timeout).
+    /// longer than the builder's [`timeout`](crate::config::WebflowAuthBuilder::timeout).
     ///
     /// The grants are those of [`tokens_for_site`](Self::tokens_for_site), so a grant of a whole
     /// workspace needs the scope `sites:read` as well. Source: Webflow, *Hybrid Apps*.
     ///
     /// # Errors
-    /// [`ResolveError`].
+    /// [`IdTokenError`].
     ///
     /// # Security
     /// The client could send the ID of any site. Webflow's response names the site that the ID token
-    /// was issued for; if it is another one, the error is [`ResolveError::Refused`].
+    /// was issued for; if it is another one, the error is [`IdTokenError::Refused`].
     pub async fn resolve_id_token(
         &self,
         site_id: &str,
         id_token: &str,
-    ) -> Result<WebflowUser, ResolveError> {
+    ) -> Result<WebflowUser, IdTokenError> {
         if !is_id_token(id_token) {
-            return Err(ResolveError::Refused);
+            return Err(IdTokenError::Refused);
         }
         let tokens = self.tokens_for_site(site_id).await?;
         let resolved = resolve(&self.context, &tokens, site_id, id_token).await?;
@@ -118,7 +118,7 @@ impl WebflowAuthHandle {
     /// Every token whose grant names the workspace, newest first.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no look-up by workspace.
+    /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no lookup by workspace.
     pub async fn tokens_for_workspace(
         &self,
         workspace_id: &str,
@@ -129,14 +129,14 @@ impl WebflowAuthHandle {
     /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.
     ///
     /// # Errors
-    /// [`RevokeError::Store`] when the store cannot be used; [`RevokeError::Webflow`] when
-    /// the grants are gone here but Webflow could not be told.
+    /// [`RevokeError::Store`] when the store cannot be used; [`RevokeError::WebflowUnreachable`]
+    /// when the grants are gone here but Webflow could not be told.
     ///
     /// # Cancel safety
     /// Once it is polled, it comes to its end also when this future is dropped: no grant is revoked
     /// and still served.
     pub async fn revoke(&self, subject: &Subject) -> Result<usize, RevokeError> {
-        disconnect(&self.context, &self.context.vault.public(subject), true).await
+        disconnect(&self.context, &self.context.vault.public(subject)).await
     }
 
     /// Revokes one grant at Webflow and removes it; the subject's others stay.
@@ -161,13 +161,13 @@ impl WebflowAuthHandle {
     /// Whether the store can be used right now, for a health check.
     ///
     /// # Errors
-    /// The [`StoreError`] that a look-up would meet.
+    /// The [`StoreError`] that a lookup would meet.
     pub async fn healthy(&self) -> Result<(), StoreError> {
         self.context.vault.healthy().await
     }
 }
 
-/// The same tokens for use outside a request.
+/// Returns the tokens in the form for use outside a request.
 fn for_jobs(tokens: &[WebflowToken]) -> Vec<WebflowToken> {
     tokens.iter().map(WebflowToken::for_job).collect()
 }

@@ -16,14 +16,14 @@
 pub mod api;
 #[cfg(feature = "panels")]
 mod bearer;
-mod config;
+pub mod config;
 mod context;
 mod crypto;
 #[cfg(feature = "webhooks")]
 mod delivery;
-mod doctor;
+pub mod doctor;
 #[cfg(feature = "axum")]
-mod extract;
+pub mod extract;
 mod flow;
 #[cfg(feature = "_fuzzing")]
 #[doc(hidden)]
@@ -43,10 +43,10 @@ mod grant;
 ))]
 pub mod guide;
 mod handle;
-mod hooks;
+pub mod hooks;
 mod identity;
 mod lifecycle;
-mod middleware;
+pub mod middleware;
 #[cfg(feature = "panels")]
 mod panels;
 mod problem;
@@ -62,31 +62,28 @@ mod wire;
 
 #[cfg(feature = "panels")]
 pub use bearer::session::PanelSession;
-pub use config::{CacheConfig, ConfigError, ConfigProblem, WebflowAuthBuilder};
+pub use config::error::ConfigError;
 pub use context::handle::WebflowAuthHandle;
 pub use crypto::keyring::Keyring;
-pub use doctor::{Check, CheckStatus, Checkup};
 #[cfg(feature = "axum")]
-pub use extract::rejection::{WebflowTokenRejection, WebflowTokenRejectionReason};
+pub use extract::rejection::WebflowTokenRejection;
+pub use flow::begin::{BeginError, Login};
 pub use grant::listing::LookupError;
 pub use grant::policy::GrantPolicy;
 pub use grant::scope::{Scope, Scopes};
-pub use grant::token::{Reauthorize, WebflowGrants, WebflowToken};
+pub use grant::token::{WebflowGrants, WebflowToken};
 pub use grant::user::WebflowUser;
-pub use hooks::{AuthFailure, Authorized};
+pub use hooks::{Gone, NewGrant, Next, Why};
 pub use identity::resolver::SubjectResolver;
-pub use identity::subject::{InvalidSubject, Subject};
-pub use lifecycle::id_token::ResolveError;
+pub use identity::subject::Subject;
+pub use lifecycle::id_token::IdTokenError;
 pub use lifecycle::import::ImportError;
 pub use lifecycle::list::StoredGrant;
 pub use lifecycle::pace::Pace;
 pub use lifecycle::reseal::ResealError;
 pub use lifecycle::revoke::RevokeError;
 pub use lifecycle::verify::{GrantState, Verified};
-pub use middleware::{
-    EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth, WebflowAuthLayer,
-};
-pub use problem::FailureKind;
+pub use middleware::layer::WebflowAuthLayer;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use util::clock::Clock;
 pub use webflow::Endpoints;

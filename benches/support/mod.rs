@@ -20,7 +20,7 @@ use serde_json::json;
 use tower::{Service, ServiceExt};
 use tower_webflow_auth::store::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use tower_webflow_auth::{
-    Endpoints, Keyring, Scope, Subject, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken,
+    Endpoints, Keyring, Scope, Subject, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder,
 };
 
 pub const CALLBACK: &str = "/auth/webflow/callback";

@@ -9,10 +9,15 @@
 //! adds a route that receives webhooks, see `webhooks.rs`. `DEMO_NAME` is the app's name,
 //! `WEBFLOW_APP_ID` its ID at Webflow. `DEMO_ADMIN=1` adds routes for jobs, see `admin.rs`.
 //! `DEMO_PANEL_ORIGIN` (feature `panels`) lists the origins of panels, see `panels.rs`.
+//! `DEMO_METRICS=1` (feature `metrics`) adds `/metrics`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "examples are run by hand")]
 
 mod admin;
 mod calls;
+#[path = "../support/causes.rs"]
+mod causes;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod pages;
 #[cfg(feature = "panels")]
 mod panels;
@@ -54,6 +59,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("cannot listen on DEMO_ADDR={address}: {error}"))?;
     let address = listener.local_addr()?;
     let is_admin = admin::is_on(address)?;
+    #[cfg(feature = "metrics")]
+    let metrics = metrics::router()?;
     let (builder, fake) = settings::builder(address).await?;
     #[cfg(feature = "webhooks")]
     let builder = webhooks::with_secrets(builder);
@@ -77,6 +84,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let app = app.merge(hooks);
     #[cfg(feature = "panels")]
     let app = app.merge(panels);
+    #[cfg(feature = "metrics")]
+    let app = app.merge(metrics);
     axum::serve(listener, app).with_graceful_shutdown(stopped()).await?;
     println!("demo: stopped");
     Ok(())

@@ -4,7 +4,9 @@
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use tower_webflow_auth::{PanelSession, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{
+    PanelSession, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder,
+};
 
 /// Gives the builder the origins of the environment.
 pub(crate) fn with_origins(mut builder: WebflowAuthBuilder) -> WebflowAuthBuilder {

@@ -9,9 +9,11 @@ use etcetera::BaseStrategy;
 use tower_webflow_auth::store::PostgresStore;
 #[cfg(feature = "redis")]
 use tower_webflow_auth::store::RedisStore;
-use tower_webflow_auth::store::{MemoryStore, SqliteStore};
+use tower_webflow_auth::store::{MemoryStore, SqliteStore, StoreError};
 use tower_webflow_auth::testing::FakeWebflow;
-use tower_webflow_auth::{Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{Keyring, Scope, WebflowAuthLayer, config::WebflowAuthBuilder};
+
+use crate::causes::with_causes;
 
 const SCOPES: [Scope; 3] = [Scope::AUTHORIZED_USER_READ, Scope::SITES_READ, Scope::CMS_READ];
 
@@ -68,22 +70,25 @@ pub(crate) async fn with_store(
         Ok(setting) if !setting.is_empty() => setting,
         _ => format!("sqlite:{}", default_file()?.display()),
     };
-    let explain = |error| format!("DEMO_STORE={} cannot be opened: {error}", kind(&setting));
+    let explain = |error: StoreError| {
+        let error = with_causes(&error);
+        format!("DEMO_STORE={} cannot be opened: {error}", kind(&setting))
+    };
     if setting == "memory" {
         return Ok(builder.store(MemoryStore::new()));
     }
     if let Some(path) = setting.strip_prefix("sqlite:") {
         let path = path.strip_prefix("//").unwrap_or(path);
-        return Ok(builder.store(SqliteStore::open(path).await.map_err(chain).map_err(explain)?));
+        return Ok(builder.store(SqliteStore::open(path).await.map_err(explain)?));
     }
     #[cfg(feature = "postgres")]
     if setting.starts_with("postgres://") || setting.starts_with("postgresql://") {
-        let store = PostgresStore::connect(&setting).await.map_err(chain).map_err(explain)?;
+        let store = PostgresStore::connect(&setting).await.map_err(explain)?;
         return Ok(builder.store(store));
     }
     #[cfg(feature = "redis")]
     if setting.starts_with("redis://") || setting.starts_with("rediss://") {
-        let store = RedisStore::connect(&setting).await.map_err(chain).map_err(explain)?;
+        let store = RedisStore::connect(&setting).await.map_err(explain)?;
         return Ok(builder.store(store));
     }
     Err(format!("DEMO_STORE={} is not known: give {KNOWN}", kind(&setting)).into())
@@ -99,16 +104,6 @@ const KNOWN: &str = if cfg!(all(feature = "postgres", feature = "redis")) {
 /// The setting without a URL's address, which may contain a password.
 fn kind(setting: &str) -> &str {
     if setting.contains("://") { setting.split("://").next().unwrap_or_default() } else { setting }
-}
-
-fn chain(error: impl Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn default_file() -> Result<PathBuf, Box<dyn Error>> {

@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::Value;
 use tower_webflow_auth::webhooks::WebflowEvent;
-use tower_webflow_auth::{WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{WebflowAuthLayer, config::WebflowAuthBuilder};
 
 const KEPT: usize = 1000;
 

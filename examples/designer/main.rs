@@ -1,8 +1,8 @@
 //! A Hybrid App: a panel in Webflow's Designer, and its backend.
 //!
 //! The panel sends Webflow's ID token to the layer's panel path and gets a bearer for its calls. If
-//! nobody has connected the site yet, it opens the login in a pop-up window. The panel is on an
-//! origin of its own, as in production, where Webflow hosts it below `webflow-ext.com`.
+//! nobody has connected the site yet, it opens the login in a pop-up window. The panel is on a
+//! separate origin, as in production, where Webflow hosts it below `webflow-ext.com`.
 #![allow(dead_code, clippy::print_stdout, reason = "tests use only a part of this file")]
 
 #[path = "../support/mod.rs"]
@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::testing::Workspace;
-use tower_webflow_auth::{PanelSession, Scope, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{
+    PanelSession, Scope, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder,
+};
 
 const PANEL: &str = include_str!("panel.html");
 const SCRIPT: &str = include_str!("panel.js");

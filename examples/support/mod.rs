@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::net::TcpListener;
 use tower_webflow_auth::testing::FakeWebflow;
-use tower_webflow_auth::{Scope, WebflowAuthBuilder};
+use tower_webflow_auth::{Scope, config::WebflowAuthBuilder};
 use tracing_subscriber::EnvFilter;
 
 pub type Error = Box<dyn std::error::Error>;
@@ -26,6 +26,11 @@ impl Stage {
         let filter = EnvFilter::try_from_default_env()
             .unwrap_or_else(|_| EnvFilter::new("tower_webflow_auth=info"));
         tracing_subscriber::fmt().with_env_filter(filter).init();
+        Self::without_log().await
+    }
+
+    /// Starts the stage for an example that installs its own `tracing` subscriber.
+    pub async fn without_log() -> Result<Self, Error> {
         let address = std::env::var("DEMO_ADDR").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
         let listener = TcpListener::bind(&address).await.map_err(|error| {
             format!("cannot listen on {address} ({error}): set DEMO_ADDR to another address")

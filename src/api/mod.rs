@@ -51,6 +51,7 @@ use crate::webflow::Endpoints;
 pub(crate) struct ApiClient {
     pub(crate) http: reqwest::Client,
     pub(crate) endpoints: Endpoints,
+    pub(crate) client_id: String,
     pub(crate) budget: Duration,
     clock: Clock,
     confirmations: Confirmations,
@@ -65,12 +66,13 @@ impl ApiClient {
     pub(crate) fn new(
         http: reqwest::Client,
         endpoints: Endpoints,
+        client_id: String,
         budget: Duration,
         clock: Clock,
     ) -> Self {
         let (confirmations, holds) = (Confirmations::default(), Holds::default());
         let removal = OnceLock::new();
-        Self { http, endpoints, budget, clock, confirmations, holds, removal }
+        Self { http, endpoints, client_id, budget, clock, confirmations, holds, removal }
     }
 
     /// Says how grants of dead tokens are removed; once, when the layer is built.

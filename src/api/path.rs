@@ -21,8 +21,15 @@ use crate::wire::paths::COMPONENT;
 ///     token.api().get(["sites", site_id, "pages"]).send().await?.json().await
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the path of an API call",
+    label = "not a path",
+    note = "give the segments as an array of `&str`: `[\"sites\", site_id, \"pages\"]`",
+    note = "or give the whole path as a `&str` or `String`: `\"/v2/sites\"`"
+)]
 pub trait ApiPath: sealed::Path {}
 
+#[diagnostic::do_not_recommend]
 impl<P: sealed::Path> ApiPath for P {}
 
 pub mod sealed {

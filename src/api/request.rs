@@ -111,7 +111,7 @@ impl ApiRequest {
     }
 
     /// The time for the whole call, with its retries and the body of the answer; the default is the
-    /// builder's [`timeout`](crate::WebflowAuthBuilder::timeout), 10 seconds, or what
+    /// builder's [`timeout`](crate::config::WebflowAuthBuilder::timeout), 10 seconds, or what
     /// [`patiently`](super::WebflowApi::patiently) was given.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.budget = timeout;

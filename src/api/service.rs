@@ -33,7 +33,7 @@ use crate::webflow::retry_after;
 /// - Every status is `Ok`. After a 401 it asks Webflow whether the token is still valid, and marks
 ///   it as dead if not.
 /// - Answer and body must arrive within the builder's
-///   [`timeout`](crate::WebflowAuthBuilder::timeout), or the time given to
+///   [`timeout`](crate::config::WebflowAuthBuilder::timeout), or the time given to
 ///   [`patiently`](super::WebflowApi::patiently).
 ///
 /// ```no_run

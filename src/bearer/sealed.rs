@@ -1,6 +1,6 @@
 //! The bearer: a sealed panel session, bound to one version of one grant.
 //!
-//! The text is `wfp_` and the base64url of JSON sealed under a key of its own purpose. The cookie's
+//! The text is `wfp_` and the base64url of JSON, sealed under a key for this purpose alone. The cookie's
 //! name and the client id are bound in, so that a bearer is worth nothing at another app.
 
 use std::fmt;

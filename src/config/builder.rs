@@ -1,6 +1,7 @@
 //! The builder of the layer.
 
 use std::any::Any;
+use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, RwLock};
@@ -24,11 +25,12 @@ use crate::grant::policy::{GrantPolicy, Selection};
 use crate::grant::scope::{Scope, Scopes};
 use crate::grant::state::TokenStates;
 use crate::grant::token::WebflowToken;
-use crate::hooks::{AuthFailure, Authorized, Hooks};
+use crate::hooks::{AuthFailure, Gone, Hooks, NewGrant, Next};
 use crate::identity::SubjectSource;
 use crate::identity::app::AppId;
 use crate::identity::resolver::SubjectResolver;
 use crate::identity::session_cookie::Sliding;
+use crate::identity::sign_in::SignIn;
 use crate::identity::subject::Subject;
 use crate::middleware::WebflowAuthLayer;
 use crate::store::{ErasedStore, MemoryStore, TokenStore};
@@ -42,6 +44,8 @@ use crate::webflow::{ApplicationId, WebflowClient};
 use crate::wire::cookies::CookiePolicy;
 use crate::wire::paths::Paths;
 
+const LOGIN_PATH: &str = "/auth/webflow/login";
+const LOGOUT_PATH: &str = "/auth/webflow/logout";
 const FLOW_LIFETIME: Duration = Duration::from_secs(15 * 60);
 const SESSION_MAX_LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const SESSION_LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -50,17 +54,17 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_CALLBACKS: usize = 256;
 
-/// Of how many tokens it is remembered at least whether they are dead or out of date.
+/// Minimum number of tokens whose state (dead or outdated) is remembered.
 const MIN_TOKEN_STATES: usize = 4096;
 
-/// How many connections to a host of Webflow's are kept for the next call; without a bound a burst
-/// of sign-ins leaves as many open as it had callbacks.
+/// Idle connections kept per Webflow host. Without a limit, a burst of sign-ins would leave one
+/// open per callback.
 const MAX_IDLE_CONNECTIONS: usize = 32;
 
-/// The settings of a [`WebflowAuthLayer`].
+/// Builds a [`WebflowAuthLayer`].
 ///
-/// Required are the client's id and secret, the redirect URI, at least one scope and a key ring;
-/// everything else has a default. [`build`](Self::build) checks all of it at once.
+/// The client ID and secret, the redirect URI, at least one scope and a key ring are required.
+/// Everything else has a default. [`build`](Self::build) validates all settings together.
 ///
 /// ```
 /// use std::time::Duration;
@@ -82,7 +86,7 @@ const MAX_IDLE_CONNECTIONS: usize = 32;
 /// # }
 /// # run().unwrap();
 /// ```
-#[must_use = "`build` makes the layer"]
+#[must_use = "call `build` to create the layer"]
 pub struct WebflowAuthBuilder {
     client_id: Option<String>,
     client_secret: Option<SecretString>,
@@ -98,6 +102,7 @@ pub struct WebflowAuthBuilder {
     volatile: bool,
     http: Option<reqwest::Client>,
     subjects: SubjectSource,
+    sign_in_at: Option<String>,
     login_path: Option<String>,
     logout_path: Option<String>,
     flow_lifetime: Duration,
@@ -113,12 +118,12 @@ pub struct WebflowAuthBuilder {
     selection: Selection,
     hooks: Hooks,
     clock: Clock,
-    /// Secrets beside the client's that sign webhooks, each with the setting that gave it.
+    /// Secrets besides the client secret that sign webhooks, each with the setting it came from.
     #[cfg(feature = "webhooks")]
     webhook_secrets: Vec<(&'static str, SecretString)>,
     #[cfg(feature = "panels")]
     pub(super) panels: PanelSettings,
-    /// What was found wrong while reading text out of the environment.
+    /// Problems found while parsing environment variables.
     pub(super) problems: Vec<ConfigProblem>,
 }
 
@@ -132,11 +137,11 @@ impl WebflowAuthLayer {
     /// `WEBFLOW_REDIRECT_URI`, `WEBFLOW_SCOPES` (separated by spaces or commas),
     /// `WEBFLOW_AUTH_KEY`, and `WEBFLOW_BASE_URL` for a fake Webflow.
     ///
-    /// The builder that comes back can be changed before [`build`](WebflowAuthBuilder::build),
-    /// which names every variable that is missing or malformed.
+    /// Settings can still be changed before [`build`](WebflowAuthBuilder::build), which reports
+    /// every missing or malformed variable.
     ///
     /// # Errors
-    /// [`ConfigError`] when a variable is not Unicode.
+    /// [`ConfigError`] if a variable is not valid Unicode.
     pub fn from_env() -> Result<WebflowAuthBuilder, ConfigError> {
         WebflowAuthBuilder::from_env()
     }
@@ -158,8 +163,9 @@ impl WebflowAuthBuilder {
             volatile: true,
             http: None,
             subjects: SubjectSource::Session,
-            login_path: Some("/auth/webflow/login".to_owned()),
-            logout_path: Some("/auth/webflow/logout".to_owned()),
+            sign_in_at: None,
+            login_path: Some(LOGIN_PATH.to_owned()),
+            logout_path: Some(LOGOUT_PATH.to_owned()),
             flow_lifetime: FLOW_LIFETIME,
             session_lifetime: SESSION_LIFETIME,
             session_max_lifetime: SESSION_MAX_LIFETIME,
@@ -181,34 +187,35 @@ impl WebflowAuthBuilder {
         }
     }
 
-    /// The app's client id, out of its settings at Webflow. Required.
+    /// Sets the app's client ID, from its settings at Webflow. Required.
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
         self.client_id = Some(id.into());
         self
     }
 
-    /// The app's client secret, out of its settings at Webflow. Required.
+    /// Sets the app's client secret, from its settings at Webflow. Required.
     pub fn client_secret(mut self, secret: impl Into<SecretString>) -> Self {
         self.client_secret = Some(secret.into());
         self
     }
 
-    /// The redirect URI, exactly as it is registered at Webflow. Required.
+    /// Sets the redirect URI, exactly as registered at Webflow. Required.
     ///
-    /// Its path becomes the callback path. It must be https; plain http is accepted on loopback
-    /// only, where cookies then do without `Secure` and the `__Host-` prefix.
+    /// Its path becomes the callback path. It must use https; plain http is accepted on loopback
+    /// only, where cookies then have neither `Secure` nor the `__Host-` prefix.
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.redirect_uri = Some(uri.into());
         self
     }
 
-    /// A name for this app, which keeps it apart from others on the same host; default none.
+    /// Sets a name for this app, which separates it from others on the same host. The default is
+    /// none.
     ///
     /// It has 1 to 32 characters of `a-z`, `0-9` and `-`. Two layers with different names share a
-    /// host, a key ring and a store without seeing each other's cookies and grants: the name is part
-    /// of the cookies' names (`__Host-webflow.staging.session`), and together with the client id it
-    /// is part of every stored grant's key. Whoever changes it starts without sessions and grants;
-    /// the former name finds them again.
+    /// host, a key ring and a store without seeing each other's cookies and grants: the name is
+    /// part of the cookies' names (`__Host-webflow.staging.session`), and together with the client
+    /// ID it is part of every stored grant's key. After changing the name there are no sessions and
+    /// no grants, until it is changed back.
     ///
     /// ```
     /// # use tower_webflow_auth::WebflowAuthLayer;
@@ -219,54 +226,55 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// The app's ID at Webflow, 24 hex digits, which is not its client ID; only
+    /// Sets the app's ID at Webflow, 24 hex digits, which differs from its client ID. Only
     /// [`import`](crate::WebflowAuthHandle::import) needs it. By default it is learned from the
-    /// first grant that comes by a login.
+    /// first login.
     pub fn application_id(mut self, id: impl Into<String>) -> Self {
         self.application_id = Some(id.into());
         self
     }
 
-    /// The scopes to ask for; each must be among those of the app's settings. Required.
+    /// Sets the scopes to request, each of which the app's settings at Webflow must include.
+    /// Required.
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.scopes = scopes.into_iter().collect();
         self
     }
 
-    /// Further scopes that a link to the login path may ask for, in addition to
+    /// Sets further scopes that a link to the login path may request, in addition to
     /// [`scopes`](Self::scopes) and to those of layers with
     /// [`require_scopes`](WebflowAuthLayer::require_scopes).
     ///
-    /// Anybody can make such a link, so other scopes are refused with 400.
+    /// Anyone can create such a link, so other scopes are rejected with 400.
     pub fn further_scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.further_scopes = scopes.into_iter().collect();
         self
     }
 
-    /// The keys that seal tokens and cookies. Required.
+    /// Sets the keys that encrypt tokens and protect cookies. Required.
     pub fn keyring(mut self, keyring: Keyring) -> Self {
         self.keyring = Some(keyring);
         self
     }
 
-    /// Where tokens are kept. The default is a [`MemoryStore`], which forgets them with the
-    /// process; the log warns about that.
+    /// Sets the token store. The default is a [`MemoryStore`], which loses all tokens with the
+    /// process and logs a warning.
     pub fn store(mut self, store: impl TokenStore) -> Self {
         self.volatile = is_in_memory(&store);
         self.store = Some(Arc::new(store));
         self
     }
 
-    /// Where Webflow is reached. The default is [`Endpoints::webflow`].
+    /// Sets Webflow's addresses. The default is [`Endpoints::webflow`].
     pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
         self.endpoints = endpoints;
         self
     }
 
-    /// Takes the application's own user for the subject, instead of a browser session.
+    /// Ties grants to your application's users instead of to a session cookie.
     ///
-    /// The closure sees the request's head with the extensions that outer middleware has put
-    /// there. `None` means that nobody is signed in to the application: the answer is 401.
+    /// The closure gets the request's head, including extensions set by outer middleware. `None`
+    /// means that nobody is signed in to the application; the request is answered with 401.
     ///
     /// ```
     /// # use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken};
@@ -284,106 +292,135 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Takes the application's own user for the subject, where finding out takes a look-up.
+    /// Like [`subject`](Self::subject), for a lookup that is asynchronous or may fail.
     pub fn subject_resolver(mut self, resolver: impl SubjectResolver) -> Self {
         self.subjects = SubjectSource::Resolver(Arc::new(resolver));
         self
     }
 
-    /// The path that begins a login; default `/auth/webflow/login`. `None` switches it off:
-    /// answers for scripts then name the page itself.
+    /// Sets the application's sign-in page, for browsers in which nobody is signed in. The default is
+    /// none.
+    ///
+    /// It is a path of this origin and may have a query. A navigation to a protected route is then
+    /// sent to it, with the route in `next`: `/login?next=%2Fdashboard`. Programs get a 401 whose
+    /// `login_url` names the same address. After the sign-in, redirect to `next`; check that it is a
+    /// path first, since anybody can make such a link.
+    ///
+    /// The login path then also works where nobody is signed in, as Webflow's Marketplace expects of
+    /// an Install URL. Webflow's answer waits in the browser, encrypted, until a user has signed in
+    /// there, for 15 minutes at most; nothing is stored before. Without it a browser in which nobody
+    /// is signed in gets a 401.
+    ///
+    /// Needs [`subject`](Self::subject) or [`subject_resolver`](Self::subject_resolver).
+    ///
+    /// ```
+    /// # use tower_webflow_auth::{Subject, WebflowAuthLayer};
+    /// # #[derive(Clone)] struct User { id: u64 }
+    /// let builder = WebflowAuthLayer::builder()
+    ///     .subject(|parts| parts.extensions.get::<User>().map(|user| Subject::user(user.id)))
+    ///     .sign_in_at("/login");
+    /// ```
+    pub fn sign_in_at(mut self, path: impl Into<String>) -> Self {
+        self.sign_in_at = Some(path.into());
+        self
+    }
+
+    /// Sets the path that starts a login, or disables it with `None`. The default is
+    /// `/auth/webflow/login`. When disabled, the `login_url` in 401 responses is the page itself.
     pub fn login_path<'a>(mut self, path: impl Into<Option<&'a str>>) -> Self {
         self.login_path = path.into().map(str::to_owned);
         self
     }
 
-    /// The path that ends a session; default `/auth/webflow/logout`. `None` switches it off.
+    /// Sets the path that ends a session, or disables it with `None`. The default is
+    /// `/auth/webflow/logout`.
     pub fn logout_path<'a>(mut self, path: impl Into<Option<&'a str>>) -> Self {
         self.logout_path = path.into().map(str::to_owned);
         self
     }
 
-    /// How long a flow may take; default 15 minutes, the lifetime of Webflow's codes.
+    /// Sets the time limit of a login flow. The default is 15 minutes, the lifetime of Webflow's
+    /// codes.
     pub const fn flow_lifetime(mut self, lifetime: Duration) -> Self {
         self.flow_lifetime = lifetime;
         self
     }
 
-    /// How long a browser session lasts after its last use; default 30 days.
+    /// Sets how long a browser session lasts after its last use. The default is 30 days.
     ///
-    /// A session slides: at page loads its cookie is set anew when that lets it last at least a
-    /// day longer, up to [`session_max_lifetime`](Self::session_max_lifetime). Responses that
-    /// shared caches may keep get no cookie. An active user is therefore not sent to Webflow
-    /// again, which Webflow's Marketplace review expects.
+    /// Sessions are sliding: a page load renews the cookie if that extends the session by at least
+    /// a day, up to [`session_max_lifetime`](Self::session_max_lifetime). Responses that shared
+    /// caches may store do not renew it. Active users are therefore not sent to Webflow again,
+    /// which Webflow's Marketplace review expects.
     pub const fn session_lifetime(mut self, lifetime: Duration) -> Self {
         self.session_lifetime = lifetime;
         self
     }
 
-    /// How long a browser session lasts at most, from its login; default 365 days.
+    /// Sets how long a browser session lasts at most, from its login. The default is 365 days.
     pub const fn session_max_lifetime(mut self, lifetime: Duration) -> Self {
         self.session_max_lifetime = lifetime;
         self
     }
 
-    /// The time for one call to Webflow, connecting included; default 10 seconds.
+    /// Sets the time limit of one call to Webflow, connecting included. The default is 10 seconds.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The time for one operation of the store, after which the answer is 503; default 5 seconds.
+    /// Sets the time limit of one store operation, after which the response is 503. The default is
+    /// 5 seconds.
     pub const fn store_timeout(mut self, timeout: Duration) -> Self {
         self.store_timeout = timeout;
         self
     }
 
-    /// How many callbacks, and how many logouts, may be in progress at the same time; default 256
-    /// of each.
+    /// Sets how many callbacks, and how many logouts, are processed concurrently. The default is
+    /// 256 of each.
     ///
-    /// Beyond it the answer is 503 with `Retry-After`, before the code is used, and the browser
-    /// can complete the login or the logout later. This bounds what unauthenticated clients can
-    /// cause.
+    /// Further ones get a 503 with `Retry-After`, callbacks before their code is used, so the
+    /// browser can retry. This limits the load that unauthenticated clients can cause.
     pub const fn max_callbacks(mut self, callbacks: usize) -> Self {
         self.max_callbacks = callbacks;
         self
     }
 
-    /// Whether to ask Webflow at the callback which sites and workspaces the grant covers; default
-    /// true. A look-up that fails does not fail the flow.
+    /// Sets whether the callback asks Webflow which sites and workspaces the grant covers. The
+    /// default is true. A failed lookup does not fail the login.
     ///
-    /// Without it [`sites`](WebflowToken::sites) and [`workspaces`](WebflowToken::workspaces) stay
-    /// empty, look-ups by site and workspace find nothing, and
-    /// [`GrantPolicy::PerWorkspace`] keeps one grant more for each login.
+    /// When disabled, [`sites`](WebflowToken::sites) and [`workspaces`](WebflowToken::workspaces)
+    /// stay empty, lookups by site and workspace find nothing, and [`GrantPolicy::PerWorkspace`]
+    /// adds a grant with every login.
     pub const fn introspect(mut self, introspect: bool) -> Self {
         self.introspect = introspect;
         self
     }
 
-    /// Lets the cookies come along when the application is shown in a frame of another site, such
-    /// as Webflow's Designer: `SameSite=None; Partitioned`. Default false; needs https.
+    /// Sends the cookies in frames on other sites too, such as Webflow's Designer, with
+    /// `SameSite=None; Partitioned`. The default is false. Requires https.
     ///
-    /// Browsers keep such cookies apart for each site around the frame: a login in a pop-up or tab
-    /// of the application is not seen in the frame. Consent itself cannot be given in a frame, so
-    /// open the login path in a window of its own, and let the frame prove its user by an ID token:
-    /// the feature `panels` does both without cookies.
+    /// Browsers partition such cookies by the embedding site, so a frame does not see a login from
+    /// a pop-up or tab. Consent cannot be given inside a frame: open the login path in a separate
+    /// window, and identify the frame's user with an ID token. The feature `panels` does both
+    /// without cookies.
     ///
     /// # Security
-    /// Requests that other sites cause then carry the session: every handler that changes
-    /// something must check `Origin` or `Sec-Fetch-Site` by itself. The crate's own paths do.
+    /// Requests caused by other sites then carry the session cookie. Every handler that changes
+    /// something must check `Origin` or `Sec-Fetch-Site`. The crate's own paths do.
     pub const fn insecure_cookies_in_frames(mut self, in_frames: bool) -> Self {
         self.insecure_in_frames = in_frames;
         self
     }
 
-    /// Whether a new grant replaces the former one; default [`GrantPolicy::Single`].
+    /// Sets whether a new grant replaces the previous one. The default is [`GrantPolicy::Single`].
     pub const fn grants(mut self, policy: GrantPolicy) -> Self {
         self.grants = policy;
         self
     }
 
-    /// Which of several grants a request gets; default is the newest. The grants come newest
-    /// first; `None` is answered as if there were none.
+    /// Selects one of several grants for a request. The default is the newest. The grants are
+    /// sorted newest first; returning `None` means that the request has no grant.
     ///
     /// ```
     /// # use tower_webflow_auth::WebflowAuthLayer;
@@ -400,28 +437,39 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Called after a grant was stored, before the browser goes on: for provisioning.
+    /// Runs after a grant was stored and before the browser goes on: for provisioning.
     ///
-    /// Runs within the callback; hand longer work to a task of its own. A panic is logged and
-    /// changes nothing.
+    /// It may send the browser elsewhere ([`Next::redirect`]) or refuse the grant with an error. Then
+    /// the new token is revoked, the store is as it was before, the user sees the problem
+    /// `hook-refused`, and no session begins. A panic is logged and counts as [`Next::Continue`], and
+    /// so does taking longer than 10 seconds.
+    ///
+    /// It runs once for each grant, also when a callback is repeated; another instance that gets the
+    /// repeated callback sends the browser to the flow's page. It does not run for
+    /// [`import`](crate::WebflowAuthHandle::import).
     ///
     /// ```
-    /// # use tower_webflow_auth::WebflowAuthLayer;
-    /// let builder = WebflowAuthLayer::builder().on_authorized(|authorized| {
-    ///     println!("{:?} (first: {})", authorized.token(), authorized.is_first());
+    /// # use tower_webflow_auth::{Next, WebflowAuthLayer};
+    /// # async fn provision(_: &[String]) -> Result<(), std::io::Error> { Ok(()) }
+    /// let builder = WebflowAuthLayer::builder().on_authorized(|new| async move {
+    ///     provision(new.new_sites()).await?;
+    ///     Ok(if new.is_first() { Next::redirect("/welcome") } else { Next::Continue })
     /// });
     /// ```
-    pub fn on_authorized(mut self, hook: impl Fn(&Authorized) + Send + Sync + 'static) -> Self {
-        self.hooks.authorized = Some(Arc::new(hook));
+    pub fn on_authorized<F>(mut self, hook: impl Fn(NewGrant) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Next, Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        self.hooks.authorized = Some(Arc::new(move |new| Box::pin(hook(new))));
         self
     }
 
-    /// Called with a refusal or failure that the crate is about to answer, at its own paths and on
-    /// guarded routes; a response from it replaces the crate's own.
+    /// Called with each error response of the crate, on its own paths and on guarded routes. A
+    /// returned response replaces it.
     ///
     /// Not called for the 401s `login-required` and `token-refused`, for `method-not-allowed`,
-    /// `prefetch`, `token-replaced` and `misplaced-endpoints`, nor for what handlers and extractors
-    /// answer.
+    /// `prefetch`, `token-replaced` and `misplaced-endpoints`, or for responses of handlers and
+    /// extractors.
     ///
     /// ```
     /// # use tower_webflow_auth::WebflowAuthLayer;
@@ -438,29 +486,49 @@ impl WebflowAuthBuilder {
         self
     }
 
-    /// Called with each grant that was removed: by logout, by revocation, or because Webflow
-    /// refused its token.
-    pub fn on_revoked(mut self, hook: impl Fn(&WebflowToken) + Send + Sync + 'static) -> Self {
-        self.hooks.revoked = Some(Arc::new(hook));
+    /// Runs for each grant that has gone from the store, once, after it went.
+    ///
+    /// [`Gone::why`] tells a sign-out from an uninstall: Webflow reports neither. No response waits
+    /// for it; [`shutdown`](WebflowAuthLayer::shutdown) does. A panic is logged, and so is taking
+    /// longer than 10 seconds.
+    ///
+    /// Grants that another instance removes are reported there. Two instances that replace the same
+    /// grant at the same moment both report it. Grants that
+    /// [`purge_older_than`](crate::WebflowAuthHandle::purge_older_than) removes are not reported.
+    ///
+    /// ```
+    /// # use tower_webflow_auth::{WebflowAuthLayer, Why};
+    /// # async fn stop_jobs(_: &[String]) {}
+    /// let builder = WebflowAuthLayer::builder().on_revoked(|gone| async move {
+    ///     if gone.why() != Why::Replaced {
+    ///         stop_jobs(gone.token().sites()).await;
+    ///     }
+    /// });
+    /// ```
+    pub fn on_revoked<F>(mut self, hook: impl Fn(Gone) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.hooks.revoked = Some(Arc::new(move |gone| Box::pin(hook(gone))));
         self
     }
 
-    /// The read cache in front of the store; default [`CacheConfig::new`].
+    /// Sets the read cache in front of the store. The default is [`CacheConfig::new`].
     pub const fn cache(mut self, cache: CacheConfig) -> Self {
         self.cache = cache;
         self
     }
 
-    /// The client for calls to Webflow, of reqwest 0.13, for a proxy or TLS settings of your own.
+    /// Sets the reqwest 0.13 client for calls to Webflow, for custom proxy or TLS settings.
     ///
     /// # Security
-    /// It must not follow redirects: the client secret would go along.
+    /// The client must not follow redirects: they would forward the client secret.
     pub fn http_client(mut self, client: reqwest::Client) -> Self {
         self.http = Some(client);
         self
     }
 
-    /// Where the time is read; default is the system's clock.
+    /// Sets the clock. The default is the system clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -492,7 +560,7 @@ impl WebflowAuthBuilder {
         match scopes.parse::<Scopes>() {
             Ok(scopes) => self.scopes(scopes),
             Err(error) => {
-                self.problems.extend(error.into_problems().into_iter().map(of_the_scopes));
+                self.problems.extend(error.into_problems().into_iter().map(as_scopes_problem));
                 self
             }
         }
@@ -518,20 +586,20 @@ impl WebflowAuthBuilder {
         }
     }
 
-    /// Checks the settings and makes the layer.
+    /// Validates the settings and creates the layer.
     ///
     /// # Errors
-    /// [`ConfigError`] with every problem there is.
+    /// [`ConfigError`] with every problem found.
     pub fn build(mut self) -> Result<WebflowAuthLayer, ConfigError> {
         let mut problems = std::mem::take(&mut self.problems);
         let Some(required) = self.check(&mut problems) else {
-            return Err(ConfigError::of(problems));
+            return Err(ConfigError::from_problems(problems));
         };
         let Required { keyring, client_id, client_secret, redirect_uri, http } = required;
         let store = self.store.unwrap_or_else(|| {
             tracing::warn!(
                 target: log::CONFIG,
-                "tokens are kept in memory only: they are lost with the process; \
+                "tokens are kept in memory only and are lost with the process; \
                  set a store with WebflowAuthBuilder::store"
             );
             Arc::new(MemoryStore::new().with_clock(self.clock.clone()))
@@ -542,7 +610,13 @@ impl WebflowAuthBuilder {
             Webhooks::new(Secrets::new(client_secret.clone(), others))
         };
         let (http_api, clock) = (http.clone(), self.clock.clone());
-        let api = ApiClient::new(http_api, self.endpoints.clone(), self.timeout, clock);
+        let api = ApiClient::new(
+            http_api,
+            self.endpoints.clone(),
+            client_id.clone(),
+            self.timeout,
+            clock,
+        );
         let tasks = Tasks::default();
         let mut cookies = CookiePolicy::new(redirect_uri.secure).in_frames(self.insecure_in_frames);
         if let Some(name) = &self.name {
@@ -592,6 +666,7 @@ impl WebflowAuthBuilder {
             further_scopes: RwLock::new(self.further_scopes),
             host_warned: AtomicBool::new(false),
             subjects: self.subjects,
+            sign_in: self.sign_in_at.as_deref().and_then(SignIn::new),
             flow_lifetime: self.flow_lifetime,
             sliding: Sliding {
                 lifetime: self.session_lifetime.as_secs(),
@@ -609,7 +684,7 @@ impl WebflowAuthBuilder {
     }
 }
 
-/// What a layer cannot be without, checked.
+/// The required settings, validated.
 struct Required {
     keyring: Keyring,
     client_id: String,
@@ -619,7 +694,7 @@ struct Required {
 }
 
 impl WebflowAuthBuilder {
-    /// Finds every problem, besides those known already; `None` if there is any.
+    /// Finds every problem not already known. Returns `None` if there is any.
     fn check(&mut self, problems: &mut Vec<ConfigProblem>) -> Option<Required> {
         let named = |problems: &[ConfigProblem], setting: &str| {
             problems.iter().any(|problem| problem.setting().starts_with(setting))
@@ -628,30 +703,38 @@ impl WebflowAuthBuilder {
         if keyring.is_none() && !named(problems, "keyring") {
             problems.push(missing(
                 "keyring (WEBFLOW_AUTH_KEY)",
-                "make a key with `openssl rand -base64 32`, and keep it secret",
+                "create a key with `openssl rand -base64 32` and keep it secret",
             ));
         }
         if self.scopes.is_empty() && !named(problems, "scope") {
             problems.push(missing(
                 "scopes (WEBFLOW_SCOPES)",
-                "name at least one of the app's scopes, for example sites:read",
+                "set at least one of the app's scopes, for example sites:read",
             ));
+        }
+        let undocumented: Scopes =
+            self.scopes.iter().filter(|it| !Scope::DOCUMENTED.contains(it)).cloned().collect();
+        if !undocumented.is_empty() {
+            tracing::warn!(
+                target: log::CONFIG, scopes = undocumented.to_string(),
+                "Webflow does not document these scopes: check their spelling in scopes (WEBFLOW_SCOPES)"
+            );
         }
         let client_id = self.client_id.take().filter(|id| !id.trim().is_empty());
         if client_id.is_none() {
             let setting = "client_id (WEBFLOW_CLIENT_ID)";
-            problems.push(missing(setting, "it is in the app's settings at Webflow"));
+            problems.push(missing(setting, "copy it from the app's settings at Webflow"));
         }
         let client_secret =
             self.client_secret.take().filter(|secret| !secret.expose_secret().trim().is_empty());
         if client_secret.is_none() {
             let setting = "client_secret (WEBFLOW_CLIENT_SECRET)";
-            problems.push(missing(setting, "it is in the app's settings at Webflow"));
+            problems.push(missing(setting, "copy it from the app's settings at Webflow"));
         }
         let redirect_uri = match self.redirect_uri.as_deref() {
             None | Some("") => Err(missing(
                 "redirect_uri (WEBFLOW_REDIRECT_URI)",
-                "give the one registered in the app's settings at Webflow",
+                "use the one registered in the app's settings at Webflow",
             )),
             Some(uri) => RedirectUri::parse(uri),
         };
@@ -659,12 +742,13 @@ impl WebflowAuthBuilder {
         if self.insecure_in_frames && redirect_uri.as_ref().is_some_and(|uri| !uri.secure) {
             problems.push(ConfigProblem::Invalid {
                 setting: "insecure_cookies_in_frames",
-                problem: "cannot work on plain http".to_owned(),
-                remedy: "browsers take such cookies over https only",
+                problem: "cannot work with plain http".to_owned(),
+                remedy: "browsers accept such cookies over https only",
             });
         }
         let callback = redirect_uri.as_ref().map(|uri| uri.path.as_str());
         self.check_paths(callback, problems);
+        self.check_sign_in(callback, problems);
         if self.name.as_deref().is_some_and(|name| !is_app_name(name)) {
             problems.push(ConfigProblem::Invalid {
                 setting: "name",
@@ -694,6 +778,30 @@ impl WebflowAuthBuilder {
         })
     }
 
+    fn check_sign_in(&self, callback: Option<&str>, problems: &mut Vec<ConfigProblem>) {
+        let Some(path) = &self.sign_in_at else { return };
+        let own = [callback, self.login_path.as_deref(), self.logout_path.as_deref()];
+        let problem = match SignIn::new(path) {
+            None => "is not a path of this origin",
+            Some(page) if own.contains(&Some(page.path())) => "is one of the layer's own paths",
+            Some(_) => {
+                if matches!(self.subjects, SubjectSource::Session) {
+                    tracing::warn!(
+                        target: log::CONFIG,
+                        "sign_in_at has no effect without subject or subject_resolver: browsers \
+                         sign in with Webflow alone"
+                    );
+                }
+                return;
+            }
+        };
+        problems.push(ConfigProblem::Invalid {
+            setting: "sign_in_at",
+            problem: problem.to_owned(),
+            remedy: "give the path of the application's sign-in page, for example /login",
+        });
+    }
+
     fn check_paths(&self, callback: Option<&str>, problems: &mut Vec<ConfigProblem>) {
         let (login, logout) = (self.login_path.as_deref(), self.logout_path.as_deref());
         let panel = self.panel_path_setting();
@@ -703,7 +811,7 @@ impl WebflowAuthBuilder {
             ("panel_path", panel, [None, None]),
         ];
         if callback == Some("/") {
-            problems.push(is_the_home_page("redirect_uri (WEBFLOW_REDIRECT_URI)"));
+            problems.push(home_page_problem("redirect_uri (WEBFLOW_REDIRECT_URI)"));
         }
         for (setting, path, later) in others {
             let Some(path) = path else { continue };
@@ -711,19 +819,28 @@ impl WebflowAuthBuilder {
                 problems.push(ConfigProblem::Invalid {
                     setting,
                     problem: "is not a path that browsers send unchanged".to_owned(),
-                    remedy: "begin with one slash; use ASCII without blanks and quotes, \
-                             percent-encode the rest, and leave out dot segments, query and \
+                    remedy: "start with one slash; use ASCII without spaces and quotes, \
+                             percent-encode the rest, and remove dot segments, query and \
                              fragment",
                 });
             }
             if path == "/" {
-                problems.push(is_the_home_page(setting));
+                problems.push(home_page_problem(setting));
             }
-            if Some(path) == callback || later.contains(&Some(path)) {
+            let is_callback = Some(path) == callback;
+            // Whoever has not set it need not know it.
+            if is_callback && (path == LOGIN_PATH || path == LOGOUT_PATH) {
+                problems.push(ConfigProblem::Invalid {
+                    setting: "redirect_uri (WEBFLOW_REDIRECT_URI)",
+                    problem: format!("has the path of {setting}, {path}"),
+                    remedy: "register another path at Webflow, for example \
+                             /auth/webflow/callback, or change the other setting",
+                });
+            } else if is_callback || later.contains(&Some(path)) {
                 problems.push(ConfigProblem::Invalid {
                     setting,
                     problem: "is the same as another endpoint's".to_owned(),
-                    remedy: "give each endpoint a path of its own",
+                    remedy: "give each endpoint its own path",
                 });
             }
         }
@@ -758,14 +875,14 @@ impl WebflowAuthBuilder {
             ("timeout", self.timeout),
             ("store_timeout", self.store_timeout),
         ] {
-            // Cookies count whole seconds.
+            // Cookie lifetimes are whole seconds.
             let shortest = if setting.ends_with("lifetime") { A_SECOND } else { Duration::ZERO };
             if duration.is_zero() || duration < shortest {
                 problems.push(ConfigProblem::Invalid {
                     setting,
                     problem: format!("is {duration:?}"),
-                    remedy: "give lifetimes at least one second and timeouts more than zero, \
-                             or leave the default",
+                    remedy: "use lifetimes of at least one second and timeouts above zero, \
+                             or keep the default",
                 });
             }
         }
@@ -784,8 +901,7 @@ fn is_in_memory(store: &dyn Any) -> bool {
 
 const A_SECOND: Duration = Duration::from_secs(1);
 
-/// Whether a browser sends the path exactly as it is written: request paths are compared byte for
-/// byte.
+/// Whether browsers send the path exactly as written. Request paths are compared byte for byte.
 fn is_normal_path(path: &str) -> bool {
     let base = url::Url::parse("http://localhost").ok();
     let resolved = base.and_then(|base| base.join(path).ok());
@@ -794,8 +910,8 @@ fn is_normal_path(path: &str) -> bool {
     unchanged && path.starts_with('/') && !path.starts_with("//") && !path.contains(['\'', '"'])
 }
 
-/// The problem of one scope, as one of the setting that it stands in.
-fn of_the_scopes(problem: ConfigProblem) -> ConfigProblem {
+/// Attributes the problem of a single scope to the `scopes` setting.
+fn as_scopes_problem(problem: ConfigProblem) -> ConfigProblem {
     match problem {
         ConfigProblem::Invalid { problem, remedy, .. } => {
             ConfigProblem::Invalid { setting: "scopes (WEBFLOW_SCOPES)", problem, remedy }
@@ -804,12 +920,12 @@ fn of_the_scopes(problem: ConfigProblem) -> ConfigProblem {
     }
 }
 
-/// A sign-in ends at the root where nothing else is asked for, and the root has to be a page.
-fn is_the_home_page(setting: &'static str) -> ConfigProblem {
+/// A login without `return_to` ends at `/`, which must be a page.
+fn home_page_problem(setting: &'static str) -> ConfigProblem {
     ConfigProblem::Invalid {
         setting,
         problem: "has the path /, the application's home page".to_owned(),
-        remedy: "give it a path of its own, for example one below /auth/webflow/",
+        remedy: "use another path, for example one below /auth/webflow/",
     }
 }
 
@@ -817,13 +933,13 @@ fn missing(setting: &'static str, remedy: &'static str) -> ConfigProblem {
     ConfigProblem::Missing { setting, remedy }
 }
 
-/// The client for Webflow: uses https unless the endpoints are on loopback.
+/// The default client for Webflow. Requires https unless the endpoints are on loopback.
 fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
     let https = endpoints.token().scheme() == "https";
     if https && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
         return Err(ConfigProblem::Missing {
             setting: "http_client",
-            remedy: "without the features rustls and native-tls, give a client that speaks https",
+            remedy: "without the features rustls and native-tls, set a client that supports https",
         });
     }
     crate::webflow::client_builder(endpoints.token())
@@ -834,8 +950,8 @@ fn client(endpoints: &Endpoints) -> Result<reqwest::Client, ConfigProblem> {
         .build()
         .map_err(|error| ConfigProblem::Invalid {
             setting: "http_client",
-            problem: format!("cannot be made ({error})"),
-            remedy: "check the system's TLS certificates, or give a client of your own",
+            problem: format!("cannot be created ({error})"),
+            remedy: "check the system's TLS certificates, or set your own client",
         })
 }
 

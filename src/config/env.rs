@@ -1,4 +1,4 @@
-//! The builder, filled from the environment.
+//! The builder, filled from environment variables.
 
 use std::env::{self, VarError};
 
@@ -14,7 +14,7 @@ impl WebflowAuthBuilder {
             Err(VarError::NotUnicode(_)) => {
                 problems.push(ConfigProblem::Invalid {
                     setting: name,
-                    problem: "is not Unicode".to_owned(),
+                    problem: "is not valid Unicode".to_owned(),
                     remedy: "set it to plain text",
                 });
                 None
@@ -42,6 +42,6 @@ impl WebflowAuthBuilder {
         if let Some(base) = read("WEBFLOW_BASE_URL") {
             builder = builder.endpoints_from_text(&base);
         }
-        if problems.is_empty() { Ok(builder) } else { Err(ConfigError::of(problems)) }
+        if problems.is_empty() { Ok(builder) } else { Err(ConfigError::from_problems(problems)) }
     }
 }

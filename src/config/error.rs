@@ -1,11 +1,11 @@
-//! What can be wrong with the configuration, listed in one go.
+//! Configuration errors.
 
 use std::fmt;
 
-/// Everything that is wrong with a configuration, found before the first request.
+/// Everything wrong with a configuration, found before the first request.
 ///
-/// `Display` lists every problem with its remedy, so one look at the message is enough to mend
-/// them all. So does `Debug`, which is what a `main` that returns the error prints.
+/// `Display` lists every problem and how to fix it. `Debug` prints the same, for a `main` that
+/// returns the error.
 ///
 /// ```
 /// use tower_webflow_auth::WebflowAuthLayer;
@@ -19,37 +19,37 @@ pub struct ConfigError {
     problems: Vec<ConfigProblem>,
 }
 
-/// One problem of a configuration; its `Display` says what to do about it.
+/// A problem in the configuration. `Display` includes how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigProblem {
-    /// A setting that has no default was not given.
+    /// A required setting was not given.
     #[error("{setting} is missing: {remedy}")]
     #[non_exhaustive]
     Missing {
-        /// The builder's method, and the environment variable where there is one.
+        /// The builder method, and the environment variable if there is one.
         setting: &'static str,
-        /// Where the value is to be had.
+        /// Where to get the value.
         remedy: &'static str,
     },
-    /// A setting has a value that cannot work.
+    /// A setting has an invalid value.
     #[error("{setting} {problem}: {remedy}")]
     #[non_exhaustive]
     Invalid {
-        /// The builder's method, and the environment variable where there is one.
+        /// The builder method, and the environment variable if there is one.
         setting: &'static str,
-        /// What is wrong with the value; never the value of a secret.
+        /// What is wrong with the value. Never contains the value of a secret.
         problem: String,
-        /// What to do about it.
+        /// How to fix it.
         remedy: &'static str,
     },
 }
 
-/// The order in which the documentation has the settings; others come after them.
+/// The order of settings in the documentation; others come last.
 const ORDER: [&str; 5] = ["client_id", "client_secret", "redirect_uri", "scope", "keyring"];
 
 impl ConfigProblem {
-    /// The setting that the problem is about.
+    /// Returns the setting with the problem.
     pub const fn setting(&self) -> &'static str {
         match self {
             Self::Missing { setting, .. } | Self::Invalid { setting, .. } => setting,
@@ -58,13 +58,13 @@ impl ConfigProblem {
 }
 
 impl ConfigError {
-    /// The problems, in the order in which the documentation has the settings; never empty.
+    /// Returns the problems, sorted as in the documentation; never empty.
     pub fn problems(&self) -> &[ConfigProblem] {
         &self.problems
     }
 
-    /// Of problems in any order, at least one.
-    pub(crate) fn of(mut problems: Vec<ConfigProblem>) -> Self {
+    /// Takes problems in any order; there must be at least one.
+    pub(crate) fn from_problems(mut problems: Vec<ConfigProblem>) -> Self {
         problems.sort_by_key(|problem| {
             ORDER.iter().position(|it| problem.setting().starts_with(it)).unwrap_or(ORDER.len())
         });
@@ -85,7 +85,7 @@ impl From<ConfigProblem> for ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problems.as_slice() {
-            [one] => write!(f, "the Webflow configuration cannot work: {one}"),
+            [one] => write!(f, "invalid Webflow configuration: {one}"),
             many => {
                 write!(f, "the Webflow configuration has {} problems:", many.len())?;
                 many.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))

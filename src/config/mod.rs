@@ -1,13 +1,17 @@
-//! The builder: every setting, its default, and what must be right about it.
+//! The builder of the layer, its settings, and what can be wrong with them.
+//!
+//! [`WebflowAuthLayer::builder`](crate::WebflowAuthLayer::builder) and
+//! [`WebflowAuthLayer::from_env`](crate::WebflowAuthLayer::from_env) return the builder.
 
 mod builder;
 mod cache;
 mod env;
-mod error;
+pub(crate) mod error;
 #[cfg(feature = "panels")]
 mod panels;
 mod redirect_uri;
 
 pub use builder::WebflowAuthBuilder;
 pub use cache::CacheConfig;
-pub use error::{ConfigError, ConfigProblem};
+pub(crate) use error::ConfigError;
+pub use error::ConfigProblem;

@@ -1,23 +1,23 @@
-//! The redirect URI: kept as it was given, and taken apart.
+//! The redirect URI: kept verbatim, and parsed.
 
 use url::Url;
 
 use super::ConfigProblem;
 use crate::webflow::is_https_or_loopback;
 
-/// What follows from the redirect URI.
+/// The parts of the redirect URI.
 pub struct RedirectUri {
-    /// The very string that was given: Webflow compares it byte for byte.
+    /// Exactly the given string: Webflow compares it byte for byte.
     pub text: String,
-    /// Its path, where the callback arrives.
+    /// The callback path.
     pub path: String,
-    /// Its origin, which is the application's.
+    /// The application's origin.
     pub origin: String,
-    /// Whether it is https.
+    /// Whether it uses https.
     pub secure: bool,
 }
 
-/// Whether Webflow's answer has a parameter of that name (RFC 6749 section 4.1.2).
+/// Whether Webflow adds a parameter of this name to the callback (RFC 6749 section 4.1.2).
 fn is_response_parameter(name: &str) -> bool {
     matches!(name, "code" | "state") || name.starts_with("error")
 }
@@ -32,15 +32,15 @@ impl RedirectUri {
         let url = Url::parse(text).ok().filter(Url::has_host).ok_or_else(|| {
             problem(
                 "is not an absolute address",
-                "give the one registered in Webflow's app settings, for example \
+                "use the one registered in Webflow's app settings, for example \
                  https://app.example.com/auth/webflow/callback",
             )
         })?;
         if url.fragment().is_some() {
-            return Err(problem("has a fragment", "leave out the # and what follows"));
+            return Err(problem("has a fragment", "remove the # and everything after it"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(problem("has credentials in it", "leave out what stands before the @"));
+            return Err(problem("contains credentials", "remove everything before the @"));
         }
         if !is_https_or_loopback(&url) {
             return Err(problem(
@@ -51,12 +51,12 @@ impl RedirectUri {
         if let Some((name, _)) = url.query_pairs().find(|(name, _)| is_response_parameter(name)) {
             return Err(problem(
                 &format!("has the query parameter {name}"),
-                "leave it out: Webflow adds code, state and error to the query",
+                "remove it: Webflow adds code, state and error to the query",
             ));
         }
         if text.trim() != text || !text.is_ascii() {
             return Err(problem(
-                "has blanks around it or characters beyond ASCII",
+                "has surrounding spaces or non-ASCII characters",
                 "write it exactly as it is registered, percent-encoded",
             ));
         }

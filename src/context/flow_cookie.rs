@@ -84,7 +84,24 @@ pub struct Flow {
     pub user: Option<String>,
     #[serde(rename = "k")]
     pub kind: FlowKind,
+    /// What the application gave the flow, as JSON.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<Parked>,
 }
+
+/// An authorization code that waits until somebody signs in to the application.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Parked {
+    #[serde(rename = "c")]
+    pub code: String,
+    #[serde(rename = "t")]
+    pub since_unix_millis: u64,
+}
+
+/// How long Webflow accepts a code.
+pub const CODE_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// What is wrong with a flow that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +126,16 @@ impl Flow {
 
     /// When the flow expires, in Unix seconds.
     pub fn expires_unix_secs(&self, lifetime: Duration) -> u64 {
-        (self.began_unix_millis / 1000).saturating_add(lifetime.as_secs())
+        let (began, lifetime) = self.term(lifetime);
+        (began / 1000).saturating_add(lifetime.as_secs())
+    }
+
+    /// When the flow's lifetime began, and how long it is. A parked code has a separate lifetime.
+    fn term(&self, lifetime: Duration) -> (u64, Duration) {
+        match &self.parked {
+            Some(parked) => (parked.since_unix_millis, CODE_LIFETIME),
+            None => (self.began_unix_millis, lifetime),
+        }
     }
 }
 
@@ -164,8 +190,8 @@ impl<'a> FlowJar<'a> {
 
     /// Whether the flow's lifetime is running, by the server's clock.
     pub fn is_open(&self, flow: &Flow) -> bool {
-        let began = flow.began_unix_millis;
-        let lifetime = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
+        let (began, lifetime) = flow.term(self.lifetime);
+        let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
         began <= self.now.saturating_add(MAX_SKEW_MILLIS)
             && self.now < began.saturating_add(lifetime)
     }
@@ -307,6 +333,8 @@ mod tests {
             return_to: "/".into(),
             user: None,
             kind: FlowKind::Login,
+            data: None,
+            parked: None,
         }
     }
 

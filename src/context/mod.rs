@@ -23,6 +23,7 @@ use crate::grant::policy::{GrantPolicy, Selection};
 use crate::grant::scope::Scopes;
 use crate::hooks::Hooks;
 use crate::identity::session_cookie::{Session, Sliding};
+use crate::identity::sign_in::SignIn;
 use crate::identity::subject::Subject;
 use crate::identity::{self, SubjectSource, Who};
 use crate::problem::{Answer, FailureKind, Problem};
@@ -60,6 +61,8 @@ pub struct Context {
     /// with `require_scopes`.
     pub further_scopes: RwLock<Scopes>,
     pub subjects: SubjectSource,
+    /// Where the application's users sign in.
+    pub sign_in: Option<SignIn>,
     pub flow_lifetime: Duration,
     pub sliding: Sliding,
     pub pending: PendingFlows,
@@ -101,14 +104,21 @@ impl Context {
             SubjectSource::Session => Some(Ok(self
                 .session(&parts.headers)
                 .map_or(Who::Nobody, |(session, _)| Who::Known(Subject::session(&session.id))))),
-            SubjectSource::Application(subject_of) => Some(identity::ask(&**subject_of, parts)),
+            SubjectSource::Application(subject_of) => {
+                Some(identity::call_closure(&**subject_of, parts))
+            }
             SubjectSource::Resolver(_) => None,
         }
     }
 
+    /// Whether browsers have sessions of the crate's own, rather than the application's users.
+    pub const fn subjects_are_sessions(&self) -> bool {
+        matches!(self.subjects, SubjectSource::Session)
+    }
+
     /// Whether a request's token follows from its session cookie alone.
     pub fn token_follows_from_cookie(&self) -> bool {
-        matches!(self.subjects, SubjectSource::Session)
+        self.subjects_are_sessions()
             && self.selection.0.is_none()
             && self.vault.grants == GrantPolicy::Single
     }
@@ -197,11 +207,15 @@ impl Context {
 
     /// A path to return to: on this origin, and none of the crate's own endpoints.
     pub fn return_to(&self, path: &str) -> String {
-        let path = return_to::own_path(path);
-        let resolved = return_to::resolved(&path);
-        let unfit = resolved
-            .is_none_or(|path| self.paths.endpoint(&path).is_some() || self.is_panel_path(&path));
-        if unfit { "/".to_owned() } else { path }
+        self.own_page(path).unwrap_or_else(|| "/".to_owned())
+    }
+
+    /// The path, if it is a page of the application on this origin.
+    pub fn own_page(&self, path: &str) -> Option<String> {
+        let own = return_to::checked(path)?;
+        let resolved = return_to::resolved(&own)?;
+        let is_taken = self.paths.endpoint(&resolved).is_some() || self.is_panel_path(&resolved);
+        (!is_taken).then_some(own)
     }
 
     /// Whether panels sign in at that path.
@@ -267,12 +281,7 @@ impl Context {
 
     /// What stands in a flow cookie for the application's user.
     pub fn user_digest(&self, subject: &Subject) -> Option<String> {
-        match self.subjects {
-            SubjectSource::Session => None,
-            SubjectSource::Application(_) | SubjectSource::Resolver(_) => {
-                Some(URL_SAFE_NO_PAD.encode(subject.digest()))
-            }
-        }
+        (!self.subjects_are_sessions()).then(|| URL_SAFE_NO_PAD.encode(subject.digest()))
     }
 }
 

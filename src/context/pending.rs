@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::problem::{Problem, catalog};
+use crate::problem::{FailureKind, Problem, catalog};
 use crate::util::background::Tasks;
 
 /// Where a completed flow has ended.
@@ -13,6 +13,8 @@ use crate::util::background::Tasks;
 pub struct Landing {
     /// The id of the browser's session; `None` with the application's own users.
     pub session: Option<String>,
+    /// Where `on_authorized` sends the browser, if not to the flow's page.
+    pub location: Option<String>,
 }
 
 /// The outcome of a flow's work.
@@ -33,6 +35,8 @@ pub struct Before {
     pub is_first_attempt: bool,
     /// The session that another flow of this browser has led to a moment ago.
     pub session: Option<String>,
+    /// Where `on_authorized` has sent an earlier callback of this flow.
+    pub location: Option<String>,
 }
 
 /// How many flows are remembered at most; beyond it the one that expires first is forgotten.
@@ -74,6 +78,8 @@ struct Pending {
     refused_codes: u8,
     /// The session that another flow of the same browser has led to.
     session: Option<String>,
+    /// Where `on_authorized` has sent the browser.
+    location: Option<String>,
     /// When the flow expires anyway, in Unix seconds.
     expires_unix_secs: u64,
 }
@@ -85,11 +91,7 @@ impl PendingFlows {
 
     /// Joins the work that runs for this flow already, or starts `work` in its own task, after the
     /// work of the browser's other flows. Dropping this future leaves the task running.
-    pub async fn join<F>(
-        &self,
-        arrived: &Arrived<'_>,
-        work: impl FnOnce(Before) -> F,
-    ) -> Outcome
+    pub async fn join<F>(&self, arrived: &Arrived<'_>, work: impl FnOnce(Before) -> F) -> Outcome
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
@@ -141,6 +143,7 @@ impl PendingFlows {
         let before = Before {
             is_first_attempt: pending.refused_codes == 0,
             session: pending.session.clone(),
+            location: pending.location.clone(),
         };
         Ok(Entry::Started { outcome, sender, permit, before })
     }
@@ -200,6 +203,11 @@ impl PendingFlows {
         }
     }
 
+    /// Where `on_authorized` has sent the browser at the end of that flow.
+    pub fn location(&self, flow: &str) -> Option<String> {
+        self.lock().get(flow)?.location.clone()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Pending>> {
         self.flows.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -208,7 +216,7 @@ impl PendingFlows {
 impl Pending {
     /// Whether nothing but its expiry is known of it.
     const fn is_idle(&self) -> bool {
-        self.running.is_none() && !self.ended && self.refused_codes == 0
+        self.running.is_none() && !self.ended && self.refused_codes == 0 && self.location.is_none()
     }
 
     const fn has_ended(&self) -> bool {
@@ -249,17 +257,26 @@ impl Running {
     fn note(&self, outcome: &Outcome) {
         let mut flows = self.pending.lock();
         match outcome {
-            Ok(Landing { session: Some(session) }) => {
-                for other in &self.others {
+            Ok(Landing { session, location }) => {
+                for other in self.others.iter().filter(|_| session.is_some()) {
                     make_room(&mut flows);
                     let pending = flows.entry(other.clone()).or_default();
-                    pending.session = Some(session.clone());
+                    pending.session.clone_from(session);
                     pending.expires_unix_secs = self.expires_unix_secs;
+                }
+                if let Some(pending) = flows.get_mut(&self.flow) {
+                    pending.location.clone_from(location);
                 }
             }
             Err(problem) if problem.is_refused_code() => {
                 if let Some(pending) = flows.get_mut(&self.flow) {
                     pending.refused_codes = pending.refused_codes.saturating_add(1);
+                }
+            }
+            // The application does not want this flow's grant, whatever code comes next.
+            Err(problem) if problem.kind == FailureKind::HookRefused => {
+                if let Some(pending) = flows.get_mut(&self.flow) {
+                    pending.refused_codes = MAX_REFUSED_CODES;
                 }
             }
             _ => {}
@@ -282,7 +299,6 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::FailureKind;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn flows() -> PendingFlows {
@@ -294,7 +310,7 @@ mod tests {
     }
 
     fn landed() -> Landing {
-        Landing { session: Some("session".to_owned()) }
+        Landing { session: Some("session".to_owned()), location: None }
     }
 
     fn kind(outcome: Outcome) -> Option<FailureKind> {
@@ -411,8 +427,9 @@ mod tests {
             opened.notified().await;
             Ok(landed())
         });
-        let two =
-            flows.join(&second, |before| async move { Ok(Landing { session: before.session }) });
+        let two = flows.join(&second, |before| async move {
+            Ok(Landing { session: before.session, location: None })
+        });
         let open = async {
             tokio::task::yield_now().await;
             gate.notify_one();

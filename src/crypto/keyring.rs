@@ -1,4 +1,4 @@
-//! The application's one secret, and the keys that derive from it.
+//! The application's encryption keys.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 pub use super::seal::{DerivedKey, MAC_LEN, Purpose};
-pub use super::weak_key::Doubt;
+pub use super::weak_key::Weakness;
 
 use super::random;
 use crate::config::{ConfigError, ConfigProblem};
 
-/// The secrets that seal tokens and cookies: the first seals, all of them open.
+/// The keys that encrypt tokens and sign cookies. The first key encrypts; all keys decrypt.
 ///
-/// Each key has at least 32 bytes; everything else derives from it (HKDF-SHA-256, RFC 5869, one
-/// key for each use). To roll a key, put the new one in front; drop the old one when what it
-/// sealed may be lost. Losing a key means that users are asked for consent again, nothing worse.
+/// Each key has at least 32 bytes. HKDF-SHA-256 (RFC 5869) derives a separate key for each use. To
+/// rotate, put the new key first, and remove the old one once nothing it encrypted is still needed.
+/// After a key is lost, users are asked for consent again; nothing worse happens.
 ///
-/// Clones share the keys; `Debug` shows how many there are; the keys are wiped from memory with
-/// the last clone.
+/// Clones share the keys. `Debug` prints only their number. The keys are wiped from memory when the
+/// last clone is dropped.
 ///
 /// ```
 /// use tower_webflow_auth::Keyring;
@@ -38,26 +38,26 @@ use crate::config::{ConfigError, ConfigProblem};
 #[derive(Clone)]
 pub struct Keyring {
     keys: Arc<[DerivedKey]>,
-    /// The worst doubt there is about one of the keys, and which key it is, counted from 1.
-    doubt: Option<(Doubt, usize)>,
+    /// The worst weakness found in any key, and the number of that key, counted from 1.
+    weakness: Option<(Weakness, usize)>,
 }
 
-/// What the documentation shows where a key goes, so that nobody can run with it.
+/// The documentation's example key, rejected so that nobody runs with it.
 const EXAMPLE_KEY: &[u8] = b"example key: make your own one, with openssl rand -base64 32";
 
 const SETTING: &str = "keyring (WEBFLOW_AUTH_KEY)";
-const MAKE_ONE: &str = "make one with `openssl rand -base64 32`, and keep it secret";
+const MAKE_ONE: &str = "create one with `openssl rand -base64 32` and keep it secret";
 
 impl Keyring {
-    /// The shortest key, in bytes.
+    /// The minimum length of a key, in bytes.
     pub const MIN_KEY_LEN: usize = 32;
 
-    /// Keys in base64 (standard or URL alphabet, padded or not), separated by commas, newest
-    /// first.
+    /// Reads base64 keys (standard or URL-safe alphabet, with or without padding), separated by
+    /// commas, newest first.
     ///
     /// # Errors
-    /// [`ConfigError`] listing every key that is not base64, is shorter than
-    /// [`MIN_KEY_LEN`](Self::MIN_KEY_LEN), is all zero, or is an example out of the documentation.
+    /// [`ConfigError`] with every key that is not base64, is shorter than
+    /// [`MIN_KEY_LEN`](Self::MIN_KEY_LEN), is all zeros, or is the documentation's example.
     pub fn from_base64(keys: &str) -> Result<Self, ConfigError> {
         let mut decoded = Vec::new();
         let mut problems = Vec::new();
@@ -72,17 +72,18 @@ impl Keyring {
             }
         }
         if !problems.is_empty() {
-            return Err(ConfigError::of(problems));
+            return Err(ConfigError::from_problems(problems));
         }
-        let doubts = decoded.iter().zip(1..);
-        let doubt = doubts.filter_map(|(key, i)| Some((super::weak_key::doubt(key)?, i))).max();
-        Ok(Self { keys: decoded.iter().map(derive).collect(), doubt })
+        let numbered = decoded.iter().zip(1..);
+        let weakness =
+            numbered.filter_map(|(key, i)| Some((super::weak_key::find_weakness(key)?, i))).max();
+        Ok(Self { keys: decoded.iter().map(derive).collect(), weakness })
     }
 
-    /// A key ring with one key of raw bytes.
+    /// Creates a key ring from one key of raw bytes.
     ///
     /// # Errors
-    /// [`ConfigError`] as with [`from_base64`](Self::from_base64).
+    /// [`ConfigError`], as for [`from_base64`](Self::from_base64).
     pub fn from_bytes(key: &[u8]) -> Result<Self, ConfigError> {
         let key =
             check(Zeroizing::new(key.to_vec())).map_err(|problem| ConfigProblem::Invalid {
@@ -90,30 +91,30 @@ impl Keyring {
                 problem: problem.to_owned(),
                 remedy: MAKE_ONE,
             })?;
-        let doubt = super::weak_key::doubt(&key).map(|doubt| (doubt, 1));
-        Ok(Self { keys: [derive(&key)].into(), doubt })
+        let weakness = super::weak_key::find_weakness(&key).map(|weakness| (weakness, 1));
+        Ok(Self { keys: [derive(&key)].into(), weakness })
     }
 
-    /// A fresh random key, for tests and demos: what it sealed is lost with the process.
+    /// Creates a random key for tests and demos. What it encrypts is lost with the process.
     pub fn generate() -> Self {
         let key = Zeroizing::new(random::bytes::<32>()[..].to_vec());
-        Self { keys: [derive(&key)].into(), doubt: Some((Doubt::Generated, 1)) }
+        Self { keys: [derive(&key)].into(), weakness: Some((Weakness::Generated, 1)) }
     }
 
-    /// A fresh random key in base64, to be put into a configuration.
+    /// Creates a random key in base64, to be put into a configuration.
     pub fn generate_base64() -> String {
         let key = Zeroizing::new(random::bytes::<32>());
         STANDARD_NO_PAD.encode(key.as_slice())
     }
 
-    /// The keys of one use, newest first.
+    /// All derived keys, newest first.
     pub(crate) fn keys(&self) -> &[DerivedKey] {
         &self.keys
     }
 
-    /// What speaks against one of the keys, and which it is, counted from 1.
-    pub(crate) const fn doubt(&self) -> Option<(Doubt, usize)> {
-        self.doubt
+    /// The worst weakness found in any key, and the number of that key, counted from 1.
+    pub(crate) const fn weakness(&self) -> Option<(Weakness, usize)> {
+        self.weakness
     }
 }
 
@@ -132,11 +133,11 @@ fn decode(key: &str) -> Option<Zeroizing<Vec<u8>>> {
 
 fn check(key: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, &'static str> {
     if key.as_slice() == EXAMPLE_KEY {
-        Err("is the example out of the documentation")
+        Err("is the example from the documentation")
     } else if key.len() < Keyring::MIN_KEY_LEN {
         Err("is shorter than 32 bytes")
     } else if key.iter().all(|&byte| byte == 0) {
-        Err("is all zero")
+        Err("is all zeros")
     } else {
         Ok(key)
     }

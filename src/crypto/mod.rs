@@ -1,4 +1,4 @@
-//! Keys, sealing, signatures and randomness. Nothing here knows what is sealed.
+//! Encryption, signatures and randomness. Nothing here knows what is being encrypted.
 
 pub mod keyring;
 pub mod random;

@@ -1,17 +1,16 @@
-//! Unpredictable values.
+//! Cryptographically secure random values.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Bytes from the operating system's generator.
+/// Random bytes from the operating system.
 ///
 /// # Panics
-/// When the system has no source of randomness, which no supported system lacks once it has
-/// booted: to go on without one would make every secret guessable.
-#[expect(clippy::expect_used, reason = "there is no safe way on without randomness")]
+/// If the operating system has no randomness. Continuing would make every secret guessable.
+#[expect(clippy::expect_used, reason = "continuing without randomness is unsafe")]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    getrandom::fill(&mut bytes).expect("the operating system provides random bytes");
     bytes
 }
 

@@ -1,9 +1,9 @@
-//! Sealing (AEAD) and signing (MAC) with the keys of a [`Keyring`].
+//! Encryption (AEAD) and signatures (MAC) with the keys of a [`Keyring`].
 //!
-//! A sealed value is `format (1) | key id (4) | nonce (24) | ciphertext | tag (16)`, by
-//! XChaCha20-Poly1305: its nonce is long enough to be drawn at random for any number of messages.
-//! The format byte, the key id and the purpose are bound in with the caller's context. The key id
-//! only says which key to try; it authenticates nothing.
+//! A sealed value is `format (1) | key id (4) | nonce (24) | ciphertext | tag (16)`, encrypted with
+//! XChaCha20-Poly1305, whose nonce is long enough to be random for any number of messages. The
+//! format byte, the key ID and the caller's context are associated data; the purpose selects the
+//! key. The key ID only says which key to try; it does not authenticate anything.
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
@@ -15,7 +15,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use super::keyring::Keyring;
 use super::random;
 
-/// What a key is for; each purpose has a key of its own.
+/// What a key is used for. Each purpose has its own key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Grants in the store.
@@ -43,10 +43,10 @@ const ID_LEN: usize = 4;
 const NONCE_LEN: usize = 24;
 const HEADER_LEN: usize = 1 + ID_LEN;
 
-/// The length of a MAC, in bytes.
+/// Length of a MAC in bytes.
 pub const MAC_LEN: usize = 32;
 
-/// What derives from one key of the ring.
+/// The keys derived from one key of the ring.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct DerivedKey {
     id: [u8; ID_LEN],
@@ -111,7 +111,7 @@ impl Keyring {
         let nonce = random::bytes::<NONCE_LEN>();
         sealed.extend_from_slice(&nonce);
         let cipher = XChaCha20Poly1305::new(key.secret(purpose).into());
-        // Encryption fails only for messages of hundreds of GiB; an empty value opens nowhere.
+        // Encryption fails only for messages of hundreds of GiB. An empty value never decrypts.
         cipher.encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: &aad }).map_or_else(
             |_| Vec::new(),
             |ciphertext| {
@@ -121,7 +121,8 @@ impl Keyring {
         )
     }
 
-    /// Opens what any key of the ring sealed for that purpose and context; `None` for all else.
+    /// Decrypts a value that any key of the ring sealed for this purpose and context, or returns
+    /// `None`.
     pub(crate) fn open(
         &self,
         purpose: Purpose,
@@ -143,13 +144,13 @@ impl Keyring {
         })
     }
 
-    /// Whether a sealed value says that the newest key has sealed it.
+    /// Whether a sealed value names the newest key.
     pub(crate) fn is_newest(&self, sealed: &[u8]) -> bool {
         let id = sealed.strip_prefix(&[FORMAT]).and_then(|rest| rest.first_chunk::<ID_LEN>());
         self.keys().first().is_some_and(|key| id == Some(&key.id))
     }
 
-    /// The newest key's MAC over a session cookie's content.
+    /// The newest key's MAC over the content of a session cookie.
     pub(crate) fn sign_session(&self, message: &[u8]) -> [u8; MAC_LEN] {
         self.keys()
             .first()
@@ -157,7 +158,7 @@ impl Keyring {
             .map_or([0; MAC_LEN], |mac| mac.finalize().into_bytes().into())
     }
 
-    /// The place of the key that made that MAC, 0 for the newest; compares in constant time.
+    /// The index of the key that created this MAC, 0 for the newest. Compares in constant time.
     pub(crate) fn session_key(&self, message: &[u8], tag: &[u8]) -> Option<usize> {
         self.keys().iter().position(|key| {
             key.session_mac(message).is_some_and(|mac| mac.verify_slice(tag).is_ok())
@@ -206,8 +207,8 @@ mod tests {
         assert!(new.session_key(b"id", &both.sign_session(b"id")).is_some());
     }
 
-    /// Made by another implementation of HKDF and XChaCha20-Poly1305 (PyCryptodome): that these
-    /// open says that the format is what the module's documentation claims, and that it stays so.
+    /// Created by another implementation of HKDF and XChaCha20-Poly1305 (`PyCryptodome`), which
+    /// proves that the documented format is the real one.
     #[test]
     fn k1_what_an_earlier_version_sealed_still_opens() {
         const HEADER: &str = "01da2e308b000102030405060708090a0b0c0d0e0f1011121314151617";

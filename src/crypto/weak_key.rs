@@ -1,21 +1,20 @@
-//! What a look at a key's bytes says against it. These are guesses, so they refuse nothing; the
-//! doctor tells of them.
+//! Heuristics for weak keys. They never reject a key; the doctor reports them.
 
-/// Why a key may be easier to guess than its length says; the worst comes last.
+/// Why a key may be easier to guess than its length suggests, in ascending severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Doubt {
-    /// Random, but made by this very process and lost with it.
+pub enum Weakness {
+    /// Random, but created by this process and lost with it.
     Generated,
-    /// Printable text: a sentence rather than random bytes.
+    /// Printable text, so probably not random bytes.
     Text,
-    /// So few different bytes as chance does not draw.
+    /// Fewer distinct bytes than random data plausibly has.
     Repetitive,
 }
 
-/// Of 32 random bytes some 30 differ; fewer than this come about once in 10^20 keys.
+/// 32 random bytes have about 30 distinct values. Fewer than this happens once in about 10^20 keys.
 const MIN_DIFFERENT: usize = 16;
 
-pub fn doubt(key: &[u8]) -> Option<Doubt> {
+pub fn find_weakness(key: &[u8]) -> Option<Weakness> {
     let mut seen = [false; 256];
     for byte in key {
         if let Some(seen) = seen.get_mut(usize::from(*byte)) {
@@ -24,9 +23,9 @@ pub fn doubt(key: &[u8]) -> Option<Doubt> {
     }
     let different = seen.iter().filter(|seen| **seen).count();
     if different < MIN_DIFFERENT {
-        Some(Doubt::Repetitive)
+        Some(Weakness::Repetitive)
     } else if key.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
-        Some(Doubt::Text)
+        Some(Weakness::Text)
     } else {
         None
     }
@@ -37,12 +36,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_repetition_are_told_from_chance() {
-        assert_eq!(doubt(&[7; 32]), Some(Doubt::Repetitive));
-        assert_eq!(doubt(b"0101010101010101010101010101010101"), Some(Doubt::Repetitive));
-        assert_eq!(doubt(b"correct horse battery staple, twice over"), Some(Doubt::Text));
+    fn finds_text_and_repetition_but_accepts_random_bytes() {
+        assert_eq!(find_weakness(&[7; 32]), Some(Weakness::Repetitive));
+        assert_eq!(
+            find_weakness(b"0101010101010101010101010101010101"),
+            Some(Weakness::Repetitive)
+        );
+        assert_eq!(
+            find_weakness(b"correct horse battery staple, twice over"),
+            Some(Weakness::Text)
+        );
         for _ in 0..1000 {
-            assert_eq!(doubt(&crate::crypto::random::bytes::<32>()[..]), None);
+            assert_eq!(find_weakness(&crate::crypto::random::bytes::<32>()[..]), None);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One request and the little of its answer that the doctor wants, within a bounded time.
+//! A bounded request, and the parts of its response that the doctor needs.
 
 use std::error::Error;
 use std::io;
@@ -11,56 +11,56 @@ use http::{HeaderMap, StatusCode};
 
 use crate::webflow::send_twice;
 
-/// How long one request may take.
+/// Time limit of one request.
 pub const BUDGET: Duration = Duration::from_secs(5);
 
-/// The crate's own problems have some hundred bytes.
+/// The crate's own problems have a few hundred bytes.
 const MAX_BODY_LEN: usize = 4096;
 
-pub struct Answer {
+pub struct ProbeResponse {
     pub status: StatusCode,
     pub location: Option<String>,
-    /// The time that the other side says it is, in Unix seconds.
+    /// The server's time from the `Date` header, in Unix seconds.
     pub unix_secs: Option<i64>,
     body: Vec<u8>,
 }
 
-/// Why there is no answer.
-pub enum Silence {
+/// Why a probe got no response.
+pub enum ProbeError {
     Refused,
     Timeout,
     Other(String),
 }
 
-pub async fn ask(
+pub async fn send(
     request: reqwest::RequestBuilder,
     budget: Duration,
-) -> Result<Answer, Silence> {
-    let answer = async {
+) -> Result<ProbeResponse, ProbeError> {
+    let response = async {
         let mut response = send_twice(request).await?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
-        // A body that breaks off, or goes on for ever, takes nothing from what its head says.
+        // A body that breaks off or never ends does not invalidate the head.
         while let Ok(Some(chunk)) = response.chunk().await
             && body.len() < MAX_BODY_LEN
         {
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer {
+        Ok(ProbeResponse {
             status,
             location: headers.get(LOCATION).and_then(|it| it.to_str().ok()).map(str::to_owned),
             unix_secs: unix_secs(&headers),
             body,
         })
     };
-    match tokio::time::timeout(budget.min(BUDGET), answer).await {
-        Err(_) => Err(Silence::Timeout),
-        Ok(answer) => answer.map_err(|error: reqwest::Error| Silence::from(error)),
+    match tokio::time::timeout(budget.min(BUDGET), response).await {
+        Err(_) => Err(ProbeError::Timeout),
+        Ok(response) => response.map_err(|error: reqwest::Error| ProbeError::from(error)),
     }
 }
 
-impl Answer {
-    /// Which of the crate's own problems it is.
+impl ProbeResponse {
+    /// The kind, if the response is one of the crate's own problems.
     pub fn own_problem(&self) -> Option<String> {
         let body: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
         let kind = body.get("type")?.as_str()?.strip_prefix("urn:tower-webflow-auth:")?;
@@ -68,13 +68,13 @@ impl Answer {
     }
 }
 
-impl From<reqwest::Error> for Silence {
+impl From<reqwest::Error> for ProbeError {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
         if error.is_timeout() {
             return Self::Timeout;
         }
-        // The last cause is the one that says something.
+        // The last cause is the most specific.
         let mut last: &(dyn Error + 'static) = &error;
         loop {
             let io: Option<&io::Error> = last.downcast_ref();
@@ -89,17 +89,17 @@ impl From<reqwest::Error> for Silence {
     }
 }
 
-impl std::fmt::Display for Silence {
+impl std::fmt::Display for ProbeError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Refused => f.write_str("nothing listens there"),
-            Self::Timeout => f.write_str("no answer in time"),
+            Self::Refused => f.write_str("nothing is listening there"),
+            Self::Timeout => f.write_str("no response in time"),
             Self::Other(error) => f.write_str(error),
         }
     }
 }
 
-/// `Date` (RFC 9110 section 6.6.1); its form is one of those of RFC 2822.
+/// `Date` (RFC 9110 section 6.6.1), whose format RFC 2822 includes.
 fn unix_secs(headers: &HeaderMap) -> Option<i64> {
     let date = headers.get(DATE)?.to_str().ok()?;
     Some(OffsetDateTime::parse(date, &Rfc2822).ok()?.unix_timestamp())

@@ -1,90 +1,92 @@
-//! What the doctor found.
+//! The doctor's report.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::config::{ConfigError, ConfigProblem};
 
-/// What [`WebflowAuthLayer::check`](crate::WebflowAuthLayer::check) found, one line for each check.
+/// The result of [`WebflowAuthLayer::diagnose`](crate::WebflowAuthLayer::diagnose), one line per
+/// check.
 ///
-/// `Display` is a table with a remedy under every line that is not well. It holds no secret:
-/// neither the client secret nor a key; a store's own error is shown as the store words it.
+/// `Display` prints a table, with a suggested fix under every line that is not `ok`. It contains
+/// neither the client secret nor a key. A store's error is shown verbatim.
 ///
 /// ```
-/// use tower_webflow_auth::{Checkup, WebflowAuthLayer};
+/// use tower_webflow_auth::{WebflowAuthLayer, doctor::Report};
 ///
 /// let error = WebflowAuthLayer::builder().client_id("id").build().unwrap_err();
-/// let checkup = Checkup::from(&error);
-/// assert!(!checkup.is_ok());
-/// assert!(checkup.to_string().contains("failed   keyring (WEBFLOW_AUTH_KEY)"));
+/// let report = Report::from(&error);
+/// assert!(!report.is_ok());
+/// assert!(report.to_string().contains("failed   keyring (WEBFLOW_AUTH_KEY)"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checkup {
+pub struct Report {
     checks: Vec<Check>,
 }
 
-/// One line of a [`Checkup`].
+/// One line of a [`Report`].
 ///
 /// ```
-/// use tower_webflow_auth::{CheckStatus, Checkup, WebflowAuthLayer};
+/// use tower_webflow_auth::{WebflowAuthLayer, doctor::{Report, Status}};
 ///
 /// let error = WebflowAuthLayer::builder().redirect_uri("http://a.example/cb").build().unwrap_err();
-/// let checkup = Checkup::from(&error);
-/// let check = checkup.get("redirect_uri (WEBFLOW_REDIRECT_URI)").unwrap();
-/// assert_eq!((check.status(), check.finding()), (CheckStatus::Failed, "is not https"));
+/// let report = Report::from(&error);
+/// let check = report.get("redirect_uri (WEBFLOW_REDIRECT_URI)").unwrap();
+/// assert_eq!((check.status(), check.finding()), (Status::Failed, "is not https"));
 /// assert!(check.remedy().is_some_and(|remedy| remedy.starts_with("use https")));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     name: &'static str,
-    status: CheckStatus,
+    status: Status,
     finding: Cow<'static, str>,
     remedy: Option<&'static str>,
 }
 
-/// How a [`Check`] ended.
+/// The result of a [`Check`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum CheckStatus {
-    /// Nothing is wrong.
+pub enum Status {
+    /// No problem found.
     Ok,
-    /// It works, but not for production; or it could not be looked at.
+    /// Works, but not suitable for production; or could not be checked.
     Warning,
-    /// A login cannot work like this.
+    /// Logins cannot work.
     Failed,
 }
 
-impl Checkup {
+impl Report {
     pub(super) const fn new(checks: Vec<Check>) -> Self {
         Self { checks }
     }
 
-    /// Every line, in the order of the table.
+    /// Returns every check, in the order of the table.
     pub fn checks(&self) -> &[Check] {
         &self.checks
     }
 
-    /// The line of that name. From [`check`](crate::WebflowAuthLayer::check): `client`,
-    /// `redirect_uri`, `scopes`, `endpoints`, `keyring`, `store`, `authorize page`,
-    /// `token endpoint`, `clock`, `callback`, and, if that one answered, `login path` and
-    /// `logout path`. From a [`ConfigError`]: the problem's [`setting`](ConfigProblem::setting).
+    /// Returns the check with this name. [`diagnose`](crate::WebflowAuthLayer::diagnose) reports
+    /// `client`, `redirect_uri`, `scopes`, `endpoints`, `keyring`, `store`, `authorize page`,
+    /// `token endpoint`, `clock`, `callback`, and, if the callback responded, `login path` and
+    /// `logout path`. A report from a [`ConfigError`] is keyed by
+    /// [`setting`](ConfigProblem::setting).
     pub fn get(&self, name: &str) -> Option<&Check> {
         self.checks.iter().find(|check| check.name == name)
     }
 
-    /// Whether nothing has failed. Warnings do not count.
+    /// Whether no check failed. Warnings do not count.
     pub fn is_ok(&self) -> bool {
-        self.count(CheckStatus::Failed) == 0
+        self.count(Status::Failed) == 0
     }
 
-    fn count(&self, status: CheckStatus) -> usize {
+    fn count(&self, status: Status) -> usize {
         self.checks.iter().filter(|check| check.status == status).count()
     }
 }
 
 impl Check {
     pub(super) fn ok(name: &'static str, finding: impl Into<Cow<'static, str>>) -> Self {
-        Self { name, status: CheckStatus::Ok, finding: finding.into(), remedy: None }
+        Self { name, status: Status::Ok, finding: finding.into(), remedy: None }
     }
 
     pub(super) fn warning(
@@ -93,7 +95,7 @@ impl Check {
         remedy: &'static str,
     ) -> Self {
         let finding = finding.into();
-        Self { name, status: CheckStatus::Warning, finding, remedy: Some(remedy) }
+        Self { name, status: Status::Warning, finding, remedy: Some(remedy) }
     }
 
     pub(super) fn failed(
@@ -102,32 +104,32 @@ impl Check {
         remedy: &'static str,
     ) -> Self {
         let finding = finding.into();
-        Self { name, status: CheckStatus::Failed, finding, remedy: Some(remedy) }
+        Self { name, status: Status::Failed, finding, remedy: Some(remedy) }
     }
 
-    /// What was looked at, such as `callback`; the same from run to run.
+    /// Returns what was checked, such as `callback`. Names are stable.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// How it ended.
-    pub const fn status(&self) -> CheckStatus {
+    /// Returns the result.
+    pub const fn status(&self) -> Status {
         self.status
     }
 
-    /// What was found.
+    /// Returns what was found.
     pub fn finding(&self) -> &str {
         &self.finding
     }
 
-    /// How to mend it; `None` when nothing is wrong.
+    /// Returns how to fix it, or `None` if nothing is wrong.
     pub const fn remedy(&self) -> Option<&'static str> {
         self.remedy
     }
 }
 
-/// A configuration that the builder refused, every problem as a line that failed.
-impl From<&ConfigError> for Checkup {
+/// Every problem of the configuration as a failed check.
+impl From<&ConfigError> for Report {
     fn from(error: &ConfigError) -> Self {
         let line = |problem: &ConfigProblem| match problem {
             ConfigProblem::Missing { setting, remedy } => {
@@ -141,11 +143,11 @@ impl From<&ConfigError> for Checkup {
     }
 }
 
-impl fmt::Display for Checkup {
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or_default();
         for Check { name, status, finding, remedy } in &self.checks {
-            // Of an address or a store's error: it must not begin lines of its own.
+            // May contain an address or a store's error, which must not start new lines.
             let finding = finding.replace(char::is_control, " ");
             writeln!(f, "{status:<8} {name:<width$}  {finding}")?;
             if let Some(remedy) = remedy {
@@ -155,14 +157,14 @@ impl fmt::Display for Checkup {
         write!(
             f,
             "{} ok, {} warning, {} failed",
-            self.count(CheckStatus::Ok),
-            self.count(CheckStatus::Warning),
-            self.count(CheckStatus::Failed),
+            self.count(Status::Ok),
+            self.count(Status::Warning),
+            self.count(Status::Failed),
         )
     }
 }
 
-impl fmt::Display for CheckStatus {
+impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Ok => "ok",
@@ -178,14 +180,14 @@ mod tests {
 
     #[test]
     fn the_table_has_a_remedy_under_each_line_that_is_not_well() {
-        let checkup = Checkup::new(vec![
+        let report = Report::new(vec![
             Check::ok("client", "id abc"),
             Check::warning("store", "in memory\nonly", "set a store"),
             Check::failed("callback", "answers 404", "mount the endpoints"),
         ]);
-        assert!(!checkup.is_ok());
+        assert!(!report.is_ok());
         assert_eq!(
-            checkup.to_string(),
+            report.to_string(),
             "ok       client    id abc\n\
              warning  store     in memory only\n\
              \x20                  -> set a store\n\

@@ -1,14 +1,14 @@
-//! What can be told without asking Webflow: the settings, the keys, the store.
+//! Checks that need no request to Webflow: settings, keys and the store.
 //!
-//! The builder has refused what cannot work at all; here is what it lets pass.
+//! The builder has already rejected settings that can never work.
 
 use secrecy::ExposeSecret;
 use url::Url;
 
 use super::report::Check;
 use crate::context::Context;
-use crate::crypto::keyring::Doubt;
 use crate::crypto::keyring::Keyring;
+use crate::crypto::keyring::Weakness;
 use crate::crypto::random;
 use crate::grant::scope::{Scope, Scopes};
 use crate::identity::subject::Subject;
@@ -35,16 +35,16 @@ fn client(id: &str, secret: &str) -> Check {
     let name = "client";
     if odd(id) || odd(secret) {
         let which = if odd(id) { "client_id" } else { "client_secret" };
-        Check::failed(name, format!("{which} has blanks, quotes or brackets in it"), APP_SETTINGS)
+        Check::failed(name, format!("{which} contains spaces, quotes or brackets"), APP_SETTINGS)
     } else if id == secret {
         Check::failed(name, "client_id and client_secret are the same", APP_SETTINGS)
     } else {
-        Check::ok(name, format!("id {id}; a login will show whether its secret is right"))
+        Check::ok(name, format!("id {id}; only a login can verify the secret"))
     }
 }
 
-/// Hosts of tunnels whose names change with every start.
-const TUNNELS: [&str; 6] =
+/// Tunnel hosts whose names change on every start.
+pub const TUNNELS: [&str; 6] =
     ["ngrok-free.app", "ngrok-free.dev", "ngrok.app", "ngrok.io", "trycloudflare.com", "loca.lt"];
 
 fn redirect_uri(uri: &str, cross_site: bool) -> Check {
@@ -54,19 +54,22 @@ fn redirect_uri(uri: &str, cross_site: bool) -> Check {
     if !uri.starts_with("https:") {
         Check::warning(
             name,
-            format!("{uri} is plain http: browsers on this machine only, cookies without Secure"),
-            "use https everywhere but on a developer's machine",
+            format!(
+                "{uri} is plain http: works only in browsers on this machine, and cookies are not \
+                 Secure"
+            ),
+            "use https everywhere except on a developer's machine",
         )
     } else if tunnel {
         Check::warning(
             name,
-            format!("{uri} is a tunnel's address, which may change with its next start"),
+            format!("{uri} is the address of a tunnel, which may change on its next start"),
             "after a change, set it here and in the app's settings at Webflow, or reserve a name",
         )
     } else if cross_site {
         Check::warning(
             name,
-            format!("{uri}, with cookies that other sites' requests carry along"),
+            format!("{uri}, with cookies that requests from other sites carry"),
             "check Origin or Sec-Fetch-Site wherever something is changed, or do without \
              insecure_cookies_in_frames",
         )
@@ -83,7 +86,7 @@ fn scopes(scopes: &Scopes) -> Check {
     }
     Check::warning(
         "scopes",
-        format!("{unknown}: not among those that Webflow documents"),
+        format!("{unknown}: not documented by Webflow"),
         "check the spelling in the app's settings at Webflow; new scopes are fine",
     )
 }
@@ -106,38 +109,38 @@ fn sites(scopes: &Scopes) -> Option<Check> {
 fn endpoints(endpoints: &Endpoints) -> Check {
     let origin = endpoints.authorize().origin().ascii_serialization();
     if *endpoints == Endpoints::webflow() {
-        return Check::ok("endpoints", "Webflow's own");
+        return Check::ok("endpoints", "Webflow's production endpoints");
     }
     Check::warning(
         "endpoints",
-        format!("a stand-in at {origin}, not Webflow"),
-        "unset WEBFLOW_BASE_URL, or leave out WebflowAuthBuilder::endpoints, in production",
+        format!("a fake Webflow at {origin}"),
+        "in production, unset WEBFLOW_BASE_URL and do not call WebflowAuthBuilder::endpoints",
     )
 }
 
 fn keyring(keyring: &Keyring) -> Check {
     let name = "keyring";
-    match keyring.doubt() {
+    match keyring.weakness() {
         None => Check::ok(
             name,
             match keyring.keys().len() {
                 1 => "one key".to_owned(),
-                len => format!("{len} keys, the first of which seals"),
+                len => format!("{len} keys; the first encrypts"),
             },
         ),
-        Some((Doubt::Generated, _)) => Check::warning(
+        Some((Weakness::Generated, _)) => Check::warning(
             name,
-            "the key was made by this process and ends with it: every restart asks all users again",
-            "make one with `openssl rand -base64 32` and keep it in WEBFLOW_AUTH_KEY",
+            "this process generated the key: after every restart all users must sign in again",
+            "create one with `openssl rand -base64 32` and set WEBFLOW_AUTH_KEY",
         ),
-        Some((Doubt::Text, number)) => Check::warning(
+        Some((Weakness::Text, number)) => Check::warning(
             name,
             format!("key number {number} looks like text rather than random bytes"),
-            "put a key made with `openssl rand -base64 32` in front of it, and drop it later",
+            "put a key from `openssl rand -base64 32` in front of it, and remove it later",
         ),
-        Some((Doubt::Repetitive, number)) => Check::failed(
+        Some((Weakness::Repetitive, number)) => Check::failed(
             name,
-            format!("key number {number} repeats a few bytes: it can be guessed"),
+            format!("key number {number} repeats a few bytes and can be guessed"),
             "replace it with one made with `openssl rand -base64 32`; what it sealed is lost, and \
              users are asked for consent again",
         ),
@@ -148,7 +151,7 @@ pub async fn store(context: &Context) -> Check {
     let name = "store";
     let read = async {
         context.vault.healthy().await?;
-        // A store may say that it is well without a look; nobody has this subject.
+        // `healthy` may be a no-op, so load a subject that nobody has.
         context.vault.load(&Subject::session(&random::token_256())).await?;
         context.vault.warnings().await
     };
@@ -156,17 +159,17 @@ pub async fn store(context: &Context) -> Check {
         Err(error) => Check::failed(
             name,
             format!("cannot be read: {}", with_causes(&error)),
-            "every request is answered 503 until it can: check its address, rights and disk",
+            "every request gets a 503 until it can: check its address, permissions and disk",
         ),
         Ok(warnings) if !warnings.is_empty() => Check::warning(
             name,
             warnings.join("; "),
-            "grant the store's account the rights that docs/guide/persistence.md lists",
+            "see the permissions listed in docs/guide/persistence.md",
         ),
         Ok(_) if context.volatile => Check::warning(
             name,
-            "tokens are kept in memory: they are lost with the process, and not shared",
-            "set one with WebflowAuthBuilder::store, for example SqliteStore",
+            "tokens are kept in memory: they are lost on restart and not shared between instances",
+            "set a store with WebflowAuthBuilder::store, for example SqliteStore",
         ),
         Ok(_) => Check::ok(name, "can be read"),
     }
@@ -175,7 +178,7 @@ pub async fn store(context: &Context) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::CheckStatus::{Failed, Ok as Well, Warning};
+    use crate::doctor::Status::{Failed, Ok as Well, Warning};
 
     #[test]
     fn what_is_copied_wrong_is_seen_and_not_shown() {
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn webflow_itself_is_no_stand_in() {
+    fn production_webflow_is_ok_and_a_fake_is_warned_of() {
         assert_eq!(endpoints(&Endpoints::webflow()).status(), Well);
         assert_eq!(endpoints(&Endpoints::at("http://127.0.0.1:4000").unwrap()).status(), Warning);
     }

@@ -1,4 +1,4 @@
-//! What handlers may return as it is: errors of calls, and the wish to ask for a new token.
+//! Values that handlers can return: API errors, and the request for a new token.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 
 use crate::api::ApiError;
+use crate::flow::begin::BeginError;
 use crate::grant::token::Reauthorize;
 use crate::problem::{HasPage, Problem, catalog};
 use crate::util::log;
@@ -37,5 +38,20 @@ impl IntoResponse for ApiError {
             _ => {}
         }
         problem.json().map(Body::from)
+    }
+}
+
+impl IntoResponse for BeginError {
+    fn into_response(self) -> Response {
+        let problem = match &self {
+            Self::Store => catalog::store_unavailable(),
+            Self::Subject => catalog::subject_unavailable(),
+            Self::DataTooLong { .. } | Self::Data(_) => {
+                let error = &self as &dyn std::error::Error;
+                tracing::error!(target: log::APPLICATION, error, "a login could not begin");
+                catalog::internal()
+            }
+        };
+        respond_with_page(problem)
     }
 }

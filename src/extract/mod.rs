@@ -1,7 +1,11 @@
-//! The token and its user as arguments of axum handlers.
+//! Extractors and responses for axum.
+//!
+//! [`WebflowToken`], `Option<WebflowToken>`, [`WebflowGrants`] and [`WebflowUser`] are extractors.
+//! [`ApiError`](crate::api::ApiError) and [`Reauthorize`](crate::middleware::Reauthorize) are
+//! responses.
 
 mod into_response;
-pub mod rejection;
+pub(crate) mod rejection;
 
 use std::sync::Arc;
 
@@ -9,9 +13,11 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::Method;
 use http::request::Parts;
 
+pub use rejection::RejectionReason;
+use rejection::WebflowTokenRejection;
+
 #[cfg(feature = "panels")]
 use crate::bearer::session::PanelSession;
-use crate::extract::rejection::WebflowTokenRejection;
 use crate::gate::guard::Guard;
 use crate::grant::token::{WebflowGrants, WebflowToken};
 use crate::grant::user::WebflowUser;
@@ -25,8 +31,8 @@ impl<S: Sync> FromRequestParts<S> for WebflowToken {
     }
 }
 
-/// `None` when the user has not connected Webflow. A missing layer is an error here too: it is a
-/// mistake that would otherwise pass for users who never connect.
+/// `None` if the user has not connected Webflow. A missing layer is an error even here, because it
+/// would otherwise look like users who never connect.
 impl<S: Sync> OptionalFromRequestParts<S> for WebflowToken {
     type Rejection = WebflowTokenRejection;
 
@@ -70,10 +76,10 @@ impl<S: Sync> FromRequestParts<S> for WebflowGrants {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let token = extract(parts)?;
         let grants = parts.extensions.get::<Self>();
-        // Not those that a layer of another application has left there.
+        // Ignore grants from another application's layer.
         let ours = |grants: &&Self| {
             let token = token.as_ref();
-            grants.iter().all(|grant| token.is_none_or(|token| grant.is_of(token.client())))
+            grants.iter().all(|grant| token.is_none_or(|token| grant.belongs_to(token.client())))
         };
         Ok(grants.filter(ours).cloned().unwrap_or_else(|| Self(token.into_iter().collect())))
     }

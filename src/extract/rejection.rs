@@ -1,4 +1,4 @@
-//! Why a handler does not get its token.
+//! The rejection of the token extractors.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,23 +17,23 @@ use crate::problem::{Answer, HasPage, catalog};
 /// Why [`WebflowToken`](crate::WebflowToken) or [`WebflowUser`](crate::WebflowUser) could not be
 /// extracted.
 ///
-/// As a response it is 500 with a hint when the layer is missing on the route, and the challenge's
-/// 401 when there is no token, which happens behind
-/// [`optional`](crate::WebflowAuthLayer::optional). When the grant's user is not known, it is 403
-/// without the scope `authorized_user:read`, and 503 with `Retry-After` until Webflow has told.
+/// As a response it is a 500 with a hint if the route has no layer, and the challenge's 401 if
+/// there is no token, which happens behind [`optional`](crate::WebflowAuthLayer::optional). If the
+/// grant's user is unknown, it is a 403 without the scope `authorized_user:read`, and otherwise a
+/// 503 with `Retry-After`.
 #[derive(Debug)]
 pub struct WebflowTokenRejection {
-    reason: WebflowTokenRejectionReason,
+    reason: RejectionReason,
     answer: Box<Answer>,
 }
 
-/// What kind of rejection it is.
+/// The reason for a [`WebflowTokenRejection`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum WebflowTokenRejectionReason {
-    /// No layer has seen the request: a mistake in the router.
+pub enum RejectionReason {
+    /// The route has no layer, which is a mistake in the router.
     LayerMissing,
-    /// The request's user has not connected Webflow.
+    /// The user has not connected Webflow.
     NotConnected,
     /// The grant lacks the scope `authorized_user:read`, so its Webflow user is not known.
     MissingScope,
@@ -47,7 +47,7 @@ pub enum WebflowTokenRejectionReason {
 impl WebflowTokenRejection {
     pub(crate) fn layer_missing() -> Self {
         let answer = Box::new(catalog::extract::layer_missing(LAYER_MISSING).json());
-        Self { reason: WebflowTokenRejectionReason::LayerMissing, answer }
+        Self { reason: RejectionReason::LayerMissing, answer }
     }
 
     pub(crate) fn not_connected(guard: &Guard, parts: &Parts) -> Self {
@@ -56,23 +56,23 @@ impl WebflowTokenRejection {
         let problem = login_required(context, &return_to(context, &head), None);
         let mut answer = Box::new(problem.json());
         problem.complete(&mut answer, &head);
-        Self { reason: WebflowTokenRejectionReason::NotConnected, answer }
+        Self { reason: RejectionReason::NotConnected, answer }
     }
 
     /// An `OPTIONS` request, which never carries a token.
     pub(crate) fn preflight() -> Self {
         let answer = Box::new(catalog::extract::options_without_token().json());
-        Self { reason: WebflowTokenRejectionReason::NotConnected, answer }
+        Self { reason: RejectionReason::NotConnected, answer }
     }
 
-    /// The grant's user is not known: for want of the scope, or for now.
+    /// The grant's user is unknown, because the scope is missing or Webflow has not answered yet.
     pub(crate) fn without_user(token: &WebflowToken) -> Self {
         let scope = Scope::AUTHORIZED_USER_READ;
         let (reason, problem) = if token.scopes().contains(&scope) {
-            (WebflowTokenRejectionReason::UserPending, catalog::extract::user_pending())
+            (RejectionReason::UserPending, catalog::extract::user_pending())
         } else {
             let problem = catalog::missing_scopes(scope.to_string());
-            (WebflowTokenRejectionReason::MissingScope, problem)
+            (RejectionReason::MissingScope, problem)
         };
         let mut answer = Box::new(problem.json());
         answer.extensions_mut().insert(HasPage(Arc::new(problem)));
@@ -83,42 +83,36 @@ impl WebflowTokenRejection {
     #[cfg(feature = "panels")]
     pub(crate) fn without_bearer() -> Self {
         let answer = Box::new(catalog::panel::bearer_required().json());
-        Self { reason: WebflowTokenRejectionReason::BearerRequired, answer }
+        Self { reason: RejectionReason::BearerRequired, answer }
     }
 
-    /// What kind of rejection it is.
-    pub const fn reason(&self) -> WebflowTokenRejectionReason {
+    /// Returns the reason.
+    pub const fn reason(&self) -> RejectionReason {
         self.reason
     }
 
-    /// The status of the response.
+    /// Returns the status of the response.
     pub fn status(&self) -> StatusCode {
         self.answer.status()
     }
 }
 
 const LAYER_MISSING: &str = "add `.layer(auth.clone())` or `.layer(auth.optional())` after the \
-     route: a layer of axum's wraps the routes that were added before it";
+     route: an axum layer wraps only routes added before it";
 
 impl fmt::Display for WebflowTokenRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason {
-            WebflowTokenRejectionReason::LayerMissing => {
+            RejectionReason::LayerMissing => {
                 write!(f, "WebflowAuthLayer is missing on this route: {LAYER_MISSING}")
             }
-            WebflowTokenRejectionReason::NotConnected => {
-                f.write_str("the user has not connected Webflow")
-            }
-            WebflowTokenRejectionReason::MissingScope => {
+            RejectionReason::NotConnected => f.write_str("the user has not connected Webflow"),
+            RejectionReason::MissingScope => {
                 f.write_str("the grant lacks the scope authorized_user:read")
             }
-            WebflowTokenRejectionReason::UserPending => {
-                f.write_str("the grant's user is not known yet")
-            }
+            RejectionReason::UserPending => f.write_str("the grant's user is not known yet"),
             #[cfg(feature = "panels")]
-            WebflowTokenRejectionReason::BearerRequired => {
-                f.write_str("the request has no panel's bearer")
-            }
+            RejectionReason::BearerRequired => f.write_str("the request has no panel's bearer"),
         }
     }
 }

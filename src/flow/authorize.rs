@@ -1,12 +1,14 @@
 //! The authorization request: a new flow, and the redirect to Webflow's consent screen.
 
+use http::HeaderValue;
 use percent_encoding::utf8_percent_encode;
 
 use super::{make_room, see_other, set_cookies};
 use crate::context::Context;
-use crate::context::flow_cookie::{Flow, FlowKind};
+use crate::context::flow_cookie::{CODE_LIFETIME, Flow, FlowKind};
 use crate::crypto::random;
 use crate::grant::scope::Scopes;
+use crate::identity::Who;
 use crate::identity::subject::Subject;
 use crate::problem::{Answer, Problem, catalog};
 use crate::util::{log, metrics};
@@ -24,6 +26,17 @@ pub struct Start<'a> {
     pub return_to: String,
     /// Whose flow it is, where the application decides.
     pub subject: Option<&'a Subject>,
+    /// What the application gives it, as JSON.
+    pub data: Option<String>,
+}
+
+impl<'a> Start<'a> {
+    /// For a login with these scopes, the configured ones among them.
+    pub fn login(context: &Context, scopes: &'a Scopes, return_to: String, who: &'a Who) -> Self {
+        let stepping_up = scopes.len() > context.scopes.len();
+        let kind = if stepping_up { FlowKind::StepUp } else { FlowKind::Login };
+        Self { kind, scopes, return_to, subject: who.subject(), data: None }
+    }
 }
 
 /// Begins a flow: 303 to Webflow, with the cookie that binds the flow to this browser.
@@ -41,22 +54,40 @@ pub fn begin(
         return_to: start.return_to,
         user: start.subject.and_then(|subject| context.user_digest(subject)),
         kind: start.kind,
+        data: start.data,
+        parked: None,
     };
-    let mut sealed = context.flows().seal(&flow);
-    if sealed.as_ref().is_some_and(|(name, value)| name.len() + value.len() > MAX_COOKIE_LEN) {
-        "/".clone_into(&mut flow.return_to);
-        sealed = context.flows().seal(&flow);
-    }
-    let (name, value) = sealed.ok_or_else(catalog::internal)?;
-    let cookie = context.cookies.set(&name, &value, context.flow_lifetime);
-    let cookie = cookie.ok_or_else(catalog::internal)?;
+    let cookies = cookies(context, head, &mut flow)?;
     let kind = flow.kind.name();
     metrics::flow_started(kind);
     tracing::info!(target: log::FLOW, flow = flow.id(), kind, scopes = flow.scopes, "flow started");
     let mut answer = see_other(&authorize_url(context, &flow.scopes, &flow.state));
-    set_cookies(&mut answer, make_room(context, head, Some(name.len() + value.len() + 1)));
-    set_cookies(&mut answer, [cookie]);
+    set_cookies(&mut answer, cookies);
     Ok(answer)
+}
+
+/// The `Set-Cookie` values that keep a flow in its browser: surplus flows make room for it. A long
+/// path to return to becomes `/` where the cookie would be too long.
+pub fn cookies(
+    context: &Context,
+    head: &RequestHead<'_>,
+    flow: &mut Flow,
+) -> Result<Vec<HeaderValue>, Problem> {
+    let is_long = |(name, value): &(String, String)| name.len() + value.len() > MAX_COOKIE_LEN;
+    let mut sealed = context.flows().seal(flow);
+    if sealed.as_ref().is_some_and(is_long) {
+        "/".clone_into(&mut flow.return_to);
+        sealed = context.flows().seal(flow);
+    }
+    let (name, value) = sealed.filter(|it| !is_long(it)).ok_or_else(catalog::internal)?;
+    let lifetime = match flow.parked {
+        Some(_) => CODE_LIFETIME,
+        None => context.flow_lifetime,
+    };
+    let cookie = context.cookies.set(&name, &value, lifetime).ok_or_else(catalog::internal)?;
+    let mut cookies = make_room(context, head, Some(name.len() + value.len() + 1));
+    cookies.push(cookie);
+    Ok(cookies)
 }
 
 /// The authorization request of RFC 6749 section 4.1.1, in the encoding that Webflow documents:

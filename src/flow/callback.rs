@@ -6,7 +6,8 @@ use http::request::Parts;
 
 use super::authorize::{Start, begin};
 use super::exchange::{self, Arrival};
-use super::{make_room, see_other, set_cookies};
+use super::park::park;
+use super::{allowed, make_room, see_other, set_cookies};
 use crate::context::Context;
 use crate::context::flow_cookie::{Flow, FlowError, FlowKind, flow_id};
 use crate::context::pending::Arrived;
@@ -63,15 +64,16 @@ async fn arrive(
     if let Some(error) = &parameters.error {
         return refused(context, parts, head, error, parameters.state.as_deref()).await;
     }
-    let code = parameters.code.filter(|code| is_well_formed(code));
-    let code = code.ok_or_else(catalog::malformed_callback)?;
-    let who = context.who(parts).await?;
-    if who == Who::Stranger {
-        return Err(catalog::not_signed_in());
-    }
     let Some(state) = parameters.state else {
-        return installed(context, head, &who);
+        well_formed(parameters.code)?;
+        return installed(context, head, &allowed(context, context.who(parts).await?)?);
     };
+    // A code that waits in the flow's cookie is claimed by the state alone.
+    let code = match parameters.code {
+        None if context.sign_in.is_some() => None,
+        code => Some(well_formed(code)?),
+    };
+    let who = allowed(context, context.who(parts).await?)?;
     let flow = match context.flows().find(head.headers(), &state) {
         Ok(flow) => flow,
         Err(FlowError::Expired) => {
@@ -80,13 +82,42 @@ async fn arrive(
         }
         Err(FlowError::Unknown) => return repeated(context, head, &who, &state, code).await,
     };
-    // The application's user now must be the one who began the flow; with sessions there is none.
-    let user = who.subject().and_then(|subject| context.user_digest(subject));
-    if flow.user != user {
+    if !may_end(context, &flow, &who) {
         refuse("another subject", Some(&flow.id()));
         return Err(catalog::unknown_flow());
     }
+    if let (Who::Stranger, Some(sign_in)) = (&who, &context.sign_in) {
+        return park(context, head, sign_in, flow, code);
+    }
+    let code = match code {
+        Some(code) => code,
+        None => claimed(context, head, &flow)?,
+    };
     complete(context, head, &who, flow, code).await
+}
+
+/// The code that waits in the flow's cookie. Only a page load claims it.
+fn claimed(context: &Context, head: &RequestHead<'_>, flow: &Flow) -> Result<String, Problem> {
+    let parked = flow.parked.as_ref().ok_or_else(catalog::malformed_callback)?;
+    if head.is_page_load() {
+        Ok(parked.code.clone())
+    } else {
+        Err(login_required(context, &flow.return_to, None))
+    }
+}
+
+fn well_formed(code: Option<String>) -> Result<String, Problem> {
+    code.filter(|code| is_well_formed(code)).ok_or_else(catalog::malformed_callback)
+}
+
+/// Whether the flow may end in this browser now. One that a user of the application has begun ends
+/// for that user, or waits for them; one that nobody has begun ends for anybody.
+fn may_end(context: &Context, flow: &Flow, who: &Who) -> bool {
+    match (&flow.user, who.subject()) {
+        (None, _) => context.subjects_are_sessions() || context.sign_in.is_some(),
+        (Some(_), None) => !context.subjects_are_sessions(),
+        (Some(user), Some(subject)) => context.user_digest(subject).as_ref() == Some(user),
+    }
 }
 
 fn refuse(reason: &'static str, flow: Option<&str>) {
@@ -102,10 +133,11 @@ async fn complete(
     code: String,
 ) -> Result<Answer, Problem> {
     let subject = match who.subject() {
-        Some(user) if flow.user.is_some() => user.clone(),
+        Some(user) if !context.subjects_are_sessions() => user.clone(),
         _ => Subject::session(&flow.session),
     };
-    let previous = who.subject().filter(|who| who.is_session() && **who != subject).cloned();
+    let claims = flow.parked.is_some();
+    let previous = who.subject().filter(|who| who.is_session()).cloned();
     let flows = context.flows();
     let (id, removal, return_to) = (flow.id(), flows.removal(&flow), flow.return_to.clone());
     let arrived = Arrived {
@@ -118,7 +150,9 @@ async fn complete(
     let landing = match context.pending.join(&arrived, work).await {
         Ok(landing) => landing,
         Err(problem) => {
-            let over = problem.kind == FailureKind::UnknownFlow;
+            // A claim is repeated without its code, and finds the grant by the flow alone.
+            let over = matches!(problem.kind, FailureKind::UnknownFlow | FailureKind::HookRefused)
+                || claims && problem.is_refused_code();
             let problem = if problem.retry_here {
                 problem
             } else {
@@ -133,7 +167,7 @@ async fn complete(
             return Ok(answer);
         }
     };
-    let mut answer = see_other(&return_to);
+    let mut answer = see_other(landing.location.as_ref().unwrap_or(&return_to));
     set_cookies(&mut answer, removal);
     // Tabs that were opened at the same moment have each got a cookie that the others never saw.
     set_cookies(&mut answer, make_room(context, head, None));
@@ -160,6 +194,7 @@ fn installed(context: &Context, head: &RequestHead<'_>, who: &Who) -> Result<Ans
         scopes: &context.scopes,
         return_to: "/".to_owned(),
         subject: who.subject(),
+        data: None,
     };
     begin(context, head, start)
 }
@@ -172,11 +207,10 @@ async fn refused(
     error: &str,
     state: Option<&str>,
 ) -> Result<Answer, Problem> {
-    let user = context.who(parts).await?;
-    let user = user.subject().and_then(|subject| context.user_digest(subject));
+    let who = context.who(parts).await?;
     let flow = match state.map(|state| context.flows().find(head.headers(), state)) {
         None | Some(Err(FlowError::Expired)) => None,
-        Some(Ok(flow)) if flow.user == user => Some(flow),
+        Some(Ok(flow)) if may_end(context, &flow, &who) => Some(flow),
         // Another user's flow counts as unknown.
         Some(Ok(_) | Err(FlowError::Unknown)) => {
             refuse("unknown state", None);
@@ -211,23 +245,25 @@ async fn repeated(
     head: &RequestHead<'_>,
     who: &Who,
     state: &str,
-    code: String,
+    code: Option<String>,
 ) -> Result<Answer, Problem> {
     let id = flow_id(state);
     if let Some(subject) = who.subject() {
         let tokens = context.vault.load_anew(subject).await;
         let tokens = tokens.map_err(|error| catalog::of_store(&error))?;
-        let entry = exchange::flow_entry(&id, &code);
         let led_to = |token: &&WebflowToken| {
             token.grant().details.flows.iter().any(|flow| flow.split('.').next() == Some(&id))
         };
         if let Some(token) = tokens.iter().find(led_to) {
             let age = context.clock.now().duration_since(token.obtained_at()).unwrap_or_default();
-            let same_code = tokens.iter().any(|it| it.grant().details.flows.contains(&entry));
-            if same_code || age >= context.flow_lifetime {
+            let is_new = |code: &String| {
+                let entry = exchange::flow_entry(&id, code);
+                !tokens.iter().any(|it| it.grant().details.flows.contains(&entry))
+            };
+            let Some(code) = code.filter(|code| is_new(code) && age < context.flow_lifetime) else {
                 tracing::info!(target: log::FLOW, flow = id, "callback repeated after its flow");
-                return Ok(see_other("/"));
-            }
+                return Ok(see_other(context.pending.location(&id).as_deref().unwrap_or("/")));
+            };
             tracing::info!(target: log::FLOW, flow = id, "the user has chosen again");
             let flow = Flow {
                 state: state.to_owned(),
@@ -237,6 +273,8 @@ async fn repeated(
                 return_to: "/".to_owned(),
                 user: context.user_digest(subject),
                 kind: FlowKind::Login,
+                data: None,
+                parked: None,
             };
             return complete(context, head, who, flow, code).await;
         }

@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 
+use super::announce::announce;
 use super::persist::{Known, keep};
 use crate::context::Context;
 use crate::context::flow_cookie::{Flow, FlowKind};
@@ -65,13 +66,16 @@ pub async fn complete(
     mut arrival: Arrival,
     before: Before,
 ) -> Result<Landing, Problem> {
+    let mut own = None;
     if let Some(session) = &before.session
         && arrival.subject.is_session()
     {
-        // Another tab has just ended in this session: both grants belong there.
-        arrival.subject = Subject::session(session);
-        arrival.previous = arrival.previous.filter(|previous| *previous != arrival.subject);
+        // Another tab has just ended in this session: both grants belong there. An earlier callback
+        // of this flow, whose response was lost, may have ended in the flow's own session.
+        let joined = Subject::session(session);
+        own = Some(std::mem::replace(&mut arrival.subject, joined));
     }
+    arrival.previous = arrival.previous.filter(|previous| *previous != arrival.subject);
     let id = arrival.flow.id();
     let code = flow_entry(&id, arrival.code.expose_secret());
     let deadline = Deadline::after(CALLBACK_BUDGET);
@@ -79,21 +83,28 @@ pub async fn complete(
     // The store is read first: a repeated callback needs no exchange, and while the store is down
     // no token should be issued that cannot be kept, nor a former session be taken for an empty
     // one.
-    let former = async {
-        match &arrival.previous {
-            Some(previous) => load(&context, previous).await,
-            None => Ok(Tokens::default()),
-        }
+    let load_any = async |subject: Option<&Subject>| match subject {
+        Some(subject) => load(&context, subject).await,
+        None => Ok(Tokens::default()),
     };
-    let loads = async { tokio::try_join!(load(&context, &arrival.subject), former) };
+    let loads = async {
+        tokio::try_join!(
+            load(&context, &arrival.subject),
+            load_any(arrival.previous.as_ref()),
+            load_any(own.as_ref())
+        )
+    };
     let loaded = before_exchange.limit(loads).await;
-    let (present, previous) = loaded.unwrap_or_else(|| Err(catalog::store_unavailable()))?;
-    for (subject, tokens) in
-        [(Some(&arrival.subject), &present), (arrival.previous.as_ref(), &previous)]
-    {
+    let (present, previous, earlier) =
+        loaded.unwrap_or_else(|| Err(catalog::store_unavailable()))?;
+    for (subject, tokens) in [
+        (Some(&arrival.subject), &present),
+        (arrival.previous.as_ref(), &previous),
+        (own.as_ref(), &earlier),
+    ] {
         if let Some(subject) = subject.filter(|_| has_flow(tokens, &code)) {
             tracing::info!(target: log::FLOW, flow = id, "callback repeated: the grant is there");
-            return Ok(landing(subject));
+            return Ok(landing(subject, before.location));
         }
     }
     let timer = metrics::Timer::start();
@@ -109,7 +120,7 @@ pub async fn complete(
                     == Some(true) =>
         {
             tracing::info!(target: log::FLOW, flow = id, "another instance has completed the flow");
-            return Ok(landing(&arrival.subject));
+            return Ok(landing(&arrival.subject, None));
         }
         Err(error) => {
             report(&id, &error);
@@ -120,10 +131,10 @@ pub async fn complete(
     let flows = remembered(present.iter().chain(previous.iter()), code);
     let lookups = deadline.leaving(AFTER_LOOKUPS).within(LOOKUPS);
     let details = learn(&context, &arrival.flow, flows, issued, lookups).await;
-    let first = present.is_empty() && previous.is_empty();
     let known = Known { present, previous };
     let kept = keep(&context, &arrival, &known, details, deadline).await;
-    let token = kept.map_err(|error| of_failed_write(&error))?;
+    let kept = kept.map_err(|error| of_failed_write(&error))?;
+    let token = &kept.token;
     tracing::info!(
         target: log::FLOW, flow = id,
         subject = ?token.subject(),
@@ -131,13 +142,19 @@ pub async fn complete(
         sites = token.sites().len(),
         "grant stored"
     );
+    // The hook's time does not count against the callback's.
+    let left = deadline.left();
+    let Ok(location) = announce(&context, &arrival.flow, &known, &kept).await else {
+        kept.refuse(&context, &known).await;
+        return Err(catalog::hook_refused());
+    };
+    kept.replace(&context, &known, Deadline::after(left)).await;
     metrics::flow_completed();
-    context.hooks.authorized(&token, first);
-    Ok(landing(&arrival.subject))
+    Ok(landing(&arrival.subject, location))
 }
 
-fn landing(subject: &Subject) -> Landing {
-    Landing { session: subject.is_session().then(|| subject.id().to_owned()) }
+fn landing(subject: &Subject, location: Option<String>) -> Landing {
+    Landing { session: subject.is_session().then(|| subject.id().to_owned()), location }
 }
 
 /// How a grant remembers a flow that led to it: its id, and which code it was. A second code for

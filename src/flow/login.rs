@@ -2,12 +2,11 @@
 
 use http::request::Parts;
 
+use super::allowed;
 use super::authorize::{Start, begin};
 use crate::context::Context;
-use crate::context::flow_cookie::FlowKind;
 use crate::gate::challenge::login_required;
 use crate::grant::scope::{Scope, Scopes};
-use crate::identity::Who;
 use crate::problem::{Answer, Problem, catalog};
 use crate::wire::query::single;
 use crate::wire::request_head::RequestHead;
@@ -27,16 +26,11 @@ pub async fn serve(
     let scope = single(query, "scope").map_err(malformed)?;
     let scopes = scopes(context, scope.as_deref()).ok_or_else(catalog::malformed_login)?;
     let return_to = context.return_to(return_to.as_deref().unwrap_or("/"));
-    let who = context.who(parts).await?;
-    if who == Who::Stranger {
-        return Err(catalog::not_signed_in());
-    }
+    let who = allowed(context, context.who(parts).await?)?;
     if !head.may_navigate() {
         return Err(login_required(context, &return_to, None));
     }
-    let stepping_up = scopes.len() > context.scopes.len();
-    let kind = if stepping_up { FlowKind::StepUp } else { FlowKind::Login };
-    begin(context, head, Start { kind, scopes: &scopes, return_to, subject: who.subject() })
+    begin(context, head, Start::login(context, &scopes, return_to, &who))
 }
 
 /// The application's own scopes and those asked for; `None` when one of them is malformed or never

@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{see_other, set_cookies};
 use crate::context::Context;
 use crate::context::flow_cookie::{Flow, MAX_FLOWS};
+use crate::hooks::Why;
 use crate::identity::subject::Subject;
 use crate::lifecycle::revoke::{RevokeError, end_all};
 use crate::problem::{Answer, Problem, answer, catalog};
@@ -38,7 +39,7 @@ pub async fn serve(
     let permit = permit.map_err(|_| catalog::too_many_logouts())?;
     let mut answer = match logout.run(context, permit).await {
         Err(RevokeError::Store(error)) => return Err(elsewhere(catalog::of_store(&error))),
-        Err(RevokeError::Webflow) => context.fail(&catalog::webflow_not_told(), head),
+        Err(RevokeError::WebflowUnreachable) => context.fail(&catalog::webflow_not_told(), head),
         Ok(()) if head.wants_page() => {
             see_other(&context.return_to(return_to.as_deref().unwrap_or("/")))
         }
@@ -93,11 +94,13 @@ impl Logout {
 
     async fn end_subjects(&self, context: &Arc<Context>) -> Result<(), RevokeError> {
         let mut outcome = Ok(());
-        let sessions = self.flows.iter().filter(|flow| flow.user.is_none());
+        let sessions = self.flows.iter().filter(|_| context.subjects_are_sessions());
         let sessions = sessions.map(|flow| Subject::session(&flow.session));
         for subject in self.subject.iter().cloned().chain(sessions) {
-            match end_all(context, &subject, self.revoke).await {
-                Err(RevokeError::Webflow) => outcome = Err(RevokeError::Webflow),
+            match end_all(context, &subject, self.revoke, Why::SignedOut).await {
+                Err(RevokeError::WebflowUnreachable) => {
+                    outcome = Err(RevokeError::WebflowUnreachable);
+                }
                 ended => ended.map(drop)?,
             }
         }

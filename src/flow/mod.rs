@@ -3,11 +3,14 @@
 //!
 //! It may use everything but the middleware. Problems are returned with `?` and rendered here.
 
+mod announce;
 pub mod authorize;
+pub mod begin;
 mod callback;
 mod exchange;
 mod login;
 mod logout;
+pub mod park;
 mod persist;
 
 use std::sync::Arc;
@@ -17,6 +20,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::context::Context;
+use crate::identity::Who;
 use crate::problem::{Answer, Problem, answer, catalog};
 use crate::wire::paths::Endpoint;
 use crate::wire::request_head::{RequestHead, RequestKind};
@@ -45,6 +49,15 @@ pub async fn serve(context: Arc<Context>, endpoint: Endpoint, parts: Parts) -> A
         (Endpoint::Logout, _) => plain(catalog::method_not_allowed("POST")),
     };
     served.unwrap_or_else(|problem| context.fail(&problem, &head))
+}
+
+/// Whose browser takes part in a flow. Nobody has to be signed in yet where the application has said
+/// at which page that can be done.
+fn allowed(context: &Context, who: Who) -> Result<Who, Problem> {
+    match who {
+        Who::Stranger if context.sign_in.is_none() => Err(catalog::not_signed_in()),
+        who => Ok(who),
+    }
 }
 
 /// A 303, which browsers follow by GET.

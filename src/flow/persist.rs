@@ -1,4 +1,4 @@
-//! Stores a newly issued grant, or revokes it if it cannot be stored.
+//! Stores a newly issued grant, or revokes it if it cannot be stored or the application refuses it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::context::Context;
 use crate::grant::details::{GrantDetails, Sites};
 use crate::grant::policy::GrantPolicy;
 use crate::grant::token::WebflowToken;
-use crate::lifecycle::revoke::remove_later;
+use crate::hooks::Why;
+use crate::lifecycle::revoke::{remove_later, report, revoke_now_or_later};
 use crate::store::{GrantId, StoreError, TokenKey, TokenVersion};
 use crate::util::deadline::Deadline;
 use crate::util::log;
 use crate::vault::Draft;
 use crate::vault::cache::Tokens;
-use crate::webflow::revocation;
 
 /// How often a write is tried, with doubling pauses: 3 attempts within about a third of a second
 /// besides their own time.
@@ -43,20 +43,25 @@ struct Written {
     draft: Draft,
 }
 
-/// Stores the grant, and removes the grants it replaces. If it cannot be stored, it is revoked at
-/// Webflow and nothing has changed.
+/// A grant that was stored. What it replaces is still there.
+pub struct Kept {
+    pub token: WebflowToken,
+    written: Vec<Written>,
+}
+
+/// Stores the grant. If it cannot be stored, it is revoked at Webflow and nothing has changed.
 pub async fn keep(
     context: &Arc<Context>,
     arrival: &Arrival,
     known: &Known,
     details: GrantDetails,
     deadline: Deadline,
-) -> Result<WebflowToken, StoreError> {
+) -> Result<Kept, StoreError> {
     let mut written = Vec::new();
     let writes = store(context, arrival, &known.previous, &details, &mut written);
     let stored = deadline.leaving(CLEAN_UP).limit(writes).await;
-    let token = match stored.unwrap_or(Err(StoreError::Timeout)) {
-        Ok(token) => token,
+    match stored.unwrap_or(Err(StoreError::Timeout)) {
+        Ok(token) => Ok(Kept { token, written }),
         Err(error) => {
             tracing::error!(
                 target: log::FLOW, flow = arrival.flow.id(),
@@ -64,35 +69,104 @@ pub async fn keep(
                 "could not store the grant; revoking it"
             );
             undo(context, details, written, deadline).await;
-            return Err(error);
+            Err(error)
         }
-    };
-    // A session that ends here is reachable by nobody once its cookie is replaced; and a grant
-    // that the new one covers would only be in the way.
-    let several = context.vault.grants == GrantPolicy::PerWorkspace;
-    let covered = known.present.iter().filter(|old| several && old.grant_id() != token.grant_id());
-    let covered = covered.filter(|old| covers(&token.grant().details, &old.grant().details));
-    for old in known.previous.iter().chain(covered) {
-        let removed = deadline.limit(context.vault.remove(old)).await;
-        match removed.unwrap_or(Err(StoreError::Timeout)) {
-            Ok(true) => {}
-            Ok(false) => {
-                // The user signed out or revoked it while it was being moved: it must not stay.
-                let version = Some(old.grant().version);
-                for moved in written.iter().filter(|moved| moved.moved_from == version) {
-                    take_back(context, &moved.draft).await;
+    }
+}
+
+impl Kept {
+    /// The grant of the same key, whose row the new one has overwritten.
+    pub fn overwritten<'k>(&self, known: &'k Known) -> Option<&'k WebflowToken> {
+        known.present.iter().find(|old| old.grant().key == self.token.grant().key)
+    }
+
+    /// The row to which a grant of the former session was moved.
+    fn moved(&self, old: &WebflowToken) -> Option<&Written> {
+        let version = Some(old.grant().version);
+        self.written.iter().find(|row| row.moved_from == version)
+    }
+
+    /// The grant that the new one replaces.
+    pub fn former<'k>(&'k self, known: &'k Known) -> Option<&'k WebflowToken> {
+        let previous = known.previous.iter().find(|old| self.moved(old).is_none());
+        self.overwritten(known).or_else(|| self.covered(known).next()).or(previous)
+    }
+
+    /// The subject's other grants that the new one covers, newest first.
+    fn covered<'k>(&'k self, known: &'k Known) -> impl Iterator<Item = &'k WebflowToken> {
+        // With one grant for each subject there are no others.
+        let new = self.token.grant();
+        let others = known.present.iter().filter(|old| old.grant().key != new.key);
+        others.filter(|old| covers(&new.details, &old.grant().details))
+    }
+
+    /// Removes the grants that the new one replaces: those of a session that ends here, which
+    /// nobody could reach once its cookie is replaced, and those that the new one covers.
+    pub async fn replace(&self, context: &Arc<Context>, known: &Known, deadline: Deadline) {
+        if let Some(old) = self.overwritten(known) {
+            report(context, old, Why::Replaced);
+        }
+        for old in known.previous.iter().chain(self.covered(known)) {
+            let moved = self.moved(old);
+            let why = moved.is_none().then_some(Why::Replaced);
+            let removed = deadline.limit(context.vault.remove(old)).await;
+            match removed.unwrap_or(Err(StoreError::Timeout)) {
+                Ok(true) => {
+                    if let Some(why) = why {
+                        report(context, old, why);
+                    }
                 }
-            }
-            Err(error) => {
-                tracing::warn!(
-                    target: log::FLOW, error = &error as &dyn Error,
-                    "a replaced grant could not be removed; retrying in the background"
-                );
-                remove_later(context, old);
+                Ok(false) => {
+                    // The user signed out or revoked it while it was being moved: it must not stay.
+                    if let Some(moved) = moved {
+                        take_back(context, moved.draft.token()).await;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        target: log::FLOW, error = &error as &dyn Error,
+                        "a replaced grant could not be removed; retrying in the background"
+                    );
+                    remove_later(context, old, why);
+                }
             }
         }
     }
-    Ok(token)
+
+    /// Takes everything back, since the application does not want the grant: the former grants are
+    /// as they were, and the new token is revoked at Webflow. What the store cannot do now is
+    /// retried in the background.
+    pub async fn refuse(self, context: &Arc<Context>, known: &Known) {
+        // Nobody is told that it has gone: it never counted.
+        self.token.state().take_report();
+        let former = self.overwritten(known);
+        for moved in self.written.iter().filter(|row| row.moved_from.is_some()) {
+            take_back(context, moved.draft.token()).await;
+        }
+        match former.map(|old| {
+            let grant = old.grant();
+            context.vault.draft(grant.key.clone(), grant.details.clone())
+        }) {
+            Some(Ok(draft)) => put_back(context, &self.token, draft).await,
+            Some(Err(_)) | None => take_back(context, &self.token).await,
+        }
+        self.token.state().mark_dead();
+        revoke_now_or_later(context, &self.token).await;
+    }
+}
+
+/// Puts the grant back that was there before `token`.
+async fn put_back(context: &Arc<Context>, token: &WebflowToken, draft: Draft) {
+    let Err(error) = context.vault.put_back(token, &draft).await else { return };
+    tracing::warn!(
+        target: log::FLOW, error = &error as &dyn Error,
+        "the former grant could not be put back; retrying in the background"
+    );
+    let (own, token) = (Arc::clone(context), token.clone());
+    context.tasks.retry_later("the return of a former grant", move || {
+        let (context, token, draft) = (Arc::clone(&own), token.clone(), draft.clone());
+        async move { context.vault.put_back(&token, &draft).await.is_ok() }
+    });
 }
 
 /// Writes the grant, after those of the former session that it does not cover: the new one stays
@@ -171,7 +245,7 @@ async fn undo(
     let work = async move {
         let removals = async {
             for row in &written {
-                take_back(&own, &row.draft).await;
+                take_back(&own, row.draft.token()).await;
             }
         };
         tokio::join!(revoke(&own, &details), removals);
@@ -179,10 +253,11 @@ async fn undo(
     deadline.limit(context.tasks.run(work)).await;
 }
 
-/// Removes a row of a failed write: the write may have succeeded although its answer was lost.
-async fn take_back(context: &Arc<Context>, draft: &Draft) {
-    if context.vault.remove(draft.token()).await.is_err() {
-        remove_later(context, draft.token());
+/// Removes a row that must not stay: now, or else in the background. The write of a failed callback
+/// may have succeeded although its answer was lost.
+async fn take_back(context: &Arc<Context>, token: &WebflowToken) {
+    if context.vault.remove(token).await.is_err() {
+        remove_later(context, token, None);
     }
 }
 
@@ -195,7 +270,7 @@ async fn revoke(context: &Arc<Context>, details: &GrantDetails) {
             "could not revoke a token that could not be stored; retrying the revocation"
         );
         let webflow = Arc::clone(&context.webflow);
-        revocation::retry_later(&context.tasks, webflow, details.access_token.clone());
+        webflow.retry_revocation(&context.tasks, details.access_token.clone());
     }
 }
 

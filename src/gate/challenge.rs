@@ -3,6 +3,8 @@
 use crate::context::Context;
 use crate::context::flow_cookie::FlowKind;
 use crate::flow::authorize::{Start, begin};
+use crate::flow::park::claim;
+use crate::flow::see_other;
 use crate::grant::scope::Scopes;
 use crate::identity::subject::Subject;
 use crate::problem::{Answer, Problem, catalog};
@@ -24,14 +26,31 @@ pub fn challenge(
         if context.vault.has_just_failed() {
             return Err(catalog::store_unavailable());
         }
+        if let Some(answer) = claim(context, head, subject) {
+            return Ok(answer);
+        }
         metrics::challenged("redirect");
         let return_to = context.return_to(head.path());
-        return begin(context, head, Start { kind, scopes, return_to, subject });
+        return begin(context, head, Start { kind, scopes, return_to, subject, data: None });
     }
     let more = (kind == FlowKind::StepUp).then_some(scopes);
     let return_to =
         if head.is_framed() { context.return_to(head.path()) } else { return_to(context, head) };
     Err(login_required(context, &return_to, more))
+}
+
+/// Sends a navigation of a browser where nobody is signed in to the application's sign-in page, and
+/// tells everything else where that is.
+pub fn sign_in(context: &Context, head: &RequestHead<'_>) -> Result<Answer, Problem> {
+    let Some(sign_in) = &context.sign_in else { return Err(catalog::not_signed_in()) };
+    if head.is_page_load() {
+        check_misplaced_callback(context, head)?;
+        metrics::challenged("redirect");
+        return Ok(see_other(&sign_in.url(&context.return_to(head.path()))));
+    }
+    metrics::challenged("401");
+    let next = return_to(context, head);
+    Err(catalog::not_signed_in().login_url(sign_in.url(&next)))
 }
 
 /// A callback that arrives at another path would send the user to consent again and again.
@@ -59,11 +78,7 @@ fn check_misplaced_callback(context: &Context, head: &RequestHead<'_>) -> Result
 
 /// The 401 for everything that cannot be redirected. No cookie is set, so that scripts do not
 /// leave abandoned flows behind.
-pub fn login_required(
-    context: &Context,
-    return_to: &str,
-    scopes: Option<&Scopes>,
-) -> Problem {
+pub fn login_required(context: &Context, return_to: &str, scopes: Option<&Scopes>) -> Problem {
     metrics::challenged("401");
     let login_url = context.login_url(return_to, scopes);
     if scopes.is_some() {

@@ -11,7 +11,7 @@ use http::{HeaderValue, Request};
 
 #[cfg(feature = "panels")]
 use super::bearer::{self, Panel};
-use super::challenge::challenge;
+use super::challenge::{challenge, sign_in};
 use super::guard::{Guard, Mode};
 use crate::context::Context;
 use crate::context::flow_cookie::FlowKind;
@@ -97,11 +97,7 @@ pub enum Fast {
 }
 
 /// Decides what can be decided without a signature, an allocation or taking the request apart.
-pub fn fast_path<B>(
-    guard: &Guard,
-    request: &Request<B>,
-    head: &RequestHead<'_>,
-) -> Option<Fast> {
+pub fn fast_path<B>(guard: &Guard, request: &Request<B>, head: &RequestHead<'_>) -> Option<Fast> {
     let Guard { context, mode } = guard;
     #[cfg(feature = "panels")]
     if let Some(presented) = bearer::presented(context, request.headers()) {
@@ -146,7 +142,7 @@ pub fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -> Now {
         return presented.decide_now(guard);
     }
     if let Some(token) = parts.extensions.get::<WebflowToken>()
-        && token.is_of(&context.vault.client)
+        && token.belongs_to(&context.vault.client)
     {
         // A layer further out has admitted the request already.
         let grants = parts.extensions.get::<WebflowGrants>().map(|grants| Arc::clone(&grants.0));
@@ -246,9 +242,18 @@ fn decide_for(guard: &Guard, parts: &Parts, head: &RequestHead<'_>, who: Who) ->
         (Who::Nobody, Mode::Required { .. }) => {
             challenge(context, head, None, FlowKind::Login, &guard.wanted()).map(Decision::Answer)
         }
-        (Who::Stranger, Mode::Required { .. }) => Err(catalog::not_signed_in()),
+        (Who::Stranger, Mode::Required { .. }) => stranger(context, head),
     };
     Now::Decided(settle(guard, head, decision))
+}
+
+/// Nobody is signed in to the application. Its own sign-in page must not lead to itself.
+fn stranger(context: &Context, head: &RequestHead<'_>) -> Result<Decision, Problem> {
+    let path = head.path().split('?').next().unwrap_or_default();
+    if context.sign_in.as_ref().is_some_and(|sign_in| sign_in.path() == path) {
+        return Ok(Decision::Forward(Admitted::default()));
+    }
+    sign_in(context, head).map(Decision::Answer)
 }
 
 /// Whether these grants admit the request. If not, they must not come from the cache: another
@@ -342,12 +347,7 @@ pub fn is_new(context: &Context, token: &WebflowToken) -> bool {
 
 /// The request as the inner service gets it: with the token, or with a mark by which an extractor
 /// sees that the layer was there and had none.
-pub fn forward<B>(
-    guard: &Arc<Guard>,
-    mut parts: Parts,
-    admitted: Admitted,
-    body: B,
-) -> Request<B> {
+pub fn forward<B>(guard: &Arc<Guard>, mut parts: Parts, admitted: Admitted, body: B) -> Request<B> {
     if let Some(token) = admitted.token {
         parts.extensions.insert(token);
     } else {

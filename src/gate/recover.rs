@@ -87,10 +87,10 @@ impl Recovery {
         #[cfg(feature = "panels")]
         if self.panel.is_some() {
             let (own, other) = (self.token.grant(), token.grant());
-            return token.is_of(self.token.client())
+            return token.belongs_to(self.token.client())
                 && (own.version, &own.key) == (other.version, &other.key);
         }
-        token.is_of(self.token.client()) && token.subject() == self.token.subject()
+        token.belongs_to(self.token.client()) && token.subject() == self.token.subject()
     }
 
     /// The answer that replaces the handler's: exactly the dead version is removed, and the user

@@ -1,4 +1,4 @@
-//! How many grants a subject has, and which of them a request gets.
+//! How many grants a subject has, and which one a request uses.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -8,7 +8,7 @@ use http::request::Parts;
 
 use super::token::WebflowToken;
 
-/// Whether a new grant replaces the former one.
+/// Whether a new grant replaces the previous one.
 ///
 /// ```
 /// use tower_webflow_auth::{GrantPolicy, WebflowAuthLayer};
@@ -18,18 +18,18 @@ use super::token::WebflowToken;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum GrantPolicy {
-    /// A subject has one grant: a new one replaces it. The default.
+    /// A subject has one grant, and a new one replaces it. The default.
     #[default]
     Single,
-    /// A subject has a grant for each authorization, named by its id at Webflow: who connects a
-    /// second workspace keeps the first. A grant that covers all that another one did replaces
-    /// it, so connecting the same workspace again does not pile up.
+    /// A subject has one grant per authorization, identified by its ID at Webflow, so connecting a
+    /// second workspace keeps the first. A grant that covers everything an older one did replaces
+    /// it, so reconnecting a workspace does not accumulate grants.
     PerWorkspace,
 }
 
 type Select = dyn Fn(&Parts, &[WebflowToken]) -> Option<WebflowToken> + Send + Sync;
 
-/// The application's choice among several grants.
+/// The application's `select_grant` closure, if set.
 #[derive(Clone, Default)]
 pub struct Selection(pub Option<Arc<Select>>);
 
@@ -37,7 +37,7 @@ pub struct Selection(pub Option<Arc<Select>>);
 pub struct Panicked;
 
 impl Selection {
-    /// The grant that a request gets: the newest unless the application picks.
+    /// Picks the grant of a request: the newest, unless the application chooses.
     pub fn pick(
         &self,
         parts: &Parts,

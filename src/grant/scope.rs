@@ -6,10 +6,10 @@ use std::str::FromStr;
 
 use crate::config::{ConfigError, ConfigProblem};
 
-/// One scope of Webflow's, such as `sites:read`.
+/// A Webflow scope, such as `sites:read`.
 ///
-/// Constants name those that Webflow documents; [`Scope::new`] takes any other that has the shape
-/// `resource:action`, because the list grows. Source: Webflow Data API, *Scopes*; RFC 6749
+/// There is a constant for each scope that Webflow documents. [`Scope::new`] accepts any other of
+/// the form `resource:action`, because the list grows. Source: Webflow Data API, *Scopes*; RFC 6749
 /// section 3.3 for the characters.
 ///
 /// ```
@@ -78,10 +78,10 @@ documented_scopes! {
 }
 
 impl Scope {
-    /// A scope by its text, `resource:action`.
+    /// Creates a scope from its text, `resource:action`.
     ///
     /// # Errors
-    /// [`ConfigError`] when the text has another shape: both parts must be there and consist of
+    /// [`ConfigError`] if the text has another form. Both parts must be non-empty and consist of
     /// ASCII letters, digits, `_`, `-`, `.` and `*`.
     pub fn new(scope: impl Into<String>) -> Result<Self, ConfigError> {
         let scope = scope.into();
@@ -98,7 +98,7 @@ impl Scope {
             _ => Err(ConfigProblem::Invalid {
                 setting: "scope",
                 problem: format!("{:?} is not a scope", scope.chars().take(40).collect::<String>()),
-                remedy: "write it as in Webflow's app settings, for example sites:read",
+                remedy: "copy it from Webflow's app settings, for example sites:read",
             }
             .into()),
         }
@@ -106,7 +106,7 @@ impl Scope {
 
     const MAX_LEN: usize = 64;
 
-    /// The scope's text.
+    /// Returns the scope's text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -126,10 +126,9 @@ impl FromStr for Scope {
     }
 }
 
-/// A set of scopes that remembers the order in which they were given.
+/// A set of scopes that preserves insertion order.
 ///
-/// `Display` joins them by one space, the form of RFC 6749 section 3.3. Two sets are equal when
-/// they hold the same scopes, whatever the order.
+/// `Display` joins the scopes with spaces, as in RFC 6749 section 3.3. Equality ignores the order.
 ///
 /// ```
 /// use tower_webflow_auth::{Scope, Scopes};
@@ -143,8 +142,8 @@ impl FromStr for Scope {
 pub struct Scopes(Vec<Scope>);
 
 impl Scopes {
-    /// The well-formed scopes in an answer of Webflow's, where they may be separated by spaces or
-    /// by commas; what is not a scope is left out, and so is all that comes after the first 1024.
+    /// Parses the scopes in a response from Webflow, separated by spaces or commas. Ignores
+    /// malformed scopes, and everything after the first 1024.
     pub fn parse_lenient(list: &str) -> Self {
         list.split([' ', ','])
             .filter_map(|scope| Scope::new(scope).ok())
@@ -152,7 +151,7 @@ impl Scopes {
             .collect()
     }
 
-    /// Webflow documents some forty; what a set costs grows with the square of their number.
+    /// Webflow documents about forty. The cost of a set is quadratic in their number.
     const MAX_PARSED: usize = 1024;
 
     /// Whether `scope` is in the set.
@@ -165,36 +164,36 @@ impl Scopes {
         other.iter().all(|scope| self.contains(scope))
     }
 
-    /// The scopes of `wanted` that are not in this set.
+    /// Returns the scopes of `wanted` that are not in this set.
     #[must_use]
     pub fn missing(&self, wanted: &Self) -> Self {
         wanted.iter().filter(|scope| !self.contains(scope)).cloned().collect()
     }
 
-    /// The scopes of both sets: this one's first, then what `other` adds.
+    /// Returns the scopes of both sets: this set's first, then those that `other` adds.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         self.iter().chain(other.iter()).cloned().collect()
     }
 
-    /// The scopes in the order in which they were given.
+    /// Iterates over the scopes in insertion order.
     pub fn iter(&self) -> std::slice::Iter<'_, Scope> {
         self.0.iter()
     }
 
-    /// How many scopes there are.
+    /// Returns the number of scopes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Scopes of one's own, separated by spaces or commas. Where
-/// [`parse_lenient`](Scopes::parse_lenient) leaves out what is no scope, this names every such text.
+/// Parses configured scopes, separated by spaces or commas. Unlike
+/// [`parse_lenient`](Scopes::parse_lenient), it reports every malformed scope as an error.
 impl FromStr for Scopes {
     type Err = ConfigError;
 
@@ -207,7 +206,7 @@ impl FromStr for Scopes {
                 Scope::new(scope).map_err(|error| problems.extend(error.into_problems())).ok()
             })
             .collect();
-        if problems.is_empty() { Ok(set) } else { Err(ConfigError::of(problems)) }
+        if problems.is_empty() { Ok(set) } else { Err(ConfigError::from_problems(problems)) }
     }
 }
 

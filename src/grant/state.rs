@@ -166,10 +166,10 @@ mod tests {
     #[test]
     fn c5_what_is_known_outlives_the_object_that_was_read() {
         let states = TokenStates::new(100);
-        let version = TokenVersion::at(1, 1);
+        let version = TokenVersion::generate(1, 1);
         states.of(version, false).mark_dead();
         assert!(states.of(version, false).is_dead());
-        assert!(!states.of(TokenVersion::at(1, 2), false).is_dead());
+        assert!(!states.of(TokenVersion::generate(1, 2), false).is_dead());
         states.of(version, false).revive();
         assert!(!states.of(version, false).is_dead());
     }
@@ -178,7 +178,7 @@ mod tests {
     fn states_are_bounded() {
         let states = TokenStates::new(100);
         for i in 0..10_000 {
-            states.of(TokenVersion::at(i, 0), true).mark_dead();
+            states.of(TokenVersion::generate(i, 0), true).mark_dead();
         }
         assert!(states.0.len() <= 101);
     }

@@ -1,25 +1,26 @@
-//! The token that handlers get.
+//! The token that handlers use.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use percent_encoding::utf8_percent_encode;
 use secrecy::SecretString;
 
 use super::details::GrantDetails;
 use super::scope::Scopes;
 use super::state::TokenState;
 use super::user::WebflowUser;
-use crate::api::{ApiClient, WebflowApi};
+use crate::api::{ApiClient, SiteInfo, WebflowApi};
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey, TokenVersion};
+use crate::wire::paths::{COMPONENT, is_label};
 
-/// An access token for Webflow's Data API, with what is known of its grant.
+/// An access token for Webflow's Data API, with details of its grant.
 ///
-/// Behind [`WebflowAuthLayer`](crate::WebflowAuthLayer) every handler can take it as an argument;
-/// `Option<WebflowToken>` is for routes behind
-/// [`optional`](crate::WebflowAuthLayer::optional). Cloning costs one reference count; `Debug`
-/// shows no secret.
+/// An extractor behind [`WebflowAuthLayer`](crate::WebflowAuthLayer). Use `Option<WebflowToken>` on
+/// routes behind [`optional`](crate::WebflowAuthLayer::optional). Cloning increments one reference
+/// count. `Debug` prints no secret.
 ///
 /// ```no_run
 /// use axum::Json;
@@ -42,14 +43,14 @@ enum Whose {
     Job,
 }
 
-/// What the user allowed.
+/// A stored grant: the user's consent and its token.
 pub struct Grant {
     pub key: TokenKey,
     pub version: TokenVersion,
     pub details: GrantDetails,
-    /// Whether the application's configured scopes go beyond those that the user was asked for.
+    /// Whether the configured scopes include some that the user was not asked for.
     pub lacks_configured: bool,
-    /// What is known of this version, shared with everybody who has read it.
+    /// State of this token version, shared by every copy of it.
     pub state: Arc<TokenState>,
     pub client: Arc<ApiClient>,
 }
@@ -59,38 +60,37 @@ impl WebflowToken {
         Self(Arc::new(grant), Whose::Request)
     }
 
-    /// The access token itself, for a client of your own:
+    /// Returns the access token, for your own HTTP client:
     /// `client.bearer_auth(token.access_token().expose_secret())`, with
     /// [`ExposeSecret`](crate::ExposeSecret) in scope.
     ///
     /// # Security
-    /// Whoever has it can do with the user's sites what [`scopes`](Self::scopes) allow. The type
-    /// prints nothing by itself; do not log what `expose_secret` gives.
+    /// Whoever has the token can do what [`scopes`](Self::scopes) allow on the user's sites. The
+    /// type never prints it; do not log the result of `expose_secret`.
     pub fn access_token(&self) -> &SecretString {
         &self.0.details.access_token
     }
 
-    /// What the user allowed; may be less than was asked for.
+    /// Returns the scopes that the user granted, which may be fewer than requested.
     pub fn scopes(&self) -> &Scopes {
         &self.0.details.scopes
     }
 
-    /// Whose token it is.
+    /// Returns the subject that the token belongs to.
     pub fn subject(&self) -> &Subject {
         self.0.key.subject()
     }
 
-    /// When Webflow issued it, in whole seconds.
+    /// Returns when Webflow issued the token, in whole seconds.
     pub fn obtained_at(&self) -> SystemTime {
         self.0.details.obtained_at
     }
 
-    /// The ids of the sites that it covers, as far as they are known.
+    /// Returns the IDs of the sites that the token covers, as far as they are known.
     ///
-    /// Where the grant covers a whole workspace they are those of `GET /v2/sites`, which needs the
-    /// scope `sites:read`; without it there are none. They are also empty while Webflow could not be
-    /// asked: the requests that follow ask again. A site that was added to the workspace since is
-    /// found by
+    /// If the grant covers a whole workspace, they come from `GET /v2/sites`, which requires the
+    /// scope `sites:read`; without it the list is empty. It is also empty while Webflow could not
+    /// be asked; later requests try again. To find a site that was added to the workspace since, use
     /// [`tokens_for_site_in`](crate::WebflowAuthHandle::tokens_for_site_in).
     pub fn sites(&self) -> &[String] {
         self.0.details.sites()
@@ -101,8 +101,8 @@ impl WebflowToken {
         self.sites().iter().any(|id| id == site_id)
     }
 
-    /// The ids of the workspaces that it covers; empty when Webflow names none, or could not be
-    /// asked yet.
+    /// Returns the IDs of the workspaces that the token covers. Empty if Webflow names none, or
+    /// could not be asked yet.
     pub fn workspaces(&self) -> &[String] {
         self.0.details.workspaces()
     }
@@ -115,31 +115,41 @@ impl WebflowToken {
         self.0.details.user.as_ref()
     }
 
-    /// The name of this grant among its subject's; tells several apart.
+    /// Returns the ID of this grant among its subject's grants.
     pub fn grant_id(&self) -> &GrantId {
         self.0.key.grant()
     }
 
-    /// The id of the authorization at Webflow, if introspection told it.
+    /// Returns the ID of the authorization at Webflow, if known from introspection.
     pub fn authorization_id(&self) -> Option<&str> {
         self.0.details.coverage.as_ref()?.authorization_id.as_deref()
     }
 
-    /// Tells the layer that Webflow does not accept this token any more.
+    /// Reports that Webflow no longer accepts this token.
     ///
-    /// Returned from a handler, or put into the extensions of its response, it makes the layer
-    /// forget exactly this token and ask the user for a new one. Returning
-    /// [`ApiError::Unauthorized`](crate::api::ApiError::Unauthorized) does the same.
+    /// When the result is returned from a handler or put into the response's extensions, the layer
+    /// removes exactly this version of the token and sends the user through consent again.
+    /// Returning [`ApiError::Unauthorized`](crate::api::ApiError::Unauthorized) does the same.
     ///
-    /// A 401 that a client of your own meets is no proof: Webflow answers 401 as well where a token
-    /// has no access. Only when [`introspect`](crate::api::WebflowApi::introspect) ends in
-    /// `Unauthorized` too, the token is dead.
+    /// A 401 from your own HTTP client does not prove that the token is dead, because Webflow also
+    /// answers 401 if a token has no access. Confirm it first:
+    /// [`introspect`](crate::api::WebflowApi::introspect) must fail with `Unauthorized` too.
     pub fn reauthorize(&self) -> Reauthorize {
         self.state().mark_dead();
         Reauthorize(self.clone())
     }
 
-    /// Calls to Webflow's Data API with this token.
+    /// Returns the address that opens a site in Webflow's Designer with this app:
+    /// `https://{short name}.design.webflow.com?app={client id}`.
+    ///
+    /// `None` when the site's short name is not a DNS label.
+    pub fn designer_link(&self, site: &SiteInfo) -> Option<String> {
+        let name = Some(&site.short_name).filter(|name| is_label(name))?;
+        let app = utf8_percent_encode(&self.0.client.client_id, COMPONENT);
+        Some(format!("https://{name}.design.webflow.com?app={app}"))
+    }
+
+    /// Returns a client for Webflow's Data API that uses this token.
     pub fn api(&self) -> WebflowApi {
         WebflowApi::new(self.clone())
     }
@@ -161,8 +171,8 @@ impl WebflowToken {
         &self.0.client
     }
 
-    /// Whether it was issued by way of the layer that has this client.
-    pub(crate) fn is_of(&self, client: &Arc<ApiClient>) -> bool {
+    /// Whether the layer with this client issued the token.
+    pub(crate) fn belongs_to(&self, client: &Arc<ApiClient>) -> bool {
         Arc::ptr_eq(&self.0.client, client)
     }
 
@@ -186,9 +196,9 @@ impl fmt::Debug for WebflowToken {
     }
 }
 
-/// A response's wish that its token be forgotten and the user asked for a new one.
+/// Tells the layer to drop the current token and send the user through consent again.
 ///
-/// Made by [`WebflowToken::reauthorize`]. With axum it is a response by itself; elsewhere it goes
+/// Created by [`WebflowToken::reauthorize`]. It is an axum response; with other frameworks, put it
 /// into the extensions of any response.
 ///
 /// ```no_run
@@ -196,7 +206,7 @@ impl fmt::Debug for WebflowToken {
 /// use tower_webflow_auth::WebflowToken;
 ///
 /// async fn sites(token: WebflowToken) -> Response {
-///     let refused = true; // by a client of one's own
+///     let refused = true; // according to your own HTTP client
 ///     if refused { token.reauthorize().into_response() } else { "fine".into_response() }
 /// }
 /// ```
@@ -205,9 +215,9 @@ pub struct Reauthorize(pub(crate) WebflowToken);
 
 /// Every grant of the request's subject, newest first.
 ///
-/// As an argument of a handler it is there behind every layer, and empty where
-/// [`optional`](crate::WebflowAuthLayer::optional) let a request in that has none. With
-/// [`GrantPolicy::Single`](crate::GrantPolicy::Single) there is one at most.
+/// An extractor. Works behind any layer; empty when an
+/// [`optional`](crate::WebflowAuthLayer::optional) layer let in a request without a grant. With
+/// [`GrantPolicy::Single`](crate::GrantPolicy::Single) there is at most one.
 ///
 /// ```no_run
 /// use tower_webflow_auth::WebflowGrants;

@@ -1,8 +1,9 @@
-//! Whose request it is: a browser session, or a user of the application.
+//! Who a request comes from: a browser session, or a user of the application.
 
 pub mod app;
 pub mod resolver;
 pub mod session_cookie;
+pub mod sign_in;
 pub mod subject;
 
 use std::panic::AssertUnwindSafe;
@@ -17,12 +18,12 @@ use crate::util::log;
 use resolver::{ErasedResolver, Unresolved};
 use subject::Subject;
 
-/// The time for the application's lookup.
+/// Time limit of the application's lookup.
 const RESOLVER_BUDGET: Duration = Duration::from_secs(5);
 
 type SubjectOf = dyn Fn(&Parts) -> Option<Subject> + Send + Sync;
 
-/// Who decides whose token a request gets.
+/// What determines the subject of a request.
 #[derive(Clone)]
 pub enum SubjectSource {
     /// The crate's own session cookie.
@@ -33,7 +34,7 @@ pub enum SubjectSource {
     Resolver(Arc<dyn ErasedResolver>),
 }
 
-/// Whose request it is.
+/// Who a request comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Who {
     Known(Subject),
@@ -52,8 +53,8 @@ impl Who {
         }
     }
 
-    /// Whom the application has named.
-    pub fn named(subject: Option<Subject>) -> Self {
+    /// The subject that the application returned.
+    pub fn from_application(subject: Option<Subject>) -> Self {
         match subject {
             None => Self::Stranger,
             Some(subject) if subject.validate().is_ok() && !subject.is_stored() => {
@@ -71,24 +72,21 @@ impl Who {
     }
 }
 
-/// Calls the application's closure; a panic in it is a problem of that request alone.
-pub fn ask(subject_of: &SubjectOf, parts: &Parts) -> Result<Who, Problem> {
+/// Calls the application's closure. A panic fails only this request.
+pub fn call_closure(subject_of: &SubjectOf, parts: &Parts) -> Result<Who, Problem> {
     std::panic::catch_unwind(AssertUnwindSafe(|| subject_of(parts)))
-        .map(Who::named)
+        .map(Who::from_application)
         .map_err(|_| catalog::internal())
 }
 
 /// Awaits the application's lookup.
-pub async fn resolve(
-    resolver: &Arc<dyn ErasedResolver>,
-    parts: &Parts,
-) -> Result<Who, Problem> {
+pub async fn resolve(resolver: &Arc<dyn ErasedResolver>, parts: &Parts) -> Result<Who, Problem> {
     let Ok(answer) = timeout(RESOLVER_BUDGET, resolver.resolve(parts)).await else {
         tracing::error!(target: log::APPLICATION, "the application's subject lookup took too long");
         return Err(catalog::subject_unavailable());
     };
     match answer {
-        Ok(subject) => Ok(Who::named(subject)),
+        Ok(subject) => Ok(Who::from_application(subject)),
         Err(Unresolved::Panicked) => Err(catalog::internal()),
         Err(Unresolved::Failed(error)) => {
             let error = &*error as &dyn std::error::Error;

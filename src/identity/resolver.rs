@@ -1,4 +1,4 @@
-//! The application's user, where finding out takes time.
+//! Asynchronous lookup of the application's user.
 
 use std::error::Error;
 use std::future::Future;
@@ -10,8 +10,8 @@ use http::request::Parts;
 
 use super::subject::Subject;
 
-/// Finds the application's user of a request, where that takes a look-up; see
-/// [`subject`](crate::WebflowAuthBuilder::subject) for the closure that does without.
+/// Looks up the application's user for a request. If no lookup is needed, use the closure of
+/// [`subject`](crate::config::WebflowAuthBuilder::subject) instead.
 ///
 /// ```
 /// use std::error::Error;
@@ -25,25 +25,32 @@ use super::subject::Subject;
 ///         parts: &http::request::Parts,
 ///     ) -> Result<Option<Subject>, Box<dyn Error + Send + Sync>> {
 ///         let Some(session) = parts.headers.get("x-session") else { return Ok(None) };
-///         // .. a look-up that may fail with `?` ..
+///         // .. a lookup that may fail with `?` ..
 ///         Ok(Some(Subject::user(session.to_str()?)))
 ///     }
 /// }
 ///
 /// let builder = WebflowAuthLayer::builder().subject_resolver(Sessions);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not look up subjects",
+    label = "not a `SubjectResolver`",
+    note = "a closure that awaits nothing goes to `.subject(|parts| ..)`",
+    note = "to await a lookup, implement `SubjectResolver` for a type of your own"
+)]
 pub trait SubjectResolver: Send + Sync + 'static {
-    /// The user; `None` when nobody is signed in to the application, which is answered 401.
+    /// Returns the user, or `None` if nobody is signed in to the application; the request is then
+    /// answered with 401.
     ///
     /// # Errors
-    /// Whatever keeps it from being found out; the answer is then 503.
+    /// Any error that prevents the lookup; the request is then answered with 503.
     fn resolve(
         &self,
         parts: &Parts,
     ) -> impl Future<Output = Result<Option<Subject>, Box<dyn Error + Send + Sync>>> + Send;
 }
 
-/// What a resolver says, or that it panicked.
+/// The resolver's result, or that it panicked.
 pub type Resolved = Result<Option<Subject>, Unresolved>;
 
 pub enum Unresolved {
@@ -51,7 +58,7 @@ pub enum Unresolved {
     Panicked,
 }
 
-/// [`SubjectResolver`] behind a pointer.
+/// A type-erased [`SubjectResolver`].
 pub trait ErasedResolver: Send + Sync {
     fn resolve<'a>(
         &'a self,
@@ -74,8 +81,8 @@ impl<R: SubjectResolver> ErasedResolver for R {
     }
 }
 
-/// A future whose panic is `None`: one request fails, the service goes on. It is not polled again
-/// after that.
+/// A future that returns `None` if the inner future panics, so that only one request fails. The
+/// inner future is then not polled again.
 pub struct CatchPanic<F>(pub Pin<Box<F>>);
 
 impl<F: Future> Future for CatchPanic<F> {

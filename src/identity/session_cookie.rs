@@ -1,9 +1,9 @@
-//! The session cookie: the signed name of a browser-session subject, never the token.
+//! The session cookie: the signed ID of a browser session, never the token.
 //!
 //! The value is `<session id>.<base64url of format (1) | beginning (8) | expiry (8) | MAC (32)>`,
-//! times in Unix seconds. The id stands in front, undecoded, so that a cached session is found
-//! before anything is decoded. The MAC covers the cookie's name and the client id too: a value is
-//! worth nothing under another name or for another app.
+//! with times in Unix seconds. The ID comes first and is not encoded again, so that a cached
+//! session is found without decoding. The MAC also covers the cookie's name and the client ID, so a
+//! value is invalid under another name or for another app.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,21 +15,21 @@ const FORMAT: u8 = 2;
 pub const SESSION_ID_LEN: usize = 43;
 const TIMES_LEN: usize = 1 + 8 + 8;
 
-/// A session cookie's content, once its signature was found good.
+/// The content of a session cookie whose signature is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// The session's id: 256 random bits in base64url.
+    /// The session ID: 256 random bits in base64url.
     pub id: String,
     /// When the session began, by the server's clock.
     pub began_unix_secs: u64,
-    /// When the session ends, by the server's clock.
+    /// When the session expires, by the server's clock.
     pub expires_unix_secs: u64,
     /// Whether a former key of the ring has signed the cookie.
     pub has_old_key: bool,
 }
 
 impl Session {
-    /// The cookie's value; `None` if the id is not 32 bytes of base64url.
+    /// Returns the cookie's value, or `None` if the ID is not 32 bytes of base64url.
     pub fn sign(&self, binding: &str, keyring: &Keyring) -> Option<String> {
         session_id(&self.id).filter(|id| *id == self.id)?;
         let mut content = Vec::with_capacity(TIMES_LEN + MAC_LEN);
@@ -41,8 +41,8 @@ impl Session {
         Some(format!("{}.{}", self.id, URL_SAFE_NO_PAD.encode(content)))
     }
 
-    /// The session of a cookie's value; `None` unless a key of the ring signed it and it has not
-    /// expired.
+    /// Returns the session of a cookie value, or `None` unless a key of the ring signed it and it
+    /// has not expired.
     pub fn verify(binding: &str, value: &str, keyring: &Keyring, now: u64) -> Option<Self> {
         let id = session_id(value)?;
         let rest = value.get(SESSION_ID_LEN..)?.strip_prefix('.')?;
@@ -110,10 +110,10 @@ pub struct Sliding {
 
 const A_DAY: u64 = 24 * 60 * 60;
 
-/// How far the clocks of two instances may differ, in seconds.
+/// Tolerated clock difference between instances, in seconds.
 const MAX_SKEW: u64 = 60;
 
-/// The id in front of a cookie's value, unverified.
+/// The ID at the start of a cookie's value, unverified.
 fn session_id(value: &str) -> Option<&str> {
     let id = value.get(..SESSION_ID_LEN)?;
     let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
@@ -121,7 +121,7 @@ fn session_id(value: &str) -> Option<&str> {
 }
 
 fn message(binding: &str, id: &str, times: &[u8]) -> Vec<u8> {
-    // The id and the times have a fixed length, so nothing can move between the parts.
+    // All parts have a fixed length, so no byte can move from one to another.
     [binding.as_bytes(), id.as_bytes(), times].concat()
 }
 
@@ -148,7 +148,7 @@ mod tests {
         assert!(Session::verify("n", &value, &ring, 1000).is_none());
     }
 
-    /// Made by another implementation of HKDF and HMAC (Python's).
+    /// Created by another implementation of HKDF and HMAC (Python's).
     #[test]
     fn k1_what_an_earlier_version_signed_is_still_good() {
         const VALUE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8.AgAAAAAAAAH0AAAAAAAAA-geT_\

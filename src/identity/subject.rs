@@ -1,4 +1,4 @@
-//! Subjects: whose token it is.
+//! Subjects: who a token belongs to.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -9,16 +9,15 @@ use sha2::{Digest, Sha256};
 
 use super::app::AppId;
 
-/// Whose token it is: a browser session, or the application's own user.
+/// Who a token belongs to: a browser session, or a user of your application.
 ///
-/// Two subjects are the same only when they are equal byte for byte; nothing is folded or
-/// normalized. [`FromStr`] reads what [`as_str`](Self::as_str) returns. `Debug` shows a digest,
-/// since the id may be personal.
+/// Subjects are compared byte for byte, without normalization. [`FromStr`] parses the result of
+/// [`as_str`](Self::as_str). `Debug` prints a digest, because the ID may be personal data.
 ///
-/// A store gets subjects that also name the app: `user@<app>:42`, where `<app>` is a digest of the
-/// app's [name](crate::WebflowAuthBuilder::name) and client id. Several apps can therefore share a
-/// store. [`WebflowAuthHandle`](crate::WebflowAuthHandle) takes both forms, so that a tool can pass
-/// on what it has read from a row; the layer treats a request of a store's form as signed out.
+/// The subjects in a store also name the app: `user@<app>:42`, where `<app>` is a digest of the
+/// app's [name](crate::config::WebflowAuthBuilder::name) and client ID, so that several apps can
+/// share a store. [`WebflowAuthHandle`](crate::WebflowAuthHandle) accepts both forms, so a tool can
+/// pass on a subject from a row. The layer treats a request with a store's form as signed out.
 ///
 /// ```
 /// use tower_webflow_auth::Subject;
@@ -31,10 +30,10 @@ use super::app::AppId;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subject(Arc<str>);
 
-/// A subject whose id is empty or longer than [`Subject::MAX_ID_LEN`], or a key that is not a
-/// subject's.
+/// The error for a subject whose ID is empty or longer than [`Subject::MAX_ID_LEN`], or for a
+/// malformed key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a subject: the id must have 1 to 1024 bytes")]
+#[error("invalid subject: the ID must have 1 to 1024 bytes")]
 #[non_exhaustive]
 pub struct InvalidSubject;
 
@@ -43,13 +42,14 @@ const USER: &str = "user:";
 impl Subject {
     pub(crate) const SESSION: &str = "session:";
 
-    /// The longest id, in bytes of UTF-8.
+    /// Maximum length of an ID, in bytes of UTF-8.
     pub const MAX_ID_LEN: usize = 1024;
 
-    /// The application's own user, by an id that never changes hands.
+    /// Creates the subject of an application's user. The ID must never be reassigned to another
+    /// user.
     ///
-    /// An empty id, or one over [`MAX_ID_LEN`](Self::MAX_ID_LEN), makes a subject that no store
-    /// takes: the layer answers 401 for it.
+    /// An ID that is empty or longer than [`MAX_ID_LEN`](Self::MAX_ID_LEN) makes an invalid
+    /// subject, which stores reject and the layer answers with 401.
     pub fn user(id: impl fmt::Display) -> Self {
         Self(format!("{USER}{id}").into())
     }
@@ -58,17 +58,17 @@ impl Subject {
         Self(format!("{}{id}", Self::SESSION).into())
     }
 
-    /// The subject as text: `user:` or `session:` and the id; in a store also the app.
+    /// Returns the subject as text: `user:` or `session:`, and the ID. In a store, also the app.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The id alone.
+    /// Returns the ID without the prefix.
     pub fn id(&self) -> &str {
         self.0.split_once(':').map_or("", |(_, id)| id)
     }
 
-    /// Whether this is a browser session rather than a user of the application's.
+    /// Whether this is a browser session rather than a user of the application.
     pub fn is_session(&self) -> bool {
         self.kind() == "session"
     }
@@ -107,7 +107,7 @@ impl Subject {
         (self.app()? == app.as_str()).then(|| Self(format!("{}:{}", self.kind(), self.id()).into()))
     }
 
-    /// An error unless the id has 1 to [`MAX_ID_LEN`](Self::MAX_ID_LEN) bytes.
+    /// Checks that the ID has 1 to [`MAX_ID_LEN`](Self::MAX_ID_LEN) bytes.
     ///
     /// # Errors
     /// [`InvalidSubject`].
@@ -115,14 +115,14 @@ impl Subject {
         if (1..=Self::MAX_ID_LEN).contains(&self.id().len()) { Ok(()) } else { Err(InvalidSubject) }
     }
 
-    /// A short digest that stands for the subject in logs; a store's form has the same one.
+    /// A digest that identifies the subject in logs, the same for a store's form.
     pub(crate) fn digest(&self) -> [u8; 32] {
         let digest = Sha256::new().chain_update(self.kind()).chain_update(":");
         digest.chain_update(self.id()).finalize().into()
     }
 }
 
-/// Hashes and compares like the key, so that a map can be asked by the key alone.
+/// Allows looking up a map entry by the key text. Hashing and comparison agree with `str`.
 impl Borrow<str> for Subject {
     fn borrow(&self) -> &str {
         &self.0

@@ -20,7 +20,7 @@ const MAX_GRANTS: usize = 4;
 /// Why an ID token could not be resolved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ResolveError {
+pub enum IdTokenError {
     /// No stored grant is known to cover the site, or Webflow rejects the tokens of all that do. Its
     /// users have not connected Webflow or have removed the app, or the site was added to their
     /// workspace later.
@@ -60,7 +60,7 @@ pub async fn resolve(
     grants: &[WebflowToken],
     site_id: &str,
     id_token: &str,
-) -> Result<Resolved, ResolveError> {
+) -> Result<Resolved, IdTokenError> {
     let deadline = deadline(context.webflow.budget);
     let mut failures = Failures::default();
     let (able, unable): (Vec<_>, Vec<_>) = grants
@@ -102,11 +102,11 @@ async fn ask(
 }
 
 /// The user, unless the ID token was issued for another site.
-fn accept(resolved: ResolvedUser, site_id: &str) -> Result<WebflowUser, ResolveError> {
+fn accept(resolved: ResolvedUser, site_id: &str) -> Result<WebflowUser, IdTokenError> {
     // Webflow may omit the site. The grant that was used covers the claimed one.
     if resolved.site_id.is_some_and(|id| id != site_id) {
         tracing::warn!(target: log::API, "an ID token of another site was refused");
-        return Err(ResolveError::Refused);
+        return Err(IdTokenError::Refused);
     }
     if resolved.user.id.as_ref().is_none_or(String::is_empty) {
         let error = serde_json::Error::custom("the user has no id");
@@ -138,12 +138,12 @@ impl Failures {
         }
     }
 
-    fn into_error(self) -> ResolveError {
+    fn into_error(self) -> IdTokenError {
         match self {
-            Self { refused: true, .. } => ResolveError::Refused,
+            Self { refused: true, .. } => IdTokenError::Refused,
             Self { other: Some(error), .. } => error.into(),
-            Self { missing_scope: true, .. } => ResolveError::MissingScope,
-            Self { .. } => ResolveError::NoGrant,
+            Self { missing_scope: true, .. } => IdTokenError::MissingScope,
+            Self { .. } => IdTokenError::NoGrant,
         }
     }
 }

@@ -13,12 +13,14 @@ use subtle::ConstantTimeEq;
 
 use super::coverage::{LOOKUPS, ask};
 use super::list::grants;
+use super::revoke::report;
 use crate::api::ApiError;
 use crate::context::Context;
 use crate::context::handle::WebflowAuthHandle;
 use crate::grant::details::GrantDetails;
 use crate::grant::policy::GrantPolicy;
 use crate::grant::token::WebflowToken;
+use crate::hooks::Why;
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, StoreError, TokenKey};
 use crate::util::deadline::Deadline;
@@ -59,9 +61,9 @@ impl WebflowAuthHandle {
     /// Stores a token that this app obtained before it used this crate.
     ///
     /// The token is introspected: it must belong to this app and must not be a site token. Which app
-    /// that is says [`application_id`](crate::WebflowAuthBuilder::application_id), or a grant that
-    /// came by a login. Then the grant is stored as after a login: sealed, and found by its sites
-    /// and workspaces. No hook runs, and the user notices nothing.
+    /// that is says [`application_id`](crate::config::WebflowAuthBuilder::application_id), or a
+    /// grant that came by a login. Then the grant is stored as after a login: sealed, and found by
+    /// its sites and workspaces. No hook runs, and the user notices nothing.
     ///
     /// Importing the same token for the same subject again changes nothing. With
     /// [`GrantPolicy::Single`] the import replaces the subject's grant, which is not revoked at
@@ -105,8 +107,12 @@ impl WebflowAuthHandle {
         let key = TokenKey::new(subject.into_owned(), grant_id(context, &found, &token));
         let mut details = details(context, found, token);
         ask(context, &details, Deadline::after(LOOKUPS)).await.add_to(&mut details);
+        let former = present.iter().find(|it| it.grant().key == key);
         let draft = context.vault.draft(key, details)?;
         context.vault.save(&draft).await?;
+        if let Some(former) = former {
+            report(context, former, Why::Replaced);
+        }
         let token = draft.token().for_job();
         tracing::info!(target: log::GRANT, subject = ?token.subject(), "grant imported");
         Ok(token)

@@ -19,10 +19,7 @@ const AT_ONCE: usize = 8;
 
 /// Asks `/v2/sites` for each of these grants, unless that was done a moment ago. All of it ends
 /// within the time of one call; what is still under way then goes on in the background.
-pub async fn list_anew(
-    context: &Arc<Context>,
-    grants: &[WebflowToken],
-) -> Result<(), LookupError> {
+pub async fn list_anew(context: &Arc<Context>, grants: &[WebflowToken]) -> Result<(), LookupError> {
     let deadline = Deadline::after(context.webflow.budget);
     let askable = |token: &&WebflowToken| token.scopes().contains(&Scope::SITES_READ);
     let grants: Vec<_> = grants.iter().filter(askable).cloned().collect();

@@ -31,7 +31,8 @@ impl WebflowAuthHandle {
     ///
     /// The order of a rollover: give every instance both keys, the new one first; reseal; wait until
     /// sessions that the old key has signed have ended or were renewed
-    /// ([`session_lifetime`](crate::WebflowAuthBuilder::session_lifetime)); remove the old key.
+    /// ([`session_lifetime`](crate::config::WebflowAuthBuilder::session_lifetime)); remove the old
+    /// key.
     ///
     /// ```no_run
     /// # use tower_webflow_auth::WebflowAuthHandle;

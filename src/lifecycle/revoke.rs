@@ -10,11 +10,11 @@ use futures_util::future::join_all;
 
 use crate::context::Context;
 use crate::grant::token::WebflowToken;
+use crate::hooks::Why;
 use crate::identity::subject::Subject;
 use crate::store::StoreError;
 use crate::util::log;
 use crate::vault::cache::Tokens;
-use crate::webflow::revocation;
 
 /// Why a grant was not, or not completely, revoked.
 #[derive(Debug, thiserror::Error)]
@@ -26,18 +26,13 @@ pub enum RevokeError {
     /// The grants are gone from the store, but Webflow could not be told. The revocation is
     /// retried in the background while the process lives.
     #[error("Webflow could not be told that the authorization has ended; retrying")]
-    Webflow,
+    WebflowUnreachable,
 }
 
-/// Removes every grant of the subject, and revokes them at Webflow when `revoke` is set. Returns
-/// how many there were.
-pub async fn disconnect(
-    context: &Arc<Context>,
-    subject: &Subject,
-    revoke: bool,
-) -> Result<usize, RevokeError> {
+/// Revokes every grant of the subject at Webflow and removes it. Returns how many there were.
+pub async fn disconnect(context: &Arc<Context>, subject: &Subject) -> Result<usize, RevokeError> {
     let (own, subject) = (Arc::clone(context), subject.clone());
-    let work = async move { end_all(&own, &subject, revoke).await };
+    let work = async move { end_all(&own, &subject, true, Why::Revoked).await };
     context.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
 }
 
@@ -48,24 +43,21 @@ pub async fn disconnect_one(
 ) -> Result<(), RevokeError> {
     let (own, token) = (Arc::clone(context), token.clone());
     let work = async move {
-        let told = end(&own, &token, true).await?;
+        let told = end(&own, &token, true, Why::Revoked).await?;
         let (subject, grant) = (token.subject(), token.grant_id());
         tracing::info!(target: log::GRANT, ?subject, %grant, "disconnected");
-        if told { Ok(()) } else { Err(RevokeError::Webflow) }
+        if told { Ok(()) } else { Err(RevokeError::WebflowUnreachable) }
     };
     context.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
 }
 
 /// Removes a token that Webflow refuses: exactly that version. True if it was still there.
-pub async fn remove_dead(
-    context: &Arc<Context>,
-    dead: &WebflowToken,
-) -> Result<bool, StoreError> {
+pub async fn remove_dead(context: &Arc<Context>, dead: &WebflowToken) -> Result<bool, StoreError> {
     let (own, dead) = (Arc::clone(context), dead.clone());
     let work = async move {
         dead.state().mark_dead();
         // If many requests hit the dead token at the same time, exactly one removes it.
-        let was_there = remove(&own, &dead, false).await?;
+        let was_there = remove(&own, &dead, false, Why::Dead).await?;
         let subject = dead.subject();
         tracing::info!(target: log::GRANT, ?subject, "Webflow refuses the token; removed it");
         Ok(was_there)
@@ -88,21 +80,23 @@ pub fn remove_dead_later(context: &Arc<Context>, dead: &WebflowToken) {
     });
 }
 
-/// [`disconnect`] for callers that run in a task of their own already.
+/// Removes every grant of the subject, and revokes them at Webflow when `revoke` is set. For callers
+/// that run in a task of their own already.
 pub async fn end_all(
     context: &Arc<Context>,
     subject: &Subject,
     revoke: bool,
+    why: Why,
 ) -> Result<usize, RevokeError> {
     let tokens = context.vault.load_anew(subject).await?;
-    let outcomes = join_all(tokens.iter().map(|token| end(context, token, revoke))).await;
+    let outcomes = join_all(tokens.iter().map(|token| end(context, token, revoke, why))).await;
     let mut told = true;
     for outcome in outcomes {
         told &= outcome?;
     }
     let grants = tokens.len();
     tracing::info!(target: log::GRANT, ?subject, grants, revoke, "disconnected");
-    if told { Ok(grants) } else { Err(RevokeError::Webflow) }
+    if told { Ok(grants) } else { Err(RevokeError::WebflowUnreachable) }
 }
 
 /// Whether Webflow was told, where it had to be.
@@ -110,10 +104,11 @@ async fn end(
     context: &Arc<Context>,
     token: &WebflowToken,
     revoke: bool,
+    why: Why,
 ) -> Result<bool, RevokeError> {
     let was_dead = token.is_dead();
     token.state().mark_dead();
-    if let Err(error) = remove(context, token, revoke).await {
+    if let Err(error) = remove(context, token, revoke, why).await {
         if !was_dead {
             token.state().revive();
         }
@@ -128,10 +123,11 @@ async fn remove(
     context: &Arc<Context>,
     token: &WebflowToken,
     revoke: bool,
+    why: Why,
 ) -> Result<bool, StoreError> {
     let (own, gone) = (Arc::clone(context), token.clone());
     let late = move || {
-        report(&own, &gone);
+        report(&own, &gone, why);
         if revoke {
             let tasks = own.tasks.clone();
             tasks.spawn(async move {
@@ -144,16 +140,14 @@ async fn remove(
         removed => removed.unwrap_or(true),
     };
     if removed {
-        report(context, token);
+        report(context, token, why);
     }
     Ok(removed)
 }
 
 /// Tells the application, once.
-fn report(context: &Context, token: &WebflowToken) {
-    if token.state().take_report() {
-        context.hooks.revoked(token);
-    }
+pub fn report(context: &Context, token: &WebflowToken, why: Why) {
+    context.hooks.revoked(&context.tasks, token, why);
 }
 
 /// Whether the row went although the removal failed: its answer was lost.
@@ -163,16 +157,24 @@ async fn has_gone(context: &Arc<Context>, token: &WebflowToken) -> bool {
     context.vault.load_anew(token.subject()).await.is_ok_and(|tokens| !there(&tokens))
 }
 
-/// Removes a grant in the background, where the store could not do it now.
-pub fn remove_later(context: &Arc<Context>, token: &WebflowToken) {
+/// Removes a grant in the background, where the store could not do it now, and reports it if `why` is
+/// given.
+pub fn remove_later(context: &Arc<Context>, token: &WebflowToken, why: Option<Why>) {
     let (own, token) = (Arc::clone(context), token.clone());
-    context.tasks.retry_later("the removal of a revoked grant", move || {
+    context.tasks.retry_later("the removal of a grant", move || {
         let (context, token) = (Arc::clone(&own), token.clone());
-        async move { context.vault.remove(&token).await.is_ok() }
+        async move {
+            let removed = context.vault.remove(&token).await;
+            if let (Ok(true), Some(why)) = (&removed, why) {
+                report(&context, &token, why);
+            }
+            removed.is_ok()
+        }
     });
 }
 
-async fn revoke_now_or_later(context: &Arc<Context>, token: &WebflowToken) -> bool {
+/// Revokes a token at Webflow, now or in the background. Whether Webflow was told now.
+pub async fn revoke_now_or_later(context: &Arc<Context>, token: &WebflowToken) -> bool {
     let Err(error) = context.webflow.revoke(token.access_token()).await else {
         return true;
     };
@@ -185,6 +187,6 @@ async fn revoke_now_or_later(context: &Arc<Context>, token: &WebflowToken) -> bo
         "could not revoke a token at Webflow; retrying in the background"
     );
     let webflow = Arc::clone(&context.webflow);
-    revocation::retry_later(&context.tasks, webflow, token.access_token().clone());
+    webflow.retry_revocation(&context.tasks, token.access_token().clone());
     false
 }

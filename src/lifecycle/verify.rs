@@ -63,9 +63,9 @@ impl WebflowAuthHandle {
     /// Introspects every stored grant of this app, and removes those that are gone.
     ///
     /// Webflow does not announce an uninstall; this finds it out. A grant is removed, and
-    /// [`on_revoked`](crate::WebflowAuthBuilder::on_revoked) runs, only when Webflow answers 401
-    /// twice, [`confirm_after`](Pace::confirm_after) apart, with no success in between. Other grants
-    /// are looked at meanwhile, so items come out of order.
+    /// [`on_revoked`](crate::config::WebflowAuthBuilder::on_revoked) runs, only when Webflow answers
+    /// 401 twice, [`confirm_after`](Pace::confirm_after) apart, with no success in between. Other
+    /// grants are looked at meanwhile, so items come out of order.
     ///
     /// The stream does nothing unless it is polled. Dropped, it may have passed over grants that
     /// wait for their second look; the next full run looks at them again. To continue a run, begin

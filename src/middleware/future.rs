@@ -31,7 +31,7 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 struct Reading<B>(std::convert::Infallible, std::marker::PhantomData<B>);
 
 pin_project! {
-    /// The response of [`WebflowAuth`](crate::WebflowAuth): the inner service's, or one of ours.
+    /// The response of [`WebflowAuth`](super::WebflowAuth): the inner service's, or one of ours.
     pub struct ResponseFuture<S, ReqBody>
     where
         S: Service<Request<ReqBody>>,

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::request::Parts;
 use tower_layer::Layer;
 
 use super::endpoints::EndpointsService;
 use super::service::WebflowAuth;
 use crate::context::Context;
+use crate::flow::begin::{BeginError, Login, begin};
 use crate::gate::guard::{Guard, Mode};
 use crate::grant::scope::{Scope, Scopes};
 use crate::lifecycle::revoke::remove_dead_later;
@@ -95,7 +98,7 @@ impl WebflowAuthLayer {
     }
 
     /// The path where panels get their bearer; `None` without a
-    /// [`panel_origin`](crate::WebflowAuthBuilder::panel_origin).
+    /// [`panel_origin`](crate::config::WebflowAuthBuilder::panel_origin).
     ///
     /// `POST {"idToken": .., "siteId": .., "workspaceId": ..}` from a Designer Extension, with what
     /// `webflow.getIdToken()` and `webflow.getSiteInfo()` return; `workspaceId` may be left out. The
@@ -112,6 +115,40 @@ impl WebflowAuthLayer {
     /// A service that answers the crate's own paths, for routers where no layer sees them.
     pub fn endpoints_service(&self) -> EndpointsService {
         EndpointsService::new(Arc::clone(&self.guard.context))
+    }
+
+    /// Begins a login from a handler of the application: the redirect to Webflow, with the flow's
+    /// cookie.
+    ///
+    /// The response is the one of the login path, whatever the request's method and headers say: 303
+    /// to Webflow, or 401 where the application has users of its own and nobody is signed in. Protect
+    /// a handler that begins a login with [`data`](Login::data) from requests of other sites.
+    ///
+    /// # Errors
+    /// [`BeginError`] when the data does not fit, the token store failed a moment ago, or the
+    /// application's subject lookup failed.
+    ///
+    /// ```
+    /// use axum::body::Body;
+    /// use axum::extract::{Request, State};
+    /// use axum::response::Response;
+    /// use tower_webflow_auth::{BeginError, Login, Scope, WebflowAuthLayer};
+    ///
+    /// async fn connect(
+    ///     State(auth): State<WebflowAuthLayer>,
+    ///     request: Request,
+    /// ) -> Result<Response<Body>, BeginError> {
+    ///     let (parts, _) = request.into_parts();
+    ///     let login = Login::new().return_to("/projects/7").scopes([Scope::CMS_WRITE]).data(&7);
+    ///     auth.begin(&parts, login).await
+    /// }
+    /// ```
+    pub async fn begin<B: From<Bytes>>(
+        &self,
+        parts: &Parts,
+        login: Login,
+    ) -> Result<http::Response<B>, BeginError> {
+        Ok(begin(self.context(), parts, login).await?.map(B::from))
     }
 
     /// Waits for the work that outlives its request: code exchanges, store writes and revocations.

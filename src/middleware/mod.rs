@@ -1,12 +1,18 @@
-//! The tower middleware: the layer, its service and its response future.
+//! The tower types behind [`WebflowAuthLayer`]: its service, its response future, and the
+//! service for the crate's own paths.
+//!
+//! Most applications never name them.
 
+mod body;
 mod endpoints;
 mod future;
-mod layer;
+pub(crate) mod layer;
 mod renew;
 mod service;
 
+pub use crate::grant::token::Reauthorize;
+pub use body::ResponseBody;
 pub use endpoints::{EndpointsFuture, EndpointsService};
 pub use future::ResponseFuture;
-pub use layer::WebflowAuthLayer;
+pub(crate) use layer::WebflowAuthLayer;
 pub use service::WebflowAuth;

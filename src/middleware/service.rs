@@ -4,11 +4,11 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use super::body::ResponseBody;
 use super::future::ResponseFuture;
 use crate::flow;
 #[cfg(feature = "panels")]
@@ -62,7 +62,7 @@ impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for WebflowAuth<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     ReqBody: Body,
-    ResBody: From<Bytes>,
+    ResBody: ResponseBody,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;

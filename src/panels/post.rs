@@ -21,7 +21,7 @@ use crate::grant::listing::LookupError;
 use crate::grant::scope::{Scope, Scopes};
 use crate::grant::token::WebflowToken;
 use crate::lifecycle::find;
-use crate::lifecycle::id_token::{ResolveError, resolve};
+use crate::lifecycle::id_token::{IdTokenError, resolve};
 use crate::problem::{Answer, Problem, answer, catalog};
 use crate::util::log;
 use crate::wire::body::{BodyError, ReadBody, declared_len, is_plain_json};
@@ -110,7 +110,7 @@ impl Post {
             return Err(not_connected(context));
         }
         let resolved = resolve(context, &grants, &site_id, &id_token).await.map_err(|error| {
-            if matches!(error, ResolveError::Refused) {
+            if matches!(error, IdTokenError::Refused) {
                 tracing::info!(target: log::PANELS, site = site_id, "an ID token was refused");
                 panels.refusals.note(&site_id, context.clock.unix_millis());
             }
@@ -146,18 +146,18 @@ fn problem_of_body(error: BodyError) -> Problem {
     }
 }
 
-fn problem_of(context: &Context, error: &ResolveError) -> Problem {
+fn problem_of(context: &Context, error: &IdTokenError) -> Problem {
     match error {
-        ResolveError::Refused => catalog::panel::id_token_refused(),
-        ResolveError::NoGrant => not_connected(context),
-        ResolveError::MissingScope => {
+        IdTokenError::Refused => catalog::panel::id_token_refused(),
+        IdTokenError::NoGrant => not_connected(context),
+        IdTokenError::MissingScope => {
             let missing: Scopes = [Scope::AUTHORIZED_USER_READ].into_iter().collect();
             let wanted = context.scopes.union(&missing);
             catalog::missing_scopes(missing.to_string())
                 .login_url(context.absolute_login_url(Some(&wanted)))
         }
-        ResolveError::Store(error) => catalog::of_store(error),
-        ResolveError::Api(error) => problem_of_api(error),
+        IdTokenError::Store(error) => catalog::of_store(error),
+        IdTokenError::Api(error) => problem_of_api(error),
     }
 }
 

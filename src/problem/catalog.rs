@@ -44,6 +44,7 @@ pub fn not_signed_in() -> Problem {
         "Please sign in first",
         "Webflow can be connected once you are signed in to the application.",
     )
+    .link_text("Sign in")
 }
 
 pub fn missing_scopes(missing: String) -> Problem {
@@ -216,6 +217,16 @@ pub fn flow_expired() -> Problem {
         "A sign-in must be completed within about 15 minutes. Please start again.",
     )
     .link_text("Start again")
+}
+
+/// `on_authorized` has returned an error.
+pub fn hook_refused() -> Problem {
+    Problem::new(
+        FailureKind::HookRefused,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "The application could not set up the connection",
+        "Webflow was not connected, and nothing has changed. Please try again.",
+    )
 }
 
 /// One message for every unknown or stale state, so that responses reveal nothing.

@@ -39,6 +39,8 @@ kinds! {
     CrossOrigin = "cross-origin",
     /// The login took longer than the flow's lifetime.
     FlowExpired = "flow-expired",
+    /// `on_authorized` refused the grant.
+    HookRefused = "hook-refused",
     /// A closure, a store or a hook panicked.
     Internal = "internal",
     /// Webflow did not accept the authorization code.

@@ -52,7 +52,7 @@ impl Problem {
             headers.insert("grpc-message", HeaderValue::from_static("Webflow is not connected"));
         }
         if head.is_htmx()
-            && self.kind == FailureKind::LoginRequired
+            && matches!(self.kind, FailureKind::LoginRequired | FailureKind::NotSignedIn)
             && let Some(url) = &self.login_url
             && let Ok(url) = HeaderValue::from_str(url)
         {

@@ -1,4 +1,4 @@
-//! What can go wrong in a store.
+//! Errors of token stores.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -9,52 +9,52 @@ use crate::identity::subject::InvalidSubject;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// Why a store could not do what was asked of it.
+/// Why a store operation failed.
 ///
-/// To the layer every variant but [`InvalidSubject`](Self::InvalidSubject) is an outage: the
-/// answer is 503 with `Retry-After`, never a trip to Webflow.
+/// The layer treats every variant except [`InvalidSubject`](Self::InvalidSubject) as an outage: it
+/// answers 503 with `Retry-After` and never redirects to Webflow.
 ///
-/// `Debug` is the message with its causes: what a `main` that returns the error prints.
+/// `Debug` prints the message and its sources on one line, for a `main` that returns this error.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The engine cannot be reached, is locked, full or read-only, or its tables are gone.
+    /// The database is unreachable, locked, full or read-only, or its tables are missing.
     #[error("the token store is not available")]
     Unavailable(#[source] Source),
-    /// The engine did not answer within the time allowed.
+    /// The database did not respond within the time limit.
     #[error("the token store did not answer in time")]
     Timeout,
-    /// The store keeps no more subjects; see its capacity.
+    /// The store has reached its capacity.
     #[error("the token store is full")]
     Full,
-    /// A row does not have the shape in which the store wrote it.
-    #[error("the token store holds a row that it did not write: {0}")]
+    /// A stored row is malformed.
+    #[error("a stored row is malformed: {0}")]
     Corrupt(&'static str),
-    /// The store does not offer this look-up.
-    #[error("this token store does not offer {0}")]
+    /// The store does not implement this operation.
+    #[error("this token store does not support {0}")]
     Unsupported(&'static str),
-    /// A newer version of the crate has migrated the database.
+    /// A newer version of this crate has migrated the database.
     #[error(
-        "the token store's schema has version {found}, this version of the crate knows up to \
-         {known}: update the crate, or give it a database of its own"
+        "the database schema is version {found}, but this crate supports only up to {known}: \
+         update the crate, or use another database"
     )]
     #[non_exhaustive]
     SchemaTooNew {
-        /// The version in the database.
+        /// The schema version of the database.
         found: i64,
-        /// The newest version that this crate knows.
+        /// The newest schema version that this crate supports.
         known: i64,
     },
-    /// The subject's id is empty or too long.
+    /// The subject's ID is empty or too long.
     #[error(transparent)]
     InvalidSubject(#[from] InvalidSubject),
-    /// The store panicked; its message is in the log of the panic, not here.
+    /// The store panicked. The panic hook prints the message; it is not repeated here.
     #[error("the token store panicked")]
     Panicked,
 }
 
 impl StoreError {
-    /// [`Unavailable`](Self::Unavailable), with the engine's own error as its source.
+    /// Creates [`Unavailable`](Self::Unavailable) with the database's error as its source.
     ///
     /// ```
     /// use tower_webflow_auth::store::StoreError;
@@ -127,13 +127,13 @@ impl fmt::Debug for StoreError {
     }
 }
 
-/// An error with what led to it, in one line.
+/// The error and its sources on one line.
 pub fn with_causes(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let next = error.to_string();
-        // Some errors repeat their source's words.
+        // Some errors already include the text of their source.
         if !text.contains(&next) {
             text.push_str(": ");
             text.push_str(&next);

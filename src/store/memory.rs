@@ -1,4 +1,4 @@
-//! A store in memory: for tests, demos, and what may be forgotten.
+//! An in-memory store for tests and demos.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,11 +14,11 @@ use crate::util::clock::Clock;
 const CAPACITY: usize = 100_000;
 const LIFETIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Keeps sealed tokens in this process's memory, where they end with it.
+/// Keeps sealed tokens in this process's memory. They are lost when the process exits.
 ///
-/// Bounded: holds 100 000 grants unless told otherwise, and refuses more with
-/// [`StoreError::Full`] rather than lose one that somebody may still need; grants that are over
-/// are dropped first. Expiring: a grant is over 365 days after its token was obtained, used or not.
+/// Holds at most 100 000 grants by default. A full store first removes expired grants, and then
+/// rejects new ones with [`StoreError::Full`] instead of evicting one that is still needed. A grant
+/// expires 365 days after its token was obtained, whether or not it is used.
 ///
 /// ```
 /// use tower_webflow_auth::store::MemoryStore;
@@ -64,7 +64,7 @@ impl Index {
 }
 
 impl MemoryStore {
-    /// An empty store with the default bounds.
+    /// Creates an empty store with the default limits.
     pub fn new() -> Self {
         Self {
             rows: RwLock::default(),
@@ -74,28 +74,28 @@ impl MemoryStore {
         }
     }
 
-    /// How many grants are kept at most.
+    /// Sets how many grants the store holds at most. The default is 100 000.
     #[must_use]
     pub const fn with_capacity(mut self, grants: usize) -> Self {
         self.capacity = grants;
         self
     }
 
-    /// How long a grant is kept after its token was obtained.
+    /// Sets how long a grant is kept after its token was obtained. The default is 365 days.
     #[must_use]
     pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// Where the time is read; default is the system's clock.
+    /// Sets the clock. The default is the system clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// A panic while the lock was held leaves rows that are whole: no operation can panic half-way.
+    /// Ignores poisoning: no operation can panic half-way, so the rows stay consistent.
     fn read(&self) -> RwLockReadGuard<'_, Rows> {
         self.rows.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -256,11 +256,11 @@ mod tests {
             .with_clock(clock.clone());
         store.save(&row(1, start)).await.unwrap();
         store.save(&row(2, start)).await.unwrap();
-        store.save(&row(2, start)).await.expect("a grant that is there can be replaced");
+        store.save(&row(2, start)).await.expect("an existing grant can be replaced");
         assert!(matches!(store.save(&row(3, start)).await, Err(StoreError::Full)));
         clock.advance(Duration::from_secs(60));
-        assert!(store.load(&Subject::user(1)).await.unwrap().is_empty(), "it is over");
-        store.save(&row(3, clock.now())).await.expect("the others made room");
+        assert!(store.load(&Subject::user(1)).await.unwrap().is_empty(), "expired");
+        store.save(&row(3, clock.now())).await.expect("the expired grants were removed");
         assert_eq!(store.load(&Subject::user(3)).await.unwrap().len(), 1);
     }
 

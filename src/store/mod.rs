@@ -1,8 +1,8 @@
-//! Where sealed tokens are kept: the trait, and the stores that come with the crate.
+//! Token stores: the [`TokenStore`] trait and the implementations that come with the crate.
 //!
-//! A store keeps rows of [`SealedToken`], found by subject. It never sees a token in clear:
-//! sealing happens above it, bound to the row's key and version. Three methods make a store; one
-//! that several instances share overrides [`TokenStore::update`] as well:
+//! A store keeps rows of [`SealedToken`], found by subject. It never sees a plaintext token: the
+//! layer encrypts each grant and binds it to the row's key and version. A store implements three
+//! methods. One that several instances share overrides [`TokenStore::update`] as well:
 //!
 //! ```
 //! use std::{collections::HashMap, sync::Mutex};
@@ -38,12 +38,11 @@
 use std::future::{Future, ready};
 use std::time::Duration;
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod columns;
 mod erased;
 mod error;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod group;
+mod invalidation;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -51,82 +50,90 @@ mod postgres;
 mod redis;
 mod sealed;
 mod shared;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql_row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-mod watch;
 
 pub(crate) use erased::ErasedStore;
 pub use error::StoreError;
 pub(crate) use error::with_causes;
+pub use invalidation::Invalidator;
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use redis::{RedisStore, RedisStoreBuilder};
-pub(crate) use sealed::at_unix_secs;
+pub(crate) use sealed::time_from_unix_secs;
 pub use sealed::{GrantId, SealedToken, TokenKey, TokenVersion};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
-pub use watch::ChangeSink;
 
+pub use crate::identity::subject::InvalidSubject;
 use crate::identity::subject::Subject;
 
-/// A place for sealed tokens.
+/// Persists sealed tokens.
 ///
-/// The rules that every store keeps:
-/// 1. A row is found by its exact subject: case, normalization and odd characters make another
-///    subject.
-/// 2. An invalid subject ([`Subject::validate`]) is refused on [`save`](Self::save) with
+/// Every store must follow these rules:
+/// 1. A row is found by its exact subject. Differences in case, normalization or unusual characters
+///    make a different subject.
+/// 2. [`save`](Self::save) rejects an invalid subject ([`Subject::validate`]) with
 ///    [`StoreError::InvalidSubject`].
-/// 3. A [`save`](Self::save) that returned `Ok` is seen by every later [`load`](Self::load).
-/// 4. [`remove`](Self::remove) compares the version and removes in one atomic step.
-/// 5. [`update`](Self::update) never brings a row back, and never replaces a newer one.
-/// 6. An engine that cannot be read is an error, never an empty answer.
+/// 3. Every [`load`](Self::load) sees each earlier [`save`](Self::save) that returned `Ok`.
+/// 4. [`remove`](Self::remove) compares the version and removes the row in one atomic step.
+/// 5. [`update`](Self::update) never restores a removed row and never replaces a newer one.
+/// 6. A database that cannot be read is an error, never an empty result.
 ///
 /// # Cancel safety
-/// A future of `load` may be dropped at any await. The layer runs every write to its end, in a task
-/// of its own: also when a browser hangs up, and when the time that a request waits for it is over.
-/// Only one that has not ended after a minute is dropped: its row is then whole or absent, and the
-/// next write succeeds. A layer's writes of one subject come one
-/// after another; those of several instances may come at once.
+/// The layer may drop the future of `load` at any await. It runs every write in its own task to
+/// completion, even if the client disconnects or the request stops waiting. A write that takes
+/// longer than a minute is dropped: its row must then be whole or absent, and the next write must
+/// succeed. One layer's writes for a subject are sequential; writes from different instances may be
+/// concurrent.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a token store",
+    label = "not a token store",
+    note = "opening a store takes `.await?`, for example `SqliteStore::open(path).await?`",
+    note = "to use a database of your own, implement `TokenStore`"
+)]
 pub trait TokenStore: Send + Sync + 'static {
-    /// Every grant of that subject, newest version first; empty when there is none.
+    /// Returns every grant of the subject, newest version first, or an empty list.
     ///
     /// # Errors
-    /// Any [`StoreError`] but `Full`.
+    /// Any [`StoreError`] except `Full`.
     fn load(
         &self,
         subject: &Subject,
     ) -> impl Future<Output = Result<Vec<SealedToken>, StoreError>> + Send;
 
-    /// Inserts or replaces the row of (subject, grant id).
+    /// Inserts or replaces the row of (subject, grant ID).
     ///
     /// # Errors
-    /// Any [`StoreError`]; the row that was there before is then still there.
+    /// Any [`StoreError`]. The previous row is then unchanged.
     fn save(&self, token: &SealedToken) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Removes only that version: a late removal never takes a newer token along. True if a row
-    /// went.
+    /// Removes the row if it has this version, so that a late removal never deletes a newer token.
+    /// Returns whether a row was removed.
     ///
     /// # Errors
-    /// Any [`StoreError`] but `Full`.
+    /// Any [`StoreError`] except `Full`.
     fn remove(
         &self,
         key: &TokenKey,
         version: TokenVersion,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Replaces the row of (subject, grant id) only while the version that is stored is this
-    /// token's. True if it did. The layer writes so what it has learned of a grant in the
-    /// background: meanwhile the user may have logged out or connected anew.
+    /// Replaces the row of (subject, grant ID) if the stored version is this token's. Returns
+    /// whether it did. The layer uses this for background updates, during which the user may have
+    /// logged out or reconnected.
     ///
-    /// The default reads, compares and then [`save`](Self::save)s. That is one step as far as one
-    /// layer is concerned, since its writes of a subject come one after another; but a removal or
-    /// a save by another instance between the two is undone. Override it where the engine can
-    /// compare and write at once, and always where several instances share the store.
+    /// The default implementation loads, compares and then [`save`](Self::save)s. Within one layer
+    /// that is safe, because the layer's writes for a subject are sequential. With several
+    /// instances it can undo another instance's removal or save, so override it if instances share
+    /// the store or the database can compare and write in one step.
     ///
     /// # Errors
-    /// As for [`load`](Self::load) and [`save`](Self::save).
+    /// The errors of [`load`](Self::load) and [`save`](Self::save).
     fn update(&self, token: &SealedToken) -> impl Future<Output = Result<bool, StoreError>> + Send {
         async move {
             let rows = self.load(token.key().subject()).await?;
@@ -139,32 +146,32 @@ pub trait TokenStore: Send + Sync + 'static {
         }
     }
 
-    /// Every grant that covers the site, newest version first.
+    /// Returns every grant that covers the site, newest version first.
     ///
     /// # Errors
-    /// [`StoreError::Unsupported`] unless the store overrides it.
+    /// [`StoreError::Unsupported`] unless the store overrides this method.
     fn by_site(
         &self,
         site_id: &str,
     ) -> impl Future<Output = Result<Vec<SealedToken>, StoreError>> + Send {
         let _ = site_id;
-        ready(Err(StoreError::Unsupported("look-up by site")))
+        ready(Err(StoreError::Unsupported("lookup by site")))
     }
 
-    /// Every grant that covers the workspace, newest version first.
+    /// Returns every grant that covers the workspace, newest version first.
     ///
     /// # Errors
-    /// [`StoreError::Unsupported`] unless the store overrides it.
+    /// [`StoreError::Unsupported`] unless the store overrides this method.
     fn by_workspace(
         &self,
         workspace_id: &str,
     ) -> impl Future<Output = Result<Vec<SealedToken>, StoreError>> + Send {
         let _ = workspace_id;
-        ready(Err(StoreError::Unsupported("look-up by workspace")))
+        ready(Err(StoreError::Unsupported("lookup by workspace")))
     }
 
-    /// The rows behind `after` in the order of their keys (see [`TokenKey`]), `limit` at most; from
-    /// the first one without `after`. Only the page behind the last row is empty.
+    /// Returns up to `limit` rows after the key `after`, in the order of [`TokenKey`], or the first
+    /// rows without `after`. Only the page after the last row is empty.
     ///
     /// `after` need not exist. A row that is saved or removed between two pages may be missing or
     /// included; every other row is in exactly one of them.
@@ -180,11 +187,11 @@ pub trait TokenStore: Send + Sync + 'static {
         ready(Err(StoreError::Unsupported("listing")))
     }
 
-    /// Removes every grant whose token was obtained longer ago than `age`, whichever app it belongs
-    /// to, and returns how many.
+    /// Removes every grant, of any app, whose token was obtained longer ago than `age`. Returns how
+    /// many.
     ///
     /// # Errors
-    /// [`StoreError::Unsupported`] unless the store overrides it.
+    /// [`StoreError::Unsupported`] unless the store overrides this method.
     fn purge_older_than(
         &self,
         age: Duration,
@@ -193,28 +200,28 @@ pub trait TokenStore: Send + Sync + 'static {
         ready(Err(StoreError::Unsupported("purging")))
     }
 
-    /// Whether the store can be used right now; the default says that it can.
+    /// Checks that the store can be used right now. The default returns `Ok`.
     ///
     /// # Errors
-    /// The error that a look-up would meet.
+    /// The error that a login would hit.
     fn healthy(&self) -> impl Future<Output = Result<(), StoreError>> + Send {
         ready(Ok(()))
     }
 
-    /// What works less well than it should, one sentence each; empty when nothing does.
+    /// Returns problems that do not break logins, one sentence each. The default is none.
     ///
-    /// Only the doctor asks. A store whose sign-ins work is [`healthy`](Self::healthy) in spite of
-    /// a warning, for example when it cannot receive the changes of other instances.
+    /// Only the doctor calls this. A store with warnings is still [`healthy`](Self::healthy), for
+    /// example if it cannot receive changes from other instances.
     fn warnings(&self) -> impl Future<Output = Vec<String>> + Send {
         ready(Vec::new())
     }
 
-    /// Tells of changes that other instances make, for as long as the returned future runs.
+    /// Reports changes made by other instances for as long as the returned future runs.
     ///
-    /// The layer runs it in a task of its own and drops it with the layer. It should reconnect by
-    /// itself, and call [`ChangeSink::everything`] whenever news may have been missed. The default
-    /// tells nothing: what other instances change is then noticed after the cache's time.
-    fn watch(&self, changes: ChangeSink) -> impl Future<Output = ()> + Send {
+    /// The layer runs it in its own task and drops it with the layer. Implementations reconnect on
+    /// their own and call [`Invalidator::all`] whenever they may have missed a change. The default
+    /// reports nothing: changes by other instances then become visible when cache entries expire.
+    fn watch(&self, changes: Invalidator) -> impl Future<Output = ()> + Send {
         let _ = changes;
         ready(())
     }

@@ -1,4 +1,4 @@
-//! What a store keeps: a grant after encryption, with the keys it is found by.
+//! What a store keeps: an encrypted grant and the keys to find it by.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,10 +9,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::identity::app::AppId;
 use crate::identity::subject::{InvalidSubject, Subject};
 
-/// The name of one grant among a subject's.
+/// Identifies a grant among the grants of one subject.
 ///
-/// With one grant per subject it is always [`GrantId::default`]; with a grant for each workspace
-/// it is the authorization's id at Webflow.
+/// With [`GrantPolicy::Single`](crate::GrantPolicy::Single) it is always [`GrantId::default`]. With
+/// [`GrantPolicy::PerWorkspace`](crate::GrantPolicy::PerWorkspace) it is the ID of the
+/// authorization at Webflow.
 ///
 /// ```
 /// use tower_webflow_auth::store::GrantId;
@@ -23,12 +24,12 @@ use crate::identity::subject::{InvalidSubject, Subject};
 pub struct GrantId(String);
 
 impl GrantId {
-    /// A grant id by its text.
+    /// Creates a grant ID from its text.
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// The id's text.
+    /// Returns the ID's text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -46,7 +47,7 @@ impl fmt::Display for GrantId {
     }
 }
 
-/// The key of a row: one grant of one subject. Ordered by the subject's text, then the grant's.
+/// The key of a row: a subject and one of its grants, ordered by their texts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TokenKey {
     subject: Subject,
@@ -54,17 +55,17 @@ pub struct TokenKey {
 }
 
 impl TokenKey {
-    /// The key of `subject`'s grant `grant`.
+    /// Creates the key of one of `subject`'s grants.
     pub const fn new(subject: Subject, grant: GrantId) -> Self {
         Self { subject, grant }
     }
 
-    /// Whose grant it is.
+    /// Returns the subject.
     pub const fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Which of the subject's grants it is.
+    /// Returns the ID of the grant.
     pub const fn grant(&self) -> &GrantId {
         &self.grant
     }
@@ -80,10 +81,10 @@ impl TokenKey {
     }
 }
 
-/// Which write of a row it was: unique, and greater for a later one.
+/// The version of a row: unique, and greater for a later write.
 ///
-/// A removal names the version it has seen, so that a late one never takes a newer token along.
-/// The number is below 2⁶³ and fits a signed 64-bit column.
+/// A removal names the version it has seen, so that a late one never deletes a newer token.
+/// Versions are non-negative and fit a signed 64-bit column.
 ///
 /// ```
 /// use tower_webflow_auth::store::TokenVersion;
@@ -96,21 +97,21 @@ impl TokenKey {
 pub struct TokenVersion(i64);
 
 impl TokenVersion {
-    /// A version as a store has it; `None` for a negative number, which no version is.
+    /// Creates a version from a stored number. Returns `None` for a negative number.
     pub const fn from_i64(version: i64) -> Option<Self> {
         if version < 0 { None } else { Some(Self(version)) }
     }
 
-    /// The version as a signed 64-bit number, never negative.
+    /// Returns the version as a signed 64-bit number, never negative.
     pub const fn as_i64(self) -> i64 {
         self.0
     }
 
-    /// Milliseconds since 1970 in the upper 44 bits and chance in the lower 19: two instances
-    /// that write in the same millisecond do not get the same version.
-    pub(crate) fn at(unix_millis: u64, chance: u32) -> Self {
+    /// The upper 44 bits are milliseconds since 1970 and the lower 19 are random, so that two
+    /// instances writing in the same millisecond get different versions.
+    pub(crate) fn generate(unix_millis: u64, random: u32) -> Self {
         let millis = unix_millis & ((1 << 44) - 1);
-        let version = (millis << 19) | u64::from(chance & ((1 << 19) - 1));
+        let version = (millis << 19) | u64::from(random & ((1 << 19) - 1));
         Self(i64::try_from(version).unwrap_or(i64::MAX))
     }
 }
@@ -118,15 +119,15 @@ impl TokenVersion {
 impl<'de> Deserialize<'de> for TokenVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let version = i64::deserialize(deserializer)?;
-        Self::from_i64(version).ok_or_else(|| D::Error::custom("a version is not negative"))
+        Self::from_i64(version).ok_or_else(|| D::Error::custom("a version must not be negative"))
     }
 }
 
-/// A grant after encryption: all that a store sees of it.
+/// An encrypted grant, as a store sees it.
 ///
-/// A store keeps the whole of it and gives it back unchanged. The sealed bytes are bound to the
-/// key and the version, so a row that was swapped, altered or put under another subject opens no
-/// more. Serializes with serde for stores that keep one document per row.
+/// A store keeps all fields and returns them unchanged. The sealed bytes are bound to the key and
+/// the version, so a row that was altered or moved to another subject no longer decrypts.
+/// Implements serde's traits for stores that keep one document per row.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -149,7 +150,7 @@ pub struct SealedToken {
 }
 
 impl SealedToken {
-    /// A row as a store has it. `obtained_at` is kept in whole seconds.
+    /// Creates a row from stored values. `obtained_at` is truncated to whole seconds.
     pub fn new(
         key: TokenKey,
         version: TokenVersion,
@@ -168,14 +169,15 @@ impl SealedToken {
         }
     }
 
-    /// The ids of the sites that the grant covers, for [`by_site`](super::TokenStore::by_site).
+    /// Sets the IDs of the sites that the grant covers, for
+    /// [`by_site`](super::TokenStore::by_site).
     #[must_use]
     pub fn with_sites(mut self, sites: Vec<String>) -> Self {
         self.sites = sites;
         self
     }
 
-    /// The ids of the workspaces that the grant covers, for
+    /// Sets the IDs of the workspaces that the grant covers, for
     /// [`by_workspace`](super::TokenStore::by_workspace).
     #[must_use]
     pub fn with_workspaces(mut self, workspaces: Vec<String>) -> Self {
@@ -183,40 +185,41 @@ impl SealedToken {
         self
     }
 
-    /// The key of the row.
+    /// Returns the key of the row.
     pub const fn key(&self) -> &TokenKey {
         &self.key
     }
 
-    /// Which write of the row this is.
+    /// Returns the version of the row.
     pub const fn version(&self) -> TokenVersion {
         self.version
     }
 
-    /// The encrypted grant; some hundred bytes, or up to a few dozen KiB for very many sites.
+    /// Returns the encrypted grant: a few hundred bytes, or up to a few dozen KiB with very many
+    /// sites.
     pub fn sealed(&self) -> &[u8] {
         &self.sealed
     }
 
-    /// When Webflow issued the token, in whole seconds.
+    /// Returns when Webflow issued the token, in whole seconds.
     pub fn obtained_at(&self) -> SystemTime {
-        at_unix_secs(self.obtained_at_unix_secs)
+        time_from_unix_secs(self.obtained_at_unix_secs)
     }
 
-    /// The ids of the sites that the grant covers; empty while they are not known.
+    /// Returns the IDs of the sites that the grant covers; empty while they are unknown.
     pub fn sites(&self) -> &[String] {
         &self.sites
     }
 
-    /// The ids of the workspaces that the grant covers; empty while they are not known.
+    /// Returns the IDs of the workspaces that the grant covers; empty while they are unknown.
     pub fn workspaces(&self) -> &[String] {
         &self.workspaces
     }
 }
 
-/// A time beyond what the platform can tell, which only a row has that was tampered with, is 1970:
-/// nothing that expires is then kept for longer.
-pub fn at_unix_secs(secs: u64) -> SystemTime {
+/// Only a tampered row has a time that overflows `SystemTime`. It becomes 1970, so that nothing
+/// lives longer because of it.
+pub fn time_from_unix_secs(secs: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_secs(secs)).unwrap_or(UNIX_EPOCH)
 }
 
@@ -239,10 +242,10 @@ mod tests {
 
     #[test]
     fn a_later_write_has_a_greater_version_and_none_is_negative() {
-        let early = TokenVersion::at(1_800_000_000_000, u32::MAX);
-        let late = TokenVersion::at(1_800_000_000_001, 0);
+        let early = TokenVersion::generate(1_800_000_000_000, u32::MAX);
+        let late = TokenVersion::generate(1_800_000_000_001, 0);
         assert!(early < late);
-        assert!(TokenVersion::at(u64::MAX, u32::MAX).as_i64() > 0);
+        assert!(TokenVersion::generate(u64::MAX, u32::MAX).as_i64() > 0);
     }
 
     #[test]

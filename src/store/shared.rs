@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
+use super::{Invalidator, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 
 /// For two apps in one process: both layers get a clone.
@@ -52,7 +52,7 @@ impl<S: TokenStore> TokenStore for Arc<S> {
         (**self).warnings().await
     }
 
-    async fn watch(&self, changes: ChangeSink) {
+    async fn watch(&self, changes: Invalidator) {
         (**self).watch(changes).await;
     }
 }

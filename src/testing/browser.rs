@@ -1,4 +1,4 @@
-//! A browser for tests: keeps cookies, follows redirects, says what browsers say of themselves.
+//! A browser for tests: keeps cookies, follows redirects and sends a browser's headers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,13 +12,13 @@ use url::Url;
 use super::html;
 use crate::webflow::{client_builder, direct_client_builder, may_use_proxy};
 
-/// How many redirects are followed; browsers stop at 20.
+/// Redirect limit; browsers stop at 20.
 const MAX_REDIRECTS: usize = 20;
 
-/// A cookie-keeping client that navigates as a browser does, for tests of one's own application.
+/// An HTTP client that navigates like a browser, for testing your application.
 ///
-/// Cookies are kept by host, as in browsers: not by port. Nothing of `Secure` is enforced, so that
-/// an application under test may run on plain http.
+/// Cookies are kept per host, ignoring the port, as in browsers. `Secure` is not enforced, so the
+/// application under test may use plain http.
 ///
 /// ```no_run
 /// use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
@@ -34,12 +34,12 @@ const MAX_REDIRECTS: usize = 20;
 #[derive(Clone)]
 pub struct TestBrowser {
     http: reqwest::Client,
-    /// For https beyond this machine, which may need the environment's proxy.
+    /// For https to other machines, which may need the environment's proxy.
     outside: OnceLock<reqwest::Client>,
     cookies: BTreeMap<(String, String), String>,
 }
 
-/// A page that a [`TestBrowser`] has arrived at.
+/// A page that a [`TestBrowser`] has loaded.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), tower_webflow_auth::testing::BrowserError> {
@@ -55,7 +55,7 @@ pub struct TestBrowser {
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Page {
-    /// The address at the end of all redirects.
+    /// The URL after all redirects.
     pub url: Url,
     /// The status.
     pub status: StatusCode,
@@ -65,21 +65,21 @@ pub struct Page {
     pub text: String,
 }
 
-/// Why a [`TestBrowser`] did not arrive.
+/// Why a [`TestBrowser`] could not load a page.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BrowserError {
-    /// The address cannot be parsed.
-    #[error("{0:?} is not an address")]
+    /// The URL cannot be parsed.
+    #[error("{0:?} is not a valid URL")]
     Address(String),
-    /// No answer.
-    #[error("no answer")]
+    /// The server did not respond.
+    #[error("no response")]
     Transport(#[from] reqwest::Error),
     /// More than 20 redirects in a row.
     #[error("too many redirects")]
     TooManyRedirects,
-    /// The page has no form with such a button.
-    #[error("the page has no form with a button {0:?}")]
+    /// The page has no form with this button.
+    #[error("the page has no form with the button {0:?}")]
     NoButton(String),
     /// The page has no such link.
     #[error("the page has no link {0:?}")]
@@ -87,7 +87,7 @@ pub enum BrowserError {
 }
 
 impl TestBrowser {
-    /// A browser without cookies.
+    /// Creates a browser without cookies.
     pub fn new() -> Self {
         let http = direct_client_builder().build().unwrap_or_default();
         Self { http, outside: OnceLock::new(), cookies: BTreeMap::new() }
@@ -116,7 +116,7 @@ impl TestBrowser {
         self.send(Method::GET, url, &navigation(), None).await
     }
 
-    /// Asks as a page's script does: `fetch` with `Accept: application/json`.
+    /// Sends a request as a page's script does: `fetch` with `Accept: application/json`.
     ///
     /// # Errors
     /// [`BrowserError`].
@@ -128,7 +128,7 @@ impl TestBrowser {
         self.send(method, url, &headers, None).await
     }
 
-    /// Submits an empty form of this origin's and follows redirects.
+    /// Submits an empty same-origin form and follows redirects.
     ///
     /// # Errors
     /// [`BrowserError`].
@@ -136,7 +136,7 @@ impl TestBrowser {
         self.post(url, String::new()).await
     }
 
-    /// Follows the page's link with that text, and redirects.
+    /// Clicks the link with this text and follows redirects.
     ///
     /// # Errors
     /// [`BrowserError`].
@@ -145,8 +145,8 @@ impl TestBrowser {
         self.visit(url.as_str()).await
     }
 
-    /// Submits the page's form by the button with that text, with the form's own values, and
-    /// follows redirects.
+    /// Submits the form that has a button with this text, including the form's values, and follows
+    /// redirects.
     ///
     /// # Errors
     /// [`BrowserError`].
@@ -166,7 +166,7 @@ impl TestBrowser {
         }
     }
 
-    /// Sends one request with exactly those headers and this browser's cookies.
+    /// Sends one request with exactly these headers and this browser's cookies.
     ///
     /// # Errors
     /// [`BrowserError`].
@@ -225,7 +225,7 @@ impl TestBrowser {
         }
     }
 
-    /// The names and values of the cookies for `host`.
+    /// Returns the names and values of the cookies for `host`.
     pub fn cookies(&self, host: &str) -> Vec<(String, String)> {
         self.cookies
             .iter()
@@ -234,12 +234,12 @@ impl TestBrowser {
             .collect()
     }
 
-    /// Puts a cookie there, or changes it.
+    /// Adds or replaces a cookie.
     pub fn set_cookie(&mut self, host: &str, name: &str, value: &str) {
         self.cookies.insert((host.to_owned(), name.to_owned()), value.to_owned());
     }
 
-    /// Drops every cookie whose name starts with `prefix`.
+    /// Deletes every cookie whose name starts with `prefix`.
     pub fn drop_cookies(&mut self, prefix: &str) {
         self.cookies.retain(|(_, name), _| !name.starts_with(prefix));
     }
@@ -265,34 +265,34 @@ impl Default for TestBrowser {
 }
 
 impl Page {
-    /// Where the answer redirects to, resolved against the page's own address.
+    /// Returns the redirect target, resolved against the page's URL.
     pub fn location(&self) -> Option<Url> {
         self.url.join(self.headers.get(LOCATION)?.to_str().ok()?).ok()
     }
 
-    /// The address's path.
+    /// Returns the URL's path.
     pub fn path(&self) -> &str {
         self.url.path()
     }
 
-    /// The body as JSON; `Null` if it is none.
+    /// Returns the body as JSON, or `Null` if it is not JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
-    /// The values of the answer's `Set-Cookie` headers.
+    /// Returns the values of the response's `Set-Cookie` headers.
     pub fn set_cookies(&self) -> Vec<&str> {
         let values = self.headers.get_all(SET_COOKIE).iter();
         values.filter_map(|value| value.to_str().ok()).collect()
     }
 
-    /// The address of the link with that text.
+    /// The URL of the link with this text.
     fn link(&self, text: &str) -> Option<Url> {
         let (head, _) = html::elements(&self.text, "a").find(|(_, it)| html::text(it) == text)?;
         self.url.join(&html::attribute(head, "href")?).ok()
     }
 
-    /// The address and the encoded values of the form that has a button with that text.
+    /// The URL and the encoded values of the form that has a button with this text.
     fn form_with(&self, button: &str) -> Option<(Url, String)> {
         let is_it = |(head, content): &(&str, &str)| {
             html::text(content) == button

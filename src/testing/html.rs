@@ -1,6 +1,6 @@
-//! As much of HTML as the pages of tests have; not every form that HTML can express.
+//! A minimal HTML reader, sufficient for the pages under test.
 
-/// Elements of that name: the start tag's attributes, and the content up to the end tag.
+/// Elements with this name: the start tag's attributes, and the content up to the end tag.
 pub fn elements<'h>(
     html: &'h str,
     name: &str,
@@ -13,12 +13,12 @@ pub fn elements<'h>(
     })
 }
 
-/// The attributes of the tags of that name.
+/// The attributes of every tag with this name.
 pub fn tags<'h>(html: &'h str, name: &str) -> impl Iterator<Item = &'h str> + use<'h> {
     starts(html, name).filter_map(|rest| Some(rest.split_once('>')?.0))
 }
 
-/// What follows the name in each start tag of that name.
+/// The text after the name in each start tag with this name.
 fn starts<'h>(html: &'h str, name: &str) -> impl Iterator<Item = &'h str> + use<'h> {
     let start = format!("<{name}");
     let places: Vec<_> = html.match_indices(&start).map(|(at, _)| at + start.len()).collect();
@@ -28,7 +28,7 @@ fn starts<'h>(html: &'h str, name: &str) -> impl Iterator<Item = &'h str> + use<
         .filter(|rest| rest.starts_with(|c: char| c == '>' || c.is_ascii_whitespace()))
 }
 
-/// The text of an element's content: without tags, in single blanks.
+/// The text of an element: without tags, with single spaces.
 pub fn text(content: &str) -> String {
     let mut text = String::new();
     for (i, piece) in content.split('<').enumerate() {
@@ -37,7 +37,7 @@ pub fn text(content: &str) -> String {
     unescaped(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// An attribute's value, in double quotes, in single ones, or in none.
+/// The value of an attribute with double, single or no quotes.
 pub fn attribute(tag: &str, name: &str) -> Option<String> {
     tag.match_indices(name).find_map(|(at, _)| {
         let before = tag.get(..at)?;

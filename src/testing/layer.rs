@@ -1,4 +1,4 @@
-//! A layer that talks to the stand-in, in one line.
+//! Creates a layer that uses the fake Webflow.
 
 use super::FakeWebflow;
 use crate::config::WebflowAuthBuilder;
@@ -7,9 +7,8 @@ use crate::middleware::WebflowAuthLayer;
 
 /// The layer under test.
 impl FakeWebflow {
-    /// A builder that lacks nothing but what the test is about: the app's credentials, these
-    /// endpoints, all the scopes that the app is registered with, and a fresh key. The redirect
-    /// URI is registered as well.
+    /// Returns a builder with all required settings: the app's credentials, the fake's endpoints,
+    /// all registered scopes and a fresh key. Registers the redirect URI too.
     ///
     /// ```
     /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {

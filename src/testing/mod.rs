@@ -1,4 +1,4 @@
-//! What tests need to run without Webflow; feature `testing`.
+//! Test utilities that need no Webflow account; feature `testing`.
 
 mod browser;
 mod fake_webflow;

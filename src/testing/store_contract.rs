@@ -1,4 +1,4 @@
-//! The contract of a token store, as a suite that every store can run.
+//! A test suite for implementations of [`TokenStore`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::crypto::random;
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 
-/// A rule of the contract that a store does not keep.
+/// A rule of the contract that a store breaks.
 #[derive(Debug)]
 pub struct ContractViolation {
     rule: &'static str,
@@ -18,7 +18,7 @@ pub struct ContractViolation {
 }
 
 impl ContractViolation {
-    /// The rule, as a sentence.
+    /// Returns the rule as a sentence.
     pub const fn rule(&self) -> &'static str {
         self.rule
     }
@@ -34,19 +34,19 @@ impl std::error::Error for ContractViolation {}
 
 type Checked = Result<(), ContractViolation>;
 
-/// What the suite found beside the rules.
+/// What the suite found in addition to the rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ContractReport {
-    /// The optional look-ups that the store does not offer.
+    /// The optional operations that the store does not support.
     pub unsupported: Vec<&'static str>,
 }
 
-/// Runs the contract of [`TokenStore`] on a store: the suite that the crate's own stores pass.
+/// Tests that a store follows the rules of [`TokenStore`]. The crate's own stores pass this suite.
 ///
-/// The store may hold other rows already: every run uses subjects of its own. The look-ups that a
-/// store need not offer are in the report when it answers [`StoreError::Unsupported`]. The purge
-/// removes what is older than 1000 days, so do not run it on rows that matter.
+/// The store may contain other rows, because every run uses its own subjects. Optional operations
+/// that return [`StoreError::Unsupported`] are listed in the report. The suite purges rows older
+/// than 1000 days, so do not run it on rows that matter.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -62,7 +62,7 @@ pub struct ContractReport {
 /// ```
 ///
 /// # Errors
-/// [`ContractViolation`] for the first rule that does not hold.
+/// [`ContractViolation`] for the first broken rule.
 pub async fn store_contract(store: impl TokenStore) -> Result<ContractReport, ContractViolation> {
     let suite = Suite { store: Arc::new(store), run: random::token_256() };
     suite.rows().await?;
@@ -119,7 +119,7 @@ impl<S: TokenStore> Suite<S> {
     }
 
     async fn rows(&self) -> Checked {
-        let rule = "what was saved is loaded unchanged, and a second save replaces it";
+        let rule = "a saved row is loaded unchanged, and a second save replaces it";
         let token =
             self.row("rows", 1).with_sites(vec!["s".into()]).with_workspaces(vec!["w".into()]);
         equal(rule, &self.load(rule, token.key().subject()).await?, &[])?;
@@ -131,20 +131,20 @@ impl<S: TokenStore> Suite<S> {
     }
 
     async fn versions(&self) -> Checked {
-        let rule = "a removal takes the version that it names, and no other";
+        let rule = "a removal deletes exactly the version it names";
         let token = self.row("versions", 5);
         self.save(rule, &token).await?;
         for other in [4, 6] {
             if self.remove(rule, &token, other).await? {
-                return violated(rule, format!("version 5 went for a removal of version {other}"));
+                return violated(rule, format!("removing version {other} deleted version 5"));
             }
         }
         equal(rule, &self.load(rule, token.key().subject()).await?, std::slice::from_ref(&token))?;
         if !self.remove(rule, &token, 5).await? {
-            return violated(rule, "the removal of a row that was there says that there was none");
+            return violated(rule, "removing an existing row returned false");
         }
         if self.remove(rule, &token, 5).await? {
-            return violated(rule, "a second removal says that a row went");
+            return violated(rule, "removing the row a second time returned true");
         }
         equal(rule, &self.load(rule, token.key().subject()).await?, &[])
     }
@@ -158,13 +158,13 @@ impl<S: TokenStore> Suite<S> {
     }
 
     async fn updates(&self) -> Checked {
-        let rule = "an update replaces the version that it has, and no other";
+        let rule = "an update replaces exactly the version it has";
         let token = self.row("updates", 5);
         let subject = token.key().subject();
         self.save(rule, &token).await?;
         for other in [4, 6] {
             if self.update(rule, &self.row("updates", other)).await? {
-                return violated(rule, format!("version 5 went for an update of version {other}"));
+                return violated(rule, format!("an update of version {other} replaced version 5"));
             }
         }
         equal(rule, &self.load(rule, subject).await?, std::slice::from_ref(&token))?;
@@ -172,19 +172,19 @@ impl<S: TokenStore> Suite<S> {
             .with_sites(vec!["learned".into()])
             .with_workspaces(vec!["w".into()]);
         if !self.update(rule, &learned).await? {
-            return violated(rule, "the update of a row that was there says that there was none");
+            return violated(rule, "updating an existing row returned false");
         }
         equal(rule, &self.load(rule, subject).await?, std::slice::from_ref(&learned))?;
-        let rule = "an update does not bring a row back";
+        let rule = "an update never restores a removed row";
         self.remove(rule, &token, 5).await?;
         if self.update(rule, &learned).await? {
-            return violated(rule, "the update of a row that is gone says that it was there");
+            return violated(rule, "updating a removed row returned true");
         }
         equal(rule, &self.load(rule, subject).await?, &[])
     }
 
     async fn grants(&self) -> Checked {
-        let rule = "a subject's grants are apart from each other and come newest version first";
+        let rule = "a subject's grants are separate and sorted newest version first";
         let subject = self.subject("grants");
         let grant = |id: &str, version| {
             let key = TokenKey::new(subject.clone(), GrantId::new(id));
@@ -200,7 +200,7 @@ impl<S: TokenStore> Suite<S> {
     }
 
     async fn subjects(&self) -> Checked {
-        let rule = "a subject is matched exactly, whatever characters it has";
+        let rule = "a subject is matched exactly, whatever its characters";
         let longest = "x".repeat(Subject::MAX_ID_LEN - self.run.len() - 1);
         let names = [
             "ada",
@@ -242,21 +242,21 @@ impl<S: TokenStore> Suite<S> {
     }
 
     async fn refusals(&self) -> Checked {
-        let rule = "an empty or overlong subject is refused as InvalidSubject";
+        let rule = "an empty or overlong subject is rejected with InvalidSubject";
         for id in [String::new(), "x".repeat(Subject::MAX_ID_LEN + 1)] {
             match self.store.save(&row(Subject::user(&id), 1)).await {
                 Err(StoreError::InvalidSubject(_)) => {}
                 other => return violated(rule, format!("{} bytes: {other:?}", id.len())),
             }
         }
-        let rule = "after a write that was refused the next one succeeds";
-        let token = self.row("after a refusal", 1);
+        let rule = "after a rejected write the next one succeeds";
+        let token = self.row("after a rejection", 1);
         self.save(rule, &token).await?;
         equal(rule, &self.load(rule, token.key().subject()).await?, &[token])
     }
 
     async fn large_tokens(&self) -> Checked {
-        let rule = "64 KiB of sealed bytes and a thousand sites are kept";
+        let rule = "a row with 64 KiB of sealed bytes and 1000 sites is stored";
         let sites = (0..1000).map(|i| format!("{}-site-{i}", self.run)).collect();
         let key = TokenKey::new(self.subject("large"), GrantId::default());
         let bytes = (0..64 * 1024).map(|i: u32| i.to_le_bytes()[0]).collect();
@@ -282,7 +282,7 @@ impl<S: TokenStore> Suite<S> {
     }
 
     async fn concurrency(&self) -> Checked {
-        let rule = "100 writes at once end in one of the written versions";
+        let rule = "100 concurrent writes leave one of the written versions";
         let tasks: Vec<_> = (1..=100)
             .map(|version| {
                 let (store, token) = (Arc::clone(&self.store), self.row("concurrency", version));
@@ -302,7 +302,7 @@ impl<S: TokenStore> Suite<S> {
         };
         let version = found.version().as_i64();
         equal(rule, std::slice::from_ref(found), &[self.row("concurrency", version)])?;
-        let rule = "of many removals of one version at once exactly one takes the row";
+        let rule = "of many concurrent removals of one version exactly one returns true";
         let tasks: Vec<_> = (0..20)
             .map(|_| {
                 let (store, key, version) =
@@ -314,12 +314,15 @@ impl<S: TokenStore> Suite<S> {
         for task in tasks {
             removed += usize::from(matches!(task.await, Ok(Ok(true))));
         }
-        if removed == 1 { Ok(()) } else { violated(rule, format!("{removed} removals say so")) }
+        if removed == 1 {
+            Ok(())
+        } else {
+            violated(rule, format!("{removed} removals returned true"))
+        }
     }
 
     async fn dropped_writes(&self) -> Checked {
-        let rule =
-            "a write that is dropped leaves its row whole or absent, and the next one succeeds";
+        let rule = "a dropped write leaves its row whole or absent, and the next one succeeds";
         for polls in 1..=8 {
             let token = self.row(format_args!("dropped {polls}"), 1).with_sites(vec!["s".into()]);
             let mut write = Box::pin(self.store.save(&token));
@@ -342,11 +345,11 @@ impl<S: TokenStore> Suite<S> {
     }
 
     async fn look_ups(&self, report: &mut ContractReport) -> Checked {
-        let rule = "a look-up finds the grants that cover exactly this id, newest first";
+        let rule = "a lookup finds the grants that cover exactly this ID, newest first";
         let site = |name: &str| format!("{}-{name}", self.run);
-        let first = self.row("look-up 1", 1).with_sites(vec![site("a"), site("b")]);
-        let second = self.row("look-up 2", 2).with_sites(vec![site("b"), site("%")]);
-        let third = self.row("look-up 3", 3).with_workspaces(vec![site("a")]);
+        let first = self.row("lookup 1", 1).with_sites(vec![site("a"), site("b")]);
+        let second = self.row("lookup 2", 2).with_sites(vec![site("b"), site("%")]);
+        let third = self.row("lookup 3", 3).with_workspaces(vec![site("a")]);
         for token in [&first, &second, &third] {
             self.save(rule, token).await?;
         }
@@ -365,7 +368,7 @@ impl<S: TokenStore> Suite<S> {
                     std::slice::from_ref(&second),
                 )?;
                 equal(rule, &loaded(rule, self.store.by_site(&site("A")).await)?, &[])?;
-                let moved = self.row("look-up 1", 4).with_sites(vec![site("c")]);
+                let moved = self.row("lookup 1", 4).with_sites(vec![site("c")]);
                 self.save(rule, &moved).await?;
                 equal(rule, &loaded(rule, self.store.by_site(&site("a")).await)?, &[])?;
                 equal(
@@ -373,7 +376,7 @@ impl<S: TokenStore> Suite<S> {
                     &loaded(rule, self.store.by_site(&site("c")).await)?,
                     std::slice::from_ref(&moved),
                 )?;
-                let learned = self.row("look-up 1", 4).with_sites(vec![site("d")]);
+                let learned = self.row("lookup 1", 4).with_sites(vec![site("d")]);
                 self.update(rule, &learned).await?;
                 equal(rule, &loaded(rule, self.store.by_site(&site("c")).await)?, &[])?;
                 equal(rule, &loaded(rule, self.store.by_site(&site("d")).await)?, &[learned])?;
@@ -456,7 +459,7 @@ impl<S: TokenStore> Suite<S> {
 
     async fn purge(&self, report: &mut ContractReport) -> Checked {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        let rule = "a purge takes what is older and leaves the rest";
+        let rule = "a purge removes older rows and keeps the rest";
         let at = |name, days| {
             let obtained_at = SystemTime::now().checked_sub(DAY * days);
             let key = TokenKey::new(self.subject(name), GrantId::default());
@@ -469,7 +472,7 @@ impl<S: TokenStore> Suite<S> {
         match self.store.purge_older_than(DAY * 1000).await {
             Err(StoreError::Unsupported(_)) => report.unsupported.push("purge_older_than"),
             Err(error) => return Err(failed(rule, "purge_older_than", &error)),
-            Ok(0) => return violated(rule, "it says that nothing went"),
+            Ok(0) => return violated(rule, "it returned 0"),
             Ok(_) => {
                 equal(rule, &self.load(rule, old.key().subject()).await?, &[])?;
                 equal(rule, &self.load(rule, young.key().subject()).await?, &[young])?;
@@ -479,7 +482,7 @@ impl<S: TokenStore> Suite<S> {
     }
 
     async fn healthy(&self) -> Checked {
-        let rule = "a store that works says that it is healthy";
+        let rule = "a working store reports that it is healthy";
         self.store.healthy().await.map_err(|error| failed(rule, "healthy", &error))
     }
 }
@@ -492,14 +495,14 @@ fn row(subject: Subject, version: i64) -> SealedToken {
 }
 
 fn number(version: i64) -> TokenVersion {
-    TokenVersion::from_i64(version.max(0)).unwrap_or(TokenVersion::at(0, 0))
+    TokenVersion::from_i64(version.max(0)).unwrap_or(TokenVersion::generate(0, 0))
 }
 
 fn loaded(
     rule: &'static str,
     found: Result<Vec<SealedToken>, StoreError>,
 ) -> Result<Vec<SealedToken>, ContractViolation> {
-    found.map_err(|error| failed(rule, "a look-up", &error))
+    found.map_err(|error| failed(rule, "a lookup", &error))
 }
 
 fn equal(rule: &'static str, found: &[SealedToken], expected: &[SealedToken]) -> Checked {

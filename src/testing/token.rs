@@ -17,15 +17,18 @@ use crate::store::{GrantId, TokenKey, TokenVersion};
 use crate::util::clock::Clock;
 use crate::webflow::{Endpoints, client_builder};
 
-/// The time for one call; tests that wait for longer are wrong.
+/// The client ID of every such token.
+const CLIENT_ID: &str = "test-client";
+
+/// Time limit of one call; no test should wait longer.
 const BUDGET: Duration = Duration::from_secs(5);
 
-/// A [`WebflowToken`] in the making, for the unit test of a handler.
+/// Builds a [`WebflowToken`] for the unit test of a handler.
 ///
-/// Made by [`WebflowToken::for_test`]. Every setting has a default: subject `user:test`, no sites,
-/// no workspaces, obtained now, and no Webflow behind it, so that a call is
+/// Created by [`WebflowToken::for_test`]. The defaults are the subject `user:test`, no sites, no
+/// workspaces, obtained now, and no Webflow, so that a call fails with
 /// [`Unreachable`](crate::api::ApiError::Unreachable).
-#[must_use = "`build` makes the token"]
+#[must_use = "call `build` to create the token"]
 pub struct TestToken {
     scopes: Scopes,
     access_token: SecretString,
@@ -39,10 +42,10 @@ pub struct TestToken {
 
 /// For unit tests of handlers; feature `testing`.
 impl WebflowToken {
-    /// A token with these scopes, without a flow, a layer or a store.
+    /// Returns a builder for a token with these scopes, without a flow, a layer or a store.
     ///
-    /// A handler is a function: give it the token. Through a router, put it where the layer would:
-    /// into the request's extensions.
+    /// Pass the token to a handler as an argument. To test through a router, put it into the
+    /// request's extensions, as the layer would.
     ///
     /// ```
     /// use axum::{Extension, Json, Router, routing::get};
@@ -77,8 +80,8 @@ impl WebflowToken {
 }
 
 impl TestToken {
-    /// Issues a live token at this stand-in and sends calls there: for the user's first workspace,
-    /// with these scopes. Waits between retries end by its clock.
+    /// Issues a live token at this fake for the user's first workspace, and sends calls there.
+    /// Retries wait by the fake's clock.
     pub fn webflow(mut self, webflow: &FakeWebflow) -> Self {
         self.access_token = webflow.issue_token(self.scopes.iter().cloned()).into();
         self.endpoints = Some(webflow.endpoints());
@@ -86,60 +89,61 @@ impl TestToken {
         self
     }
 
-    /// The access token's text, for a stand-in of one's own or to be found in a request.
+    /// Sets the access token, for example for your own fake server or to find it in a request.
     pub fn access_token(mut self, token: impl Into<SecretString>) -> Self {
         self.access_token = token.into();
         self
     }
 
-    /// Where calls go; default nowhere.
+    /// Sets where calls go. The default is nowhere.
     pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
         self.endpoints = Some(endpoints);
         self
     }
 
-    /// Whose token it is; default `user:test`.
+    /// Sets the subject. The default is `user:test`.
     pub fn subject(mut self, subject: Subject) -> Self {
         self.subject = subject;
         self
     }
 
-    /// The ids of the sites that it covers; default none.
+    /// Sets the IDs of the covered sites. The default is none.
     pub fn sites<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
         self.coverage.sites = Sites::Listed(Some(ids.into_iter().map(Into::into).collect()));
         self
     }
 
-    /// The ids of the workspaces that it covers; default none.
+    /// Sets the IDs of the covered workspaces. The default is none.
     pub fn workspaces<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
         self.coverage.workspaces = ids.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The user who gave the grant; default none. The handler sees it by [`WebflowToken::user`] and
-    /// as [`WebflowUser`].
+    /// Sets the user who gave the grant, as returned by [`WebflowToken::user`] and extracted as
+    /// [`WebflowUser`]. The default is none.
     pub fn user(mut self, id: impl Into<String>, email: impl Into<String>) -> Self {
         let (id, email) = (Some(id.into()), Some(email.into()));
         self.user = Some(WebflowUser { id, email, ..WebflowUser::default() });
         self
     }
 
-    /// When it was obtained; default now.
+    /// Sets when the token was obtained. The default is now.
     pub const fn obtained_at(mut self, at: SystemTime) -> Self {
         self.obtained_at = at;
         self
     }
 
-    /// The token.
+    /// Creates the token.
     pub fn build(self) -> WebflowToken {
         let endpoints = self.endpoints.unwrap_or_else(nowhere);
         let http = client_builder(endpoints.token()).build().unwrap_or_default();
         let obtained_at_secs =
             self.obtained_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let client = Arc::new(ApiClient::new(http, endpoints, BUDGET, self.clock));
+        let client =
+            Arc::new(ApiClient::new(http, endpoints, CLIENT_ID.to_owned(), BUDGET, self.clock));
         WebflowToken::new(Grant {
             key: TokenKey::new(self.subject, GrantId::default()),
-            version: TokenVersion::at(obtained_at_secs.saturating_mul(1000), 0),
+            version: TokenVersion::generate(obtained_at_secs.saturating_mul(1000), 0),
             details: GrantDetails {
                 access_token: self.access_token,
                 scopes: self.scopes.clone(),
@@ -158,7 +162,7 @@ impl TestToken {
     }
 }
 
-/// A port of this machine where nothing listens: never Webflow itself by accident.
+/// A port on this machine where nothing listens, so that tests never reach Webflow by accident.
 fn nowhere() -> Endpoints {
     Endpoints::at("http://127.0.0.1:1").unwrap_or_default()
 }

@@ -11,14 +11,14 @@ use tracing::Instrument;
 
 use super::log;
 
-/// How many operations may wait to be retried. Beyond it something has been down for long, and
-/// memory matters more.
+/// How many operations may wait for a retry. More mean that something has been down for long, and
+/// bounding memory matters more.
 const MAX_RETRIES_WAITING: usize = 1024;
 
-/// The pauses between attempts: an hour and a half in all.
+/// Pauses between attempts: an hour and a half in total.
 const PAUSES_SECS: [u64; 6] = [2, 10, 60, 300, 1200, 3600];
 
-/// The detached tasks of one layer: all of them can be waited for.
+/// The detached tasks of one layer, so that shutdown can wait for them.
 #[derive(Clone)]
 pub struct Tasks {
     tracker: TaskTracker,
@@ -37,16 +37,16 @@ impl Default for Tasks {
 }
 
 impl Tasks {
-    /// Starts work that nobody waits for.
+    /// Spawns a detached task.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(work.in_current_span());
     }
 
-    /// Runs work in its own task and waits for it. Dropping the returned future (a browser hangs
-    /// up, a job is aborted) does not stop the work.
+    /// Runs work in its own task and waits for it. Dropping the returned future (a client
+    /// disconnects, a job is aborted) does not stop the work.
     ///
     /// # Errors
-    /// When the work has panicked, or the runtime is shutting down.
+    /// If the work panicked or the runtime is shutting down.
     pub fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -56,11 +56,8 @@ impl Tasks {
 
     /// Retries a failed operation at growing intervals until an attempt returns true. Pending
     /// retries are lost with the process; a shutdown makes one last attempt.
-    pub fn retry_later<F>(
-        &self,
-        what: &'static str,
-        attempt: impl Fn() -> F + Send + 'static,
-    ) where
+    pub fn retry_later<F>(&self, what: &'static str, attempt: impl Fn() -> F + Send + 'static)
+    where
         F: Future<Output = bool> + Send,
     {
         let Ok(permit) = Arc::clone(&self.retries).try_acquire_owned() else {
@@ -90,8 +87,8 @@ impl Tasks {
         self.closing.is_cancelled()
     }
 
-    /// Cuts the pauses of retries short and waits until every task has ended, for `limit` at most.
-    /// True if none is left.
+    /// Ends the pauses of retries and waits up to `limit` for every task to finish. Returns whether
+    /// all have finished.
     pub async fn shutdown(&self, limit: Duration) -> bool {
         self.closing.cancel();
         self.tracker.close();
@@ -105,7 +102,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use tokio::time::sleep;
 
-    /// Counts attempts, of which the one with that number succeeds.
+    /// Counts attempts; the attempt with number `succeeds` succeeds.
     fn retry(tasks: &Tasks, succeeds: usize) -> Arc<AtomicUsize> {
         let attempts = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&attempts);

@@ -1,4 +1,4 @@
-//! Where the crate reads the time, so that tests can turn it by hand.
+//! The crate's source of time, which tests can control.
 
 use std::fmt;
 use std::pin::pin;
@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 
 /// The source of time for everything that expires.
 ///
-/// The default is the system's clock. A [`manual`](Self::manual) clock stands still until a test
-/// moves it; clones share the same hands.
+/// The default is the system clock. A [`manual`](Self::manual) clock only moves when a test
+/// advances it. Clones share the same time.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -34,25 +34,26 @@ struct Hands {
 }
 
 impl Clock {
-    /// The system's clock.
+    /// The system clock.
     pub const fn system() -> Self {
         Self(None)
     }
 
-    /// A clock that stands at `start` until it is moved. Its resolution is one millisecond.
+    /// Creates a clock that stays at `start` until it is advanced. Its resolution is one
+    /// millisecond.
     pub fn manual(start: SystemTime) -> Self {
         let millis = AtomicU64::new(unix_millis(start));
         Self(Some(Arc::new(Hands { millis, moved: Notify::new() })))
     }
 
-    /// The present time.
+    /// Returns the current time.
     pub fn now(&self) -> SystemTime {
         self.0.as_ref().map_or_else(SystemTime::now, |hands| {
             UNIX_EPOCH + Duration::from_millis(hands.millis())
         })
     }
 
-    /// Moves a manual clock forward by whole milliseconds; the system's clock is not touched.
+    /// Advances a manual clock by whole milliseconds. Has no effect on the system clock.
     pub fn advance(&self, by: Duration) {
         if let Some(hands) = &self.0 {
             let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
@@ -75,13 +76,13 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since the Unix epoch; a clock before 1970 reads as 0. Read for every request,
-    /// so a system that keeps a time of a few milliseconds' resolution at hand is asked for that.
+    /// Milliseconds since the Unix epoch; 0 before 1970. Read on every request, so it uses the
+    /// operating system's coarse clock (resolution of a few milliseconds) where there is one.
     pub(crate) fn unix_millis(&self) -> u64 {
         self.0.as_ref().map_or_else(coarse_unix_millis, |hands| hands.millis())
     }
 
-    /// Seconds since the Unix epoch; a clock before 1970 reads as 0.
+    /// Seconds since the Unix epoch; 0 before 1970.
     pub(crate) fn unix_secs(&self) -> u64 {
         self.unix_millis() / 1000
     }
@@ -161,7 +162,7 @@ mod tests {
         let before = unix_millis(SystemTime::now());
         let coarse = Clock::system().unix_millis();
         let after = unix_millis(SystemTime::now());
-        // Coarse: the last tick of a timer that ticks a hundred times a second or more often.
+        // The coarse clock is the last timer tick, at 100 Hz or more.
         assert!((before.saturating_sub(20)..=after).contains(&coarse), "{before} {coarse} {after}");
     }
 }

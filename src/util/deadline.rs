@@ -1,10 +1,11 @@
-//! One deadline for work of several steps.
+//! One deadline for several steps of work.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-/// A point in time by which work must have ended. Each step gets what the steps before it left.
+/// A point in time by which work must have finished. Each step gets the time that earlier steps
+/// left.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline(Instant);
 
@@ -13,17 +14,22 @@ impl Deadline {
         Self(Instant::now() + budget)
     }
 
-    /// An earlier deadline, for a step after which others need time.
+    /// An earlier deadline, which leaves `reserve` for later steps.
     pub fn leaving(self, reserve: Duration) -> Self {
         Self(self.0.checked_sub(reserve).unwrap_or(self.0))
     }
 
-    /// This deadline, or the end of a budget from now if that is earlier.
+    /// The earlier of this deadline and `budget` from now.
     pub fn within(self, budget: Duration) -> Self {
         Self(self.0.min(Instant::now() + budget))
     }
 
-    /// The step's outcome, or `None` if the deadline passes first. The step is then dropped.
+    /// Returns the time that is left.
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Runs the step. Returns `None`, and drops the step, if the deadline passes first.
     pub async fn limit<T>(self, step: impl Future<Output = T>) -> Option<T> {
         timeout_at(self.0, step).await.ok()
     }

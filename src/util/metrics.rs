@@ -1,6 +1,6 @@
-//! Counters and histograms, where the feature `metrics` is on; nothing otherwise.
+//! Counters and histograms with the `metrics` feature; no-ops otherwise.
 //!
-//! No label holds anything that a request or a subject brings along.
+//! Labels never contain data from a request or a subject.
 
 use std::time::Duration;
 #[cfg(feature = "metrics")]
@@ -22,7 +22,7 @@ pub fn challenged(answer: &'static str) {
     count("webflow_auth_challenges_total", "answer", answer);
 }
 
-/// Counted for every request: the label stands in the code, so that the key need not be made.
+/// Called on every request: constant labels let `metrics` build the key at compile time.
 pub fn cache(hit: bool) {
     #[cfg(feature = "metrics")]
     if hit {

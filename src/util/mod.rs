@@ -1,4 +1,4 @@
-//! Helpers that know nothing of Webflow: time, background work, metrics.
+//! Helpers without knowledge of Webflow: time, background work, metrics.
 
 pub mod background;
 pub mod clock;

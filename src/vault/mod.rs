@@ -28,7 +28,7 @@ use crate::grant::state::TokenStates;
 use crate::grant::token::{Grant, WebflowToken};
 use crate::identity::app::AppId;
 use crate::identity::subject::Subject;
-use crate::store::{ChangeSink, ErasedStore, SealedToken, StoreError, TokenKey, TokenVersion};
+use crate::store::{ErasedStore, Invalidator, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::background::Tasks;
 use crate::util::clock::Clock;
 use crate::util::{log, metrics};
@@ -69,13 +69,13 @@ pub struct Vault {
     pub watcher: Watcher,
 }
 
-/// Started at the first look-up, since the layer may be built outside of a runtime; and again where
+/// Started at the first lookup, since the layer may be built outside of a runtime; and again where
 /// that runtime has ended before the layer.
 #[derive(Default)]
 pub struct Watcher(Mutex<Option<AbortHandle>>);
 
 impl Watcher {
-    fn watch(&self, store: &Arc<dyn ErasedStore>, changes: impl FnOnce() -> ChangeSink) {
+    fn watch(&self, store: &Arc<dyn ErasedStore>, changes: impl FnOnce() -> Invalidator) {
         let mut task = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_some_and(|task| !task.is_finished()) {
             return;
@@ -110,11 +110,8 @@ impl Vault {
     }
 
     /// Like [`load`](Self::load), with the cache's entry.
-    pub async fn load_slot(
-        self: &Arc<Self>,
-        subject: &Subject,
-    ) -> Result<Arc<Slot>, StoreError> {
-        let changes = || ChangeSink { cache: Arc::clone(&self.cache), app: self.app.clone() };
+    pub async fn load_slot(self: &Arc<Self>, subject: &Subject) -> Result<Arc<Slot>, StoreError> {
+        let changes = || Invalidator { cache: Arc::clone(&self.cache), app: self.app.clone() };
         self.watcher.watch(&self.store, changes);
         let now = self.clock.unix_millis();
         let (vault, reads) = (Arc::clone(self), subject.clone());
@@ -130,10 +127,7 @@ impl Vault {
     }
 
     /// Reads past the cache, for decisions that a stale entry must not make.
-    pub async fn load_anew(
-        self: &Arc<Self>,
-        subject: &Subject,
-    ) -> Result<Tokens, StoreError> {
+    pub async fn load_anew(self: &Arc<Self>, subject: &Subject) -> Result<Tokens, StoreError> {
         self.cache.forget(subject);
         self.load(subject).await
     }

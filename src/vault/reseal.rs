@@ -25,10 +25,7 @@ impl Vault {
 
     /// Seals the row as it is in the store now, in turn with the subject's other writes: what was
     /// learned of the grant since it was listed is not undone.
-    pub async fn reseal(
-        self: &Arc<Self>,
-        row: &SealedToken,
-    ) -> Result<Resealed, StoreError> {
+    pub async fn reseal(self: &Arc<Self>, row: &SealedToken) -> Result<Resealed, StoreError> {
         let (vault, row) = (Arc::clone(self), row.clone());
         let timer = metrics::Timer::start();
         let subject = self.public(row.key().subject()).into_owned();

@@ -89,10 +89,7 @@ impl Vault {
 
     /// Removes this app's grants whose token was obtained longer ago than `age`. In a store that
     /// cannot list, every app's.
-    pub async fn purge_older_than(
-        self: &Arc<Self>,
-        age: Duration,
-    ) -> Result<u64, StoreError> {
+    pub async fn purge_older_than(self: &Arc<Self>, age: Duration) -> Result<u64, StoreError> {
         match self.purge_own(age).await {
             Err(StoreError::Unsupported(_)) => {
                 let purged = self.store.purge_older_than(age).await;

@@ -11,7 +11,7 @@ use crate::crypto::keyring::Purpose;
 use crate::grant::details::{Coverage, GrantDetails, Sites};
 use crate::grant::scope::Scopes;
 use crate::grant::user::WebflowUser;
-use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion, at_unix_secs};
+use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion, time_from_unix_secs};
 
 const USUAL_LEN: usize = 16 * 1024;
 
@@ -93,7 +93,7 @@ impl Plain {
         GrantDetails {
             access_token: SecretString::from(self.access_token),
             scopes: Scopes::parse_lenient(&self.scopes),
-            obtained_at: at_unix_secs(self.obtained_at_unix_secs),
+            obtained_at: time_from_unix_secs(self.obtained_at_unix_secs),
             coverage: self.coverage.map(|coverage| Coverage {
                 authorization_id: coverage.authorization_id,
                 application_id: coverage.application_id,

@@ -47,6 +47,15 @@ impl WriteLocks {
     }
 }
 
+/// The token among those stored that is this version of this grant.
+fn same_version<'s>(stored: &'s [WebflowToken], token: &WebflowToken) -> Option<&'s WebflowToken> {
+    let wanted = token.grant();
+    stored.iter().find(|it| {
+        let grant = it.grant();
+        grant.key == wanted.key && grant.version == wanted.version
+    })
+}
+
 /// A grant that is sealed and not yet known to be stored: every attempt writes the same row.
 #[derive(Clone)]
 pub struct Draft {
@@ -89,10 +98,34 @@ impl Vault {
         saved
     }
 
+    /// Writes a draft in the place of exactly this version of a grant. False if that version was
+    /// removed or replaced meanwhile. Writing it again changes nothing.
+    pub async fn put_back(
+        self: &Arc<Self>,
+        token: &WebflowToken,
+        draft: &Draft,
+    ) -> Result<bool, StoreError> {
+        let (vault, token, draft) = (Arc::clone(self), token.clone(), draft.clone());
+        let timer = metrics::Timer::start();
+        let replaced = self.write(token.subject().clone(), async move {
+            let stored = vault.read(token.subject()).await?;
+            if same_version(&stored, &token).is_none() {
+                return Ok(false);
+            }
+            let saved = vault.store.save(&draft.row).await;
+            vault.cache.forget(token.subject());
+            saved.map(|()| true)
+        });
+        let replaced = replaced.await;
+        timer.store("save");
+        replaced
+    }
+
     /// A version greater than any that this process has given, also within a millisecond and when
     /// the clock was set back.
     fn next_version(&self) -> TokenVersion {
-        let drawn = TokenVersion::at(self.clock.unix_millis(), u32::from_be_bytes(random::bytes()));
+        let drawn =
+            TokenVersion::generate(self.clock.unix_millis(), u32::from_be_bytes(random::bytes()));
         let after = |last: i64| drawn.as_i64().max(last.saturating_add(1));
         let last = self
             .last_version
@@ -117,11 +150,8 @@ impl Vault {
             }
             let grant = token.grant();
             let stored = vault.read(token.subject()).await?;
-            let stored = stored.iter().map(WebflowToken::grant);
-            let mut same = stored.filter(|it| it.key == grant.key && it.version == grant.version);
-            let Some(mut details) = same.next().map(|it| it.details.clone()) else {
-                return Ok(false);
-            };
+            let Some(same) = same_version(&stored, &token) else { return Ok(false) };
+            let mut details = same.grant().details.clone();
             change(&mut details);
             let row = vault.seal(&grant.key, grant.version, &details)?;
             let updated = vault.store.update(&row).await;

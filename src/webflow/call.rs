@@ -1,4 +1,4 @@
-//! One request to Webflow's authorization server and its bounded answer.
+//! One request to Webflow's authorization server and its bounded response.
 
 use std::ops::Deref;
 use std::time::{Duration, SystemTime};
@@ -14,23 +14,23 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::send_twice;
 
-/// The longest answer that is read; real ones have some hundred bytes.
+/// Maximum response length; real ones have a few hundred bytes.
 pub const MAX_BODY_LEN: usize = 64 * 1024;
 
-/// Room for an answer that does not say how long it is.
+/// Initial buffer for a response without `Content-Length`.
 const USUAL_BODY_LEN: usize = 4096;
 
-/// What a request takes at most: a code of 4 KiB, or a token of as much, and the client's data.
+/// Maximum request length: a code or token of up to 4 KiB, plus the client's credentials.
 const MAX_REQUEST_LEN: usize = 16 * 1024;
 
-/// Why there is no usable answer. Never holds an answer's body: it may have a token in it.
+/// Why there is no usable response. Never contains a response body, which may hold a token.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     #[error("Webflow did not answer in time")]
     Timeout,
     #[error("Webflow cannot be reached")]
     Unreachable(#[source] reqwest::Error),
-    #[error("Webflow's answer is longer than {0} bytes")]
+    #[error("Webflow's response is longer than {0} bytes")]
     TooLong(usize),
 }
 
@@ -40,38 +40,31 @@ impl CallError {
     }
 }
 
-/// An answer of Webflow's, whatever its status.
+/// A response from Webflow, with any status.
 pub struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     body: Zeroizing<Vec<u8>>,
 }
 
-/// A POST of JSON that has the client's secret in it: the text is wiped when it has been sent.
-pub fn post(
-    http: &reqwest::Client,
-    to: &Url,
-    body: &impl Serialize,
-) -> reqwest::RequestBuilder {
-    // Room for all of it, since a buffer that grows leaves copies behind.
+/// Builds a JSON POST that contains the client secret. The JSON is wiped from memory after sending.
+pub fn post(http: &reqwest::Client, to: &Url, body: &impl Serialize) -> reqwest::RequestBuilder {
+    // Allocate the maximum: a growing buffer leaves copies of the secret behind.
     let mut json = Zeroizing::new(Vec::with_capacity(MAX_REQUEST_LEN));
     let request = http.post(to.clone()).header(CONTENT_TYPE, "application/json");
     match serde_json::to_writer(&mut *json, body) {
         Ok(()) => request.body(Bytes::from_owner(json)),
-        // Texts always serialize; if not, reqwest says so when the request is sent.
+        // Strings always serialize; otherwise reqwest reports the error on sending.
         Err(_) => request.json(body),
     }
 }
 
-/// Sends the request and reads the answer, all within `budget`.
-pub async fn call(
-    request: reqwest::RequestBuilder,
-    budget: Duration,
-) -> Result<Reply, CallError> {
+/// Sends the request and reads the response within `budget`.
+pub async fn call(request: reqwest::RequestBuilder, budget: Duration) -> Result<Reply, CallError> {
     call_up_to(request, budget, MAX_BODY_LEN).await
 }
 
-/// [`call`] for an answer that may be longer.
+/// Like [`call`], with another limit for the response.
 pub async fn call_up_to(
     request: reqwest::RequestBuilder,
     budget: Duration,
@@ -82,9 +75,9 @@ pub async fn call_up_to(
 }
 
 async fn read(request: reqwest::RequestBuilder, longest: usize) -> Result<Reply, CallError> {
-    // A code works once, introspection changes nothing, and what is revoked stays revoked.
+    // Safe to repeat: a code works once, introspection has no effect, and revocation is idempotent.
     let mut response = send_twice(request).await.map_err(CallError::from_transport)?;
-    // Room for all of it from the start: see above.
+    // Allocate once, as in `post`.
     let expected = response.content_length().and_then(|len| usize::try_from(len).ok());
     let room = expected.unwrap_or(USUAL_BODY_LEN).min(longest);
     let mut body = Zeroizing::new(Vec::with_capacity(room));
@@ -97,7 +90,7 @@ async fn read(request: reqwest::RequestBuilder, longest: usize) -> Result<Reply,
     Ok(Reply { status: response.status(), headers: response.headers().clone(), body })
 }
 
-/// JSON whose texts are wiped when it is dropped: one of them may be a token.
+/// JSON whose strings are wiped on drop, because one of them may be a token.
 pub struct SecretJson(Value);
 
 impl Deref for SecretJson {
@@ -138,8 +131,8 @@ impl Reply {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The error code of an answer: RFC 6749 section 5.2's `error`, the Data API's `code`, or a
-    /// known code in plain text. Webflow documents no shape, and all three have been seen.
+    /// The error code of a response: `error` (RFC 6749 section 5.2), the Data API's `code`, or a
+    /// known code in plain text. Webflow does not document the format, and all three occur.
     pub fn error_code(&self) -> Option<String> {
         let known = |text: &str| KNOWN_CODES.iter().find(|code| text.contains(*code));
         let from_json = self.json().and_then(|body| {
@@ -162,12 +155,12 @@ impl Reply {
 const KNOWN_CODES: [&str; 4] =
     ["invalid_grant", "invalid_client", "invalid_token", "invalid_request"];
 
-/// The characters of an error code, so that nothing else of a body reaches a log.
+/// Only the characters of an error code, so that nothing else from a body reaches a log.
 fn is_code(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
-/// How long an answer asks to wait: `Retry-After` in seconds, with a fraction, or as a date (RFC 9110
+/// How long a response asks to wait: `Retry-After` in (fractional) seconds or as a date (RFC 9110
 /// section 10.2.3), else `X-RateLimit-Reset` in Unix seconds. Both official SDKs read these.
 pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
@@ -189,7 +182,7 @@ fn seconds(text: &str) -> Option<Duration> {
     if !is_decimal || text.is_empty() {
         return None;
     }
-    // A whole number does not lose precision by way of a float.
+    // Parse whole numbers without the precision loss of a float.
     let whole = text.parse().ok().map(Duration::from_secs);
     whole.or_else(|| Duration::try_from_secs_f64(text.parse().ok()?).ok())
 }

@@ -1,4 +1,4 @@
-//! Where Webflow is reached.
+//! Webflow's addresses.
 
 use std::net::IpAddr;
 
@@ -6,11 +6,11 @@ use url::{Host, Url};
 
 use crate::config::{ConfigError, ConfigProblem};
 
-/// The addresses of Webflow's authorization server and Data API.
+/// The base addresses of Webflow's authorization server and Data API.
 ///
 /// Webflow uses three hosts: `webflow.com` for consent and revocation, `api.webflow.com` for the
-/// exchange and the API, and `api-cdn.webflow.com` for published CMS items. A fake server has all of
-/// them under one base.
+/// code exchange and the API, and `api-cdn.webflow.com` for published CMS items. A fake Webflow
+/// serves all of them under one base address.
 ///
 /// ```
 /// use tower_webflow_auth::Endpoints;
@@ -31,7 +31,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Webflow's own: `https://webflow.com`, `https://api.webflow.com` and
+    /// Webflow's production endpoints: `https://webflow.com`, `https://api.webflow.com` and
     /// `https://api-cdn.webflow.com`.
     #[expect(
         clippy::expect_used,
@@ -47,11 +47,11 @@ impl Endpoints {
         )
     }
 
-    /// A stand-in that has every endpoint under one base address, with Webflow's own paths.
+    /// Endpoints of a fake Webflow: Webflow's paths under one base address.
     ///
     /// # Errors
-    /// [`ConfigError`] when `base` is not an absolute http(s) address, is plain http off
-    /// loopback, or carries credentials, a query or a fragment.
+    /// [`ConfigError`] if `base` is not an absolute http(s) address, uses plain http outside
+    /// loopback, or contains credentials, a query or a fragment.
     pub fn at(base: &str) -> Result<Self, ConfigError> {
         let invalid = |problem: &str, remedy| ConfigProblem::Invalid {
             setting: "endpoints (WEBFLOW_BASE_URL)",
@@ -59,12 +59,19 @@ impl Endpoints {
             remedy,
         };
         let url = Url::parse(base).map_err(|_| {
-            invalid("is not an address", "give an absolute one, for example http://127.0.0.1:4000")
+            invalid("is not an address", "use an absolute one, for example http://127.0.0.1:4000")
         })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(invalid(
+                "does not begin with http:// or https://",
+                "write the whole address, for example http://127.0.0.1:4000",
+            )
+            .into());
+        }
         if !is_https_or_loopback(&url) {
             return Err(invalid(
                 "is not https",
-                "plain http is for loopback only: the client secret is sent there",
+                "plain http is allowed on loopback only, because the client secret is sent there",
             )
             .into());
         }
@@ -72,7 +79,7 @@ impl Endpoints {
         if credentials || url.query().is_some() || url.fragment().is_some() {
             return Err(invalid(
                 "has credentials, a query or a fragment",
-                "give scheme, host, port and path only",
+                "use only a scheme, host, port and path",
             )
             .into());
         }
@@ -90,37 +97,38 @@ impl Endpoints {
         }
     }
 
-    /// The consent screen.
+    /// Returns the address of the consent page.
     pub const fn authorize(&self) -> &Url {
         &self.authorize
     }
 
-    /// The token endpoint of RFC 6749 section 3.2.
+    /// Returns the address of the token endpoint (RFC 6749 section 3.2).
     pub const fn token(&self) -> &Url {
         &self.token
     }
 
-    /// Where an authorization is revoked; on the consent screen's host, not the API's.
+    /// Returns the address for revoking an authorization. It is on the consent page's host, not the
+    /// API's.
     pub const fn revoke(&self) -> &Url {
         &self.revoke
     }
 
-    /// Where a token is looked up.
+    /// The address of token introspection.
     pub(crate) fn introspect(&self) -> Url {
         self.api_path("/v2/token/introspect")
     }
 
-    /// Where a token's sites are listed.
+    /// The address that lists a token's sites.
     pub(crate) fn sites(&self) -> Url {
         self.api_path("/v2/sites")
     }
 
-    /// Where a token's user is told.
+    /// The address that returns a token's user.
     pub(crate) fn authorized_by(&self) -> Url {
         self.api_path("/v2/token/authorized_by")
     }
 
-    /// The address of a path of the Data API, such as `/v2/sites`.
+    /// The address of a Data API path such as `/v2/sites`.
     pub(crate) fn api_path(&self, path: &str) -> Url {
         join(&self.api, path)
     }
@@ -142,7 +150,7 @@ impl Default for Endpoints {
     }
 }
 
-/// Appends a path to a base that may have a path of its own.
+/// Appends a path to a base that may itself have a path.
 fn join(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q)));
@@ -151,7 +159,7 @@ fn join(base: &Url, path: &str) -> Url {
     url
 }
 
-/// Whether an address is https, or http to this very machine.
+/// Whether an address uses https, or http to this machine.
 pub fn is_https_or_loopback(url: &Url) -> bool {
     match url.scheme() {
         "https" => url.host().is_some(),
@@ -198,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_base_may_have_a_path_but_nothing_else() {
-        let nested = Endpoints::at("https://stand-in.example/webflow/").unwrap();
+        let nested = Endpoints::at("https://fake.example/webflow/").unwrap();
         assert_eq!(nested.token().path(), "/webflow/oauth/access_token");
         for bad in [
             "",

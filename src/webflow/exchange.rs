@@ -1,4 +1,4 @@
-//! The access token request: an authorization code becomes a token.
+//! The access token request: exchanges an authorization code for a token.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -22,10 +22,10 @@ struct Request<'a> {
     redirect_uri: &'a str,
 }
 
-/// What Webflow issued.
+/// A token that Webflow issued.
 pub struct Issued {
     pub access_token: SecretString,
-    /// The scopes granted, if the answer says so; Webflow documents `access_token` alone.
+    /// The granted scopes, if the response has them. Webflow only documents `access_token`.
     pub scopes: Option<Scopes>,
     /// `expires_in` and `refresh_token`, which Webflow does not document: a JSON object.
     pub extra: Option<SecretString>,
@@ -34,23 +34,23 @@ pub struct Issued {
 /// Why no token was issued.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
-    /// The code is used, stale or another client's, or the `redirect_uri` differs.
-    #[error("Webflow refused the authorization code (invalid_grant)")]
+    /// The code is used, expired or another client's, or the `redirect_uri` differs.
+    #[error("Webflow rejected the authorization code (invalid_grant)")]
     InvalidGrant,
-    /// Webflow does not know this client id, or the secret is wrong.
-    #[error("Webflow refused the client's credentials (invalid_client)")]
+    /// Webflow does not know the client ID, or the secret is wrong.
+    #[error("Webflow rejected the client's credentials (invalid_client)")]
     InvalidClient,
-    #[error("Webflow asks to wait (429)")]
+    #[error("Webflow is rate limiting the exchange (429)")]
     RateLimited { retry_after: Option<Duration> },
-    #[error("Webflow answered the exchange with status {status}, error code {code:?}")]
+    #[error("Webflow responded to the code exchange with status {status}, error code {code:?}")]
     Status { status: u16, code: Option<String> },
-    #[error("Webflow's answer to the exchange has no usable access_token")]
+    #[error("Webflow's response to the code exchange has no usable access_token")]
     Malformed,
     #[error(transparent)]
     Call(#[from] CallError),
 }
 
-/// The longest access token that is taken; Webflow's have 64 characters.
+/// Maximum length of an accepted access token; Webflow's have 64 characters.
 const MAX_TOKEN_LEN: usize = 4096;
 
 impl WebflowClient {
@@ -89,7 +89,7 @@ impl Issued {
 
     fn from_answer(answer: &Value) -> Option<Self> {
         let token = answer.get("access_token")?.as_str()?;
-        // It goes into a header: control characters and blanks never come from Webflow.
+        // The token goes into a header. Webflow's never contain control characters or spaces.
         let usable = (1..=MAX_TOKEN_LEN).contains(&token.len())
             && token.bytes().all(|byte| byte.is_ascii_graphic());
         usable.then(|| Self {
@@ -100,7 +100,7 @@ impl Issued {
     }
 }
 
-/// What may come to matter when Webflow's tokens begin to expire.
+/// Fields that will matter if Webflow starts to issue expiring tokens.
 fn extra_of(answer: &Value) -> Option<SecretString> {
     static WARNED: Once = Once::new();
     let mut extra = BTreeMap::new();
@@ -116,14 +116,14 @@ fn extra_of(answer: &Value) -> Option<SecretString> {
         let fields = extra.keys().copied().collect::<Vec<_>>().join(", ");
         tracing::warn!(
             target: log::FLOW, fields,
-            "Webflow's answer to the exchange has fields that are kept and not used yet"
+            "Webflow's response to the code exchange has fields that are stored but not used yet"
         );
     });
     serde_json::to_string(&extra).ok().map(SecretString::from)
 }
 
-/// Scopes as a string, separated by spaces or commas, or as a list. What is there and holds no scope
-/// that can be read grants none; `None` if there is neither.
+/// Scopes as a string separated by spaces or commas, or as a list; `None` for anything else. A value
+/// without any valid scope grants none.
 pub fn scopes_of(value: &Value) -> Option<Scopes> {
     match value {
         Value::String(list) => Some(Scopes::parse_lenient(list)),

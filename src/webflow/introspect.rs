@@ -1,4 +1,4 @@
-//! Token introspection: what a token is good for.
+//! Token introspection: finds out what a token covers.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::lookup::{LOOKUP_BUDGET, TokenLookupError};
 use super::{Endpoints, WebflowClient, is_usable_id};
 use crate::grant::scope::Scopes;
 
-/// What Webflow says of a token. Every field of the answer may be missing.
+/// What Webflow reports about a token. Every field may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Introspection {
     pub authorization_id: Option<String>,
@@ -31,7 +31,7 @@ pub struct Application {
 }
 
 impl WebflowClient {
-    /// Asks what a token covers, while a user waits.
+    /// Introspects a token while a user waits.
     pub async fn introspect(
         &self,
         token: &SecretString,
@@ -40,8 +40,8 @@ impl WebflowClient {
     }
 }
 
-/// Asks what a token covers (Webflow Data API, Token, *Get Authorization Info*; unlike RFC 7662 it
-/// is a GET with the token itself as the bearer).
+/// Introspects a token (Webflow Data API, Token, *Get Authorization Info*). Unlike RFC 7662, it is
+/// a GET with the token itself as the bearer.
 pub async fn introspect(
     http: &reqwest::Client,
     endpoints: &Endpoints,

@@ -62,10 +62,7 @@ impl From<SitesAnswer> for SiteIds {
 
 impl WebflowClient {
     /// The sites that a token covers; needs `sites:read`.
-    pub async fn sites(
-        &self,
-        token: &SecretString,
-    ) -> Result<Vec<String>, TokenLookupError> {
+    pub async fn sites(&self, token: &SecretString) -> Result<Vec<String>, TokenLookupError> {
         let SiteIds(ids) = self.look_up(self.endpoints.sites(), token, MAX_SITES_LEN).await?;
         Ok(ids)
     }

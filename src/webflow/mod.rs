@@ -1,4 +1,4 @@
-//! Calls to Webflow's authorization server.
+//! Webflow's authorization server: code exchange, introspection and revocation.
 
 mod application;
 mod call;
@@ -8,7 +8,6 @@ mod exchange;
 mod id;
 mod introspect;
 mod lookup;
-pub mod revocation;
 mod revoke;
 
 use std::fmt;
@@ -30,8 +29,8 @@ pub use id::{is_id, is_usable_id};
 pub use introspect::{Introspection, introspect};
 pub use lookup::{LOOKUP_BUDGET, SiteIds, TokenLookupError};
 
-/// What each call makes of an answer, whatever it is: the token issued, and whether the answer was
-/// good for an introspection and for a revocation; with all that may reach a log.
+/// Parses one response with all three calls. Returns the issued token, whether introspection and
+/// revocation accept it, and everything that may reach a log.
 #[cfg(feature = "_fuzzing")]
 pub fn read_answer(
     status: http::StatusCode,
@@ -52,15 +51,15 @@ pub fn read_answer(
     (issued.ok(), known.is_ok(), revoked.is_ok(), logged)
 }
 
-/// The application as Webflow knows it, and the way there.
+/// The application's registration at Webflow, and how to reach it.
 pub struct WebflowClient {
     pub http: reqwest::Client,
     pub endpoints: Endpoints,
     pub client_id: String,
     pub client_secret: SecretString,
-    /// The very string that the authorization request carries.
+    /// Exactly the string in the authorization request.
     pub redirect_uri: String,
-    /// The time for one call, connecting included.
+    /// Time limit of one call, connecting included.
     pub budget: Duration,
 }
 

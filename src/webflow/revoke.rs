@@ -1,4 +1,6 @@
-//! Revocation: a token ends at Webflow.
+//! Token revocation.
+
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -6,6 +8,7 @@ use serde::Serialize;
 use super::call;
 use super::call::Reply;
 use super::{CallError, WebflowClient};
+use crate::util::background::Tasks;
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -14,18 +17,18 @@ struct Request<'a> {
     access_token: &'a str,
 }
 
-/// Why a token could not be revoked.
+/// Why a revocation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RevocationError {
-    #[error("Webflow answered the revocation with status {status}, error code {code:?}")]
+    #[error("Webflow responded to the revocation with status {status}, error code {code:?}")]
     Status { status: u16, code: Option<String> },
     #[error(transparent)]
     Call(#[from] CallError),
 }
 
 impl WebflowClient {
-    /// Revokes a token (Webflow Data API, OAuth, *Revoke an access token*; not RFC 7009: other
-    /// host, JSON). A token that Webflow does not know any more counts as revoked.
+    /// Revokes a token (Webflow Data API, OAuth, *Revoke an access token*; not RFC 7009: a
+    /// different host, and JSON). A token that Webflow does not know counts as revoked.
     pub async fn revoke(&self, token: &SecretString) -> Result<(), RevocationError> {
         let body = Request {
             client_id: &self.client_id,
@@ -35,11 +38,19 @@ impl WebflowClient {
         let request = call::post(&self.http, self.endpoints.revoke(), &body);
         outcome(&call::call(request, self.budget).await?)
     }
+
+    /// Retries a failed revocation in the background; pending retries are lost with the process.
+    pub fn retry_revocation(self: Arc<Self>, tasks: &Tasks, token: SecretString) {
+        tasks.retry_later("a revocation", move || {
+            let (webflow, token) = (Arc::clone(&self), token.clone());
+            async move { webflow.revoke(&token).await.is_ok() }
+        });
+    }
 }
 
 pub fn outcome(reply: &Reply) -> Result<(), RevocationError> {
     let code = reply.error_code();
-    // Anything may answer 200, a proxy's page too: only Webflow says that it did.
+    // Even a proxy's page may be a 200: only `did_revoke` proves that Webflow revoked it.
     let did = || reply.json()?.get("did_revoke")?.as_bool();
     let gone = code.as_deref() == Some("invalid_token");
     if gone || reply.status.is_success() && code.is_none() && did() == Some(true) {

@@ -89,7 +89,7 @@ impl WebhookLayer {
     ///
     /// A webhook that was created with a site's API token is signed by the `secretKey` that the
     /// answer to its creation shows once. For one that counts on every route there is
-    /// [`WebflowAuthBuilder::webhook_secret`](crate::WebflowAuthBuilder::webhook_secret).
+    /// [`WebflowAuthBuilder::webhook_secret`](crate::config::WebflowAuthBuilder::webhook_secret).
     ///
     /// # Errors
     /// [`ConfigError`] when the secret has fewer than 16 bytes.

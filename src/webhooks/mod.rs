@@ -10,8 +10,8 @@
 //! 4. Fewer than 256 deliveries are being read or handled (503).
 //! 5. The body has at most 1 MiB (413) and arrives within ten seconds (408).
 //! 6. The signature is that of the raw body, by the client secret, a
-//!    [`previous`](crate::WebflowAuthBuilder::previous_client_secret) one, or a
-//!    [webhook's own](crate::WebflowAuthBuilder::webhook_secret) (401). The comparison takes
+//!    [`previous`](crate::config::WebflowAuthBuilder::previous_client_secret) one, or a
+//!    [webhook's own](crate::config::WebflowAuthBuilder::webhook_secret) (401). The comparison takes
 //!    constant time.
 //! 7. The body is a JSON object with a `triggerType` (400).
 //! 8. The very delivery was not handled before (200, without running the handler again).

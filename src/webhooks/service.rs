@@ -18,6 +18,7 @@ use super::head::Head;
 use super::refusal::Refusal;
 use super::{WebflowEvent, WebhookLayer};
 use crate::delivery::handled::Turn;
+use crate::middleware::ResponseBody;
 use crate::problem::{self, Answer, catalog};
 use crate::util::log;
 use crate::wire::body::ReadBody;
@@ -60,7 +61,7 @@ where
     S::Future: Send,
     S::Error: Send + 'static,
     ReqBody: Body + From<Bytes> + Send + 'static,
-    ResBody: From<Bytes> + Send + 'static,
+    ResBody: ResponseBody + Send + 'static,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;

@@ -1,9 +1,9 @@
-//! Cookies: reading the request's headers, and the attributes of what is set.
+//! Request cookies, and the attributes of the cookies that are set.
 //!
-//! Both kinds of cookie have `Path=/; HttpOnly; SameSite=Lax`, and over https `Secure` with the
-//! `__Host-` prefix, which keeps other hosts of the domain from setting them (RFC 6265bis section
-//! 4.1.3.2). `Lax` rather than `Strict`: the callback is a navigation that comes from another
-//! site.
+//! Both kinds of cookie have `Path=/; HttpOnly; SameSite=Lax`. With https they also have `Secure`
+//! and the `__Host-` prefix, which prevents other hosts of the domain from setting them (RFC
+//! 6265bis section 4.1.3.2). `Lax` rather than `Strict`, because the callback is a navigation from
+//! another site.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use memchr::memchr;
 
-/// Names and attributes of the cookies, which depend on whether the application is on https, and on
-/// the app's name.
+/// Names and attributes of the cookies, which depend on the app's name and on whether the
+/// application uses https.
 #[derive(Debug, Clone)]
 pub struct CookiePolicy {
     secure: bool,
@@ -47,14 +47,14 @@ impl CookiePolicy {
         self
     }
 
-    /// Cookies that come along in frames of other sites as well, kept apart for each of them.
+    /// Allows cookies in frames on other sites, partitioned by the embedding site.
     pub const fn in_frames(mut self, in_frames: bool) -> Self {
         self.in_frames = in_frames;
         self
     }
 
-    /// The other form of these cookies, which browsers keep apart: with or without `Partitioned`.
-    /// On plain http there is one form only.
+    /// The other variant of these cookies, with or without `Partitioned`, which browsers store
+    /// separately. Plain http has only one variant.
     pub fn other_form(&self) -> Option<Self> {
         self.secure.then(|| Self { in_frames: !self.in_frames, ..self.clone() })
     }
@@ -64,7 +64,7 @@ impl CookiePolicy {
         self.secure
     }
 
-    /// Whether requests of other sites' pages carry the cookies along.
+    /// Whether requests from other sites carry the cookies.
     pub const fn is_cross_site(&self) -> bool {
         self.in_frames
     }
@@ -77,13 +77,13 @@ impl CookiePolicy {
         &self.flow_prefix
     }
 
-    /// A `Set-Cookie` value; `None` only if the value could not stand in a header.
+    /// A `Set-Cookie` value, or `None` if the value is not valid in a header.
     pub fn set(&self, name: &str, value: &str, max_age: Duration) -> Option<HeaderValue> {
         self.header(Cookie::new(name, value), max_age)
     }
 
-    /// The `Set-Cookie` value that makes the browser drop the cookie: the same attributes as when
-    /// it was set, or browsers would keep it.
+    /// The `Set-Cookie` value that deletes the cookie. Browsers require the attributes it was set
+    /// with.
     pub fn remove(&self, name: &str) -> Option<HeaderValue> {
         self.header(Cookie::new(name, ""), Duration::ZERO)
     }
@@ -109,8 +109,8 @@ impl CookiePolicy {
 
 /// The request's cookies whose names start with `prefix`, in the order sent.
 ///
-/// A name may come more than once, for example when another host of the domain has set it too:
-/// the caller takes the first that its key opens. Cookies of other names are skipped unparsed.
+/// A name may occur more than once, for example if another host of the domain has set it too; the
+/// caller takes the first that its key opens. Cookies with other names are skipped unparsed.
 pub fn with_prefix<'h>(
     headers: &'h HeaderMap,
     prefix: &str,
@@ -124,21 +124,21 @@ pub fn with_prefix<'h>(
         })
 }
 
-/// The values of the request's cookies of exactly that name, in the order sent.
+/// The values of the request's cookies with exactly this name, in the order sent.
 pub fn named<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h str> {
     with_prefix(headers, name).filter(move |(found, _)| *found == name).map(|(_, value)| value)
 }
 
-/// What one pass over a header with cookies finds, without parsing any of them.
+/// What one pass over the cookie headers finds, without parsing any cookie.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Found<'h> {
-    /// The first value under the session's name. Of two good sessions it must be the same one
-    /// however it is looked for, so the first counts even if it is no good.
+    /// The first value under the session cookie's name, even if it is invalid: every lookup must
+    /// find the same one of two valid sessions.
     pub session: Option<&'h [u8]>,
-    /// Whether a cookie begins with the session's name and goes on oddly (a blank before its `=`,
-    /// say), which is left to [`named`].
+    /// Whether a cookie starts with the session cookie's name but continues unusually (such as a
+    /// space before `=`), which needs [`named`].
     pub needs_parsing: bool,
-    /// Whether a cookie may be a flow's.
+    /// Whether a cookie may be a flow cookie.
     pub flows: bool,
 }
 
@@ -163,7 +163,7 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers.get_all(COOKIE).iter().flat_map(|header| Pairs(Some(header.as_bytes())))
 }
 
-/// The parts of one header between its semicolons.
+/// Iterates over the parts of one header between semicolons.
 struct Pairs<'h>(Option<&'h [u8]>);
 
 impl<'h> Iterator for Pairs<'h> {

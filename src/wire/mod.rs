@@ -1,4 +1,4 @@
-//! Reads bytes from other parties, strictly: headers, cookies, queries and paths.
+//! Strict parsing of bytes from other parties: headers, cookies, queries and paths.
 
 #[cfg(any(feature = "webhooks", feature = "panels"))]
 pub mod body;

@@ -1,4 +1,4 @@
-//! Paths: the crate's own, and the one that the client asked for.
+//! The crate's own paths, and the path that the client requested.
 
 use http::request::Parts;
 use http::{Extensions, Uri};
@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 pub const COMPONENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where the crate's own endpoints are.
+/// The paths of the crate's endpoints.
 #[derive(Debug, Clone)]
 pub struct Paths {
     pub callback: String,
@@ -24,8 +24,8 @@ pub enum Endpoint {
 }
 
 impl Paths {
-    /// The endpoint at that path, compared byte for byte: a path that is merely equivalent is
-    /// the application's to answer.
+    /// The endpoint at this path, compared byte for byte. Merely equivalent paths belong to the
+    /// application.
     pub fn endpoint(&self, path: &str) -> Option<Endpoint> {
         if path == self.callback {
             Some(Endpoint::Callback)
@@ -39,13 +39,22 @@ impl Paths {
     }
 }
 
-/// The address that the client asked for, where a nested axum router has removed its prefix.
+/// Whether it is one label of a host name, in lower case.
+pub fn is_label(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(known)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// The URI that the client requested, before a nested axum router removed its prefix.
 pub fn original_uri(parts: &Parts) -> &Uri {
     original(&parts.extensions, &parts.uri)
 }
 
-/// Like [`original_uri`], for a request that is not taken apart.
-#[cfg_attr(not(feature = "axum"), expect(unused_variables, reason = "the prefix is axum's"))]
+/// Like [`original_uri`], for a request that is not split into parts.
+#[cfg_attr(not(feature = "axum"), expect(unused_variables, reason = "only axum removes prefixes"))]
 pub fn original<'r>(extensions: &'r Extensions, uri: &'r Uri) -> &'r Uri {
     #[cfg(feature = "axum")]
     if let Some(original) = extensions.get::<axum::extract::OriginalUri>() {

@@ -1,17 +1,18 @@
-//! Query parameters, read strictly.
+//! Strict parsing of query parameters.
 
 use percent_encoding::percent_decode_str;
 
-/// What is wrong with a query parameter.
+/// Why a query parameter is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryError {
-    /// It comes more than once (RFC 6749 section 3.1 forbids that).
+    /// It occurs more than once, which RFC 6749 section 3.1 forbids.
     Repeated,
-    /// It is not UTF-8 once decoded.
+    /// It does not decode to UTF-8.
     NotUtf8,
 }
 
-/// The value of the one parameter `name` of an `application/x-www-form-urlencoded` query.
+/// The value of the parameter `name` in an `application/x-www-form-urlencoded` query, which may
+/// occur at most once.
 pub fn single(query: &str, name: &str) -> Result<Option<String>, QueryError> {
     let mut found = None;
     for pair in query.split('&') {

@@ -1,9 +1,9 @@
-//! One pass over a request's head, for everything that the crate wants to know of it.
+//! One pass over a request's head, for everything the crate needs from it.
 //!
-//! A request is a *navigation* when a browser will show the answer as a page. Fetch Metadata
-//! (`Sec-Fetch-Mode`) decides where the browser sends it. Without it a request that accepts HTML
-//! counts, unless it says that a script made it (`X-Requested-With: XMLHttpRequest`, `Upgrade`).
-//! Android WebViews send `X-Requested-With` with navigations, so other values do not count.
+//! A request is a *navigation* if a browser will show the response as a page. Where the browser
+//! sends Fetch Metadata, `Sec-Fetch-Mode` decides. Otherwise a request that accepts HTML counts,
+//! unless it declares that a script made it (`X-Requested-With: XMLHttpRequest`, `Upgrade`). Other
+//! `X-Requested-With` values do not count, because Android WebViews send them with navigations.
 
 use http::header::{ACCEPT, COOKIE, REFERER};
 use http::uri::PathAndQuery;
@@ -11,14 +11,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::cookies::{CookiePolicy, Found};
 
-/// What kind of request it is; decides between a redirect and a 401.
+/// The kind of a request, which decides between a redirect and a 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestKind {
-    /// A browser shows the answer to its user as a page.
+    /// A browser shows the response to its user as a page.
     Navigation,
-    /// A browser fetches ahead; the user may never go there.
+    /// A browser fetches ahead; the user may never visit the page.
     Prefetch,
-    /// Everything else: scripts, API clients, submitted forms, sockets.
+    /// Everything else: scripts, API clients, form submissions, sockets.
     Script,
 }
 
@@ -29,7 +29,7 @@ pub struct RequestHead<'r> {
     path: Option<&'r PathAndQuery>,
     headers: &'r HeaderMap,
     marks: Marks,
-    /// Whether the answer should be a page, where that is known already.
+    /// Whether the response should be a page, if already known.
     page: Option<bool>,
     cookies: Found<'r>,
     /// `Referer` and `HX-Current-URL`.
@@ -37,7 +37,7 @@ pub struct RequestHead<'r> {
     htmx_url: Option<&'r HeaderValue>,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "independent marks, each of one header")]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags, each from one header")]
 #[derive(Debug, Default, Clone, Copy)]
 struct Marks {
     prefetch: bool,
@@ -58,7 +58,7 @@ impl Marks {
             "upgrade" => self.scripted = true,
             "x-requested-with" => self.scripted |= equals(value, "XMLHttpRequest"),
             "hx-request" => self.htmx |= equals(value, "true"),
-            // `Sec-Purpose` is the standard's; browsers sent the others before.
+            // `Sec-Purpose` is the standard; browsers used the others before.
             "sec-purpose" | "purpose" | "x-purpose" | "x-moz" => {
                 self.prefetch |= is_prefetch(value);
             }
@@ -110,8 +110,8 @@ impl<'r> RequestHead<'r> {
         }
     }
 
-    /// Whether a browser shows the answer as a page, whatever the method: a submitted form
-    /// navigates too.
+    /// Whether a browser shows the response as a page, with any method: form submissions navigate
+    /// too.
     pub fn wants_page(&self) -> bool {
         self.page.unwrap_or_else(|| {
             let Marks { prefetch, fetch_metadata, navigates, scripted, accepts, htmx, .. } =
@@ -122,17 +122,17 @@ impl<'r> RequestHead<'r> {
         })
     }
 
-    /// Whether the request may be a navigation: only one that says otherwise is not.
+    /// Whether the request may be a navigation: true unless it declares otherwise.
     pub fn may_navigate(&self) -> bool {
         !self.marks.htmx && (self.marks.navigates || !self.headers.contains_key("sec-fetch-mode"))
     }
 
-    /// Whether a browser loads a page to show it.
+    /// Whether a browser loads a page in order to show it.
     pub fn is_page_load(&self) -> bool {
         self.method == Method::GET && self.kind() == RequestKind::Navigation
     }
 
-    /// GET and HEAD: methods that a redirect may repeat.
+    /// Whether the method is GET or HEAD, which a redirect may repeat.
     pub fn is_safe(&self) -> bool {
         is_safe(self.method)
     }
@@ -141,7 +141,7 @@ impl<'r> RequestHead<'r> {
         self.marks.htmx
     }
 
-    /// Whether a gRPC client made it, which looks for a status of its own.
+    /// Whether a gRPC client sent it, which expects a gRPC status.
     pub const fn is_grpc(&self) -> bool {
         self.marks.grpc
     }
@@ -159,7 +159,7 @@ impl<'r> RequestHead<'r> {
         self.path.map_or("/", PathAndQuery::as_str)
     }
 
-    /// The query; empty if there is none.
+    /// The query, or an empty string.
     pub fn query(&self) -> &'r str {
         self.path.and_then(PathAndQuery::query).unwrap_or_default()
     }
@@ -192,7 +192,7 @@ impl<'r> RequestHead<'r> {
         (its_origin == origin).then(|| path.to_owned())
     }
 
-    /// Keeps what a later answer to the same request may need.
+    /// Keeps what a later response to this request may need.
     pub fn save(&self) -> SavedHead {
         let page_url = self.page_url();
         let kept = (self.cookies.flows || page_url.is_some()).then(|| {
@@ -211,7 +211,7 @@ impl<'r> RequestHead<'r> {
 }
 
 /// A request's head after the request is gone. Saved for every authenticated request and almost
-/// never used, so headers are kept only where an answer may depend on them.
+/// never used, so it keeps headers only where a response may depend on them.
 pub struct SavedHead {
     method: Method,
     path: Option<PathAndQuery>,
@@ -249,7 +249,7 @@ impl SavedHead {
     }
 }
 
-/// GET and HEAD: methods that a redirect may repeat.
+/// Whether the method is GET or HEAD, which a redirect may repeat.
 pub fn is_safe(method: &Method) -> bool {
     method == Method::GET || method == Method::HEAD
 }

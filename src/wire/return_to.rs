@@ -1,26 +1,28 @@
-//! Where the browser goes after a flow: a path of this origin, and nothing else.
+//! Where the browser goes after a flow: always a path of this origin.
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-/// The longest path that is taken, in bytes.
+/// The longest accepted path, in bytes.
 const MAX_LEN: usize = 2048;
 
-/// What may not stand in a `Location` as it is. `%` is not among them: what was encoded stays so.
+/// Characters that must be encoded in a `Location`. Not `%`, so that encoded text stays as it is.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
 
-/// The path itself when it stays on this origin, as a browser would resolve it; else `/`.
+/// Returns `path` if a browser resolves it to this origin, and `/` otherwise.
 ///
-/// Refused are other schemes and hosts, `//` and backslashes (browsers take them for slashes),
-/// control characters (browsers drop some of them before they resolve), each also in the path's
-/// percent-encoded forms, since proxies in between may decode them; and paths over 2 KiB.
+/// Rejects other schemes and hosts, `//`, backslashes (browsers treat them as slashes) and control
+/// characters (browsers drop some before resolving), each also percent-encoded, because proxies may
+/// decode them; and paths over 2 KiB.
 pub fn own_path(path: &str) -> String {
+    checked(path).unwrap_or_else(|| "/".to_owned())
+}
+
+/// Like [`own_path`]; `None` if the path is refused.
+pub fn checked(path: &str) -> Option<String> {
     let encoded = utf8_percent_encode(path, ENCODED).to_string();
-    if !path.chars().any(char::is_control) && encoded.len() <= MAX_LEN && stays_here(&encoded) {
-        encoded
-    } else {
-        "/".to_owned()
-    }
+    let is_plain = !path.chars().any(char::is_control);
+    (is_plain && encoded.len() <= MAX_LEN && stays_here(&encoded)).then_some(encoded)
 }
 
 fn stays_here(reference: &str) -> bool {
@@ -43,13 +45,13 @@ fn stays_here(reference: &str) -> bool {
     resolves_here(reference)
 }
 
-/// The path as a browser would ask for it: without query, fragment and dot segments.
+/// The path as a browser would request it: without query, fragment and dot segments.
 pub fn resolved(path: &str) -> Option<String> {
     let base = Url::parse("https://here.invalid/").ok()?;
     Some(base.join(path).ok()?.path().to_owned())
 }
 
-/// The same question put to the URL standard's own algorithm.
+/// Asks the URL standard's own algorithm.
 fn resolves_here(reference: &str) -> bool {
     let Ok(base) = Url::parse("https://here.invalid/base/") else {
         return false;

@@ -19,7 +19,7 @@ async fn tour_works_without_javascript() {
     browser.goto(&demo.url("/")).await;
     browser.press("Connect Webflow").await;
     browser.arrives_at("/oauth/authorize").await;
-    browser.press("Only sites that you pick").await;
+    browser.press("Only the sites you choose").await;
     browser.press("Blog").await;
     browser.press("Authorize").await;
     browser.arrives_at("/").await;

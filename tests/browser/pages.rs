@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fantoccini::Locator;
 use serde_json::json;
-use tower_webflow_auth::CacheConfig;
+use tower_webflow_auth::config::CacheConfig;
 use tower_webflow_auth::store::SqliteStore;
 use tower_webflow_auth::testing::{Endpoint, Fault};
 
@@ -149,7 +149,7 @@ async fn consent_screen_passes_every_check_in_every_state() {
     let browser = Browser::start().await;
     browser.goto(&app.url("/sites")).await;
     inspect(&browser, "consent", "Authorize Example App").await;
-    for label in ["Only sites that you pick", "Shop", "Home"] {
+    for label in ["Only the sites you choose", "Shop", "Home"] {
         browser.press(label).await;
     }
     inspect(&browser, "consent-sites", "Authorize Example App").await;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tower_webflow_auth::Scope;
 use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
 
-use crate::support::demo::Demo;
+use crate::support::demo::{Demo, redirect_uri};
 
 async fn post(url: &str, form: &[(&str, &str)]) -> (StatusCode, Value) {
     let answer = reqwest::Client::new().post(url).form(form).send().await.unwrap();
@@ -14,25 +14,15 @@ async fn post(url: &str, form: &[(&str, &str)]) -> (StatusCode, Value) {
 }
 
 async fn start(fake: &FakeWebflow, address: &str, more: &[(&str, &str)]) -> Demo {
-    let redirect_uri = format!("http://{address}/auth/webflow/callback");
-    let mut settings = vec![
-        ("WEBFLOW_CLIENT_ID", fake.client_id()),
-        ("WEBFLOW_CLIENT_SECRET", fake.client_secret()),
-        ("WEBFLOW_REDIRECT_URI", &redirect_uri),
-        ("WEBFLOW_SCOPES", "sites:read"),
-        ("WEBFLOW_BASE_URL", fake.base_url()),
-        ("WEBFLOW_AUTH_KEY", crate::support::KEY),
-        ("DEMO_STORE", "memory"),
-    ];
-    settings.extend(more);
-    Demo::start_at(address, &settings).await
+    let key = ("WEBFLOW_AUTH_KEY", crate::support::KEY);
+    Demo::against(fake, address, &[&[key], more].concat()).await
 }
 
 async fn webflow() -> (FakeWebflow, String) {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let redirect_uri = format!("http://{address}/auth/webflow/callback");
-    let fake = FakeWebflow::builder().redirect_uri(redirect_uri).start().await.unwrap();
-    (fake, address.to_string())
+    let address = address.to_string();
+    let fake = FakeWebflow::builder().redirect_uri(redirect_uri(&address)).start().await.unwrap();
+    (fake, address)
 }
 
 #[tokio::test]

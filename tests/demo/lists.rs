@@ -1,27 +1,14 @@
 //! The demo's list of a site's pages.
 
 use axum::http::{Method, StatusCode};
-use tower_webflow_auth::Keyring;
-use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
+use tower_webflow_auth::testing::TestBrowser;
 
 use crate::support::demo::Demo;
 
 #[tokio::test]
 async fn pages_are_read_two_a_call_and_kept_when_the_list_breaks_off() {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = address.to_string();
-    let redirect_uri = format!("http://{address}/auth/webflow/callback");
-    let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await.unwrap();
-    let settings = [
-        ("WEBFLOW_CLIENT_ID", fake.client_id()),
-        ("WEBFLOW_CLIENT_SECRET", fake.client_secret()),
-        ("WEBFLOW_REDIRECT_URI", &redirect_uri),
-        ("WEBFLOW_SCOPES", "sites:read pages:read"),
-        ("WEBFLOW_BASE_URL", fake.base_url()),
-        ("WEBFLOW_AUTH_KEY", &Keyring::generate_base64()),
-        ("DEMO_STORE", "memory"),
-    ];
-    let demo = Demo::start_at(&address, &settings).await;
+    let scopes = [("WEBFLOW_SCOPES", "sites:read pages:read")];
+    let (fake, demo) = Demo::with_fake(|builder| builder, &scopes).await;
     let mut browser = TestBrowser::new();
     let consent = browser.visit(&demo.url("/sites")).await.unwrap();
     browser.press("Authorize", &consent).await.unwrap();

@@ -8,6 +8,7 @@
 mod support;
 
 mod admin;
+mod fake_webflow;
 mod instances;
 mod lists;
 mod panels;

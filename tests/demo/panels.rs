@@ -2,7 +2,6 @@
 
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use serde_json::json;
-use tower_webflow_auth::Keyring;
 use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
 
 use crate::support::demo::Demo;
@@ -10,22 +9,8 @@ use crate::support::demo::Demo;
 const ORIGIN: &str = "https://b.example";
 
 async fn demo(origins: &str) -> (FakeWebflow, Demo) {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let redirect_uri = format!("http://{address}/auth/webflow/callback");
-    let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await.unwrap();
-    let key = Keyring::generate_base64();
-    let settings = [
-        ("WEBFLOW_CLIENT_ID", fake.client_id()),
-        ("WEBFLOW_CLIENT_SECRET", fake.client_secret()),
-        ("WEBFLOW_REDIRECT_URI", &redirect_uri),
-        ("WEBFLOW_SCOPES", "authorized_user:read sites:read"),
-        ("WEBFLOW_BASE_URL", fake.base_url()),
-        ("WEBFLOW_AUTH_KEY", &key),
-        ("DEMO_STORE", "memory"),
-        ("DEMO_PANEL_ORIGIN", origins),
-    ];
-    let demo = Demo::start_at(&address.to_string(), &settings).await;
-    (fake, demo)
+    let scopes = ("WEBFLOW_SCOPES", "authorized_user:read sites:read");
+    Demo::with_fake(|builder| builder, &[scopes, ("DEMO_PANEL_ORIGIN", origins)]).await
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use tower_webflow_auth::Keyring;
 use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault, Site, TestBrowser};
 
-use crate::support::demo::{Demo, binary};
+use crate::support::demo::{Demo, binary, redirect_uri};
 
 fn fails_with(settings: &[(&str, &str)]) -> String {
     let output = Command::new(binary())
@@ -48,27 +48,23 @@ async fn session_survives_restart_and_key_rotation_without_leaking_secrets() {
     let store = format!("sqlite:{}", folder.path().join("demo.db").display());
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let address = address.to_string();
-    let redirect_uri = format!("http://{address}/auth/webflow/callback");
-    let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await.unwrap();
+    let fake = FakeWebflow::builder().redirect_uri(redirect_uri(&address)).start().await.unwrap();
     let (old, new) = (Keyring::generate_base64(), Keyring::generate_base64());
     let rolled_keys = format!("{new},{old}");
-    let settings = |keys| {
-        [
-            ("WEBFLOW_CLIENT_ID", fake.client_id()),
-            ("WEBFLOW_CLIENT_SECRET", fake.client_secret()),
-            ("WEBFLOW_REDIRECT_URI", &redirect_uri),
+    let start = async |keys: &str| {
+        let settings = [
             ("WEBFLOW_SCOPES", "sites:read cms:read"),
-            ("WEBFLOW_BASE_URL", fake.base_url()),
             ("WEBFLOW_AUTH_KEY", keys),
             ("DEMO_STORE", &store),
-        ]
+        ];
+        Demo::against(&fake, &address, &settings).await
     };
-    let mut demo = Demo::start_at(&address, &settings(&old)).await;
+    let mut demo = start(&old).await;
     let mut browser = TestBrowser::new();
     connect(&mut browser, &demo).await;
     let printed = demo.stop();
 
-    let mut demo = Demo::start_at(&address, &settings(&rolled_keys)).await;
+    let mut demo = start(&rolled_keys).await;
     let whoami = browser.fetch(Method::GET, &demo.url("/whoami")).await.unwrap();
     assert_eq!(whoami.status, StatusCode::OK, "{}", whoami.text);
     assert_eq!(whoami.json()["scopes"], serde_json::json!(["sites:read", "cms:read"]));
@@ -195,7 +191,7 @@ fn every_wrong_setting_is_reported_with_a_fix() {
     assert!(message.contains("is not known: give memory"), "{message}");
     assert!(!message.contains("hunter2"), "{message}");
     let message = fails_with(&[("DEMO_STORE", "sqlite:/missing/folder/demo.db")]);
-    assert!(message.contains("its folder must exist"), "{message}");
+    assert!(message.contains("the parent directory must exist"), "{message}");
     let message = fails_with(&[("DEMO_ADDR", "nowhere")]);
     assert!(message.contains("cannot listen on DEMO_ADDR=nowhere"), "{message}");
 }

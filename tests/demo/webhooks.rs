@@ -2,7 +2,6 @@
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
-use tower_webflow_auth::Keyring;
 use tower_webflow_auth::testing::{FakeEvent, FakeWebflow, TestBrowser};
 use tower_webflow_auth::webhooks::Trigger;
 
@@ -12,22 +11,7 @@ const PREVIOUS: &str = "the previous client secret";
 const OWN: [&str; 2] = ["the first webhook's secret", "the second webhook's secret"];
 
 async fn demo(settings: &[(&str, &str)]) -> (FakeWebflow, Demo) {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let redirect_uri = format!("http://{address}/auth/webflow/callback");
-    let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await.unwrap();
-    let key = Keyring::generate_base64();
-    let mut all = vec![
-        ("WEBFLOW_CLIENT_ID", fake.client_id()),
-        ("WEBFLOW_CLIENT_SECRET", fake.client_secret()),
-        ("WEBFLOW_REDIRECT_URI", &redirect_uri),
-        ("WEBFLOW_SCOPES", "sites:read"),
-        ("WEBFLOW_BASE_URL", fake.base_url()),
-        ("WEBFLOW_AUTH_KEY", &key),
-        ("DEMO_STORE", "memory"),
-    ];
-    all.extend(settings);
-    let demo = Demo::start_at(&address.to_string(), &all).await;
-    (fake, demo)
+    Demo::with_fake(|builder| builder, settings).await
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::{files, read, root};
 const EXCEPTIONS: [(&str, &str, &str); 10] = [
     ("src/grant/token.rs", "api", "a token carries the client for its API calls"),
     ("src/grant/listing.rs", "api", "callers that share a listing share the error of its call"),
-    ("src/store/watch.rs", "vault", "a change reported by a store invalidates the cache"),
+    ("src/store/invalidation.rs", "vault", "a change reported by a store invalidates the cache"),
     ("src/identity/mod.rs", "problem", "a failed subject lookup is a problem for the user"),
     ("src/flow/callback.rs", "gate", "an install that a script follows gets the challenge's 401"),
     ("src/flow/login.rs", "gate", "a login link that a script follows gets the challenge's 401"),

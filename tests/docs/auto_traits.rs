@@ -8,10 +8,12 @@ use tower_webflow_auth::store::{
 use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
 use tower_webflow_auth::webhooks::WebflowEvent;
 use tower_webflow_auth::{
-    AuthFailure, Authorized, Checkup, Clock, ConfigError, Endpoints, EndpointsFuture,
-    EndpointsService, Keyring, PanelSession, ResponseFuture, RevokeError, Scopes, Subject,
-    WebflowAuth, WebflowAuthBuilder, WebflowAuthHandle, WebflowAuthLayer, WebflowGrants,
-    WebflowToken,
+    BeginError, Clock, ConfigError, Endpoints, Gone, Keyring, Login, NewGrant, Next, PanelSession,
+    RevokeError, Scopes, Subject, WebflowAuthHandle, WebflowAuthLayer, WebflowGrants, WebflowToken,
+    config::WebflowAuthBuilder,
+    doctor::Report,
+    hooks::AuthFailure,
+    middleware::{EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth},
 };
 
 const fn send<T: Send>() {}
@@ -23,7 +25,8 @@ const _: () = {
     send_sync::<(Keyring, Clock, Endpoints)>();
     send_sync::<(MemoryStore, SqliteStore, PostgresStore, RedisStore, SealedToken)>();
     send_sync::<(ConfigError, StoreError, ApiError, RevokeError)>();
-    send_sync::<(AuthFailure, Authorized, Checkup, WebflowApi, WebflowEvent)>();
+    send_sync::<(AuthFailure, BeginError, Report, WebflowApi, WebflowEvent)>();
+    send_sync::<(Gone, Login, NewGrant, Next)>();
     send_sync::<(FakeWebflow, TestBrowser)>();
     send::<(WebflowAuthBuilder, ApiRequest, ApiResponse, EndpointsFuture)>();
     send::<ResponseFuture<axum::Router, axum::body::Body>>();

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tower_webflow_auth::FailureKind;
+use tower_webflow_auth::hooks::FailureKind;
 
 use crate::{files, read, root};
 
 /// Every Markdown file that is part of the documentation.
 fn pages() -> Vec<(PathBuf, String)> {
     let mut paths = files(&root().join("docs"), ".md");
-    paths.extend(["README.md", "SECURITY.md"].map(|name| root().join(name)));
+    paths.extend(["README.md", "SECURITY.md", "examples/README.md"].map(|name| root().join(name)));
     paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
@@ -56,15 +56,18 @@ fn log_targets_are_documented_and_nothing_else_is_quoted() {
 }
 
 #[test]
-fn the_readme_lists_every_example_and_every_feature() {
-    let readme = read("README.md");
+fn every_example_and_every_feature_is_listed() {
+    let list = read("examples/README.md");
     for entry in fs::read_dir(root().join("examples")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        if name != "support" {
-            assert!(readme.contains(&format!("`{name}`")), "the example {name} is not listed");
+        if name != "support" && name != "README" {
+            // A folder may have another name than its example.
+            let names = [format!("`{name}`"), format!("`{}`", name.replace('_', "-"))];
+            assert!(names.iter().any(|name| list.contains(name)), "{name} is not listed");
         }
     }
+    let readme = read("README.md");
     let manifest = read("Cargo.toml");
     let (_, features) = manifest.split_once("[features]").unwrap();
     let (features, _) = features.split_once("\n[").unwrap();
@@ -74,6 +77,32 @@ fn the_readme_lists_every_example_and_every_feature() {
             assert!(readme.contains(&format!("| `{}` |", feature.0)), "{}", feature.0);
         }
     }
+}
+
+#[test]
+fn the_readme_is_short_and_names_both_commands() {
+    let readme = read("README.md");
+    assert!(readme.lines().count() < 150, "{} lines", readme.lines().count());
+    assert!(readme.contains("\ncargo run --example demo --features sqlite,testing "), "the demo");
+    assert!(readme.contains("\nscripts/test "), "the tests");
+    assert!(read(".ci/run").ends_with("scripts/test\"\n"), "CI runs the same command");
+}
+
+#[test]
+fn the_picture_is_described_and_follows_the_colour_scheme() {
+    let picture = read("docs/img/flow.svg");
+    let (_, description) = picture.split_once("<desc id=\"text\">").expect("a description");
+    assert!(description.split_once("</desc>").unwrap().0.len() > 200);
+    assert!(
+        picture.contains("aria-labelledby=\"title text\"")
+            && picture.contains("<title id=\"title\">")
+    );
+    assert!(picture.contains("@media (prefers-color-scheme: dark)"));
+    let (_, drawing) = picture.split_once("</style>").unwrap();
+    assert!(!drawing.contains("fill=") && !drawing.contains("stroke="), "a fixed colour");
+    let readme = read("README.md");
+    let (_, image) = readme.split_once("<img src=\"docs/img/flow.svg\"").unwrap();
+    assert!(image.split_once('>').unwrap().0.contains("alt=\"The browser requests"));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod architecture;
 mod auto_traits;
 mod guide;
+mod operations;
 mod threat_model;
 
 use std::fs;

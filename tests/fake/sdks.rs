@@ -1,6 +1,6 @@
 //! Webflow's own SDKs, pinned, against `FakeWebflow`.
 //!
-//! What they send is the best evidence of what Webflow takes: this holds the stand-in to it, and by
+//! What they send is the best evidence of what Webflow takes: this holds the fake to it, and by
 //! [`Trip`] any other client. Ignored by default; once, in `tests/official_sdks`:
 //!
 //! ```text
@@ -53,7 +53,7 @@ struct Trip {
 }
 
 impl Trip {
-    /// What a client sent: the link that it sent the browser to, and the exchange as the stand-in
+    /// What a client sent: the link that it sent the browser to, and the exchange as the fake
     /// recorded it.
     fn recorded(authorize_url: &Url, exchange: &RecordedRequest) -> Self {
         let pairs: Vec<_> = authorize_url.query_pairs().into_owned().collect();
@@ -67,7 +67,7 @@ impl Trip {
         }
     }
 
-    /// What every client of the stand-in's app has to send.
+    /// What every client of the fake's app has to send.
     fn expected(webflow: &FakeWebflow, state: &str, code: &str) -> Self {
         let authorize = [
             ("response_type", "code"),
@@ -157,7 +157,7 @@ async fn the_sdk_gets_a_token(sdk: Sdk) {
     link.set_query(None);
     assert_eq!(link, *Endpoints::webflow().authorize());
 
-    // The SDK knows no other host than Webflow's; its query is taken to the stand-in as it is.
+    // The SDK knows no other host than Webflow's; its query is taken to the fake as it is.
     let mut link = webflow.endpoints().authorize().clone();
     link.set_query(Some(&query));
     let callback = webflow.approve(&link).unwrap();

@@ -53,8 +53,8 @@ mod e14_proxies {
         let app = App::with(|builder| builder.login_path("/auth/webflow/login")).await;
         let mut browser = app.connected().await;
         assert_eq!(browser.visit(&app.url("/sites")).await.unwrap().status, 200);
-        let checkup = app.auth.check().await;
-        assert!(checkup.is_ok(), "{checkup}");
+        let report = app.auth.diagnose().await;
+        assert!(report.is_ok(), "{report}");
         let token = WebflowToken::for_test([Scope::SITES_READ]).webflow(&app.fake).build();
         token.api().sites().await.unwrap();
     }
@@ -392,7 +392,7 @@ async fn connect_as(app: &App, user: &str, access: Access) -> String {
 }
 
 mod id_tokens {
-    use tower_webflow_auth::ResolveError;
+    use tower_webflow_auth::IdTokenError;
     use tower_webflow_auth::testing::FakeWebflow;
 
     use super::*;
@@ -422,7 +422,7 @@ mod id_tokens {
         let handle = app.auth.handle();
         let id_token = app.fake.id_token(&blog);
         let refused = handle.resolve_id_token(&shop, &id_token).await;
-        assert!(matches!(refused, Err(ResolveError::Refused)), "{refused:?}");
+        assert!(matches!(refused, Err(IdTokenError::Refused)), "{refused:?}");
         assert_eq!(app.fake.requests_to(RESOLVE).len(), 1, "no other grant is asked");
         let user = handle.resolve_id_token(&blog, &id_token).await.unwrap();
         assert_eq!(user.email.as_deref(), Some("ada@example.com"));
@@ -458,7 +458,7 @@ mod id_tokens {
         let handle = app.auth.handle();
         let id_token = app.fake.id_token(&shop);
         let all_dead = handle.resolve_id_token(&shop, &id_token).await;
-        assert!(matches!(all_dead, Err(ResolveError::NoGrant)), "{all_dead:?}");
+        assert!(matches!(all_dead, Err(IdTokenError::NoGrant)), "{all_dead:?}");
         assert_eq!(app.fake.requests_to(RESOLVE).len(), 4);
         assert!(handle.resolve_id_token(&shop, &id_token).await.is_ok());
     }
@@ -477,20 +477,20 @@ mod id_tokens {
             assert!(user.is_ok(), "{fault:?}: {user:?}");
         }
         let forged = handle.resolve_id_token(&shop, "f0rged").await;
-        assert!(matches!(forged, Err(ResolveError::Refused)), "{forged:?}");
+        assert!(matches!(forged, Err(IdTokenError::Refused)), "{forged:?}");
         app.fake.fail_always(Endpoint::Resolve, Fault::Status(503));
         let down = handle.resolve_id_token(&shop, &app.fake.id_token(&shop)).await;
-        assert!(matches!(down, Err(ResolveError::Api(_))), "{down:?}");
+        assert!(matches!(down, Err(IdTokenError::Api(_))), "{down:?}");
         app.fake.heal();
         app.fake.fail_next(Endpoint::Resolve, Fault::json(200, &json!({"email": "x@example.com"})));
         let nobody = handle.resolve_id_token(&shop, &app.fake.id_token(&shop)).await;
-        assert!(matches!(nobody, Err(ResolveError::Api(_))), "{nobody:?}");
+        assert!(matches!(nobody, Err(IdTokenError::Api(_))), "{nobody:?}");
         assert_eq!(handle.tokens_for_site(&shop).await.unwrap().len(), 2, "no grant is lost");
 
         app.fake.clear_log();
         for odd in ["", "a b", "a\n", &"x".repeat(8193)] {
             let refused = handle.resolve_id_token(&shop, odd).await;
-            assert!(matches!(refused, Err(ResolveError::Refused)), "{refused:?}");
+            assert!(matches!(refused, Err(IdTokenError::Refused)), "{refused:?}");
         }
         assert!(app.fake.requests_to(RESOLVE).is_empty(), "Webflow is not asked");
     }
@@ -502,7 +502,7 @@ mod id_tokens {
         connect_as(&app, "ada", Access::Sites(vec![shop.clone()])).await;
         let handle = app.auth.handle();
         let refused = handle.resolve_id_token(&shop, &app.fake.id_token(&shop)).await;
-        assert!(matches!(refused, Err(ResolveError::MissingScope)), "{refused:?}");
+        assert!(matches!(refused, Err(IdTokenError::MissingScope)), "{refused:?}");
     }
 }
 

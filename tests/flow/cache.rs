@@ -8,10 +8,10 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use tokio::sync::Notify;
 use tower_webflow_auth::store::{
-    ChangeSink, MemoryStore, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion,
+    Invalidator, MemoryStore, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion,
 };
 use tower_webflow_auth::testing::TestBrowser;
-use tower_webflow_auth::{CacheConfig, Subject};
+use tower_webflow_auth::{Subject, config::CacheConfig};
 
 use crate::support::App;
 use crate::support::hostile::{OnSave, TestStore, call_from, settle, waits};
@@ -29,7 +29,7 @@ struct Inner {
     /// Reads wait until they are released.
     held: AtomicBool,
     released: Notify,
-    sink: std::sync::Mutex<Option<ChangeSink>>,
+    invalidator: std::sync::Mutex<Option<Invalidator>>,
 }
 
 impl Probe {
@@ -70,8 +70,8 @@ impl TokenStore for Probe {
         self.0.rows.remove(key, version).await
     }
 
-    async fn watch(&self, changes: ChangeSink) {
-        *self.0.sink.lock().unwrap() = Some(changes);
+    async fn watch(&self, changes: Invalidator) {
+        *self.0.invalidator.lock().unwrap() = Some(changes);
         std::future::pending::<()>().await;
     }
 }
@@ -150,12 +150,12 @@ async fn change_by_another_instance_invalidates_the_entry() {
     let row = probe.0.rows.by_workspace(&workspace).await.unwrap().remove(0);
     probe.0.rows.remove(row.key(), row.version()).await.unwrap();
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected", "not told yet");
-    let sink = probe.0.sink.lock().unwrap().clone().unwrap();
-    sink.changed(row.key().subject());
+    let invalidator = probe.0.invalidator.lock().unwrap().clone().unwrap();
+    invalidator.subject(row.key().subject());
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");
 
     probe.0.rows.save(&row).await.unwrap();
-    sink.everything();
+    invalidator.all();
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected");
 }
 
@@ -170,11 +170,11 @@ fn watch_restarts_when_its_runtime_has_ended() {
     });
     drop(at_start);
     serving.block_on(async {
-        let before = probe.0.sink.lock().unwrap().take();
+        let before = probe.0.invalidator.lock().unwrap().take();
         assert!(before.is_some(), "the look-up at the start has begun to listen");
         let mut browser = app.connected().await;
         browser.visit(&app.url("/whoami")).await.unwrap();
-        let listens = || probe.0.sink.lock().unwrap().is_some();
+        let listens = || probe.0.invalidator.lock().unwrap().is_some();
         while !listens() {
             tokio::task::yield_now().await;
         }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::support::App;
-use tower_webflow_auth::{Endpoints, Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer};
+use crate::support::log::logged;
+use tower_webflow_auth::{Endpoints, Keyring, Scope, WebflowAuthLayer, config::WebflowAuthBuilder};
 
 fn good() -> WebflowAuthBuilder {
     WebflowAuthLayer::builder()
@@ -62,6 +63,10 @@ fn every_malformed_setting_is_reported() {
         (good().scopes([]), "scopes"),
         (good().login_path("login"), "login_path is not a path that"),
         (good().login_path("/auth/webflow/callback"), "the same as another"),
+        (
+            good().redirect_uri("https://app.example.com/auth/webflow/login"),
+            "redirect_uri (WEBFLOW_REDIRECT_URI) has the path of login_path",
+        ),
         (good().login_path("/a").logout_path("/a"), "the same as another"),
         (
             good().redirect_uri("https://app.example.com"),
@@ -119,6 +124,21 @@ mod s_settings_that_cannot_work {
         for path in ["/a", "/a/b", "/caf%C3%A9", "/a.b", "/~a/b-c_d"] {
             assert!(good().login_path(path).build().is_ok(), "{path:?}");
         }
+    }
+
+    #[test]
+    fn p11_an_address_without_its_scheme_is_named_as_such() {
+        let error = Endpoints::at("localhost:4000").unwrap_err().to_string();
+        assert!(error.contains("WEBFLOW_BASE_URL) does not begin with http://"), "{error}");
+    }
+
+    #[test]
+    fn p11_undocumented_scopes_are_reported_once_at_build() {
+        let log = logged();
+        good().scopes([Scope::new("sites:reed").unwrap(), Scope::CMS_READ]).build().unwrap();
+        let text = log.0.text();
+        assert!(text.contains("sites:reed") && text.contains("check their spelling"), "{text}");
+        assert!(!text.contains("cms:read"), "{text}");
     }
 
     #[test]

@@ -13,25 +13,26 @@ use tokio::net::TcpListener;
 use tower_webflow_auth::store::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault};
 use tower_webflow_auth::{
-    CheckStatus, Checkup, Keyring, Scope, Subject, WebflowAuthBuilder, WebflowAuthLayer,
-    WebflowToken,
+    Keyring, Scope, Subject, WebflowAuthLayer, WebflowToken,
+    config::WebflowAuthBuilder,
+    doctor::{Report, Status},
 };
 
 use crate::support::{App, KEY};
 
 /// The status of a line and the whole of what it says.
-fn line(checkup: &Checkup, name: &str) -> (CheckStatus, String) {
-    let check = checkup.get(name).unwrap_or_else(|| panic!("no line {name:?} in\n{checkup}"));
+fn line(report: &Report, name: &str) -> (Status, String) {
+    let check = report.get(name).unwrap_or_else(|| panic!("no line {name:?} in\n{report}"));
     let remedy = check.remedy().unwrap_or_default();
-    assert_eq!(check.status() == CheckStatus::Ok, remedy.is_empty(), "{checkup}");
+    assert_eq!(check.status() == Status::Ok, remedy.is_empty(), "{report}");
     (check.status(), format!("{} -> {remedy}", check.finding()))
 }
 
 #[track_caller]
-fn assert_line(checkup: &Checkup, name: &str, status: CheckStatus, words: &str) {
-    let (found, text) = line(checkup, name);
-    assert!(found == status && text.contains(words), "wanted {status}: {words}\n{checkup}");
-    assert_eq!(checkup.is_ok(), !format!("\n{checkup}").contains("\nfailed "), "{checkup}");
+fn assert_line(report: &Report, name: &str, status: Status, words: &str) {
+    let (found, text) = line(report, name);
+    assert!(found == status && text.contains(words), "wanted {status}: {words}\n{report}");
+    assert_eq!(report.is_ok(), !format!("\n{report}").contains("\nfailed "), "{report}");
 }
 
 async fn app(change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder) -> App {
@@ -42,8 +43,8 @@ async fn app(change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder) -> A
 async fn good_application_passes() {
     let key = Keyring::from_base64(&Keyring::generate_base64()).unwrap();
     let app = app(|builder| builder.keyring(key).store(Counting::default())).await;
-    let checkup = app.auth.check().await;
-    assert!(checkup.is_ok(), "{checkup}");
+    let report = app.auth.diagnose().await;
+    assert!(report.is_ok(), "{report}");
     for name in [
         "client",
         "scopes",
@@ -56,19 +57,20 @@ async fn good_application_passes() {
         "login path",
         "logout path",
     ] {
-        assert_line(&checkup, name, CheckStatus::Ok, "");
+        assert_line(&report, name, Status::Ok, "");
     }
-    assert_line(&checkup, "redirect_uri", CheckStatus::Warning, "plain http");
-    assert_line(&checkup, "endpoints", CheckStatus::Warning, "a stand-in");
-    assert_eq!(checkup.checks().len(), 12, "{checkup}");
-    assert!(checkup.to_string().ends_with("10 ok, 2 warning, 0 failed"), "{checkup}");
+    assert_line(&report, "redirect_uri", Status::Warning, "plain http");
+    assert_line(&report, "endpoints", Status::Warning, "a fake Webflow at");
+    assert_line(&report, "install url", Status::Warning, "plain http");
+    assert_eq!(report.checks().len(), 13, "{report}");
+    assert!(report.to_string().ends_with("10 ok, 3 warning, 0 failed"), "{report}");
 }
 
 mod o5 {
     use super::*;
 
     #[tokio::test]
-    async fn check_sends_no_secret_and_starts_no_flow() {
+    async fn check_sends_no_secret_and_completes_no_flow() {
         let errors = Arc::new(AtomicUsize::new(0));
         let seen = Arc::clone(&errors);
         let app = app(|builder| {
@@ -78,9 +80,9 @@ mod o5 {
             })
         })
         .await;
-        let checkup = app.auth.check().await;
+        let report = app.auth.diagnose().await;
         let secret = app.fake.client_secret();
-        for text in [checkup.to_string(), format!("{checkup:?}")] {
+        for text in [report.to_string(), format!("{report:?}")] {
             assert!(!text.contains(secret) && !text.contains(KEY), "{text}");
         }
         let log = app.fake.log();
@@ -98,26 +100,74 @@ mod o5 {
 }
 
 #[tokio::test]
+async fn finds_why_the_login_path_cannot_be_the_install_url() {
+    let nobody = |builder: WebflowAuthBuilder| builder.subject(|_| None);
+    let signed_out = app(nobody).await.auth.diagnose().await;
+    assert_line(&signed_out, "install url", Status::Warning, "answered 401");
+    assert_line(&signed_out, "install url", Status::Warning, "set sign_in_at");
+    let with_page = app(|builder| nobody(builder).sign_in_at("/")).await.auth.diagnose().await;
+    assert_line(&with_page, "install url", Status::Warning, "plain http");
+
+    let elsewhere = with_router(|_| {
+        Router::new().route("/auth/webflow/login", get(|| async { Redirect::to("/pricing") }))
+    })
+    .await;
+    assert_line(&elsewhere, "install url", Status::Warning, "answered 404");
+    let circle = with_router(|_| {
+        let here = get(|| async { Redirect::to("/auth/webflow/login") });
+        Router::new().route("/auth/webflow/login", here)
+    })
+    .await;
+    assert_line(&circle, "install url", Status::Warning, "more than 8 redirects");
+
+    for (link, words) in [
+        ("client_id=other&redirect_uri=REDIRECT&state=STATE&scope=SCOPE", "another client"),
+        ("client_id=CLIENT&redirect_uri=http://a.example/&state=STATE&scope=SCOPE", "redirect URI"),
+        ("client_id=CLIENT&redirect_uri=REDIRECT&state=same&scope=SCOPE", "the same state"),
+        ("client_id=CLIENT&redirect_uri=REDIRECT&state=STATE&scope=sites:read", "other scopes"),
+        ("client_id=CLIENT&redirect_uri=REDIRECT&state=STATE&scope=SCOPE", "plain http"),
+    ] {
+        let fake = Arc::new(std::sync::OnceLock::new());
+        let (begun, known) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&fake));
+        let app = App::with_router(
+            |builder| builder,
+            move |_| {
+                let login = move || {
+                    let state = begun.fetch_add(1, Ordering::SeqCst).to_string();
+                    let (base, client, redirect): &(String, String, String) = known.get().unwrap();
+                    let link = link.replace("CLIENT", client).replace("REDIRECT", redirect);
+                    let link =
+                        link.replace("STATE", &state).replace("SCOPE", "cms:read%20sites:read");
+                    let target = format!("{base}?{link}");
+                    async move { Redirect::to(&target) }
+                };
+                Router::new().route("/auth/webflow/login", get(login))
+            },
+        )
+        .await;
+        let authorize = app.fake.endpoints().authorize().to_string();
+        let redirect = app.url("/auth/webflow/callback");
+        fake.set((authorize, app.fake.client_id().to_owned(), redirect)).unwrap();
+        assert_line(&app.auth.diagnose().await, "install url", Status::Warning, words);
+    }
+}
+
+#[tokio::test]
 async fn finds_an_authorize_link_that_webflow_refuses() {
     let app1 = app(|builder| builder.client_id("another")).await;
-    let checkup = app1.auth.check().await;
-    assert_line(&checkup, "authorize page", CheckStatus::Failed, "compare WEBFLOW_CLIENT_ID");
+    let report = app1.auth.diagnose().await;
+    assert_line(&report, "authorize page", Status::Failed, "compare WEBFLOW_CLIENT_ID");
 
     let app2 = app(|builder| builder.scopes([Scope::new("sites:raed").unwrap()])).await;
-    let checkup = app2.auth.check().await;
-    assert_line(
-        &checkup,
-        "authorize page",
-        CheckStatus::Failed,
-        "sends the link back with an error",
-    );
-    assert_line(&checkup, "scopes", CheckStatus::Warning, "sites:raed: not among those");
+    let report = app2.auth.diagnose().await;
+    assert_line(&report, "authorize page", Status::Failed, "back with an error");
+    assert_line(&report, "scopes", Status::Warning, "sites:raed: not documented by Webflow");
 
     let app3 = app(|builder| builder).await;
     let back = format!("{}?error=invalid_scope", app3.url("/auth/webflow/callback"));
     app3.fake.fail_next(Endpoint::Authorize, Fault::Redirect(back));
-    let checkup = app3.auth.check().await;
-    assert_line(&checkup, "authorize page", CheckStatus::Failed, "back with an error");
+    let report = app3.auth.diagnose().await;
+    assert_line(&report, "authorize page", Status::Failed, "back with an error");
 }
 
 #[tokio::test]
@@ -125,11 +175,11 @@ async fn accepts_a_sign_in_page_and_warns_of_a_filter() {
     let app = app(|builder| builder).await;
     let sign_in = Fault::Redirect("https://webflow.com/dashboard/login".to_owned());
     app.fake.fail_next(Endpoint::Authorize, sign_in);
-    let checkup = app.auth.check().await;
-    assert_line(&checkup, "authorize page", CheckStatus::Ok, "asks to sign in");
+    let report = app.auth.diagnose().await;
+    assert_line(&report, "authorize page", Status::Ok, "asks the user to sign in");
     app.fake.fail_next(Endpoint::Authorize, Fault::Status(403));
-    let checkup = app.auth.check().await;
-    assert_line(&checkup, "authorize page", CheckStatus::Warning, "answers 403");
+    let report = app.auth.diagnose().await;
+    assert_line(&report, "authorize page", Status::Warning, "answers 403");
 }
 
 mod n1 {
@@ -140,21 +190,21 @@ mod n1 {
         let app = app(|builder| builder.timeout(Duration::from_secs(2))).await;
         for (fault, words) in [
             (Fault::Status(503), "answers 503"),
-            (Fault::Hang, "no answer in time"),
+            (Fault::Hang, "no response in time"),
             (Fault::Reset, "cannot be reached"),
         ] {
             for (endpoint, name) in
                 [(Endpoint::Authorize, "authorize page"), (Endpoint::Token, "token endpoint")]
             {
                 app.fake.fail_always(endpoint, fault.clone());
-                let checkup = app.auth.check().await;
+                let report = app.auth.diagnose().await;
                 app.fake.heal();
-                assert_line(&checkup, name, CheckStatus::Failed, words);
+                assert_line(&report, name, Status::Failed, words);
             }
         }
         // A body without end does not hold it up either.
         app.fake.fail_next(Endpoint::Authorize, Fault::Huge(1 << 40));
-        assert_line(&app.auth.check().await, "authorize page", CheckStatus::Ok, "");
+        assert_line(&app.auth.diagnose().await, "authorize page", Status::Ok, "");
     }
 }
 
@@ -164,10 +214,10 @@ async fn clock_is_unknown_without_webflow() {
     let endpoints = gone.endpoints();
     gone.stop().await;
     let app = app(|builder| builder.endpoints(endpoints)).await;
-    let checkup = app.auth.check().await;
-    assert_line(&checkup, "authorize page", CheckStatus::Failed, "nothing listens there");
-    assert_line(&checkup, "token endpoint", CheckStatus::Failed, "nothing listens there");
-    assert_line(&checkup, "clock", CheckStatus::Warning, "could not be compared");
+    let report = app.auth.diagnose().await;
+    assert_line(&report, "authorize page", Status::Failed, "nothing is listening there");
+    assert_line(&report, "token endpoint", Status::Failed, "nothing is listening there");
+    assert_line(&report, "clock", Status::Warning, "skipped");
 }
 
 mod s5 {
@@ -177,9 +227,9 @@ mod s5 {
     async fn finds_a_clock_that_is_a_minute_off() {
         let app = app(|builder| builder).await;
         app.clock.advance(Duration::from_secs(30));
-        assert_line(&app.auth.check().await, "clock", CheckStatus::Ok, "within 60 s");
+        assert_line(&app.auth.diagnose().await, "clock", Status::Ok, "within 60 s");
         app.clock.advance(Duration::from_secs(60));
-        assert_line(&app.auth.check().await, "clock", CheckStatus::Failed, "s ahead of Webflow's");
+        assert_line(&app.auth.diagnose().await, "clock", Status::Failed, "s ahead of Webflow's");
     }
 }
 
@@ -189,21 +239,21 @@ mod k4 {
     #[tokio::test]
     async fn finds_weak_keys() {
         let with = async |keyring: Keyring| app(|builder| builder.keyring(keyring)).await;
-        let checkup = with(Keyring::from_bytes(&[7; 40]).unwrap()).await.auth.check().await;
-        assert_line(&checkup, "keyring", CheckStatus::Failed, "key number 1 repeats a few bytes");
-        let checkup = with(Keyring::from_base64(KEY).unwrap()).await.auth.check().await;
-        assert_line(&checkup, "keyring", CheckStatus::Warning, "looks like text");
-        let checkup = with(Keyring::generate()).await.auth.check().await;
-        assert_line(&checkup, "keyring", CheckStatus::Warning, "made by this process");
+        let report = with(Keyring::from_bytes(&[7; 40]).unwrap()).await.auth.diagnose().await;
+        assert_line(&report, "keyring", Status::Failed, "key number 1 repeats a few bytes");
+        let report = with(Keyring::from_base64(KEY).unwrap()).await.auth.diagnose().await;
+        assert_line(&report, "keyring", Status::Warning, "looks like text");
+        let report = with(Keyring::generate()).await.auth.diagnose().await;
+        assert_line(&report, "keyring", Status::Warning, "this process generated the key");
     }
 }
 
 #[tokio::test]
 async fn finds_credentials_with_quotes() {
     let app = app(|builder| builder.client_secret("\"s3cret\"")).await;
-    let checkup = app.auth.check().await;
-    assert_line(&checkup, "client", CheckStatus::Failed, "client_secret has blanks, quotes");
-    assert!(!checkup.to_string().contains("s3cret"));
+    let report = app.auth.diagnose().await;
+    assert_line(&report, "client", Status::Failed, "client_secret contains spaces, quotes");
+    assert!(!report.to_string().contains("s3cret"));
 }
 
 #[tokio::test]
@@ -218,16 +268,16 @@ async fn warns_of_tunnels_and_frames() {
             .endpoints(tower_webflow_auth::Endpoints::at("http://127.0.0.1:1").unwrap())
             .timeout(Duration::from_millis(200))
     };
-    let checkup = builder().redirect_uri(tunnel).build().unwrap().check().await;
-    assert_line(&checkup, "redirect_uri", CheckStatus::Warning, "a tunnel's address");
+    let report = builder().redirect_uri(tunnel).build().unwrap().diagnose().await;
+    assert_line(&report, "redirect_uri", Status::Warning, "the address of a tunnel");
     // An origin that cannot be resolved, or reached, is no missing application.
-    assert_line(&checkup, "callback", CheckStatus::Failed, "https://1a2b");
+    assert_line(&report, "callback", Status::Failed, "https://1a2b");
     let framed = builder()
         .redirect_uri("https://127.0.0.1:1/cb")
         .insecure_cookies_in_frames(true)
         .build()
         .unwrap();
-    assert_line(&framed.check().await, "redirect_uri", CheckStatus::Warning, "check Origin");
+    assert_line(&framed.diagnose().await, "redirect_uri", Status::Warning, "check Origin");
 }
 
 #[derive(Default)]
@@ -272,21 +322,16 @@ mod n12 {
     #[tokio::test]
     async fn finds_an_unreadable_store_that_claims_to_be_healthy() {
         let app1 = app(|builder| builder.store(Broken { hangs: false })).await;
-        let checkup = app1.auth.check().await;
-        assert_line(&checkup, "store", CheckStatus::Failed, "not available: the disk is gone");
+        let report = app1.auth.diagnose().await;
+        assert_line(&report, "store", Status::Failed, "not available: the disk is gone");
 
         let slow = Broken { hangs: true };
         let app2 =
             app(|builder| builder.store(slow).store_timeout(Duration::from_millis(50))).await;
-        assert_line(
-            &app2.auth.check().await,
-            "store",
-            CheckStatus::Failed,
-            "did not answer in time",
-        );
+        assert_line(&app2.auth.diagnose().await, "store", Status::Failed, "did not answer in time");
 
         let app3 = app(|builder| builder).await;
-        assert_line(&app3.auth.check().await, "store", CheckStatus::Warning, "kept in memory");
+        assert_line(&app3.auth.diagnose().await, "store", Status::Warning, "kept in memory");
     }
 }
 
@@ -304,40 +349,40 @@ async fn finds_an_application_that_does_not_run() {
     })
     .await
     .expect("the server is gone");
-    let checkup = auth.check().await;
-    assert_line(&checkup, "callback", CheckStatus::Warning, "the application is not running");
-    assert!(checkup.get("login path").is_none(), "{checkup}");
+    let report = auth.diagnose().await;
+    assert_line(&report, "callback", Status::Warning, "the application is not running");
+    assert!(report.get("login path").is_none(), "{report}");
     assert_eq!(fake.authorize().host_str(), Some("127.0.0.1"));
 }
 
-async fn with_router(router: impl FnOnce(&WebflowAuthLayer) -> Router) -> Checkup {
+async fn with_router(router: impl FnOnce(&WebflowAuthLayer) -> Router) -> Report {
     let app = App::with_router(|builder| builder, router).await;
-    app.auth.check().await
+    app.auth.diagnose().await
 }
 
 #[tokio::test]
 async fn finds_paths_that_reach_no_layer() {
     let page = || get(|token: WebflowToken| async move { token.scopes().to_string() });
-    let checkup =
+    let report =
         with_router(|auth| Router::new().route("/sites", page()).route_layer(auth.clone())).await;
     for name in ["callback", "login path", "logout path"] {
-        assert_line(&checkup, name, CheckStatus::Failed, "reaches no layer: the answer is 404");
+        assert_line(&report, name, Status::Failed, "reaches no layer: the response is 404");
     }
 
-    let checkup = with_router(|auth| {
+    let report = with_router(|auth| {
         Router::new()
             .route("/sites", page())
             .route_layer(auth.clone())
             .route_service(auth.callback_path(), auth.endpoints_service())
     })
     .await;
-    assert_line(&checkup, "callback", CheckStatus::Ok, "");
-    assert_line(&checkup, "login path", CheckStatus::Failed, "endpoints_service()");
+    assert_line(&report, "callback", Status::Ok, "");
+    assert_line(&report, "login path", Status::Failed, "endpoints_service()");
 
-    let checkup =
+    let report =
         with_router(|auth| Router::new().nest_service("/auth/webflow", auth.endpoints_service()))
             .await;
-    assert!(checkup.is_ok(), "{checkup}");
+    assert!(report.is_ok(), "{report}");
 }
 
 #[tokio::test]
@@ -349,19 +394,19 @@ async fn finds_a_rewritten_path() {
         request.extensions_mut().remove::<OriginalUri>();
         next.run(request).await
     }
-    let checkup = with_router(|auth| {
+    let report = with_router(|auth| {
         let app = Router::new().fallback(|| async { "inner" }).layer(auth.clone());
         Router::new().fallback_service(
             tower::ServiceBuilder::new().layer(axum::middleware::from_fn(strip)).service(app),
         )
     })
     .await;
-    assert_line(&checkup, "callback", CheckStatus::Failed, "takes it for an ordinary path");
+    assert_line(&report, "callback", Status::Failed, "treats it as an ordinary path");
 }
 
 #[tokio::test]
 async fn finds_an_endpoints_service_mounted_elsewhere() {
-    let checkup = with_router(|auth| {
+    let report = with_router(|auth| {
         let endpoints = auth.endpoints_service();
         let moved = tower::ServiceBuilder::new()
             .map_request(|mut request: Request| {
@@ -373,21 +418,31 @@ async fn finds_an_endpoints_service_mounted_elsewhere() {
         Router::new().fallback_service(moved)
     })
     .await;
-    assert_line(&checkup, "callback", CheckStatus::Failed, "mounted where it does not know it");
+    assert_line(&report, "callback", Status::Failed, "mounted where the service does not know it");
 }
 
 #[tokio::test]
 async fn finds_another_responder_on_the_callback() {
-    let checkup = with_router(|_| Router::new().fallback(|| async { "all is one page" })).await;
-    assert_line(&checkup, "callback", CheckStatus::Failed, "answered 200 by something else");
+    let report = with_router(|_| Router::new().fallback(|| async { "all is one page" })).await;
+    assert_line(
+        &report,
+        "callback",
+        Status::Failed,
+        "something other than the layer responds to /auth/webflow/callback with 200",
+    );
 
-    let checkup =
+    let report =
         with_router(|_| Router::new().fallback(|| async { StatusCode::UNAUTHORIZED })).await;
-    assert_line(&checkup, "callback", CheckStatus::Failed, "answered 401 by something else");
+    assert_line(
+        &report,
+        "callback",
+        Status::Failed,
+        "something other than the layer responds to /auth/webflow/callback with 401",
+    );
 
     let elsewhere = || async { Redirect::permanent("https://www.example.com/") };
-    let checkup = with_router(|_| Router::new().fallback(elsewhere)).await;
-    assert_line(&checkup, "callback", CheckStatus::Failed, "redirected elsewhere (308)");
+    let report = with_router(|_| Router::new().fallback(elsewhere)).await;
+    assert_line(&report, "callback", Status::Failed, "redirected elsewhere (308)");
 }
 
 #[tokio::test]
@@ -406,26 +461,26 @@ async fn finds_a_silent_port() {
         .build()
         .unwrap();
     // The listener's queue takes the connection, and nobody answers.
-    assert_line(&auth.check().await, "callback", CheckStatus::Failed, "does not answer in time");
+    assert_line(&auth.diagnose().await, "callback", Status::Failed, "did not answer in time");
     let hang_up = tokio::spawn(async move {
         loop {
             drop(listener.accept().await);
         }
     });
-    assert_line(&auth.check().await, "callback", CheckStatus::Failed, "cannot be reached");
+    assert_line(&auth.diagnose().await, "callback", Status::Failed, "cannot be reached");
     hang_up.abort();
 }
 
 #[test]
 fn reports_a_configuration_that_does_not_build() {
     let error = WebflowAuthLayer::builder().redirect_uri("http://app.example.com/cb").build();
-    let checkup = Checkup::from(&error.unwrap_err());
-    assert_line(&checkup, "keyring (WEBFLOW_AUTH_KEY)", CheckStatus::Failed, "is missing");
+    let report = Report::from(&error.unwrap_err());
+    assert_line(&report, "keyring (WEBFLOW_AUTH_KEY)", Status::Failed, "is missing");
     assert_line(
-        &checkup,
+        &report,
         "redirect_uri (WEBFLOW_REDIRECT_URI)",
-        CheckStatus::Failed,
+        Status::Failed,
         "is not https -> use https",
     );
-    assert!(!checkup.is_ok());
+    assert!(!report.is_ok());
 }

@@ -7,7 +7,7 @@ use axum::routing::get;
 use serde_json::json;
 use std::time::Duration;
 use tower_webflow_auth::testing::{Endpoint, Fault, TestBrowser};
-use tower_webflow_auth::{WebflowToken, WebflowTokenRejection, WebflowTokenRejectionReason};
+use tower_webflow_auth::{WebflowToken, WebflowTokenRejection, extract::RejectionReason};
 
 use crate::support::App;
 
@@ -55,7 +55,7 @@ async fn rejection_exposes_its_reason() {
         |auth| {
             let handler = |token: Result<WebflowToken, WebflowTokenRejection>| async move {
                 match token.map_err(|rejection| rejection.reason()) {
-                    Err(WebflowTokenRejectionReason::NotConnected) => "not connected",
+                    Err(RejectionReason::NotConnected) => "not connected",
                     Err(_) => "another reason",
                     Ok(_) => "connected",
                 }

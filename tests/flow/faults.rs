@@ -8,7 +8,9 @@ use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::routing::get;
 use tower_webflow_auth::testing::{Access, Endpoint, Fault, Page, TestBrowser};
-use tower_webflow_auth::{CacheConfig, GrantPolicy, Scope, Subject, SubjectResolver, WebflowToken};
+use tower_webflow_auth::{
+    GrantPolicy, Scope, Subject, SubjectResolver, WebflowToken, config::CacheConfig,
+};
 
 use crate::support::hostile::{
     CALLBACK, HOST, LOGIN, LOGOUT, OnRemove, TestStore, cookie_line, headers, parameter, raw_get,

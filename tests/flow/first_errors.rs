@@ -18,11 +18,11 @@ fn configuration_error_from_main_lists_every_fix() {
     let named: Vec<_> = printed.lines().skip(1).filter_map(|line| line.split(' ').nth(3)).collect();
     assert_eq!(named, ["client_id", "client_secret", "redirect_uri", "scopes", "keyring"]);
     assert!(
-        printed.contains("\n  - client_id (WEBFLOW_CLIENT_ID) is missing: it is in"),
+        printed.contains("\n  - client_id (WEBFLOW_CLIENT_ID) is missing: copy it"),
         "{printed}"
     );
     let one: ConfigError = tower_webflow_auth::Scope::new("sites").unwrap_err();
-    assert!(printed_by_main(one).starts_with("Error: the Webflow configuration cannot work:"));
+    assert!(printed_by_main(one).starts_with("Error: invalid Webflow configuration:"));
 }
 
 #[test]
@@ -44,7 +44,10 @@ async fn missing_postgres_is_reported_as_refused() {
 async fn missing_folder_is_named() {
     let path = "/no/such/folder/tokens.db";
     let error = tower_webflow_auth::store::SqliteStore::open(path).await.unwrap_err();
-    assert!(format!("{error:?}").contains("its folder must exist and be writable"), "{error:?}");
+    assert!(
+        format!("{error:?}").contains("the parent directory must exist and be writable"),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use tower_webflow_auth::testing::TestBrowser;
 use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken};
 
 use crate::support::App;
+use crate::support::hostile::eventually;
 use crate::support::hostile::{OnRemove, TestStore, second_instance};
 
 /// Handlers that keep Webflow's refusal to themselves.
@@ -33,6 +34,7 @@ mod n8 {
             move |builder| {
                 builder.on_revoked(move |_| {
                     count.fetch_add(1, Ordering::SeqCst);
+                    std::future::ready(())
                 })
             },
             secretive,
@@ -43,7 +45,7 @@ mod n8 {
         app.fake.revoke_everything();
         assert_eq!(browser.visit(&app.url("/x")).await.unwrap().text, "failed");
         assert_eq!(app.connect(&mut browser, "/x").await.text, "fine");
-        assert_eq!(revoked.load(Ordering::SeqCst), 1);
+        eventually("the hook hears of it", || revoked.load(Ordering::SeqCst) == 1).await;
     }
 
     #[tokio::test]

@@ -14,8 +14,8 @@ use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::store::{GrantId, SealedToken, StoreError, TokenKey};
 use tower_webflow_auth::testing::{Endpoint, Fault, Site};
 use tower_webflow_auth::{
-    GrantPolicy, GrantState, ImportError, Keyring, Pace, ResealError, Scope, StoredGrant, Subject,
-    Verified, WebflowAuthBuilder, WebflowAuthHandle,
+    GrantPolicy, GrantState, ImportError, Keyring, Next, Pace, ResealError, Scope, StoredGrant,
+    Subject, Verified, WebflowAuthHandle, Why, config::WebflowAuthBuilder,
 };
 
 use crate::support::App;
@@ -40,8 +40,9 @@ async fn with_grants(store: &TestStore, users: &[&str]) -> (App, Arc<AtomicUsize
 async fn with_application(store: &TestStore, revoked: &Arc<AtomicUsize>) -> App {
     let (store, counted) = (store.clone(), Arc::clone(revoked));
     let app = App::with(|builder| {
-        builder.store(store).on_revoked(move |_| {
-            counted.fetch_add(1, Ordering::SeqCst);
+        builder.store(store).on_revoked(move |gone| {
+            counted.fetch_add(usize::from(gone.why() == Why::Dead), Ordering::SeqCst);
+            std::future::ready(())
         })
     })
     .await;
@@ -149,6 +150,7 @@ mod i5 {
         let app = App::with(move |builder| {
             builder.store(kept).on_authorized(move |_| {
                 counted.fetch_add(1, Ordering::SeqCst);
+                std::future::ready(Ok(Next::Continue))
             })
         })
         .await;
@@ -407,8 +409,8 @@ mod i6 {
     async fn doctor_counts_the_rows_that_need_an_old_key() {
         let (_store, app, [instance, _], _) = rolling(&["ada", "bob"]).await;
         let line = async |app: &App| {
-            let checkup = app.auth.check().await;
-            checkup
+            let report = app.auth.diagnose().await;
+            report
                 .checks()
                 .iter()
                 .find(|it| it.name() == "old keys")

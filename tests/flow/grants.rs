@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::get;
 use tower_webflow_auth::testing::{Access, TestBrowser};
-use tower_webflow_auth::{GrantPolicy, ResolveError, Scope, Subject, WebflowGrants, WebflowToken};
+use tower_webflow_auth::{GrantPolicy, IdTokenError, Scope, Subject, WebflowGrants, WebflowToken};
 
 use crate::support::App;
 
@@ -47,7 +47,7 @@ async fn app(users: bool) -> App {
     .await
 }
 
-/// Connects one workspace of the stand-in's user, by way of the login path.
+/// Connects one workspace of the fake's user, by way of the login path.
 async fn connect(app: &App, browser: &mut TestBrowser, workspace: usize) -> String {
     let id = app.fake.workspaces()[workspace].id().to_owned();
     allow(app, browser, Access::Workspace(id.clone())).await;
@@ -153,9 +153,9 @@ async fn hooks_report_grants_denials_and_revocations_and_may_panic() {
     let (authorized, failed, revoked) = (log("authorized"), log("failed"), log("revoked"));
     let app = App::with(|builder| {
         builder
-            .on_authorized(move |event| {
-                authorized(format!("first={} {}", event.is_first(), event.token().scopes()));
-                panic!("as the test wants");
+            .on_authorized(move |new| {
+                authorized(format!("first={} {}", new.is_first(), new.token().scopes()));
+                async { panic!("as the test wants") }
             })
             .on_error(move |error| {
                 failed(error.kind().to_string());
@@ -163,7 +163,10 @@ async fn hooks_report_grants_denials_and_revocations_and_may_panic() {
                 (error.kind().as_str() == "malformed-callback")
                     .then(|| teapot.body("own".into()).unwrap())
             })
-            .on_revoked(move |_| revoked(String::new()))
+            .on_revoked(move |gone| {
+                revoked(format!("{:?}", gone.why()));
+                std::future::ready(())
+            })
     })
     .await;
     let mut browser = app.connected().await;
@@ -174,14 +177,16 @@ async fn hooks_report_grants_denials_and_revocations_and_may_panic() {
     let page = browser.visit(&app.url("/auth/webflow/callback?code=x&state=y")).await.unwrap();
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     browser.submit(&app.url("/auth/webflow/logout")).await.unwrap();
+    app.auth.shutdown().await;
     assert_eq!(
         *heard.lock().unwrap(),
         [
             "authorized first=true sites:read cms:read",
             "authorized first=false sites:read cms:read",
+            "revoked Replaced",
             "failed malformed-callback",
             "failed unknown-flow",
-            "revoked ",
+            "revoked SignedOut",
         ]
     );
 }
@@ -201,8 +206,8 @@ async fn designer_id_token_is_resolved_by_the_sites_grant() {
     let user = handle.resolve_id_token(&site, &id_token).await.unwrap();
     assert!(user.id.is_some() && user.email.is_some(), "{user:?}");
     let unknown = handle.resolve_id_token("another", &id_token).await.unwrap_err();
-    assert!(matches!(unknown, ResolveError::NoGrant));
+    assert!(matches!(unknown, IdTokenError::NoGrant));
     app.clock.advance(std::time::Duration::from_secs(15 * 60));
     let late = handle.resolve_id_token(&site, &id_token).await.unwrap_err();
-    assert!(matches!(late, ResolveError::Refused), "{late}");
+    assert!(matches!(late, IdTokenError::Refused), "{late}");
 }

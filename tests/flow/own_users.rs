@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode};
 use tower_webflow_auth::testing::TestBrowser;
-use tower_webflow_auth::{Subject, SubjectResolver, WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{Subject, SubjectResolver, WebflowAuthLayer, config::WebflowAuthBuilder};
 
 use crate::support::App;
 use crate::{axum_login_example, jwt_example, tower_sessions_example};

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::testing::TestBrowser;
-use tower_webflow_auth::{Subject, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder};
 
 use crate::support::hostile::{CALLBACK, TestStore, eventually, headers, second_instance};
 use crate::support::{self, App};
@@ -35,6 +35,7 @@ mod n8 {
             |builder| {
                 builder.on_revoked(move |_| {
                     removed.fetch_add(1, Ordering::SeqCst);
+                    std::future::ready(())
                 })
             }
         })
@@ -49,6 +50,7 @@ mod n8 {
             assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{}", page.text);
             assert!(page.json()["login_url"].is_string());
         }
+        app.auth.shutdown().await;
         assert_eq!(removed.load(Ordering::SeqCst), 1);
     }
 

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tower_webflow_auth::testing::{Access, Endpoint, Fault, TestBrowser};
 use tower_webflow_auth::{
-    GrantPolicy, LookupError, ResolveError, Scope, Subject, WebflowAuthHandle, WebflowToken,
+    GrantPolicy, IdTokenError, LookupError, Scope, Subject, WebflowAuthHandle, WebflowToken,
 };
 
 use crate::support::App;
@@ -404,7 +404,7 @@ mod who_uses_them {
         assert_eq!(user.email.as_deref(), Some("ada@example.com"));
         let other = app.fake.workspaces()[1].sites()[0].id();
         let error = handle.resolve_id_token(other, &app.fake.id_token(other)).await.unwrap_err();
-        assert!(matches!(error, ResolveError::NoGrant), "{error:?}");
+        assert!(matches!(error, IdTokenError::NoGrant), "{error:?}");
     }
 
     #[tokio::test]

@@ -8,8 +8,8 @@ use axum::routing::get;
 use serde_json::json;
 use tower_webflow_auth::testing::{Endpoint, Fault, TestBrowser};
 use tower_webflow_auth::{
-    Scope, WebflowAuthLayer, WebflowToken, WebflowTokenRejection, WebflowTokenRejectionReason,
-    WebflowUser,
+    Scope, WebflowAuthLayer, WebflowToken, WebflowTokenRejection, WebflowUser,
+    extract::RejectionReason,
 };
 
 use crate::support::App;
@@ -141,7 +141,7 @@ async fn nobody_connected_and_a_missing_layer_are_told_apart() {
     let app = with_scope().await;
     let mut browser = TestBrowser::new();
     let nobody = browser.visit(&app.url("/optional")).await.unwrap().text;
-    assert_eq!(nobody, format!("Err({:?})", WebflowTokenRejectionReason::NotConnected));
+    assert_eq!(nobody, format!("Err({:?})", RejectionReason::NotConnected));
     let bare = browser.visit(&app.url("/bare")).await.unwrap();
     assert_eq!(bare.status, StatusCode::INTERNAL_SERVER_ERROR);
     let script = browser.fetch(Method::GET, &app.url("/required")).await.unwrap();

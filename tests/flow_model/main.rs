@@ -1,6 +1,7 @@
 //! The flow as a state machine: several browsers with several tabs, two instances over one store, and
-//! an attacker who sends callbacks into other browsers; keys that roll, a store that fails, hangs or
-//! lags, answers that are lost, logouts in the middle, browsers that hang up, and a clock that jumps.
+//! an attacker who sends callbacks into other browsers; users who sign in and out, and codes that
+//! wait for them; imports; keys that roll, and reseals; a store that fails, hangs or lags, answers
+//! that are lost, logouts in the middle, browsers that hang up, and a clock that jumps.
 //!
 //! proptest draws a plan of steps from a seed; `world` carries it out and checks after every step what
 //! the application promises. The seeds are fixed. `scripts/soak` runs fresh ones, and
@@ -30,7 +31,17 @@ const AT_ONCE: usize = 8;
 const SEEDS: std::ops::Range<u64> = 0..24;
 
 /// Every seed whose plan has found a fault.
-const FOUND_A_FAULT: [u64; 0] = [];
+const FOUND_A_FAULT: [u64; 5] = [
+    // Two instances that replace a grant at the same moment each tell `on_revoked` of it.
+    27,
+    // An instance whose removal fails tells it again of a row that another one has removed.
+    1047,
+    // A second choice at Webflow ended in an earlier session, and the present one was left behind.
+    1_795_720_945,
+    // A callback whose response was lost was exchanged again after other tabs had ended elsewhere.
+    7020,
+    7105,
+];
 
 struct FlowModel;
 

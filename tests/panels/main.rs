@@ -25,8 +25,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_webflow_auth::testing::{Access, FakeWebflow};
 use tower_webflow_auth::{
-    Clock, Keyring, PanelSession, Scope, WebflowAuthBuilder, WebflowAuthLayer, WebflowGrants,
-    WebflowToken, WebflowUser,
+    Clock, Keyring, PanelSession, Scope, WebflowAuthLayer, WebflowGrants, WebflowToken,
+    WebflowUser, config::WebflowAuthBuilder,
 };
 
 pub(crate) const ORIGIN: &str = "https://abc.webflow-ext.com";

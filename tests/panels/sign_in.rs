@@ -8,7 +8,10 @@ use futures::future::join_all;
 use futures::stream;
 use serde_json::{Value, json};
 use tower_webflow_auth::testing::{Access, Endpoint, Fault};
-use tower_webflow_auth::{CacheConfig, ConfigProblem, Scope};
+use tower_webflow_auth::{
+    Scope,
+    config::{CacheConfig, ConfigProblem},
+};
 
 use super::*;
 

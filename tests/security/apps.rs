@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault, TestBrowser};
 use tower_webflow_auth::{
-    Clock, Keyring, Scope, Subject, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken,
+    Clock, Keyring, Scope, Subject, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder,
 };
 
 use crate::support::KEY;

@@ -11,7 +11,9 @@ use axum::Router;
 use axum::http::StatusCode;
 use tower_webflow_auth::store::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use tower_webflow_auth::testing::{Endpoint, Fault};
-use tower_webflow_auth::{Subject, SubjectResolver, WebflowAuthBuilder, WebflowToken};
+use tower_webflow_auth::{
+    Next, Subject, SubjectResolver, WebflowToken, config::WebflowAuthBuilder,
+};
 
 use crate::support;
 use crate::support::hostile::{
@@ -266,8 +268,14 @@ mod n14 {
         let app = with(|builder| {
             let (authorized, revoked, error) = (switch.clone(), switch.clone(), switch.clone());
             builder
-                .on_authorized(move |_| authorized.may_panic())
-                .on_revoked(move |_| revoked.may_panic())
+                .on_authorized(move |_| {
+                    authorized.may_panic();
+                    std::future::ready(Ok(Next::Continue))
+                })
+                .on_revoked(move |_| {
+                    revoked.may_panic();
+                    std::future::ready(())
+                })
                 .on_error(move |_| {
                     error.may_panic();
                     None

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, extract::Request};
 use tower_webflow_auth::testing::TestBrowser;
-use tower_webflow_auth::{CacheConfig, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{WebflowAuthLayer, WebflowToken, config::CacheConfig};
 
 use crate::support::hostile::{
     Answer, CALLBACK, HOST, Https, LOGIN, LOGOUT, ORIGIN, begin, cookie_line, cookies_set, headers,
@@ -64,7 +64,7 @@ mod c1 {
 
     #[tokio::test]
     async fn partitioned_cookies_are_removed_as_they_were_set() {
-        let in_frames = |builder: tower_webflow_auth::WebflowAuthBuilder| {
+        let in_frames = |builder: tower_webflow_auth::config::WebflowAuthBuilder| {
             builder.insecure_cookies_in_frames(true)
         };
         let app = Https::start(in_frames, router).await;

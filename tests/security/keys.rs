@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use tower_webflow_auth::store::{SealedToken, TokenKey, TokenStore, TokenVersion};
 use tower_webflow_auth::testing::{Page, TestBrowser};
-use tower_webflow_auth::{Keyring, Subject, WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{Keyring, Subject, WebflowAuthLayer, config::WebflowAuthBuilder};
 
 use crate::support::hostile::{
     self, CALLBACK, HOST, LOGIN, LOGOUT, TestStore, headers, raw_get, second_instance,

@@ -11,7 +11,7 @@ use tower_webflow_auth::store::{
     MemoryStore, PostgresStore, RedisStore, SqliteStore, StoreError, TokenStore,
 };
 use tower_webflow_auth::testing::{Endpoint, Fault};
-use tower_webflow_auth::{Endpoints, Keyring, ResolveError, Scope, Subject, WebflowAuthLayer};
+use tower_webflow_auth::{Endpoints, IdTokenError, Keyring, Scope, Subject, WebflowAuthLayer};
 
 use crate::support::hostile::{HOST, TestStore};
 use crate::support::secrets::{Secrets, chain};
@@ -104,7 +104,7 @@ mod o5 {
             let error = outcome.unwrap_err();
             let kind = shown(&error).split([' ', '(', '{']).next().unwrap().to_owned();
             secrets.assert_unseen(&kind, &chain(&error));
-            secrets.assert_unseen(&kind, &chain(&ResolveError::from(error)));
+            secrets.assert_unseen(&kind, &chain(&IdTokenError::from(error)));
             kinds.insert(kind);
         }
         assert!(kinds.len() >= 6, "{kinds:?}");

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use axum::http::{HeaderMap, Method, StatusCode};
 use tower_webflow_auth::testing::{Access, Page, TestBrowser};
-use tower_webflow_auth::{Clock, Subject};
+use tower_webflow_auth::{Clock, Next, Subject};
 
 use crate::support::App;
 use crate::support::hostile::{
@@ -555,7 +555,12 @@ mod s9 {
         let heard = Arc::new(Mutex::new(0));
         let app = App::with({
             let heard = Arc::clone(&heard);
-            |builder| builder.on_authorized(move |_| *heard.lock().unwrap() += 1)
+            |builder| {
+                builder.on_authorized(move |_| {
+                    *heard.lock().unwrap() += 1;
+                    std::future::ready(Ok(Next::Continue))
+                })
+            }
         })
         .await;
         let mut browser = TestBrowser::new();
@@ -595,9 +600,10 @@ mod s10 {
         let app = App::with({
             let seen = Arc::clone(&seen);
             |builder| {
-                builder.on_authorized(move |authorized| {
-                    let sites = authorized.token().sites().to_vec();
-                    seen.lock().unwrap().push((sites, authorized.is_first()));
+                builder.on_authorized(move |new| {
+                    let sites = new.token().sites().to_vec();
+                    seen.lock().unwrap().push((sites, new.is_first()));
+                    std::future::ready(Ok(Next::Continue))
                 })
             }
         })

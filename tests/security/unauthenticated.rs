@@ -14,7 +14,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::limit::GlobalConcurrencyLimitLayer;
-use tower_webflow_auth::{Endpoints, WebflowAuthBuilder};
+use tower_webflow_auth::{Endpoints, config::WebflowAuthBuilder};
 
 use crate::support;
 use crate::support::hostile::{

@@ -270,12 +270,12 @@ async fn three_methods_are_enough() {
 async fn broken_stores_fail_the_rule_they_break() {
     for (mistake, rule) in [
         (Mistake::FoldsCase, "matched exactly"),
-        (Mistake::IgnoresVersions, "the version that it names"),
-        (Mistake::KeepsOneGrant, "apart from each other"),
+        (Mistake::IgnoresVersions, "the version it names"),
+        (Mistake::KeepsOneGrant, "grants are separate"),
         (Mistake::TakesAnySubject, "InvalidSubject"),
-        (Mistake::UpdatesWithoutLooking, "the version that it has"),
-        (Mistake::UpdatesNothing, "the version that it has"),
-        (Mistake::BreaksWhenDropped, "that is dropped"),
+        (Mistake::UpdatesWithoutLooking, "the version it has"),
+        (Mistake::UpdatesNothing, "the version it has"),
+        (Mistake::BreaksWhenDropped, "a dropped write"),
     ] {
         let violation = store_contract(Broken::with(mistake)).await.unwrap_err();
         assert!(violation.rule().contains(rule), "{violation}");

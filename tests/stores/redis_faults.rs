@@ -11,7 +11,7 @@ use tower_webflow_auth::store::{
     TokenVersion,
 };
 use tower_webflow_auth::testing::{ContractReport, TestBrowser, store_contract};
-use tower_webflow_auth::{CheckStatus, Subject};
+use tower_webflow_auth::{Subject, doctor::Status};
 
 use crate::contract::what_happens_at_once_happens_one_after_another;
 use crate::support::App;
@@ -300,14 +300,14 @@ mod e9_rights {
         round_trip(&store).await;
         round_trip(&store).await;
         store.healthy().await.unwrap();
-        assert_eq!(log.text().matches("changes cannot be published").count(), 1, "{}", log.text());
+        assert_eq!(log.text().matches("cannot publish changes").count(), 1, "{}", log.text());
         let app = App::with(|builder| builder.store(store)).await;
         app.connected().await;
-        let checkup = app.auth.check().await;
-        let check = checkup.get("store").unwrap();
-        assert_eq!(check.status(), CheckStatus::Warning, "{checkup}");
-        assert!(check.finding().contains("cannot be published"), "{checkup}");
-        assert!(check.finding().contains("are not received"), "{checkup}");
+        let report = app.auth.diagnose().await;
+        let check = report.get("store").unwrap();
+        assert_eq!(check.status(), Status::Warning, "{report}");
+        assert!(check.finding().contains("cannot publish"), "{report}");
+        assert!(check.finding().contains("not receiving changes"), "{report}");
     }
 
     #[tokio::test]

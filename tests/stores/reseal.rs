@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use tower_webflow_auth::store::SqliteStore;
 use tower_webflow_auth::testing::FakeWebflow;
 use tower_webflow_auth::{
-    CacheConfig, Keyring, Pace, Scope, Subject, WebflowAuthHandle, WebflowAuthLayer,
+    Keyring, Pace, Scope, Subject, WebflowAuthHandle, WebflowAuthLayer, config::CacheConfig,
 };
 
 /// `RESEAL_ROWS` is how many rows there are.

@@ -159,7 +159,7 @@ async fn open_errors_explain_the_cause() {
     let missing = folder.path().join("missing").join("tokens.db");
     let error = SqliteStore::open(&missing).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.contains("its folder must exist"), "{cause}");
+    assert!(cause.contains("the parent directory must exist"), "{cause}");
     let text = folder.path().join("text.db");
     std::fs::write(&text, "this is no database, but long enough to be read as one".repeat(50))
         .unwrap();

@@ -248,13 +248,13 @@ mod e9_rights {
         }
         let (folder, path, store) = store().await;
         store.close().await;
-        let right = "this process needs the right to";
+        let right = "this process needs permission to";
         for (changed, mode, usual) in
             [(folder.path(), 0o500, 0o700), (&*path, 0o000, 0o600), (&*path, 0o400, 0o600)]
         {
             set_mode(changed, mode);
             let error = causes(&SqliteStore::open(&path).await.unwrap_err());
-            assert!(error.contains(right) && error.contains("folder"), "{mode:o}: {error}");
+            assert!(error.contains(right) && error.contains("directory"), "{mode:o}: {error}");
             set_mode(changed, usual);
             // SQLite gives the companions the file's mode.
             allow_writing(folder.path());
@@ -279,7 +279,7 @@ mod e9_rights {
             store.remove(row("ada", 1).key(), row("ada", 1).version()).await.map(drop),
         ] {
             let error = causes(&result.unwrap_err());
-            assert!(error.contains("right to write the file"), "{error}");
+            assert!(error.contains("permission to write the file"), "{error}");
         }
         assert!(store.load(&Subject::user("ada")).await.unwrap().is_empty());
         allow_writing(folder.path());

@@ -14,13 +14,18 @@ pub fn binary() -> PathBuf {
 }
 
 /// The program of one of the crate's examples.
-fn example(name: &str) -> PathBuf {
+pub fn example(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
     let path = path.join("examples").join(name);
     assert!(path.exists(), "build it first: cargo build --all-features --example {name}");
     path
+}
+
+/// The redirect URI of a demo at that address.
+pub fn redirect_uri(address: &str) -> String {
+    format!("http://{address}/auth/webflow/callback")
 }
 
 pub struct Demo {
@@ -51,22 +56,39 @@ impl Demo {
     pub async fn with_webflow(
         change: impl FnOnce(FakeWebflowBuilder) -> FakeWebflowBuilder,
     ) -> (FakeWebflow, Self) {
+        let change = |builder: FakeWebflowBuilder| change(builder.app_name("Site Notes"));
+        let scopes = "authorized_user:read sites:read cms:read";
+        Self::with_fake(change, &[("WEBFLOW_SCOPES", scopes), ("RUST_LOG", "info")]).await
+    }
+
+    /// The demo and a fake Webflow for it, with these settings besides those of [`against`](Self::against).
+    pub async fn with_fake(
+        change: impl FnOnce(FakeWebflowBuilder) -> FakeWebflowBuilder,
+        settings: &[(&str, &str)],
+    ) -> (FakeWebflow, Self) {
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let redirect_uri = format!("http://{address}/auth/webflow/callback");
-        let builder = FakeWebflow::builder().redirect_uri(&redirect_uri).app_name("Site Notes");
+        let address = address.to_string();
+        let builder = FakeWebflow::builder().redirect_uri(redirect_uri(&address));
         let fake = change(builder).start().await.unwrap();
-        let settings = [
+        let demo = Self::against(&fake, &address, settings).await;
+        (fake, demo)
+    }
+
+    /// The demo at that address as a client of that Webflow: with the scope `sites:read`, a new key and
+    /// a store in memory, where `settings` says nothing else.
+    pub async fn against(fake: &FakeWebflow, address: &str, settings: &[(&str, &str)]) -> Self {
+        let (redirect_uri, key) = (redirect_uri(address), Keyring::generate_base64());
+        let mut all = vec![
             ("WEBFLOW_CLIENT_ID", fake.client_id()),
             ("WEBFLOW_CLIENT_SECRET", fake.client_secret()),
             ("WEBFLOW_REDIRECT_URI", &redirect_uri),
-            ("WEBFLOW_SCOPES", "authorized_user:read sites:read cms:read"),
+            ("WEBFLOW_SCOPES", "sites:read"),
             ("WEBFLOW_BASE_URL", fake.base_url()),
-            ("WEBFLOW_AUTH_KEY", &Keyring::generate_base64()),
+            ("WEBFLOW_AUTH_KEY", &key),
             ("DEMO_STORE", "memory"),
-            ("RUST_LOG", "info"),
         ];
-        let demo = Self::start_at(&address.to_string(), &settings).await;
-        (fake, demo)
+        all.extend(settings);
+        Self::start_at(address, &all).await
     }
 
     async fn run(program: &Path, address: &str, settings: &[(&str, &str)]) -> Self {

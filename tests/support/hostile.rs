@@ -16,7 +16,9 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 use tower_webflow_auth::store::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use tower_webflow_auth::testing::{FakeWebflow, Page, TestBrowser};
-use tower_webflow_auth::{Clock, Keyring, Scope, Subject, WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{
+    Clock, Keyring, Scope, Subject, WebflowAuthLayer, config::WebflowAuthBuilder,
+};
 
 use crate::support::{App, KEY, log, router};
 
@@ -414,6 +416,26 @@ impl Inner {
         }
     }
 
+    /// Waits until the row may be written.
+    async fn begin_save(&self, token: &SealedToken) -> Result<OnSave, StoreError> {
+        self.saves.fetch_add(1, Ordering::SeqCst);
+        self.versions.lock().unwrap().insert(token.version());
+        let mut unfinished = Unfinished(&self.writes_dropped, false);
+        let on_save = *self.on_save.lock().unwrap();
+        match on_save {
+            OnSave::Keep | OnSave::KeepAndFail | OnSave::Refuse => {}
+            OnSave::Gate => self.pass_the_gate().await,
+            OnSave::Panic => panic!("the store panics, as the test wants"),
+        }
+        unfinished.1 = true;
+        if on_save == OnSave::Refuse { Err(refused()) } else { Ok(on_save) }
+    }
+
+    fn end_save(&self, on_save: OnSave) -> Result<(), StoreError> {
+        self.saved.fetch_add(1, Ordering::SeqCst);
+        if on_save == OnSave::KeepAndFail { Err(refused()) } else { Ok(()) }
+    }
+
     fn keep(&self, row: &SealedToken) {
         self.rows.lock().unwrap().insert(row.key().clone(), row.clone());
     }
@@ -460,22 +482,25 @@ impl TokenStore for TestStore {
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
-        self.saves.fetch_add(1, Ordering::SeqCst);
-        self.versions.lock().unwrap().insert(token.version());
-        let mut unfinished = Unfinished(&self.writes_dropped, false);
-        let on_save = *self.0.on_save.lock().unwrap();
-        match on_save {
-            OnSave::Keep | OnSave::KeepAndFail | OnSave::Refuse => {}
-            OnSave::Gate => self.pass_the_gate().await,
-            OnSave::Panic => panic!("the store panics, as the test wants"),
-        }
-        unfinished.1 = true;
-        if on_save == OnSave::Refuse {
-            return Err(refused());
-        }
+        let on_save = self.begin_save(token).await?;
         self.keep(token);
-        self.saved.fetch_add(1, Ordering::SeqCst);
-        if on_save == OnSave::KeepAndFail { Err(refused()) } else { Ok(()) }
+        self.end_save(on_save)
+    }
+
+    /// As the provided one, but that it compares and writes at once, however long it waits before.
+    async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
+        let same = |row: &SealedToken| (row.key(), row.version()) == (token.key(), token.version());
+        if !self.load(token.key().subject()).await?.iter().any(same) {
+            return Ok(false);
+        }
+        let on_save = self.begin_save(token).await?;
+        let mut rows = self.0.rows.lock().unwrap();
+        let there = rows.get(token.key()).is_some_and(same);
+        if there {
+            rows.insert(token.key().clone(), token.clone());
+        }
+        drop(rows);
+        self.end_save(on_save).map(|()| there)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {

@@ -1,4 +1,4 @@
-//! An application under test, on a real socket, with a stand-in for Webflow.
+//! An application under test, on a real socket, with a fake Webflow.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 pub mod axe;
@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tower_webflow_auth::api::ApiError;
 use tower_webflow_auth::testing::{FakeWebflow, Page, TestBrowser};
 use tower_webflow_auth::{
-    Clock, Keyring, Scope, WebflowAuthBuilder, WebflowAuthLayer, WebflowToken,
+    Clock, Keyring, Scope, WebflowAuthLayer, WebflowToken, config::WebflowAuthBuilder,
 };
 
 pub const KEY: &str = "dGVzdCBrZXkgb2YgdGhlIGludGVncmF0aW9uIHRlc3RzLCAzMiBieXRlcyBvciBtb3Jl";

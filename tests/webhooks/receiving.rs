@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_webflow_auth::testing::{Delivery, FakeEvent, FakeWebflow};
 use tower_webflow_auth::webhooks::{Trigger, WebflowEvent, WebhookLayer};
-use tower_webflow_auth::{Clock, WebflowAuthBuilder, WebflowAuthLayer};
+use tower_webflow_auth::{Clock, WebflowAuthLayer, config::WebflowAuthBuilder};
 
 const REDIRECT_URI: &str = "http://127.0.0.1:9/auth/webflow/callback";
 const SITE: &str = "65427cf400e02b306eaa049c";

@@ -20,7 +20,7 @@ use http::header::{ACCEPT, COOKIE};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request};
 use tower::{Layer, Service, service_fn};
 use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
-use tower_webflow_auth::{CacheConfig, Keyring, Scope, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{Keyring, Scope, WebflowAuthLayer, WebflowToken, config::CacheConfig};
 
 type Inner = tower::util::BoxCloneSyncService<Request<Body>, Response, Infallible>;
 

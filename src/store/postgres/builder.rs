@@ -1,4 +1,4 @@
-//! The settings of the store.
+//! Settings of the Postgres store.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ use crate::store::group::Group;
 const SAVING: usize = 2;
 const LOADING: usize = 4;
 
-/// The settings of a [`PostgresStore`].
+/// Builds a [`PostgresStore`].
 ///
 /// ```no_run
 /// use tower_webflow_auth::store::{PostgresStore, StoreError};
@@ -32,7 +32,7 @@ const LOADING: usize = 4;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-#[must_use = "`connect` makes the store"]
+#[must_use = "call `connect` to create the store"]
 pub struct PostgresStoreBuilder {
     schema: String,
     table: String,
@@ -40,7 +40,7 @@ pub struct PostgresStoreBuilder {
     listen_url: Option<ListenUrl>,
 }
 
-/// An address, which may hold a password.
+/// A connection address, which may contain a password.
 #[derive(Clone)]
 struct ListenUrl(String);
 
@@ -62,32 +62,32 @@ impl Default for PostgresStoreBuilder {
 }
 
 impl PostgresStoreBuilder {
-    /// The schema; default `public`. It is created if it does not exist.
+    /// Sets the schema, created if it does not exist. The default is `public`.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.schema = schema.into();
         self
     }
 
-    /// The table; default `webflow_tokens`. Lower-case letters, digits and `_`.
+    /// Sets the table name: lower-case letters, digits and `_`. The default is `webflow_tokens`.
     pub fn table(mut self, table: impl Into<String>) -> Self {
         self.table = table.into();
         self
     }
 
-    /// The most connections that are kept for reading and writing; default 10, at least 1. One more
-    /// listens for changes. [`with_pool`](Self::with_pool) ignores it.
+    /// Sets the maximum number of connections for reads and writes, at least 1. The default is 10.
+    /// One more connection listens for changes. [`with_pool`](Self::with_pool) ignores this.
     pub const fn max_connections(mut self, connections: u32) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// The address at which to listen for changes that other instances make; default the store's
-    /// own.
+    /// Sets the address to listen on for changes by other instances. The default is the store's own
+    /// address.
     ///
-    /// Needed behind a pooler in transaction mode, such as `PgBouncer` or those of Neon and Supabase,
-    /// which keeps no `LISTEN`: give the database's direct address, or that of a pooler in session
-    /// mode. Without it the store detects the pooler, logs it once and does not listen; the cache's
-    /// time then bounds how old a grant may be.
+    /// Required behind a pooler in transaction mode, such as `PgBouncer` or the poolers of Neon and
+    /// Supabase, because these do not support `LISTEN`. Use the database's direct address, or a
+    /// pooler in session mode. Without it the store detects the pooler, logs that once and does not
+    /// listen: changes by other instances then become visible when cache entries expire.
     ///
     /// ```no_run
     /// use tower_webflow_auth::store::{PostgresStore, StoreError};
@@ -105,38 +105,37 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// Connects to the database at `postgres://..`, creates the tables if they do not exist, and
-    /// tries what a sign-in needs, as [`healthy`](crate::store::TokenStore::healthy) does.
+    /// Connects to the database at `postgres://..`, creates missing tables, and tests what a login
+    /// needs, as [`healthy`](crate::store::TokenStore::healthy) does.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it cannot be reached, is read-only or the role is missing
-    /// a right, which the error names; [`StoreError::SchemaTooNew`].
+    /// [`StoreError::Unavailable`] if the database is unreachable or read-only, or if the role is
+    /// missing a privilege, which the error names; [`StoreError::SchemaTooNew`].
     pub async fn connect(self, url: &str) -> Result<PostgresStore, StoreError> {
         let store = self.connect_lazy(url)?;
         store.probe().await?;
         Ok(store)
     }
 
-    /// Like [`connect`](Self::connect), without waiting: connects and creates the tables at the
-    /// first use. Until the database can be reached, every operation fails.
+    /// Like [`connect`](Self::connect), but connects and creates the tables on first use. Every
+    /// operation fails until the database is reachable.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when an address or a name is malformed.
+    /// [`StoreError::Unavailable`] if an address or a name is malformed.
     pub fn connect_lazy(self, url: &str) -> Result<PostgresStore, StoreError> {
         let options = PgConnectOptions::from_str(url).map_err(StoreError::unavailable)?;
         let connections = Connections::new(options, self.max_connections);
         self.over(connections)
     }
 
-    /// The store over a pool (of sqlx 0.9) that the application has already. The tables are created
-    /// at the first use.
+    /// Creates a store on an existing sqlx 0.9 pool. The tables are created on first use.
     ///
-    /// The store holds a connection of the pool only for the time of an operation, so that a pool
-    /// of one connection is enough. Listening takes a further connection outside of the pool, with
-    /// the pool's options or at [`listen_url`](Self::listen_url).
+    /// The store holds a pooled connection only during an operation, so a pool of one connection is
+    /// enough. Listening uses a separate connection outside the pool, with the pool's options or at
+    /// [`listen_url`](Self::listen_url).
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the address to listen at or a name is malformed.
+    /// [`StoreError::Unavailable`] if the listen address or a name is malformed.
     pub fn with_pool(self, pool: PgPool) -> Result<PostgresStore, StoreError> {
         self.over(Connections::over(pool))
     }

@@ -1,4 +1,4 @@
-//! Changes, announced by `NOTIFY` and received by `LISTEN`.
+//! Change notifications with `NOTIFY` and `LISTEN`.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,49 +13,49 @@ use tokio::time::{Instant, sleep, timeout};
 use super::connections::Connections;
 use super::pooler::{self, Route};
 use crate::identity::subject::Subject;
-use crate::store::{ChangeSink, with_causes};
+use crate::store::{Invalidator, with_causes};
 use crate::util::log;
 
-/// The payload that says that anything may have changed; no base64 of a subject is this.
+/// Payload that invalidates every subject. A base64 subject never equals it.
 pub const EVERYTHING: &str = "*";
 
-/// The payload of a health check, which changes nothing.
+/// Payload of a health check; receivers ignore it.
 pub const PROBE: &str = "?";
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Which failures in a row are logged: the first, and then one about every five minutes.
+/// Log the first failure in a row, and then one about every five minutes.
 const LOG_EVERY: u32 = 30;
 
-/// A listener that has received nothing for so long asks whether its server is still there, and
-/// still the primary.
+/// After this time without a notification the listener checks that its server is alive and still
+/// the primary.
 const CHECK_AFTER: Duration = Duration::from_secs(15);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Whether changes that other instances make are received.
+/// Whether changes by other instances are received.
 #[derive(Debug, Clone, Default)]
 pub enum Listening {
-    /// Nobody has asked for them, or it is too early to tell.
+    /// Not requested, or not yet known.
     #[default]
     Unknown,
     Yes,
     /// The address leads to a pooler.
     Pooled,
-    /// With the error.
+    /// With the error message.
     Failing(String),
 }
 
-/// Why listening has ended.
+/// Why listening ended.
 enum End {
     Pooler,
     ConnectionLost,
     WrongServer,
 }
 
-/// A payload is text without NUL, which a subject need not be.
+/// Encodes the subject: a payload cannot contain NUL, but a subject can.
 pub fn payload(subject: &Subject) -> String {
     URL_SAFE_NO_PAD.encode(subject.as_str())
 }
@@ -65,19 +65,20 @@ fn subject(payload: &str) -> Option<Subject> {
     Subject::from_str(&key).ok()
 }
 
-/// Where a listener connects, and what it listens to.
+/// Where to connect, and what to listen for.
 pub struct Listener<'a> {
     pub connections: &'a Connections,
-    /// An address that the application has named for this; trusted to lead to a session.
+    /// The configured [`listen_url`](super::PostgresStoreBuilder::listen_url), assumed to lead to a
+    /// session.
     pub elsewhere: Option<&'a PgConnectOptions>,
     pub channel: String,
     pub status: &'a watch::Sender<Listening>,
 }
 
 impl Listener<'_> {
-    /// Listens until it is dropped, on a connection of its own. Whenever that was away, anything
-    /// may have changed. Returns if the address leads to a pooler.
-    pub async fn watch(&self, changes: &ChangeSink) {
+    /// Listens on its own connection until dropped. Every reconnect invalidates the whole cache.
+    /// Returns if the address leads to a pooler.
+    pub async fn watch(&self, changes: &Invalidator) {
         let (mut pause, mut failures) = (FIRST_PAUSE, 0_u32);
         loop {
             let began = Instant::now();
@@ -87,7 +88,7 @@ impl Listener<'_> {
                 Ok(End::WrongServer) => "the server is no longer the primary".to_owned(),
                 Err(error) => with_causes(&error),
             };
-            changes.everything();
+            changes.all();
             if began.elapsed() > LONGEST_PAUSE {
                 (pause, failures) = (FIRST_PAUSE, 0);
             }
@@ -96,8 +97,8 @@ impl Listener<'_> {
                     target: log::STORE,
                     error,
                     failures,
-                    "changes by other instances are not received from Postgres: they are noticed \
-                     when the cache's time is over"
+                    "not receiving changes by other instances from Postgres; they become visible \
+                     when cache entries expire"
                 );
             }
             failures += 1;
@@ -110,14 +111,14 @@ impl Listener<'_> {
     fn give_up(&self) {
         tracing::warn!(
             target: log::STORE,
-            "Postgres is reached through a pooler, which keeps no LISTEN: changes by other \
-             instances are noticed when the cache's time is over, or at once with a direct address \
-             in PostgresStoreBuilder::listen_url"
+            "Postgres is behind a pooler that does not support LISTEN: changes by other instances \
+             become visible when cache entries expire; to receive them immediately, set \
+             PostgresStoreBuilder::listen_url to a direct address"
         );
         self.status.send_replace(Listening::Pooled);
     }
 
-    async fn listen(&self, changes: &ChangeSink) -> Result<End, Error> {
+    async fn listen(&self, changes: &Invalidator) -> Result<End, Error> {
         let mut retirements = self.connections.retirements();
         let Some(mut listener) =
             timeout(CHECK_TIMEOUT, self.connect()).await.unwrap_or(Err(Error::PoolTimedOut))?
@@ -125,7 +126,7 @@ impl Listener<'_> {
             return Ok(End::Pooler);
         };
         self.status.send_replace(Listening::Yes);
-        changes.everything();
+        changes.all();
         loop {
             let received = tokio::select! {
                 received = timeout(CHECK_AFTER, listener.try_recv()) => received,
@@ -135,8 +136,8 @@ impl Listener<'_> {
                 Ok(Ok(Some(notification))) => match notification.payload() {
                     PROBE => {}
                     payload => match subject(payload) {
-                        Some(subject) => changes.changed(&subject),
-                        None => changes.everything(),
+                        Some(subject) => changes.subject(&subject),
+                        None => changes.all(),
                     },
                 },
                 Ok(Ok(None)) => return Ok(End::ConnectionLost),
@@ -147,8 +148,8 @@ impl Listener<'_> {
         }
     }
 
-    /// Connects, unless the address leads to a pooler: a `LISTEN` would stay behind on a server
-    /// connection that others use.
+    /// Connects, unless the address leads to a pooler: its `LISTEN` would stay on a server
+    /// connection that other clients use.
     async fn connect(&self) -> Result<Option<PgListener>, Error> {
         let options = match self.elsewhere {
             Some(options) => options.clone(),
@@ -167,7 +168,7 @@ impl Listener<'_> {
             .acquire_timeout(CONNECT_TIMEOUT)
             .connect_lazy_with(options.clone());
         let mut listener = match PgListener::connect_with(&pool).await {
-            // A pool does not say why it could not connect.
+            // A pool does not report why it could not connect.
             Err(Error::PoolTimedOut) => {
                 PgConnection::connect_with(&options).await?.close().await?;
                 return Err(Error::PoolTimedOut);

@@ -1,4 +1,4 @@
-//! Connections, and what is done when one of them fails.
+//! Connections, and recovery from failed ones.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,30 +18,30 @@ use super::names::Names;
 use super::pooler::{self, Route};
 use super::schema;
 
-/// The time for one operation, its retries included.
+/// Time limit of one operation, including its retries.
 pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long an operation is retried while the address leads to a server that cannot take it.
+/// How long to retry while the server at the address cannot serve.
 const RETRY_FOR: Duration = Duration::from_secs(2);
 
-/// Between retries that may each meet another outdated connection of the pool.
+/// Pause before a retry that may get another outdated connection from the pool.
 const SHORT_PAUSE: Duration = Duration::from_millis(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The server's own limit, so that it does not go on with a statement that nobody waits for.
+/// Server-side limit, so that the server does not continue a statement that was abandoned.
 const STATEMENT_TIMEOUT: &str = "4s";
 
 const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '4s'";
 
-/// A connection that was idle for longer is tested before it is used.
+/// A connection that was idle for longer is tested before use.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A statement with its values.
 pub type BoundQuery<'q> = Query<'q, Postgres, PgArguments>;
 
-/// Where the store's connections come from. Nothing is opened before the first use: a store may be
-/// created outside of a runtime.
+/// Provides the store's connections. Opens nothing before the first use, so a store can be created
+/// outside a runtime.
 pub struct Connections {
     source: Source,
     opened: OnceCell<Opened>,
@@ -55,14 +55,14 @@ enum Source {
 
 struct Opened {
     pool: PgPool,
-    /// Whether each of our connections has a server connection of its own, so that a statement may
-    /// be prepared by name and need not be inside a transaction.
+    /// Whether each connection has its own server connection, so that statements can be prepared by
+    /// name and need no transaction.
     direct: AtomicBool,
 }
 
 impl Connections {
     pub fn new(options: PgConnectOptions, max_connections: u32) -> Self {
-        // PgBouncer refuses this startup parameter, which only concerns floats.
+        // PgBouncer rejects this startup parameter, which only affects floats.
         let options = Box::new(options.extra_float_digits(None));
         Self::from(Source::Options { options, max_connections: max_connections.max(1) })
     }
@@ -75,7 +75,7 @@ impl Connections {
         Self { source, opened: OnceCell::new(), retired: watch::Sender::new(None) }
     }
 
-    /// The options of a new connection. Those of a pool may change, when passwords are rotated.
+    /// The options of a new connection. A pool's options may change when passwords are rotated.
     pub fn options(&self) -> PgConnectOptions {
         match &self.source {
             Source::Options { options, .. } => PgConnectOptions::clone(options),
@@ -90,15 +90,15 @@ impl Connections {
         self.opened.get().is_some_and(|opened| opened.direct.load(Ordering::Relaxed))
     }
 
-    /// Changes whenever the connections that are open may lead to the wrong server.
+    /// Changes whenever the open connections may lead to the wrong server.
     pub fn retirements(&self) -> watch::Receiver<Option<Instant>> {
         self.retired.subscribe()
     }
 
     /// Runs the statements in one transaction and returns the rows of the last one.
     ///
-    /// They may run twice: when a connection is lost, nobody knows whether the server has carried
-    /// them out.
+    /// They may run twice: after a lost connection it is unknown whether the server has executed
+    /// them.
     pub async fn run<'q>(
         &self,
         statements: impl Fn() -> Vec<BoundQuery<'q>> + Send + Sync,
@@ -125,7 +125,7 @@ impl Connections {
         }
     }
 
-    /// Brings the tables to this version of the crate. Returns the version that was found.
+    /// Migrates the tables to this version of the crate. Returns the version that was found.
     pub async fn migrate(&self, names: &Names) -> Result<i64, Error> {
         let mut attempts = Attempts::start()?;
         loop {
@@ -143,10 +143,10 @@ impl Connections {
         }
     }
 
-    /// Waits until the operation may be tried again.
+    /// Waits until the operation may be retried.
     ///
     /// # Errors
-    /// The error itself when that would not help, or the time for it is over.
+    /// Returns the error if a retry would not help or the time limit has passed.
     async fn recover(&self, error: Error, attempts: &mut Attempts) -> Result<(), Error> {
         let remedy = remedy(&error);
         if remedy == Remedy::NewConnections || attempts.timed_out() {
@@ -160,7 +160,7 @@ impl Connections {
         if remedy == Remedy::None || attempts.are_over() {
             return Err(error);
         }
-        // A caller's pool may give one outdated connection after another.
+        // A caller's pool may hand out several outdated connections in a row.
         let pool_size = self.opened.get().map_or(0, |it| it.pool.options().get_max_connections());
         attempts.made += 1;
         sleep(if attempts.made <= pool_size { SHORT_PAUSE } else { PAUSE }).await;
@@ -183,7 +183,7 @@ impl Connections {
     fn pool(&self, max_connections: u32, direct: bool) -> PgPool {
         let mut options = self.options();
         if direct {
-            // A pooler would refuse it; there each transaction sets it.
+            // A pooler would reject this option; there each transaction sets the limit.
             options = options.options([("statement_timeout", STATEMENT_TIMEOUT)]);
         }
         let retired = self.retired.subscribe();
@@ -216,8 +216,8 @@ async fn run_all(
     Ok(rows)
 }
 
-/// Behind a pooler a server connection is ours only within a transaction, and a name of a prepared
-/// statement may be somebody else's.
+/// Behind a pooler, a server connection is exclusive only within a transaction, and a prepared
+/// statement's name may be taken by another client.
 async fn in_transaction(
     connection: &mut PgConnection,
     statements: Vec<BoundQuery<'_>>,
@@ -229,8 +229,8 @@ async fn in_transaction(
     Ok(rows)
 }
 
-/// A connection that is closed unless it is [released](Self::release): after an error, or when its
-/// future was dropped half-way, its state is not known.
+/// A connection that is closed unless it is [released](Self::release), because its state is unknown
+/// after an error or a cancellation.
 struct Checked {
     inner: PoolConnection<Postgres>,
     clean: bool,
@@ -262,7 +262,7 @@ struct Attempts {
 
 impl Attempts {
     /// # Errors
-    /// Outside of a Tokio runtime, where a pool would panic.
+    /// Fails outside a Tokio runtime, where a pool would panic.
     fn start() -> Result<Self, Error> {
         match Handle::try_current() {
             Ok(_) => Ok(Self { began: Instant::now(), made: 0 }),

@@ -1,21 +1,21 @@
-//! What helps against which error of Postgres.
+//! Classifies Postgres errors by what helps against them.
 
 use sqlx::Error;
 
 use super::StoreError;
 use super::unavailable;
 
-/// What makes it worth trying again.
+/// How to make a retry worthwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// Nothing does.
+    /// No retry helps.
     None,
-    /// The same once more, on another connection.
+    /// Retry on another connection.
     Again,
-    /// Connections that are made from now on: those that are open lead to a server that is gone,
-    /// shutting down or no longer the primary.
+    /// Retry on a new connection: the open ones lead to a server that is gone, shutting down or no
+    /// longer the primary.
     NewConnections,
-    /// Statements that are not prepared by name.
+    /// Retry without prepared statement names.
     UnnamedStatements,
 }
 
@@ -24,20 +24,20 @@ pub fn remedy(error: &Error) -> Remedy {
     let Error::Database(error) = error else {
         return match error {
             Error::Io(_) => Remedy::NewConnections,
-            // For example a notification, when another client of the pooler has left a LISTEN.
+            // For example a notification, if another client of the pooler left a `LISTEN` behind.
             Error::Protocol(_) | Error::BeginFailed => Remedy::Again,
             _ => Remedy::None,
         };
     };
     let code = error.code().unwrap_or_default();
     match &*code {
-        // A read-only transaction; shutdown, crash, "cannot connect now", time-outs of a session.
+        // Read-only transaction, shutdown, crash, "cannot connect now", session timeouts.
         "25006" | "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Remedy::NewConnections,
         _ if code.starts_with("08") => Remedy::NewConnections,
-        // Too many connections; a transaction that has failed; serialization and deadlocks.
+        // Too many connections, or a failed transaction; below, serialization failures and deadlocks.
         "53300" | "25P02" => Remedy::Again,
         _ if code.starts_with("40") => Remedy::Again,
-        // The tables were migrated since the statement was prepared.
+        // The tables were migrated after the statement was prepared.
         "0A000" if error.message().contains("cached plan") => Remedy::Again,
         "26000" | "42P05" => Remedy::UnnamedStatements,
         _ => Remedy::None,
@@ -51,7 +51,7 @@ pub fn store_error(error: Error) -> StoreError {
     }
 }
 
-/// Whether the role lacks a right.
+/// Whether the role is missing a privilege.
 pub fn is_missing_right(error: &Error) -> bool {
     code(error).as_deref() == Some("42501")
 }

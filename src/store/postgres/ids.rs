@@ -1,11 +1,11 @@
-//! Ids that Postgres cannot hold.
+//! IDs that Postgres cannot store.
 
 use crate::store::{StoreError, TokenKey};
 
-/// What an index of Postgres can hold, with room to spare. Webflow's ids have 24 characters.
+/// Fits a Postgres index with room to spare. Webflow's IDs have 24 characters.
 const MAX_LEN: usize = 512;
 
-/// Postgres has no text with NUL. The layer gives grants ids of its own, without it.
+/// Postgres text cannot contain NUL. The layer's own grant IDs never do.
 pub fn grant_id(key: &TokenKey) -> Result<&str, StoreError> {
     let id = key.grant().as_str();
     if is_indexed(id) {
@@ -15,8 +15,8 @@ pub fn grant_id(key: &TokenKey) -> Result<&str, StoreError> {
     }
 }
 
-/// The ids by which a grant can be found. One that Postgres cannot hold is left out: the grant
-/// itself is not lost for it.
+/// The IDs to index. One that Postgres cannot store is skipped: the grant is kept, but not found by
+/// it.
 pub fn indexed(ids: &[String]) -> Vec<&str> {
     ids.iter().map(String::as_str).filter(|id| is_indexed(id)).collect()
 }

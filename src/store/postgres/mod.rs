@@ -1,4 +1,4 @@
-//! A store in an existing Postgres.
+//! A token store in an existing Postgres database.
 
 mod builder;
 mod changes;
@@ -19,9 +19,9 @@ use sqlx::{Error, Row};
 use tokio::sync::{OnceCell, watch};
 use tokio::time::timeout;
 
-use super::columns::{Columns, Page, behind, cutoff, page, tokens, unavailable, unix_secs};
 use super::group::{Group, Load, Write};
-use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
+use super::sql_row::{Page, SqlRow, behind, cutoff, newest_first, page, unavailable, unix_secs};
+use super::{Invalidator, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::crypto::random;
 use crate::identity::subject::Subject;
 
@@ -41,15 +41,15 @@ const PAGE: &str = "(subject, grant_id COLLATE \"C\") > ($1, $2) \
 
 const PROBE_SUBJECT: &[u8] = b"probe";
 
-/// Keeps sealed tokens in an existing Postgres, for applications of many instances.
+/// Keeps sealed tokens in an existing Postgres database, for applications with many instances.
 ///
-/// Creates its tables, also when ten instances start at the same time. Every change is announced to
-/// the other instances (`NOTIFY`), so that their caches forget what has changed. Subjects are kept
-/// as bytes and compared exactly.
+/// Creates its tables, even if many instances start at once. Every change is announced to the other
+/// instances (`NOTIFY`), which then invalidate their cache entries. Subjects are stored as bytes
+/// and compared exactly.
 ///
-/// A connection that fails is closed, and what it was used for is tried again on a new one for two
-/// seconds: a failover behind the address is not noticed in between. Poolers in transaction mode
-/// are detected; see [`PostgresStoreBuilder::listen_url`].
+/// A failed connection is closed and its operation retried on a new one for two seconds, which
+/// hides a failover behind the address. Poolers in transaction mode are detected; see
+/// [`PostgresStoreBuilder::listen_url`].
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -76,18 +76,18 @@ pub struct PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects to the database at that address, creates the tables if they do not exist, and tries
-    /// what a sign-in needs: [`PostgresStoreBuilder::connect`] with the defaults.
+    /// Connects to the database at `url`, creates missing tables, and tests what a login needs,
+    /// like [`PostgresStoreBuilder::connect`] with the default settings.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when it cannot be reached, is read-only or the role is missing
-    /// a right, which the error names; [`StoreError::SchemaTooNew`] when a newer version of the
-    /// crate has migrated it.
+    /// [`StoreError::Unavailable`] if the database is unreachable or read-only, or if the role is
+    /// missing a privilege, which the error names; [`StoreError::SchemaTooNew`] if a newer version
+    /// of the crate has migrated it.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::builder().connect(url).await
     }
 
-    /// The settings, one by one.
+    /// Returns a builder with the default settings.
     pub fn builder() -> PostgresStoreBuilder {
         PostgresStoreBuilder::default()
     }
@@ -132,10 +132,10 @@ impl PostgresStore {
             return Ok(Vec::new());
         }
         let rows = self.run(|| vec![sqlx::query(self.names.select(condition)).bind(id)]).await?;
-        Ok(tokens(rows.iter().map(columns)))
+        Ok(newest_first(rows.iter().map(sql_row)))
     }
 
-    /// Does what a sign-in does, with a row that belongs to nobody.
+    /// Does what a login does, with a row that belongs to nobody.
     async fn probe(&self) -> Result<(), StoreError> {
         let grant = random::token_256();
         let row = Rows::probe(PROBE_SUBJECT, &grant, unix_secs(SystemTime::now()));
@@ -208,7 +208,7 @@ impl TokenStore for PostgresStore {
                 let query = sqlx::query(self.names.select(PAGE));
                 vec![query.bind(&subject).bind(&grant).bind(limit)]
             });
-            match page(rows.await?.iter().map(columns).collect()) {
+            match page(rows.await?.iter().map(sql_row).collect()) {
                 Page::Rows(rows) => return Ok(rows),
                 Page::Malformed { subject: last, grant: of } => (subject, grant) = (last, of),
             }
@@ -232,7 +232,7 @@ impl TokenStore for PostgresStore {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Writes, announces and removes a row that belongs to nobody, as a sign-in would.
+    /// Writes, announces and removes a row that belongs to nobody, as a login would.
     async fn healthy(&self) -> Result<(), StoreError> {
         self.probe().await
     }
@@ -243,18 +243,18 @@ impl TokenStore for PostgresStore {
         timeout(LISTENING_WAIT, known).await.ok();
         let warning = match &*self.listening.borrow() {
             Listening::Unknown | Listening::Yes => return Vec::new(),
-            Listening::Pooled => "the address leads to a pooler, so that changes by other \
-                                  instances are noticed when the cache's time is over: give \
-                                  PostgresStoreBuilder::listen_url a direct address"
+            Listening::Pooled => "the address leads to a pooler, so changes by other instances \
+                                  become visible when cache entries expire: set \
+                                  PostgresStoreBuilder::listen_url to a direct address"
                 .to_owned(),
             Listening::Failing(error) => {
-                format!("changes by other instances are not received: {error}")
+                format!("not receiving changes by other instances: {error}")
             }
         };
         vec![warning]
     }
 
-    async fn watch(&self, changes: ChangeSink) {
+    async fn watch(&self, changes: Invalidator) {
         let listener = Listener {
             connections: &self.connections,
             elsewhere: self.listen_options.as_ref(),
@@ -265,8 +265,8 @@ impl TokenStore for PostgresStore {
     }
 }
 
-fn columns(row: &PgRow) -> Option<Columns> {
-    Some(Columns {
+fn sql_row(row: &PgRow) -> Option<SqlRow> {
+    Some(SqlRow {
         subject: row.try_get(0).ok()?,
         grant: row.try_get(1).ok()?,
         version: row.try_get(2).ok()?,

@@ -1,4 +1,4 @@
-//! The table's name, and the statements with it.
+//! The table names, and the statements that use them.
 
 use std::fmt;
 
@@ -6,17 +6,18 @@ use sqlx::AssertSqlSafe;
 
 use super::StoreError;
 
-/// A schema and a table, checked: both stand in statements as they are.
+/// A validated schema and table name: both are inserted into statements verbatim.
 #[derive(Clone)]
 pub struct Names {
     schema: String,
     table: String,
 }
 
-/// A statement made of checked names and literals; values are bound.
+/// A statement built from validated names and literals; values are bound.
 pub type Statement = AssertSqlSafe<String>;
 
-/// Postgres takes 63 bytes for a name; indexes and the channel add to ours.
+/// Postgres allows 63 bytes per name; the names of indexes and the channel are longer than the
+/// table's.
 const MAX_LEN: usize = 30;
 
 impl Names {
@@ -43,17 +44,17 @@ impl Names {
         &self.table
     }
 
-    /// The table that holds the version of the tables.
+    /// The table that stores the schema version.
     pub fn versions(&self) -> String {
         format!("{}_schema", self.table)
     }
 
-    /// A row if the schema exists.
+    /// Returns a row if the schema exists.
     pub fn find_schema(&self) -> Statement {
         AssertSqlSafe(format!("SELECT 1 FROM pg_namespace WHERE nspname = '{}'", self.schema))
     }
 
-    /// A row if the table of the version exists.
+    /// Returns a row if the version table exists.
     pub fn find_versions(&self) -> Statement {
         AssertSqlSafe(format!(
             "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -75,10 +76,10 @@ impl Names {
         ))
     }
 
-    /// Takes an array for each column and one of payloads. One statement, so that rows and
-    /// announcements are one transaction.
+    /// Takes an array for each column, the channel and an array of payloads. One statement, so that
+    /// the rows and their announcements are one transaction.
     ///
-    /// Arrays have no rows of different lengths, so the ids come as an array's text.
+    /// The rows of an array have the same length, so ids are passed as the text of an array.
     pub fn save(&self) -> Statement {
         AssertSqlSafe(format!(
             "WITH saved AS (INSERT INTO {self} \

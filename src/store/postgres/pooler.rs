@@ -1,9 +1,9 @@
-//! Whether a connection leads straight to Postgres.
+//! Detects a pooler between the store and Postgres.
 //!
-//! A pooler in transaction mode gives a client another server connection for each transaction.
-//! Whatever a session keeps there (`LISTEN`, prepared statements) would end up with strangers. So
-//! a connection is opened with a setting of its own in the startup packet: poolers refuse it or
-//! drop it, and only a server connection that was opened for us shows it.
+//! A pooler in transaction mode may use a different server connection for each transaction. Session
+//! state such as `LISTEN` or prepared statements would leak to other clients. The startup packet
+//! therefore carries a custom setting: a pooler rejects or drops it, so only a direct server
+//! connection returns it.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Error, Executor, Row};
@@ -12,13 +12,13 @@ use crate::crypto::random;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
-    /// Each connection has a server connection of its own.
+    /// Each connection has its own server connection.
     Direct,
-    /// Something in between gives out server connections.
+    /// A pooler assigns server connections.
     Pooled,
 }
 
-/// Opens a connection, and looks where it leads.
+/// Opens a connection and finds out where it leads.
 pub async fn route(options: &PgConnectOptions) -> Result<Route, Error> {
     let mark = random::token_256();
     let marked = options.clone().options([("tower_webflow_auth.session", &mark)]);
@@ -30,7 +30,7 @@ pub async fn route(options: &PgConnectOptions) -> Result<Route, Error> {
             connection.close().await.ok();
             Ok(if is_ours { Route::Direct } else { Route::Pooled })
         }
-        // The setting may be what is refused: then it works without.
+        // The server may have rejected the setting itself; try without it.
         Err(Error::Database(error)) if !is_about_the_server(error.code().as_deref()) => {
             PgConnection::connect_with(options).await?.close().await.ok();
             Ok(Route::Pooled)
@@ -39,7 +39,7 @@ pub async fn route(options: &PgConnectOptions) -> Result<Route, Error> {
     }
 }
 
-/// Errors that would meet any connection at this moment: too many of them, or a shutdown.
+/// Errors that any connection would get now: too many connections, or a shutdown.
 fn is_about_the_server(code: Option<&str>) -> bool {
     code.is_some_and(|code| code.starts_with("53") || code.starts_with("57"))
 }

@@ -1,4 +1,4 @@
-//! Which rights a role is missing.
+//! Finds the privileges that a role is missing.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use sqlx::{Connection, Error, PgConnection};
 
 use super::names::Names;
 
-/// The statements that would give the role what it is missing.
+/// The statements that grant the missing privileges.
 #[derive(Debug)]
 pub struct MissingRights {
     grants: Vec<String>,
@@ -22,7 +22,7 @@ impl fmt::Display for MissingRights {
 
 impl std::error::Error for MissingRights {}
 
-/// What the role would need; $1 is the schema, $2 the table, $3 the table of the version.
+/// The privileges the role needs; $1 is the schema, $2 the table, $3 the version table.
 const QUERY: &str = "
 WITH schema AS (SELECT oid, nspname FROM pg_namespace WHERE nspname = $1),
 tables AS (
@@ -47,7 +47,7 @@ SELECT format('GRANT %s TO %I', target, current_user) FROM (
     GROUP BY relname
 ) AS missing";
 
-/// Explains a statement that was refused. The error itself when nothing is found to be missing.
+/// Explains a rejected statement. Returns the error itself if no missing privilege is found.
 pub async fn explain(
     options: &PgConnectOptions,
     names: &Names,
@@ -61,7 +61,7 @@ pub async fn explain(
 
 async fn missing(options: &PgConnectOptions, names: &Names) -> Result<Vec<String>, Error> {
     let mut connection = PgConnection::connect_with(options).await?;
-    // In a transaction, since a pooler may be in between.
+    // In a transaction, because there may be a pooler.
     let mut transaction = connection.begin().await?;
     let grants = sqlx::query_scalar(QUERY)
         .bind(names.schema())

@@ -1,14 +1,14 @@
-//! The tables, and the migrations from older versions.
+//! Tables and migrations.
 
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Error, Executor, Row};
 
 use super::names::Names;
 
-/// How many migrations there are: each leads from its index to the next version.
+/// Number of migrations. Each leads from its index to the next version.
 pub const KNOWN: i64 = 1;
 
-/// The number under which instances take turns: arbitrary, but the same for all of them.
+/// Advisory lock for migrations. The number is arbitrary, but all instances must use the same.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(6288505324388177697)";
 
 fn migration(version: i64, names: &Names) -> String {
@@ -33,11 +33,11 @@ fn migration(version: i64, names: &Names) -> String {
     }
 }
 
-/// Brings the database to the known version, and returns the version afterwards. Of several
-/// instances that start at once one migrates; the others wait and find it done.
+/// Migrates the database and returns its version. If several instances start at once, one migrates
+/// while the others wait.
 ///
-/// What exists is not created again, not even with `IF NOT EXISTS`: that would need the right to
-/// create it. Only simple statements are used, which every pooler passes on.
+/// Existing objects are not created again, not even with `IF NOT EXISTS`, which requires the
+/// privilege to create them. Only simple statements are used, which every pooler passes on.
 pub async fn migrate(connection: &mut PgConnection, names: &Names) -> Result<i64, Error> {
     let mut transaction = connection.begin().await?;
     let found = version(&mut transaction, names).await?;
@@ -67,7 +67,7 @@ pub async fn migrate(connection: &mut PgConnection, names: &Names) -> Result<i64
     Ok(found.max(KNOWN))
 }
 
-/// The version of the tables; `None` when there are none.
+/// The version of the tables, or `None` if there are none.
 async fn version(connection: &mut PgConnection, names: &Names) -> Result<Option<i64>, Error> {
     if !exists(connection, names.find_versions()).await? {
         return Ok(None);

@@ -12,7 +12,7 @@ use super::connections::BoundQuery;
 use super::fault::is_of_one_row;
 use super::ids::{array, grant_id, indexed};
 use super::names::Names;
-use super::{PostgresStore, SealedToken, StoreError, columns, tokens, unix_secs};
+use super::{PostgresStore, SealedToken, StoreError, newest_first, sql_row, unix_secs};
 use crate::store::group::{Load, Together, Write};
 
 /// Rows, column by column.
@@ -81,7 +81,7 @@ impl Together<Load> for PostgresStore {
             };
             vec![load]
         });
-        Ok(Load::share(loads, tokens(rows.await?.iter().map(columns))))
+        Ok(Load::share(loads, newest_first(rows.await?.iter().map(sql_row))))
     }
 }
 

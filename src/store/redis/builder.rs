@@ -1,4 +1,4 @@
-//! The settings of the store.
+//! Settings of the Redis store.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use super::source::Source;
 use super::tls::Trust;
 use super::{RedisStore, StoreError};
 
-/// The settings of a [`RedisStore`].
+/// Builds a [`RedisStore`].
 ///
 /// ```no_run
 /// use tower_webflow_auth::store::{RedisStore, StoreError};
@@ -27,7 +27,7 @@ use super::{RedisStore, StoreError};
 /// # }
 /// ```
 #[derive(Clone)]
-#[must_use = "`connect` makes the store"]
+#[must_use = "call `connect` to create the store"]
 pub struct RedisStoreBuilder {
     prefix: String,
     trust: Trust,
@@ -41,71 +41,70 @@ impl Default for RedisStoreBuilder {
 }
 
 impl RedisStoreBuilder {
-    /// The prefix of all keys and of the channel; default `webflow`. It must not contain braces.
+    /// Sets the prefix of all keys and of the channel. It must not contain braces. The default is
+    /// `webflow`.
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// A file with the certificates (PEM) of the authorities that are trusted, for a server whose
-    /// certificate a private CA signed. The default is the system's certificates, which
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace, and Mozilla's where the system has none.
+    /// Trusts the CA certificates (PEM) in this file, for a server whose certificate was issued by
+    /// a private CA. The default is the system's certificates, which `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR` override, or Mozilla's if the system has none.
     ///
-    /// The file is read by `connect`. For a client certificate use
-    /// [`with_client`](Self::with_client).
+    /// `connect` reads the file. For a client certificate use [`with_client`](Self::with_client).
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.trust = Trust::File(path.into());
         self
     }
 
-    /// The certificates (PEM) of the authorities that are trusted; see
-    /// [`ca_file`](Self::ca_file).
+    /// Trusts these CA certificates (PEM); see [`ca_file`](Self::ca_file).
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.trust = Trust::Pem(pem.into());
         self
     }
 
-    /// The address at which changes of other instances are received, if it is not the one for
-    /// commands: for a store over [`with_connection`](Self::with_connection), or behind a proxy
-    /// that does not support pub/sub.
+    /// Sets the address for receiving changes by other instances, if it differs from the address
+    /// for commands: for a store [`with_connection`](Self::with_connection), or behind a proxy
+    /// without pub/sub.
     pub fn listen_url(mut self, url: impl Into<String>) -> Self {
         self.listen = Some(url.into());
         self
     }
 
-    /// Connects to the server at that address, and checks that the user may do what the store
-    /// does: write, read and remove a row.
+    /// Connects to the server at `url` and checks that the user may do what the store does: write,
+    /// read and remove a row.
     ///
-    /// The address is `redis://[user:password@]host[:port][/db]`; `rediss://` connects by TLS. TLS
-    /// uses the process's default cryptography provider of rustls. If none is installed by then,
-    /// this installs `aws-lc-rs` as the default; an application that wants another one installs it
-    /// at the beginning of `main`.
+    /// The URL is `redis://[user:password@]host[:port][/db]`; `rediss://` connects with TLS. TLS
+    /// uses rustls's process-wide default cryptography provider. If none is installed yet, this
+    /// method installs `aws-lc-rs`; an application that wants another one installs it at the start
+    /// of `main`.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the address is malformed, the server cannot be reached or
-    /// refuses the credentials, and when a right is missing, which its message names.
+    /// [`StoreError::Unavailable`] if the URL is malformed, the server is unreachable or rejects
+    /// the credentials, or a permission is missing, which the message names.
     pub async fn connect(self, url: &str) -> Result<RedisStore, StoreError> {
         checked(self.connect_lazy(url)?).await
     }
 
-    /// Makes a store that connects at the first use, as [`connect`](Self::connect) does.
+    /// Like [`connect`](Self::connect), but connects on first use.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the address or a setting is malformed, or the file with
-    /// the CA's certificate cannot be read.
+    /// [`StoreError::Unavailable`] if the URL or a setting is malformed, or the CA file cannot be
+    /// read.
     pub fn connect_lazy(self, url: &str) -> Result<RedisStore, StoreError> {
         let client = self.trust.client(url)?;
         self.store(Source::Client(Box::new(client.clone())), vec![client], false)
     }
 
-    /// Connects to a Redis Cluster by the addresses of some of its nodes, and checks the user's
-    /// rights as [`connect`](Self::connect) does. The nodes share user, password and TLS.
+    /// Connects to a Redis Cluster through some of its nodes, and checks the user's permissions as
+    /// [`connect`](Self::connect) does. All nodes use the same user, password and TLS settings.
     ///
-    /// Changes are received by these nodes: give more than one, so that the store survives the
+    /// Changes are received from these nodes: list more than one, so that the store survives the
     /// failure of a node.
     ///
     /// # Errors
-    /// As for [`connect`](Self::connect).
+    /// The errors of [`connect`](Self::connect).
     #[cfg(feature = "redis-cluster")]
     pub async fn connect_cluster(
         self,
@@ -114,11 +113,10 @@ impl RedisStoreBuilder {
         checked(self.connect_cluster_lazy(urls)?).await
     }
 
-    /// Makes a store that connects at the first use, as
-    /// [`connect_cluster`](Self::connect_cluster) does.
+    /// Like [`connect_cluster`](Self::connect_cluster), but connects on first use.
     ///
     /// # Errors
-    /// As for [`connect_lazy`](Self::connect_lazy).
+    /// The errors of [`connect_lazy`](Self::connect_lazy).
     #[cfg(feature = "redis-cluster")]
     pub fn connect_cluster_lazy(
         self,
@@ -135,24 +133,24 @@ impl RedisStoreBuilder {
         self.store(Source::Cluster(Box::new(client), tls), nodes, true)
     }
 
-    /// Makes a store over the application's own client (of redis 1), for example one with a client
-    /// certificate. It connects at the first use.
+    /// Creates a store on the application's own redis 1 client, for example one with a client
+    /// certificate. It connects on first use.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when a setting is malformed.
+    /// [`StoreError::Unavailable`] if a setting is malformed.
     pub fn with_client(self, client: Client) -> Result<RedisStore, StoreError> {
         self.store(Source::Client(Box::new(client.clone())), vec![client], false)
     }
 
-    /// Makes a store over a connection (of redis 1) that the application has already: a
-    /// `ConnectionManager`, a `MultiplexedConnection` or a `ClusterConnection`.
+    /// Creates a store on an existing redis 1 connection: a `ConnectionManager`, a
+    /// `MultiplexedConnection` or a `ClusterConnection`.
     ///
-    /// Its timeouts apply, and it has to reconnect by itself. Changes of other instances are
-    /// received only with [`listen_url`](Self::listen_url); without it they are noticed once a
-    /// cache entry expires, after 5 seconds by default.
+    /// The connection's timeouts apply, and it must reconnect by itself. The store receives changes
+    /// by other instances only if [`listen_url`](Self::listen_url) is set; otherwise they become
+    /// visible when cache entries expire, after 5 seconds by default.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when a setting is malformed.
+    /// [`StoreError::Unavailable`] if a setting is malformed.
     pub fn with_connection(
         self,
         connection: impl ConnectionLike + Clone + Send + Sync + 'static,
@@ -179,7 +177,7 @@ async fn checked(store: RedisStore) -> Result<RedisStore, StoreError> {
     Ok(store)
 }
 
-/// Without the addresses, which may contain a password.
+/// Hides the addresses, which may contain a password.
 impl fmt::Debug for RedisStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStoreBuilder").field("prefix", &self.prefix).finish_non_exhaustive()

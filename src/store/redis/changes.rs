@@ -1,4 +1,4 @@
-//! Changes, published and received by pub/sub.
+//! Change notifications with pub/sub.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -13,20 +13,20 @@ use super::keys::{decode, encode};
 use super::source::CONNECT_TIMEOUT;
 use super::tls;
 use crate::identity::subject::Subject;
-use crate::store::ChangeSink;
+use crate::store::Invalidator;
 use crate::util::log;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// How often the server has to show that it is there.
+/// How often the listener pings its server.
 const PING: Duration = Duration::from_secs(5);
 const PONG: Duration = Duration::from_secs(2);
 
-/// Which failures to subscribe are logged: the first, and then one in five minutes.
+/// Log the first failure to subscribe, and then one about every five minutes.
 const LOGGED: u32 = 30;
 
-/// The message of a health check, which changes nothing.
+/// Message of a health check; receivers ignore it.
 pub const PROBE: &[u8] = b"!";
 
 pub fn payload(subject: &Subject) -> String {
@@ -40,7 +40,7 @@ enum Change {
 }
 
 impl Change {
-    fn of(payload: &[u8]) -> Self {
+    fn parse(payload: &[u8]) -> Self {
         if payload == PROBE {
             return Self::Nothing;
         }
@@ -49,7 +49,7 @@ impl Change {
     }
 }
 
-/// Subscribes within the time for a connection.
+/// Subscribes within the connection timeout.
 pub async fn subscribe(client: &Client, channel: &str) -> RedisResult<PubSub> {
     if tls::is_used_by(client) {
         tls::provide_crypto();
@@ -63,18 +63,17 @@ pub async fn subscribe(client: &Client, channel: &str) -> RedisResult<PubSub> {
     timeout(CONNECT_TIMEOUT, subscribing).await.unwrap_or_else(|_| Err(late.into()))
 }
 
-/// Listens at one of these servers until it is dropped. Whenever it was not connected, anything
-/// may have changed.
+/// Listens to one of these servers until dropped. Every reconnect invalidates the whole cache.
 pub async fn listen(
     clients: &[Client],
     channel: &str,
     mut drops: watch::Receiver<u64>,
-    changes: &ChangeSink,
+    changes: &Invalidator,
 ) {
     if clients.is_empty() {
         tracing::info!(
             target: log::STORE,
-            "changes of other instances are noticed when cache entries expire: the Redis store \
+            "changes by other instances become visible when cache entries expire: the Redis store \
              has no listen_url"
         );
     }
@@ -84,9 +83,9 @@ pub async fn listen(
         match subscribe(client, channel).await {
             Ok(listener) => {
                 (pause, failures) = (FIRST_PAUSE, 0);
-                changes.everything();
+                changes.all();
                 receive(listener, &mut drops, changes).await;
-                changes.everything();
+                changes.all();
                 tracing::warn!(target: log::STORE, "lost the Redis connection that receives changes; reconnecting");
             }
             Err(error) => {
@@ -96,7 +95,7 @@ pub async fn listen(
                         %error,
                         channel,
                         failures = failures.saturating_add(1),
-                        "cannot subscribe to changes of other instances"
+                        "cannot subscribe to changes by other instances"
                     );
                 }
                 failures = failures.saturating_add(1);
@@ -107,8 +106,8 @@ pub async fn listen(
     }
 }
 
-/// Returns when the connection is lost, or the store has left the server for another one.
-async fn receive(listener: PubSub, drops: &mut watch::Receiver<u64>, changes: &ChangeSink) {
+/// Returns when the connection is lost or the store has switched to another server.
+async fn receive(listener: PubSub, drops: &mut watch::Receiver<u64>, changes: &Invalidator) {
     let (mut sink, mut messages) = listener.split();
     let mut ping = interval_at(Instant::now() + PING, PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -124,19 +123,20 @@ async fn receive(listener: PubSub, drops: &mut watch::Receiver<u64>, changes: &C
     }
 }
 
-/// A server that disappears without closing the connection would be listened to for hours.
+/// Without a ping, a server that vanished without closing the connection would go unnoticed for
+/// hours.
 async fn is_alive(sink: &mut PubSubSink) -> bool {
     match timeout(PONG, sink.ping::<Value>()).await {
         Err(_) => false,
-        // A user without the right to PING is answered all the same.
+        // A user without permission to PING still gets a reply.
         Ok(reply) => reply.map_or_else(|error| !error.is_io_error(), |_| true),
     }
 }
 
-fn apply(message: &Msg, changes: &ChangeSink) {
-    match Change::of(message.get_payload_bytes()) {
-        Change::Subject(subject) => changes.changed(&subject),
-        Change::Anything => changes.everything(),
+fn apply(message: &Msg, changes: &Invalidator) {
+    match Change::parse(message.get_payload_bytes()) {
+        Change::Subject(subject) => changes.subject(&subject),
+        Change::Anything => changes.all(),
         Change::Nothing => {}
     }
 }
@@ -149,9 +149,9 @@ mod tests {
     fn every_subject_passes_through_a_payload() {
         let odd = Subject::user("a\0b*%'\u{e9}");
         assert!(
-            matches!(Change::of(payload(&odd).as_bytes()), Change::Subject(subject) if subject == odd)
+            matches!(Change::parse(payload(&odd).as_bytes()), Change::Subject(subject) if subject == odd)
         );
-        assert!(matches!(Change::of(b"*"), Change::Anything));
-        assert!(matches!(Change::of(PROBE), Change::Nothing));
+        assert!(matches!(Change::parse(b"*"), Change::Anything));
+        assert!(matches!(Change::parse(PROBE), Change::Nothing));
     }
 }

@@ -1,4 +1,4 @@
-//! What an error says about the server.
+//! Classifies Redis errors.
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -7,14 +7,14 @@ use super::StoreError;
 /// Whether another connection may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// The server refuses to serve, as one that is starting, lost its primary or became a replica
-    /// does. It did not execute the command.
+    /// The server refuses to serve because it is starting, has lost its primary or has become a
+    /// replica. It did not execute the command.
     WrongServer,
-    /// The connection could not be made or was lost. The command may have been executed.
+    /// The connection failed or was lost. The command may have been executed.
     Lost,
     /// No reply in time: the server hangs, or its machine is gone.
     Timeout,
-    /// The command itself was refused.
+    /// The command itself was rejected.
     Other,
 }
 
@@ -22,13 +22,13 @@ const WRONG_SERVER: [&str; 8] =
     ["READONLY", "MOVED", "ASK", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS"];
 
 impl Failure {
-    pub fn of(error: &RedisError) -> Self {
+    pub fn classify(error: &RedisError) -> Self {
         if error.is_timeout() {
             return Self::Timeout;
         }
         let is = |code: &str| {
             error.code() == Some(code)
-                // Redis 6 puts the code of an error within a script into the message.
+                // Redis 6 puts the code of an error inside a script into the message.
                 || error.detail().is_some_and(|detail| detail.contains(&format!("-{code} ")))
         };
         if WRONG_SERVER.iter().any(|code| is(code)) {
@@ -73,14 +73,14 @@ mod tests {
             "-MOVED 3999 127.0.0.1:6381\r\n",
             "-NOREPLICAS Not enough good replicas to write.\r\n",
         ] {
-            assert_eq!(Failure::of(&error(reply)), Failure::WrongServer, "{reply}");
+            assert_eq!(Failure::classify(&error(reply)), Failure::WrongServer, "{reply}");
         }
         for reply in ["-NOPERM No permissions\r\n", "-MISCONF Errors writing to the disk\r\n"] {
-            assert_eq!(Failure::of(&error(reply)), Failure::Other, "{reply}");
+            assert_eq!(Failure::classify(&error(reply)), Failure::Other, "{reply}");
         }
         let closed = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-        assert_eq!(Failure::of(&closed.into()), Failure::Lost);
+        assert_eq!(Failure::classify(&closed.into()), Failure::Lost);
         let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
-        assert_eq!(Failure::of(&late.into()), Failure::Timeout);
+        assert_eq!(Failure::classify(&late.into()), Failure::Timeout);
     }
 }

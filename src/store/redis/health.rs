@@ -1,4 +1,4 @@
-//! Whether the server and the user's rights suffice.
+//! Checks the server and the user's permissions.
 
 use std::sync::atomic::Ordering;
 
@@ -10,10 +10,10 @@ use super::link::Effort;
 use super::{RedisStore, StoreError, changes, scripts};
 use crate::util::log;
 
-/// How many random slots of a cluster are probed, so that most nodes are.
+/// How many random slots of a cluster are probed, so that most nodes are covered.
 const PROBED_SLOTS: usize = 8;
 
-/// What the user may not do, in the server's words; empty if it may.
+/// What the user is not allowed to do, in the server's words; empty if nothing is missing.
 #[derive(Default)]
 struct Missing {
     rights: String,
@@ -21,7 +21,7 @@ struct Missing {
 }
 
 impl RedisStore {
-    /// Does what a sign-in does: writes, reads and removes a row and its index entries.
+    /// Does what a login does: writes, reads and removes a row and its index entries.
     pub(super) async fn check(&self) -> Result<(), StoreError> {
         let missing = self.missing().await.map_err(unavailable)?;
         self.log_unpublished(&missing.publishing);
@@ -66,17 +66,19 @@ impl RedisStore {
         if let Ok(missing) = self.missing().await
             && !missing.publishing.is_empty()
         {
-            warnings.push(format!("changes cannot be published: {}", missing.publishing));
+            warnings.push(format!("cannot publish changes: {}", missing.publishing));
         }
         match self.listeners.as_slice() {
-            [] => warnings
-                .push("changes of other instances are not received: set listen_url".to_owned()),
+            [] => {
+                warnings
+                    .push("not receiving changes by other instances: set listen_url".to_owned());
+            }
             listeners => warnings.extend(self.deaf(listeners).await),
         }
         warnings
     }
 
-    /// Why no listener may subscribe.
+    /// Why no listener can subscribe.
     async fn deaf(&self, listeners: &[Client]) -> Option<String> {
         let channel = self.keys.channel();
         let mut reason = None;
@@ -84,21 +86,21 @@ impl RedisStore {
             match changes::subscribe(client, &channel).await {
                 Ok(_) => return None,
                 Err(error) => {
-                    reason = Some(format!("changes of other instances are not received: {error}"));
+                    reason = Some(format!("not receiving changes by other instances: {error}"));
                 }
             }
         }
         reason
     }
 
-    /// Logs once that other instances do not hear of changes.
+    /// Logs once that other instances are not notified of changes.
     pub(super) fn log_unpublished(&self, error: &str) {
         if !error.is_empty() && !self.unpublished.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 target: log::STORE,
                 error,
                 channel = self.keys.channel(),
-                "changes cannot be published: other instances notice them when cache entries expire"
+                "cannot publish changes: other instances see them when cache entries expire"
             );
         }
     }

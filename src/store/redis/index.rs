@@ -1,4 +1,4 @@
-//! Grants by site, by workspace and by age.
+//! Finds grants by site, workspace and age.
 
 use std::cmp::Reverse;
 use std::time::{Duration, SystemTime};
@@ -18,7 +18,7 @@ use crate::util::log;
 const CHUNK: usize = 256;
 
 impl RedisStore {
-    /// The grants to which the entries of a set lead, newest first. Entries that lead nowhere are
+    /// Loads the grants that the entries of a set refer to, newest first. Dangling entries are
     /// removed.
     pub(super) async fn covering(&self, set: &str) -> Result<Vec<SealedToken>, StoreError> {
         let members: Vec<String> =
@@ -88,7 +88,7 @@ impl RedisStore {
                     Some(token) if unix_secs(token.obtained_at()) < cutoff => {
                         purged += u64::from(self.remove(token.key(), token.version()).await?);
                     }
-                    // Renewed since the entry was made.
+                    // Renewed since the entry was written.
                     Some(token) => {
                         let obtained_at = unix_secs(token.obtained_at());
                         let mut raise = cmd("ZADD");
@@ -101,7 +101,7 @@ impl RedisStore {
         Ok(purged)
     }
 
-    /// The grant of each entry; `None` if it has other entries by now or is gone.
+    /// The grant of each entry, or `None` if it is gone or has other entries by now.
     async fn rows(&self, members: &[String]) -> Result<Vec<Option<SealedToken>>, StoreError> {
         let rows = members.iter().map(|member| self.row(member));
         join_all(rows).await.into_iter().collect::<RedisResult<_>>().map_err(unavailable)
@@ -117,7 +117,7 @@ impl RedisStore {
 
     async fn tidy(&self, command: &Cmd) {
         if let Err(error) = self.link.query::<()>(command, Effort::Once).await {
-            tracing::debug!(target: log::STORE, %error, "index entries were not tidied");
+            tracing::debug!(target: log::STORE, %error, "could not remove stale index entries");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The keys: a prefix, a letter for the kind, and the name in base64.
+//! Key names: a prefix, a letter for the kind, and a base64 name.
 
 use base64::Engine;
 use base64::alphabet::{Alphabet, URL_SAFE};
@@ -9,8 +9,8 @@ use crate::crypto::random;
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, TokenKey};
 
-/// Names are encoded, so that `*`, `{}` and the like mean nothing in a key, and no two subjects
-/// share one. In a cluster the part in braces selects the node.
+/// Names are encoded, so that `*`, `{}` and the like have no meaning in a key and no two subjects
+/// share one. In a cluster, the part in braces selects the node.
 #[derive(Debug, Clone)]
 pub struct Keys {
     prefix: String,
@@ -25,17 +25,17 @@ impl Keys {
         Ok(Self { prefix })
     }
 
-    /// The hash with a subject's grants.
+    /// The hash of a subject's grants.
     pub fn subject(&self, subject: &Subject) -> String {
         format!("{}:t:{{{}}}", self.prefix, encode(subject.as_str()))
     }
 
-    /// The set of the grants that cover a site.
+    /// The set of grants that cover a site.
     pub fn site(&self, id: &str) -> String {
         format!("{}:s:{{{}}}", self.prefix, encode(id))
     }
 
-    /// The set of the grants that cover a workspace.
+    /// The set of grants that cover a workspace.
     pub fn workspace(&self, id: &str) -> String {
         format!("{}:w:{{{}}}", self.prefix, encode(id))
     }
@@ -50,7 +50,7 @@ impl Keys {
         format!("{}:order", self.prefix)
     }
 
-    /// A row, an index and a sorted set for one health check. No encoded name contains a dot.
+    /// A row, an index and a sorted set for one health check. An encoded name never contains a dot.
     pub fn probe(&self, in_one_slot: bool) -> [String; 3] {
         let id = encode(random::bytes::<12>());
         ["t", "s", "ages"].map(|kind| {
@@ -65,7 +65,7 @@ impl Keys {
     }
 }
 
-/// Base64 whose text sorts as the bytes do, since its characters are in ASCII order.
+/// Base64 with characters in ASCII order, so that encoded names sort like their bytes.
 const SORTED: GeneralPurpose = GeneralPurpose::new(&SORTED_ALPHABET, NO_PAD);
 const SORTED_ALPHABET: Alphabet =
     match Alphabet::new("-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz") {
@@ -73,8 +73,8 @@ const SORTED_ALPHABET: Alphabet =
         Err(_) => URL_SAFE,
     };
 
-/// How the indexes name a grant. The stamp makes an entry unique: a late removal of an old entry
-/// never takes the entry of a newer grant.
+/// How indexes refer to a grant. The stamp makes each entry unique, so that the late removal of an
+/// old entry never removes a newer grant's.
 ///
 /// Members sort as their keys do: the comma precedes every character of an encoded name.
 pub fn member(key: &TokenKey, stamp: &str) -> String {
@@ -82,7 +82,7 @@ pub fn member(key: &TokenKey, stamp: &str) -> String {
     format!("{},{},{stamp}", SORTED.encode(subject), SORTED.encode(grant))
 }
 
-/// The grant's key, and the stamp.
+/// Parses the grant's key and the stamp.
 pub fn parse_member(member: &str) -> Option<(TokenKey, &str)> {
     let decode = |name| String::from_utf8(SORTED.decode(name).ok()?).ok();
     let mut parts = member.splitn(3, ',');

@@ -1,5 +1,5 @@
-//! The connection that all requests share: made at the first use, replaced when it turns out to
-//! lead to a server that cannot serve.
+//! The connection shared by all requests: opened on first use, and replaced when its server can no
+//! longer serve.
 
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
@@ -14,25 +14,25 @@ use super::failure::Failure;
 use super::scripts::Lua;
 use super::source::Source;
 
-/// How long a command is repeated while the server is being replaced.
+/// How long a command is retried while the server is being replaced.
 const FAILOVER: Duration = Duration::from_secs(2);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// What happens to a command whose connection is lost.
+/// How often a command is retried after its connection is lost.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Effort {
-    /// A read: one more attempt.
+    /// A read: one retry.
     Once,
-    /// A write: attempts until [`FAILOVER`] has passed.
+    /// A write: retries until [`FAILOVER`] has passed.
     Persistent,
 }
 
 /// The reply to a command that may have been sent more than once.
 pub struct Reply<T> {
     pub value: T,
-    /// Whether an earlier attempt may have been executed, its reply lost.
+    /// Whether an earlier attempt may have been executed without its reply arriving.
     pub repeated: bool,
 }
 
@@ -40,7 +40,7 @@ pub struct Link {
     source: Source,
     current: RwLock<Option<(u64, Connection)>>,
     connecting: Mutex<()>,
-    /// How many connections were dropped; the listener follows.
+    /// Number of dropped connections; the listener follows it.
     dropped: watch::Sender<u64>,
 }
 
@@ -54,16 +54,12 @@ impl Link {
         }
     }
 
-    /// Changes whenever a connection was dropped.
+    /// Changes whenever a connection is dropped.
     pub fn drops(&self) -> watch::Receiver<u64> {
         self.dropped.subscribe()
     }
 
-    pub async fn query<T: FromRedisValue>(
-        &self,
-        command: &Cmd,
-        effort: Effort,
-    ) -> RedisResult<T> {
+    pub async fn query<T: FromRedisValue>(&self, command: &Cmd, effort: Effort) -> RedisResult<T> {
         let reply = self.request(command, effort).await?;
         Ok(T::from_redis_value(reply.value)?)
     }
@@ -92,7 +88,7 @@ impl Link {
                 Ok((number, mut connection)) => match command.query_async(&mut connection).await {
                     Ok(value) => return Ok(Reply { value, repeated }),
                     Err(error) => {
-                        if Failure::of(&error) != Failure::Other {
+                        if Failure::classify(&error) != Failure::Other {
                             self.drop_connection(number);
                         }
                         (error, true)
@@ -100,7 +96,7 @@ impl Link {
                 },
                 Err(error) => (error, false),
             };
-            let again = match Failure::of(&error) {
+            let again = match Failure::classify(&error) {
                 Failure::Other | Failure::Timeout => false,
                 Failure::WrongServer => true,
                 Failure::Lost => {
@@ -136,7 +132,7 @@ impl Link {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Drops that connection unless it was replaced already.
+    /// Drops this connection unless it has already been replaced.
     fn drop_connection(&self, number: u64) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.take_if(|(it, _)| *it == number).is_some() {

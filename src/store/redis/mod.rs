@@ -1,4 +1,4 @@
-//! A store in an existing Redis or Valkey.
+//! A token store in an existing Redis or Valkey server.
 
 mod builder;
 mod changes;
@@ -23,7 +23,7 @@ use redis::{Client, Cmd};
 use tokio::time::timeout;
 
 use super::group::{Group, Write};
-use super::{ChangeSink, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
+use super::{Invalidator, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 use crate::util::log;
 
@@ -34,16 +34,16 @@ use link::{Effort, Link};
 use row::Row;
 use source::Source;
 
-/// The longest that one operation takes, with every attempt; a purge takes longer.
+/// Time limit of one operation, including every retry. A purge takes longer.
 const BUDGET: Duration = Duration::from_secs(4);
 
-/// Keeps sealed tokens in an existing Redis or Valkey, for applications of many instances.
+/// Keeps sealed tokens in an existing Redis or Valkey, for applications with many instances.
 ///
-/// A subject's grants are one hash, so they change in one step. Every change is published to the
-/// other instances by pub/sub. One connection is shared by all requests; it is replaced when it is
-/// lost, and when a failover has made its server a replica. Writes are repeated for up to
-/// 2 seconds meanwhile. How long a write lasts is up to Redis: without `appendonly` a crash loses
-/// the last seconds, and users are asked for consent again.
+/// A subject's grants are one hash and change atomically. Every change is published to the other
+/// instances. All requests share one connection, which is replaced when it is lost or a failover
+/// has turned its server into a replica; writes are retried for up to 2 seconds meanwhile.
+/// Durability depends on Redis: without `appendonly` a crash loses the last seconds of writes, and
+/// the affected users are asked for consent again.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
@@ -60,9 +60,9 @@ pub struct RedisStore {
     listeners: Vec<Client>,
     keys: Keys,
     writes: Group<Write>,
-    /// Whether keys are spread over nodes, so that a script may use those of one subject only.
+    /// Whether keys are spread over nodes, so that a script can only use the keys of one subject.
     is_cluster: AtomicBool,
-    /// Whether it was logged that changes cannot be published.
+    /// Whether the failure to publish changes has been logged.
     unpublished: AtomicBool,
 }
 
@@ -71,13 +71,13 @@ impl RedisStore {
     /// TLS; see [`RedisStoreBuilder::connect`].
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the address is malformed, the server cannot be reached or
-    /// refuses the credentials, and when a right is missing, which its message names.
+    /// [`StoreError::Unavailable`] if the URL is malformed, the server is unreachable or rejects
+    /// the credentials, or a permission is missing, which the message names.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         Self::builder().connect(url).await
     }
 
-    /// The settings, one by one.
+    /// Returns a builder with the default settings.
     pub fn builder() -> RedisStoreBuilder {
         RedisStoreBuilder::default()
     }
@@ -129,7 +129,7 @@ impl RedisStore {
         if let Some(row) = Row::decode(&value) {
             self.remove_entries(&row.token, &row.stamp).await;
         }
-        // A row that is gone at the second attempt was removed by the first.
+        // A row that is missing on a retry was removed by the first attempt.
         Ok(removed || reply.repeated)
     }
 }
@@ -182,7 +182,7 @@ impl TokenStore for RedisStore {
         self.degraded().await
     }
 
-    async fn watch(&self, changes: ChangeSink) {
+    async fn watch(&self, changes: Invalidator) {
         let channel = self.keys.channel();
         changes::listen(&self.listeners, &channel, self.link.drops(), &changes).await;
     }

@@ -1,7 +1,8 @@
 //! The value of a grant: `version:obtained_at:stamp:coverage:document`.
 //!
-//! Scripts compare the parts in front without parsing JSON. The stamp names the grant's index
-//! entries. The coverage is a digest of the indexed ids; it is empty until the entries are written.
+//! Scripts compare the leading fields without parsing JSON. The stamp names the grant's index
+//! entries. The coverage is a digest of the indexed IDs; it stays empty until the entries are
+//! written.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,14 +13,14 @@ use sha2::{Digest, Sha256};
 use super::keys::encode;
 use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
 
-/// A stored grant, and the stamp of its index entries.
+/// A stored grant and the stamp of its index entries.
 pub struct Row {
     pub token: SealedToken,
     pub stamp: String,
 }
 
 impl Row {
-    /// `None` for a value that this store did not write.
+    /// Returns `None` for a value that this store did not write.
     pub fn decode(value: &[u8]) -> Option<Self> {
         let mut parts = value.splitn(5, |&byte| byte == b':');
         let mut part = || parts.next().and_then(|part| std::str::from_utf8(part).ok());
@@ -32,7 +33,7 @@ impl Row {
     }
 }
 
-/// A digest of the ids by which the grant is found.
+/// A digest of the IDs that the grant is found by.
 pub fn coverage(token: &SealedToken) -> String {
     let mut hash = Sha256::new();
     for (kind, ids) in [(b"s", token.sites()), (b"w", token.workspaces())] {
@@ -48,7 +49,7 @@ pub fn coverage(token: &SealedToken) -> String {
     encode(digest.split_at(16).0)
 }
 
-/// [`SealedToken`] with its bytes in base64: as a JSON array they would take three times as much.
+/// [`SealedToken`] with its bytes in base64; as a JSON array they would take three times the space.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Document {
     key: TokenKey,

@@ -1,6 +1,6 @@
-//! The scripts: each runs as one step on the server.
+//! Lua scripts, each atomic on the server.
 //!
-//! A script compares before it writes, and a publication that fails does not undo the write.
+//! A script compares before it writes. A failed publication does not undo the write.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ impl Lua {
         Self { code, hash: Script::new(code).get_hash().to_owned() }
     }
 
-    /// The call by the script's hash. The server knows it after the first [`eval`](Self::eval).
+    /// Calls the script by its hash, which the server knows after the first [`eval`](Self::eval).
     pub fn evalsha(&self, keys: &[String], arguments: &[&[u8]]) -> Cmd {
         call("EVALSHA", &self.hash, keys, arguments)
     }
@@ -33,17 +33,17 @@ fn call(name: &str, script: &str, keys: &[String], arguments: &[&[u8]]) -> Cmd {
     call
 }
 
-/// Writes grants. With index entries the first keys are ages and order, and those of each grant are its
-/// row, its sites and its workspaces; then the entries are written too, unless those that are there still
-/// fit. Without, each grant has one key.
+/// Writes grants. With index entries, the first keys are ages and order, and each grant has the keys of
+/// its row, its sites and its workspaces; the script also writes the entries, unless the existing ones
+/// still fit. Without them, each grant has one key.
 ///
-/// Arguments: channel, `1` with index entries, then for each grant: how many sets, grant, mode, version,
+/// Arguments: channel, `1` with index entries, then for each grant: number of sets, grant, mode, version,
 /// obtained at, new stamp, coverage, document, member without its stamp, message. Modes: `save`;
-/// `update`, which needs the same version; `indexed`, which records that the entries of this stamp are
-/// written.
+/// `update`, which requires the same version; `indexed`, which records that the entries of this stamp
+/// are written.
 ///
-/// Returns why nothing was published, and for each grant whether it wrote, whether the entries still fit,
-/// and the value that it replaced if they do not.
+/// Returns why publishing failed, and for each grant whether it wrote, whether the entries still fit, and
+/// the replaced value if they do not.
 pub static WRITE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
@@ -94,10 +94,10 @@ return {unpublished, replies}",
     )
 });
 
-/// Removes a grant if it has that version.
+/// Removes a grant if it has this version.
 ///
-/// Arguments: grant, version, channel, message. Returns whether it removed, the value that was
-/// there, and why nothing was published.
+/// Arguments: grant, version, channel, message. Returns whether it removed the grant, the previous
+/// value, and why publishing failed.
 pub static REMOVE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
@@ -109,12 +109,12 @@ return {1, found, type(published) == 'table' and published.err or ''}",
     )
 });
 
-/// Does on three keys of its own what sign-ins, look-ups, pages and purges do. Called first with the mode
-/// `remove`, so that `use` leaves nothing behind that it may not remove. A removal before the first
-/// write would keep Redis from checking `maxmemory`.
+/// Does what logins, lookups, pages and purges do, on three keys of its own. It is called first with
+/// the mode `remove`, so that `use` leaves nothing behind that it may not remove. A removal before
+/// the first write would keep Redis from checking `maxmemory`.
 ///
-/// Arguments: mode, channel, message. Returns the rights that are missing, and why nothing was published.
-/// An error that concerns more than one command, for example READONLY, is the script's own.
+/// Arguments: mode, channel, message. Returns the missing permissions, and why publishing failed.
+/// An error that affects more than one command, for example READONLY, is the script's own error.
 pub static PROBE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"

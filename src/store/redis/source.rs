@@ -12,7 +12,7 @@ use super::tls;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many commands wait in the connection's queue before senders have to.
+/// How many commands the connection queues before senders must wait.
 const QUEUE: usize = 1024;
 
 pub enum Source {
@@ -20,7 +20,7 @@ pub enum Source {
     #[cfg(feature = "redis-cluster")]
     /// And whether its nodes use TLS.
     Cluster(Box<ClusterClient>, bool),
-    /// The application's own, which it reconnects itself.
+    /// The application's connection, which reconnects itself.
     Connection(Connection),
 }
 
@@ -54,7 +54,7 @@ impl Source {
     }
 }
 
-/// A client for the cluster of these nodes, all of which use the same settings.
+/// Creates a client for the cluster with these nodes, which all use the same settings.
 #[cfg(feature = "redis-cluster")]
 pub fn cluster(nodes: &[Client], root_pem: Option<Vec<u8>>) -> RedisResult<ClusterClient> {
     let nodes: Vec<_> = nodes.iter().map(|node| node.get_connection_info().clone()).collect();

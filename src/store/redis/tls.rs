@@ -1,4 +1,4 @@
-//! TLS: which certificates are trusted, and which cryptography rustls uses.
+//! TLS: trusted certificates and the cryptography provider.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ use crate::store::StoreError;
 /// Which certificates are trusted.
 #[derive(Clone, Default)]
 pub enum Trust {
-    /// The system's; Mozilla's where the system has none.
+    /// The system's, or Mozilla's if the system has none.
     #[default]
     System,
     File(PathBuf),
@@ -24,7 +24,7 @@ pub enum Trust {
 }
 
 impl Trust {
-    /// The trusted certificates; `None` for those that are compiled in.
+    /// The trusted certificates, or `None` for the compiled-in ones.
     pub fn root_pem(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let pem = match self {
             Self::System => return Ok(system_roots()),
@@ -35,18 +35,18 @@ impl Trust {
         };
         match CertificateDer::pem_slice_iter(&pem).next() {
             Some(Ok(_)) => Ok(Some(pem)),
-            _ => Err(StoreError::unavailable("the CA's certificate is not in PEM format")),
+            _ => Err(StoreError::unavailable("the CA certificate is not in PEM format")),
         }
     }
 
-    /// A client for that address.
+    /// Creates a client for this address.
     pub fn client(&self, url: &str) -> Result<Client, StoreError> {
         let info = url.into_connection_info().map_err(unavailable)?;
         if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
             return match self {
                 Self::System => Client::open(info).map_err(unavailable),
                 _ => Err(StoreError::unavailable(
-                    "a CA's certificate is set, but the address does not begin with rediss://",
+                    "a CA certificate is set, but the address does not begin with rediss://",
                 )),
             };
         }
@@ -60,7 +60,7 @@ fn system_roots() -> Option<Vec<u8>> {
     let mut pem = String::new();
     for certificate in rustls_native_certs::load_native_certs().certs {
         let text = STANDARD.encode(&certificate);
-        // redis-rs refuses a whole bundle for one certificate that rustls cannot parse.
+        // redis-rs rejects the whole bundle if rustls cannot parse one certificate.
         if parsable.add(certificate).is_ok() {
             pem.extend(["-----BEGIN CERTIFICATE-----\n", &text, "\n-----END CERTIFICATE-----\n"]);
         }
@@ -72,11 +72,11 @@ pub fn is_used_by(client: &Client) -> bool {
     matches!(client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. })
 }
 
-/// redis-rs takes the process's default provider, and rustls panics when none is installed and the
-/// enabled features name none or two of them. An installed one is kept.
+/// redis-rs uses the process's default provider. rustls panics if none is installed and the enabled
+/// features select none or two. An installed one is kept.
 pub fn provide_crypto() {
     if CryptoProvider::get_default().is_none() {
-        // Fails if another thread was faster, which serves as well.
+        // Fails if another thread was faster, which is fine.
         let _ = aws_lc_rs::default_provider().install_default();
     }
 }

@@ -1,11 +1,11 @@
-//! Writing grants together with their index entries.
+//! Writes grants together with their index entries.
 //!
-//! On one server all of it is one script, also for several grants: what is written by one is synced
-//! to the disk at once. The nodes of a cluster keep the keys apart: there each row is written
-//! first, without a coverage, then the entries, and then the coverage. A row whose coverage
-//! is empty is indexed anew by the next write, so an interrupted one leaves no grant that cannot be
-//! found for good. Entries carry a stamp that is never used twice: an entry whose stamp is not its
-//! row's leads nowhere for good, and can be removed at any time.
+//! On a single server this is one script, also for several grants: Redis syncs what one script writes
+//! with one `fsync`. A cluster may place rows and entries on different nodes: the row is
+//! written first, with an empty coverage, then the entries, and then the coverage. The next write
+//! indexes a row with an empty coverage again, so an interrupted write never leaves a grant that
+//! stays unfindable. Stamps are never reused: an entry whose stamp differs from its row's is stale
+//! for good and can be removed at any time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -64,7 +64,7 @@ impl Together<Write> for RedisStore {
         // For example another kind of value at one of the keys.
         let StoreError::Unavailable(source) = error else { return false };
         let error = source.downcast_ref::<RedisError>();
-        error.is_some_and(|error| Failure::of(error) == Failure::Other)
+        error.is_some_and(|error| Failure::classify(error) == Failure::Other)
     }
 }
 
@@ -105,7 +105,7 @@ impl RedisStore {
         let added = commands.iter().map(|add| self.link.query::<()>(add, Effort::Persistent));
         join_all(added).await.into_iter().collect::<RedisResult<()>>()?;
         if !self.run_one(grant, "indexed").await?.done {
-            // Replaced or removed meanwhile.
+            // Replaced or removed in the meantime.
             self.remove_entries(grant.token, &grant.stamp).await;
         }
         self.remove_replaced(grant, &written).await;
@@ -172,7 +172,7 @@ impl RedisStore {
         }
     }
 
-    /// Removes index entries. One that stays is removed by the look-up that comes across it.
+    /// Removes index entries. A lookup removes any that remain when it finds them.
     pub(super) async fn remove_entries(&self, token: &SealedToken, stamp: &str) {
         let member = keys::member(token.key(), stamp);
         let mut commands: Vec<_> =
@@ -181,7 +181,7 @@ impl RedisStore {
         commands.push(Cmd::zrem(self.keys.order(), &member));
         let removed = commands.iter().map(|remove| self.link.query::<()>(remove, Effort::Once));
         if let Some(error) = join_all(removed).await.into_iter().find_map(Result::err) {
-            tracing::debug!(target: log::STORE, %error, "index entries of a replaced grant were not removed");
+            tracing::debug!(target: log::STORE, %error, "could not remove index entries of a replaced grant");
         }
     }
 

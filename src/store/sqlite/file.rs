@@ -1,4 +1,4 @@
-//! The file: its name, created for its owner only, and watched.
+//! The database file: its path, permissions and identity.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -8,8 +8,8 @@ use sqlx::error::DatabaseError;
 
 use super::{StoreError, unavailable};
 
-/// The absolute path of a database. SQLite gives some relative names another meaning (a database
-/// in memory, a URL), so these are refused, and it is never handed a relative one.
+/// Resolves the absolute path of a database. SQLite interprets some relative names differently (an
+/// in-memory database, a URL), so these are rejected and SQLite only ever gets absolute paths.
 pub fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     let name = path.to_string_lossy().to_ascii_lowercase();
     let url = name.starts_with("sqlite:") || name.starts_with("file:") || name.contains("://");
@@ -20,7 +20,7 @@ pub fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     {
         "SqliteStore keeps a file; to keep grants in memory, use MemoryStore"
     } else if url {
-        "SqliteStore takes a path, not a URL: leave out the scheme and the query, as in \
+        "SqliteStore takes a path, not a URL: remove the scheme and the query, as in \
          \"/var/lib/app/webflow.db\""
     } else {
         return std::path::absolute(path).map_err(StoreError::unavailable);
@@ -28,7 +28,7 @@ pub fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
     Err(StoreError::unavailable(problem))
 }
 
-/// Creates the file, empty, if it is missing. SQLite gives its companions (`-wal`, `-shm`) the
+/// Creates an empty file if it is missing. SQLite gives its companion files (`-wal`, `-shm`) the
 /// same mode.
 pub fn create(path: &Path) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
@@ -38,7 +38,8 @@ pub fn create(path: &Path) -> Result<(), StoreError> {
     match options.open(path).map(drop::<File>) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             Err(StoreError::unavailable(format!(
-                "the file {} cannot be created ({error}): its folder must exist and be writable",
+                "the file {} cannot be created ({error}): the parent directory must exist and be \
+                 writable",
                 path.display()
             )))
         }
@@ -57,7 +58,7 @@ const FULL: u32 = 13;
 const CANNOT_OPEN: u32 = 14;
 const NOT_A_DATABASE: u32 = 26;
 
-/// An error of the engine, with what to do about it.
+/// A database error with advice.
 #[derive(Debug, thiserror::Error)]
 #[error("{advice}")]
 struct Explained {
@@ -76,41 +77,42 @@ pub struct WatchedFile {
 struct Identity(u64, u64);
 
 impl WatchedFile {
-    pub fn at(path: &Path) -> Result<Self, StoreError> {
-        // The process may change its folder later.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        // The process may change its working directory later.
         let path = path.canonicalize().map_err(StoreError::unavailable)?;
-        let identity = Identity::of(&fs::metadata(&path).map_err(StoreError::unavailable)?);
+        let identity =
+            Identity::from_metadata(&fs::metadata(&path).map_err(StoreError::unavailable)?);
         Ok(Self { path, identity })
     }
 
-    /// An error when the file at the path is gone or another one.
+    /// Fails if the file at the path is missing or has been replaced.
     pub fn check(&self) -> Result<(), StoreError> {
         let problem = match fs::metadata(&self.path) {
-            Ok(found) if Identity::of(&found) == self.identity => return Ok(()),
+            Ok(found) if Identity::from_metadata(&found) == self.identity => return Ok(()),
             Ok(_) => "has been replaced: restart to use the new one",
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                "is gone: put it back, or restart to begin a new one"
+                "is missing: restore it, or restart to create a new one"
             }
             Err(error) => return Err(StoreError::unavailable(error)),
         };
         Err(StoreError::unavailable(format!("the file {} {problem}", self.path.display())))
     }
 
-    /// The store's error for one of the engine, with what to do about it.
+    /// Converts a database error and adds advice.
     pub fn explain(&self, error: sqlx::Error) -> StoreError {
         let code = error.as_database_error().and_then(DatabaseError::code);
-        // The lowest byte; the others say more about the same problem.
+        // The lowest byte is the primary code; the others refine it.
         let advice = match code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {
             Some(BUSY) => "is locked by another process, which must keep its transactions short",
             Some(READ_ONLY) => {
-                "is read-only: this process needs the right to write the file, its companions \
-                 -wal and -shm, and their folder"
+                "is read-only: this process needs permission to write the file, its companions \
+                 -wal and -shm, and their directory"
             }
             Some(IO) => "cannot be read or written: its disk is full or failing",
             Some(FULL) => "cannot grow: its disk is full",
             Some(CANNOT_OPEN) => {
-                "cannot be opened: this process needs the right to read and write the file and \
-                 its companions -wal and -shm, and to create them in their folder"
+                "cannot be opened: this process needs permission to read and write the file and \
+                 its companions -wal and -shm, and to create them in the same directory"
             }
             Some(NOT_A_DATABASE) => "is not an SQLite database",
             _ => return unavailable(error),
@@ -122,14 +124,14 @@ impl WatchedFile {
 
 impl Identity {
     #[cfg(unix)]
-    fn of(metadata: &Metadata) -> Self {
+    fn from_metadata(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
         Self(metadata.dev(), metadata.ino())
     }
 
-    /// Elsewhere the standard library does not tell; that the file is there has to do.
+    /// Elsewhere the standard library cannot tell; accept that the file exists.
     #[cfg(not(unix))]
-    fn of(_: &Metadata) -> Self {
+    fn from_metadata(_: &Metadata) -> Self {
         Self(0, 0)
     }
 }

@@ -1,4 +1,4 @@
-//! A store in one SQLite file.
+//! A token store in a single SQLite file.
 
 mod file;
 mod rows;
@@ -17,35 +17,36 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection, Encode, Executor, Sqlite, Type};
 
-use super::columns::{Columns, Page, behind, cutoff, page, tokens, unavailable, unix_secs};
 use super::group::{Group, Load, Together, Write};
+use super::sql_row::{Page, SqlRow, behind, cutoff, newest_first, page, unavailable, unix_secs};
 use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 use file::WatchedFile;
-use rows::{BY_SITE, BY_WORKSPACE, LOADED_AT_ONCE, PAGE, PURGE, REMOVE, SAVE, UPDATE, columns};
+use rows::{BY_SITE, BY_WORKSPACE, LOADED_AT_ONCE, PAGE, PURGE, REMOVE, SAVE, UPDATE, sql_row};
 use transaction::{WriteTransaction, settle};
 
-/// How long a connection waits for another process' lock.
+/// How long a connection waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long an operation waits for a connection: a write for the write before it.
+/// How long an operation waits for a connection; a write waits for the previous write.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long opening waits for another process' lock: it may be migrating, and no request waits.
+/// How long opening waits for another process's lock. That process may be migrating, and no request
+/// is waiting.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 const READERS: u32 = 4;
 
-/// Keeps sealed tokens in one SQLite file: the embedded default.
+/// Keeps sealed tokens in a single SQLite file, for applications without a database server.
 ///
-/// The file is created if it is missing, readable by its owner only (mode 0600), and migrated when
-/// it is opened, also when several processes open it at the same time. It is in WAL mode, and writes
-/// have a connection of their own, so reads do not wait for writes. A write that another process
-/// blocks fails after 2 seconds. When the file at the path is no longer the one that was
-/// opened, every operation fails until it is back: a deleted file would lose what is written to it.
+/// Opening creates a missing file with mode 0600 and migrates it, even if several processes open it
+/// at once. The database uses WAL mode with a separate connection for writes, so reads do not wait
+/// for writes. A write that another process blocks fails after 2 seconds. If the file at the path
+/// is no longer the one that was opened, every operation fails until it is back, because writes to
+/// a deleted file would be lost.
 ///
 /// [`healthy`](TokenStore::healthy) writes, reads and removes a row in one transaction that reaches
-/// the disk: call it every few seconds, not for every request.
+/// the disk. Call it every few seconds, not on every request.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -60,10 +61,11 @@ const READERS: u32 = 4;
 /// # }
 /// ```
 pub struct SqliteStore {
-    /// At least one stays open, so that reads go on while the disk has no room to open another.
+    /// Keeps at least one connection open, so that reads continue when a full disk prevents opening
+    /// another.
     readers: SqlitePool,
-    /// One connection, since SQLite has one writer: writes take turns here, and a lock that another
-    /// process holds keeps no connection from reads.
+    /// A single connection, since SQLite allows one writer. Writes queue here, so another process's
+    /// lock never occupies a read connection.
     writer: SqlitePool,
     /// Writes that wait for the disk share its next sync.
     writes: Group<Write>,
@@ -72,21 +74,21 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file at `path`, or creates it; its folder must exist. The process needs the right
-    /// to write the file and to create others beside it; opening writes and removes a row, so that
-    /// a missing right or a full disk is found here.
+    /// Opens the file at `path`, or creates it; its directory must exist. The process needs
+    /// permission to write the file and to create others next to it. Opening writes and removes a
+    /// row, so that a missing permission or a full disk is found here.
     ///
     /// `path` is a path, not a URL: `":memory:"`, `"sqlite:.."`, `"file:.."` and the empty path are
-    /// refused. To keep grants in memory, use [`MemoryStore`](super::MemoryStore).
+    /// rejected. To keep grants in memory, use [`MemoryStore`](super::MemoryStore).
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the file cannot be opened, created, written or migrated,
-    /// with the right that is missing, or is not a database; [`StoreError::SchemaTooNew`] when a
-    /// newer version of the crate has migrated it.
+    /// [`StoreError::Unavailable`] if the file is not a database or cannot be opened, created,
+    /// written or migrated, naming any missing permission; [`StoreError::SchemaTooNew`] if a newer
+    /// version of the crate has migrated it.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = file::resolve(path.as_ref())?;
         file::create(&path)?;
-        let file = WatchedFile::at(&path)?;
+        let file = WatchedFile::open(&path)?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(false)
@@ -114,7 +116,7 @@ impl SqliteStore {
         })
     }
 
-    /// Closes the file; what was written stays.
+    /// Closes the file. Committed writes stay.
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
@@ -143,11 +145,11 @@ impl SqliteStore {
         let mut connection = self.readers.acquire().await.map_err(explain)?;
         let rows = sqlx::query(query).bind(key).fetch_all(&mut *connection).await;
         let rows = settle(connection, rows).map_err(explain)?;
-        Ok(tokens(rows.iter().map(columns)))
+        Ok(newest_first(rows.iter().map(sql_row)))
     }
 }
 
-/// Migrates the database, and proves that this process may do what a sign-in needs.
+/// Migrates the database, and checks that this process can do what a login needs.
 async fn prepare(options: &SqliteConnectOptions, file: &WatchedFile) -> Result<(), StoreError> {
     let explain = |error| file.explain(error);
     let mut connection = options.connect().await.map_err(explain)?;
@@ -172,7 +174,7 @@ impl Together<Load> for SqliteStore {
             match query.fetch_one(&mut *connection).await {
                 Ok(text) => {
                     let rows = text.iter().flat_map(|text| rows::loaded(text));
-                    found.extend(Load::share(loads, tokens(rows)));
+                    found.extend(Load::share(loads, newest_first(rows)));
                 }
                 Err(error) => return settle(connection, Err(error)).map_err(explain),
             }
@@ -241,7 +243,7 @@ impl TokenStore for SqliteStore {
             let query = sqlx::query(PAGE).bind(&subject).bind(&grant).bind(limit);
             let rows = query.fetch_all(&mut *connection).await;
             let rows = settle(connection, rows).map_err(explain)?;
-            match page(rows.iter().map(columns).collect()) {
+            match page(rows.iter().map(sql_row).collect()) {
                 Page::Rows(rows) => return Ok(rows),
                 Page::Malformed { subject: last, grant: of } => (subject, grant) = (last, of),
             }

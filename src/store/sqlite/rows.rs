@@ -1,9 +1,9 @@
-//! The statements, and what they bind and return.
+//! SQL statements, their parameters and results.
 
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
-use super::{Columns, SealedToken, unix_secs};
+use super::{SealedToken, SqlRow, unix_secs};
 
 /// How many subjects one command loads.
 pub const LOADED_AT_ONCE: usize = 8;
@@ -34,12 +34,12 @@ pub const fn load(subjects: usize) -> &'static str {
 }
 
 /// The rows of [`load`]'s text.
-pub fn loaded(text: &str) -> impl Iterator<Item = Option<Columns>> {
+pub fn loaded(text: &str) -> impl Iterator<Item = Option<SqlRow>> {
     text.split(';').map(|row| {
         let mut columns = row.split(',');
         let mut next = || columns.next();
         let text = |column: Option<&str>| String::from_utf8(unhex(column?)?).ok();
-        Some(Columns {
+        Some(SqlRow {
             subject: unhex(next()?)?,
             grant: text(next())?,
             version: next()?.parse().ok()?,
@@ -105,7 +105,7 @@ pub const REMOVE: &str =
 
 pub const PURGE: &str = "DELETE FROM webflow_tokens WHERE obtained_at < ?1";
 
-/// Writes, reads and removes a row. Its subject is none that a [`Subject`] can have.
+/// Writes, reads and removes a row whose subject no [`Subject`] can have.
 pub async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     let probe = sqlx::query(SAVE)
         .bind(b"probe".as_slice())
@@ -178,9 +178,9 @@ async fn cover(
     sqlx::query(insert).bind(id).bind(kind).bind(covered).execute(connection).await.map(drop)
 }
 
-pub fn columns(row: &SqliteRow) -> Option<Columns> {
+pub fn sql_row(row: &SqliteRow) -> Option<SqlRow> {
     let ids = |column| serde_json::from_str(&row.try_get::<String, _>(column).ok()?).ok();
-    Some(Columns {
+    Some(SqlRow {
         subject: row.try_get(0).ok()?,
         grant: row.try_get(1).ok()?,
         version: row.try_get(2).ok()?,

@@ -1,4 +1,4 @@
-//! The tables, and the way there from any older version.
+//! Tables and migrations.
 
 use sqlx::Executor;
 use sqlx::sqlite::SqliteConnection;
@@ -6,9 +6,9 @@ use sqlx::sqlite::SqliteConnection;
 use super::StoreError;
 use super::file::WatchedFile;
 
-/// Each entry leads from its index to the next version. Entries are never changed once released.
+/// Each entry migrates from its index to the next version. Released entries never change.
 ///
-/// Subjects are bytes: compared exactly, and NUL is one of them.
+/// Subjects are blobs, compared exactly; they may contain NUL.
 const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE webflow_tokens (
         id INTEGER PRIMARY KEY,
@@ -31,8 +31,8 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX webflow_token_coverage_covered ON webflow_token_coverage (kind, covered);
 "];
 
-/// Brings the database to this version, inside a transaction that holds the write lock: of several
-/// processes that start together one migrates, and the others find it done.
+/// Migrates the database inside a transaction that holds the write lock: if several processes start
+/// at once, one migrates while the others wait.
 pub async fn migrate(
     connection: &mut SqliteConnection,
     file: &WatchedFile,

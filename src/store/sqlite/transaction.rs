@@ -1,4 +1,4 @@
-//! Connections that return to the pool only in a known state.
+//! Returns connections to the pool only in a known state.
 
 use std::ops::{Deref, DerefMut};
 
@@ -6,7 +6,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use sqlx::{Executor, Sqlite};
 
-/// A write transaction. Dropped before its end, by an error or a cancellation, it closes its
+/// A write transaction. If it is dropped early, by an error or a cancellation, it closes its
 /// connection: SQLite may have rolled back by itself (full disk), which sqlx does not notice
 /// (sqlx#3932), and the next transaction on that connection would fail.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct WriteTransaction {
 }
 
 impl WriteTransaction {
-    /// Takes the write lock first: a transaction that begins by reading could find it taken
+    /// Takes the write lock first. A transaction that starts with a read could find the lock taken
     /// later, when waiting no longer helps.
     pub async fn begin(pool: &SqlitePool) -> Result<Self, sqlx::Error> {
         let mut transaction = Self { connection: pool.acquire().await?, ended: false };
@@ -53,7 +53,7 @@ impl Drop for WriteTransaction {
     }
 }
 
-/// Returns a connection that has read to the pool, or closes it if that failed: it may have been
+/// Returns a connection that has read to the pool, or closes it after an error: it may have been
 /// opened while the file was in another state.
 pub fn settle<T>(
     mut connection: PoolConnection<Sqlite>,

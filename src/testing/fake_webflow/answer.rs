@@ -1,4 +1,4 @@
-//! Answers in the shapes that Webflow uses.
+//! Responses in Webflow's formats.
 
 use std::borrow::Cow;
 
@@ -7,12 +7,12 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
-/// A whole answer; every endpoint makes one without waiting, and faults are laid over it.
+/// A complete response. Endpoints build it synchronously, and faults may replace it.
 pub type Answer = Response<Bytes>;
 
 /// How `/oauth/access_token` writes the `scope` of a token.
 ///
-/// Webflow does not document it, so a client has to read them all. The default is `Space`.
+/// Webflow does not document the format, so clients must read all of them. The default is `Space`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ScopeShape {
@@ -46,7 +46,7 @@ pub enum ListShape {
 
 /// How the two OAuth endpoints write an error.
 ///
-/// Webflow documents the error codes but not the body around them. The default is `OAuth`.
+/// Webflow documents the error codes but not the body. The default is `OAuth`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ErrorShape {
@@ -60,7 +60,7 @@ pub enum ErrorShape {
     PlainText,
 }
 
-/// An error of the exchange or the revocation, before it has a shape.
+/// An error of the exchange or the revocation, before it is formatted.
 #[derive(Debug)]
 pub struct OAuthError {
     status: StatusCode,
@@ -69,10 +69,7 @@ pub struct OAuthError {
 }
 
 impl OAuthError {
-    pub fn bad_request(
-        error: &'static str,
-        description: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub fn bad_request(error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, error, description: description.into() }
     }
 
@@ -97,12 +94,12 @@ impl OAuthError {
 }
 
 pub fn json(status: StatusCode, body: &Value) -> Answer {
-    let mut answer = of(status, "application/json; charset=utf-8", body.to_string());
+    let mut answer = respond(status, "application/json; charset=utf-8", body.to_string());
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
-/// An error as the Data API writes it. Source: Webflow Data API, *Error Handling*.
+/// An error in the Data API's format. Source: Webflow Data API, *Error Handling*.
 pub fn api_error(status: StatusCode, code: &str, message: &str) -> Answer {
     json(
         status,
@@ -120,21 +117,18 @@ pub fn not_found(message: &str) -> Answer {
 }
 
 pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
-    of(status, "text/plain; charset=utf-8", body)
+    respond(status, "text/plain; charset=utf-8", body)
 }
 
-/// A redirection, or a 500 when the target cannot be a header's value.
+/// A redirect, or a 500 if the target is not a valid header value.
 pub fn redirect(status: StatusCode, to: &str) -> Answer {
     let Ok(location) = HeaderValue::try_from(to) else {
-        return text(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the target of the redirection is not an address",
-        );
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "the redirect target is not a valid URL");
     };
     with_header(text(status, ""), LOCATION, location)
 }
 
-pub fn of(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+pub fn respond(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     with_header(answer, CONTENT_TYPE, HeaderValue::from_static(content_type))
@@ -147,11 +141,7 @@ pub fn empty(status: StatusCode) -> Answer {
     answer
 }
 
-pub fn with_header(
-    mut answer: Answer,
-    name: HeaderName,
-    value: impl Into<HeaderValue>,
-) -> Answer {
+pub fn with_header(mut answer: Answer, name: HeaderName, value: impl Into<HeaderValue>) -> Answer {
     answer.headers_mut().insert(name, value.into());
     answer
 }

@@ -7,11 +7,11 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, empty, invalid, json, not_found};
-use super::directory::Site;
 use super::list::{page_of, whole};
 use super::log::RecordedRequest;
 use super::sites::{with_site, with_site_where};
-use super::world::{World, lock, timestamp};
+use super::state::{FakeState, lock, timestamp};
+use super::workspaces::Site;
 use crate::grant::scope::Scope;
 
 /// The assets and folders of all sites, each as the API answers it.
@@ -22,16 +22,16 @@ pub struct Assets {
 }
 
 /// `GET /v2/sites/{site_id}/assets`.
-pub fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
-    with_site(world, request, &Scope::ASSETS_READ, site_id, |site| {
-        let assets = of_site(&lock(&world.assets).assets, site);
-        page_of(world, &assets, "assets", request)
+pub fn list(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+    with_site(fake, request, &Scope::ASSETS_READ, site_id, |site| {
+        let assets = of_site(&lock(&fake.assets).assets, site);
+        page_of(fake, &assets, "assets", request)
     })
 }
 
 /// `POST /v2/sites/{site_id}/assets`: announces a file, which is then sent to `uploadUrl`.
-pub fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
-    with_site(world, request, &Scope::ASSETS_WRITE, site_id, |site| {
+pub fn create(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+    with_site(fake, request, &Scope::ASSETS_WRITE, site_id, |site| {
         let body = request.json().unwrap_or_default();
         let text = |name: &str| body.get(name).and_then(Value::as_str);
         let (Some(name), Some(hash)) = (text("fileName"), text("fileHash")) else {
@@ -40,11 +40,11 @@ pub fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer
         if hash.len() != 32 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return invalid("fileHash is not an MD5 in hexadecimal digits");
         }
-        let (id, now) = (world.mint.id(), timestamp(world.clock.now()));
+        let (id, now) = (fake.ids.id(), timestamp(fake.clock.now()));
         let hosted = format!("https://assets.webflow.example/{}/{id}_{name}", site.id());
         let content_type = content_type(name);
         let folder = body.get("parentFolder").cloned().unwrap_or_default();
-        lock(&world.assets).assets.push(json!({
+        lock(&fake.assets).assets.push(json!({
             "id": id,
             "siteId": site.id(),
             "originalFileName": name,
@@ -63,7 +63,7 @@ pub fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer
             "parentFolder": folder,
             "originalFileName": name,
             "contentType": content_type,
-            "uploadUrl": world.endpoints.api_path(&format!("/uploads/{id}")).as_str(),
+            "uploadUrl": fake.endpoints.api_path(&format!("/uploads/{id}")).as_str(),
             "uploadDetails": {
                 "acl": "public-read",
                 "bucket": "fake",
@@ -81,8 +81,8 @@ pub fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer
 }
 
 /// `POST /uploads/{asset_id}`, the fake's place for the file itself, which takes no token.
-pub fn upload(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    let mut assets = lock(&world.assets);
+pub fn upload(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    let mut assets = lock(&fake.assets);
     let asset = assets.assets.iter_mut().find(|asset| text(asset, "id") == id);
     match asset.and_then(Value::as_object_mut) {
         Some(asset) => {
@@ -104,68 +104,68 @@ fn content_type(name: &str) -> &'static str {
 }
 
 /// `GET /v2/assets/{asset_id}`.
-pub fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_asset(world, request, &Scope::ASSETS_READ, id, |assets, at| {
+pub fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_asset(fake, request, &Scope::ASSETS_READ, id, |assets, at| {
         json(StatusCode::OK, assets.get(at).unwrap_or(&Value::Null))
     })
 }
 
 /// `PATCH /v2/assets/{asset_id}`.
-pub fn update(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_asset(world, request, &Scope::ASSETS_WRITE, id, |assets, at| {
+pub fn update(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_asset(fake, request, &Scope::ASSETS_WRITE, id, |assets, at| {
         let body = request.json().unwrap_or_default();
         let Some(asset) = assets.get_mut(at) else { return empty(StatusCode::OK) };
         if let Some(fields) = asset.as_object_mut() {
             for name in ["displayName", "altText"] {
                 fields.extend(body.get(name).map(|value| (name.to_owned(), value.clone())));
             }
-            fields.insert("lastUpdated".to_owned(), timestamp(world.clock.now()).into());
+            fields.insert("lastUpdated".to_owned(), timestamp(fake.clock.now()).into());
         }
         json(StatusCode::OK, asset)
     })
 }
 
 /// `DELETE /v2/assets/{asset_id}`.
-pub fn delete(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_asset(world, request, &Scope::ASSETS_WRITE, id, |assets, at| {
+pub fn delete(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_asset(fake, request, &Scope::ASSETS_WRITE, id, |assets, at| {
         assets.remove(at);
         empty(StatusCode::NO_CONTENT)
     })
 }
 
 fn with_asset(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     scope: &Scope,
     id: &str,
     endpoint: impl FnOnce(&mut Vec<Value>, usize) -> Answer,
 ) -> Answer {
-    let has_it = |site: &Site| find(&lock(&world.assets).assets, site, id).is_some();
-    with_site_where(world, request, scope, has_it, |site| {
-        let mut assets = lock(&world.assets);
+    let has_it = |site: &Site| find(&lock(&fake.assets).assets, site, id).is_some();
+    with_site_where(fake, request, scope, has_it, |site| {
+        let mut assets = lock(&fake.assets);
         let at = find(&assets.assets, site, id).unwrap_or_default();
         endpoint(&mut assets.assets, at)
     })
 }
 
 /// `GET /v2/sites/{site_id}/asset_folders`, which is not paged.
-pub fn folders(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
-    with_site(world, request, &Scope::ASSETS_READ, site_id, |site| {
-        let folders = of_site(&lock(&world.assets).folders, site);
+pub fn folders(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+    with_site(fake, request, &Scope::ASSETS_READ, site_id, |site| {
+        let folders = of_site(&lock(&fake.assets).folders, site);
         json(StatusCode::OK, &whole(&folders, "assetFolders"))
     })
 }
 
 /// `POST /v2/sites/{site_id}/asset_folders`.
-pub fn create_folder(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
-    with_site(world, request, &Scope::ASSETS_WRITE, site_id, |site| {
+pub fn create_folder(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+    with_site(fake, request, &Scope::ASSETS_WRITE, site_id, |site| {
         let body = request.json().unwrap_or_default();
         let Some(name) = body.get("displayName").and_then(Value::as_str) else {
             return invalid("displayName is missing or not a string");
         };
-        let now = timestamp(world.clock.now());
+        let now = timestamp(fake.clock.now());
         let folder = json!({
-            "id": world.mint.id(),
+            "id": fake.ids.id(),
             "displayName": name,
             "parentFolder": body.get("parentFolder").cloned().unwrap_or_default(),
             "assets": [],
@@ -173,16 +173,16 @@ pub fn create_folder(world: &World, request: &RecordedRequest, site_id: &str) ->
             "createdOn": now,
             "lastUpdated": now,
         });
-        lock(&world.assets).folders.push(folder.clone());
+        lock(&fake.assets).folders.push(folder.clone());
         json(StatusCode::OK, &folder)
     })
 }
 
 /// `GET /v2/asset_folders/{asset_folder_id}`.
-pub fn folder(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    let has_it = |site: &Site| find(&lock(&world.assets).folders, site, id).is_some();
-    with_site_where(world, request, &Scope::ASSETS_READ, has_it, |site| {
-        let assets = lock(&world.assets);
+pub fn folder(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    let has_it = |site: &Site| find(&lock(&fake.assets).folders, site, id).is_some();
+    with_site_where(fake, request, &Scope::ASSETS_READ, has_it, |site| {
+        let assets = lock(&fake.assets);
         let at = find(&assets.folders, site, id).unwrap_or_default();
         json(StatusCode::OK, assets.folders.get(at).unwrap_or(&Value::Null))
     })

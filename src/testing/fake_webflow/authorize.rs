@@ -1,7 +1,7 @@
-//! `/oauth/authorize`: which links are good, and what becomes of the user's decision.
+//! `/oauth/authorize`: validates the link and handles the user's decision.
 //!
 //! Source: Webflow Data API, OAuth, *Authorization Code Grant Flow* and *Troubleshooting*; RFC 6749
-//! section 4.1.1. Whatever is wrong here is shown to the user and never sent to the app.
+//! section 4.1.1. Errors are shown to the user and never sent to the app.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,13 +12,13 @@ use url::form_urlencoded;
 use super::answer::{Answer, redirect};
 use super::consent;
 use super::consent::Rejected;
-use super::directory::Access;
-use super::ledger::Approval;
+use super::issued::Approval;
 use super::log::RecordedRequest;
-use super::world::World;
+use super::state::FakeState;
+use super::workspaces::Access;
 use crate::grant::scope::{Scope, Scopes};
 
-/// Why the consent page refused: what the 400 page says.
+/// Why the consent page rejected a link, as shown on its 400 page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(Cow<'static, str>);
 
@@ -27,7 +27,7 @@ impl Refused {
         Self(reason.into())
     }
 
-    /// The reason, a sentence.
+    /// Returns the reason as a sentence.
     pub fn reason(&self) -> &str {
         &self.0
     }
@@ -35,13 +35,13 @@ impl Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the consent page refused: {}", self.0)
+        write!(f, "the consent page rejected the request: {}", self.0)
     }
 }
 
 impl std::error::Error for Refused {}
 
-/// A good authorize link.
+/// A valid authorize link.
 pub struct AuthorizationRequest {
     pub redirect_uri: String,
     pub redirect_uri_sent: bool,
@@ -52,8 +52,8 @@ pub struct AuthorizationRequest {
 }
 
 impl AuthorizationRequest {
-    /// Reads a link's parameters. Those that Webflow does not document are ignored, PKCE's among
-    /// them: a client that relies on them must not be told here that they work.
+    /// Parses a link's parameters. Undocumented ones are ignored, including PKCE's, so that tests
+    /// do not suggest they work.
     pub fn read(
         params: &[(String, String)],
         client_id: &str,
@@ -99,7 +99,7 @@ impl AuthorizationRequest {
         })
     }
 
-    /// Where the browser is sent instead of seeing the consent page.
+    /// The redirect that replaces the consent page.
     fn refusal_url(&self) -> Option<String> {
         if self.unknown.is_empty() {
             return None;
@@ -108,12 +108,12 @@ impl AuthorizationRequest {
         Some(self.answer_url(&[("error", "invalid_scope"), ("error_description", &description)]))
     }
 
-    /// The address that the user's browser is sent to, with these parameters and the state.
+    /// The callback URL with these parameters and the state.
     fn answer_url(&self, params: &[(&str, &str)]) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(params);
         query.extend_pairs(self.state.iter().map(|state| ("state", state)));
-        // RFC 6749 section 3.1.2: a query that the registered address has must be kept.
+        // RFC 6749 section 3.1.2: keep the query of the registered redirect URI.
         let joint = match self.redirect_uri.rsplit_once('?') {
             None => "?",
             Some((_, rest)) if rest.is_empty() || rest.ends_with('&') => "",
@@ -152,29 +152,29 @@ fn read_scopes(list: &str, app_scopes: &Scopes) -> Result<(Scopes, Scopes), Refu
     }
 }
 
-/// What the user did at the consent page.
+/// The user's action on the consent page.
 pub enum Decision {
     Authorize(Access),
     Cancel,
 }
 
-/// Validates a link for the app as it is registered at this moment.
+/// Validates a link for the app as currently registered.
 pub fn read(
-    world: &World,
+    fake: &FakeState,
     params: &[(String, String)],
 ) -> Result<AuthorizationRequest, Refused> {
-    let settings = world.settings();
+    let settings = fake.settings();
     AuthorizationRequest::read(
         params,
-        &world.app.client_id,
+        &fake.app.client_id,
         &settings.redirect_uris,
-        &world.app.scopes,
+        &fake.app.scopes,
     )
 }
 
-/// Where the browser goes after a decision; a code is issued if the user agreed.
+/// Where the browser goes after the decision. Issues a code if the user agreed.
 pub fn decide(
-    world: &World,
+    fake: &FakeState,
     request: &AuthorizationRequest,
     decision: Decision,
 ) -> Result<String, Refused> {
@@ -182,48 +182,48 @@ pub fn decide(
         return Ok(url);
     }
     match decision {
-        // Webflow documents no shape; this is RFC 6749 section 4.1.2.1.
+        // Webflow does not document the format; this is RFC 6749 section 4.1.2.1.
         Decision::Cancel => Ok(request.answer_url(&[
             ("error", "access_denied"),
             ("error_description", "The user did not authorize the request."),
         ])),
         Decision::Authorize(access) => {
-            access.resolve(&world.workspaces).map_err(Refused::new)?;
+            access.resolve(&fake.workspaces).map_err(Refused::new)?;
             let approval = Approval { scopes: request.scopes.clone(), access };
             let code =
-                world.issue_code(approval, request.redirect_uri.clone(), request.redirect_uri_sent);
+                fake.issue_code(approval, request.redirect_uri.clone(), request.redirect_uri_sent);
             Ok(request.answer_url(&[("code", &code)]))
         }
     }
 }
 
 /// `GET /oauth/authorize`.
-pub fn show(world: &World, request: &RecordedRequest) -> Answer {
-    match read(world, request.query()) {
+pub fn show(fake: &FakeState, request: &RecordedRequest) -> Answer {
+    match read(fake, request.query()) {
         Ok(authorization) => match authorization.refusal_url() {
             Some(url) => redirect(StatusCode::SEE_OTHER, &url),
-            None => consent::page(world, &authorization, request.query(), None),
+            None => consent::page(fake, &authorization, request.query(), None),
         },
         Err(refused) => consent::refusal(&refused),
     }
 }
 
-/// `POST /oauth/authorize`: the form of the consent page. Its hidden fields come from the browser,
-/// so they are held to the same rules as the link.
-pub fn submit(world: &World, request: &RecordedRequest) -> Answer {
+/// `POST /oauth/authorize`: the consent form. Its hidden fields come from the browser, so they are
+/// validated like the link.
+pub fn submit(fake: &FakeState, request: &RecordedRequest) -> Answer {
     let (choices, params): (Vec<_>, Vec<_>) =
         request.form().into_iter().partition(|(name, _)| consent::CHOICES.contains(&name.as_str()));
-    let authorization = match read(world, &params) {
+    let authorization = match read(fake, &params) {
         Ok(authorization) => authorization,
         Err(refused) => return consent::refusal(&refused),
     };
     let location = consent::read_decision(&choices)
-        .and_then(|decision| decide(world, &authorization, decision));
+        .and_then(|decision| decide(fake, &authorization, decision));
     match location {
         Ok(location) => redirect(StatusCode::SEE_OTHER, &location),
         Err(reason) => {
             let rejected = Rejected { reason: &reason, choices: &choices };
-            consent::page(world, &authorization, &params, Some(&rejected))
+            consent::page(fake, &authorization, &params, Some(&rejected))
         }
     }
 }

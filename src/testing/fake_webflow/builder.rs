@@ -1,4 +1,4 @@
-//! How a stand-in is set up.
+//! Configures the fake Webflow.
 
 use std::fmt;
 use std::io;
@@ -10,19 +10,19 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use super::FakeWebflow;
-use super::directory::Workspace;
-use super::mint::{Mint, id_from};
+use super::ids::{Ids, id_from};
 use super::server;
-use super::world::{App, Settings, User, World};
+use super::state::{App, FakeState, Settings, User};
+use super::workspaces::Workspace;
 use crate::grant::scope::{Scope, Scopes};
 use crate::util::clock::Clock;
 use crate::webflow::Endpoints;
 
-/// Requests per token and minute on Webflow's smaller plans. Source: Webflow Data API, *Rate
+/// Requests per minute and token on Webflow's smaller plans. Source: Webflow Data API, *Rate
 /// Limits*.
 const REQUESTS_PER_MINUTE: u32 = 60;
 
-/// Settings of a [`FakeWebflow`]; every one has a default.
+/// Builds a [`FakeWebflow`]. Every setting has a default.
 ///
 /// ```
 /// # #[tokio::main] async fn main() -> std::io::Result<()> {
@@ -39,7 +39,7 @@ const REQUESTS_PER_MINUTE: u32 = 60;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-#[must_use = "nothing runs before start"]
+#[must_use = "call `start` to run the server"]
 pub struct FakeWebflowBuilder {
     addr: SocketAddr,
     app_name: String,
@@ -74,54 +74,54 @@ impl Default for FakeWebflowBuilder {
 }
 
 impl FakeWebflowBuilder {
-    /// The address to listen on, which must be loopback; default a free port of 127.0.0.1.
+    /// Sets the listen address, which must be loopback. The default is a free port on 127.0.0.1.
     pub fn addr(mut self, addr: SocketAddr) -> Self {
         self.addr = addr;
         self
     }
 
-    /// The app's name on the consent page; default `Example App`.
+    /// Sets the app's name on the consent page. The default is `Example App`.
     pub fn app_name(mut self, name: impl Into<String>) -> Self {
         self.app_name = name.into();
         self
     }
 
-    /// The app's identifier in the answer of introspection, 24 hexadecimal digits; default a random
-    /// one. It is not the client identifier.
+    /// Sets the app's ID in introspection responses, 24 hexadecimal digits, which differs from the
+    /// client ID. The default is random.
     pub fn application_id(mut self, id: impl Into<String>) -> Self {
         self.application_id = Some(id.into());
         self
     }
 
-    /// The app's client identifier; default a random one.
+    /// Sets the app's client ID. The default is random.
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
         self.client_id = Some(id.into());
         self
     }
 
-    /// The app's client secret; default a random one.
+    /// Sets the app's client secret. The default is random.
     pub fn client_secret(mut self, secret: impl Into<String>) -> Self {
         self.client_secret = Some(secret.into().into());
         self
     }
 
-    /// Registers an address for callbacks, to be met to the letter. Repeatable; default none.
+    /// Registers a redirect URI, compared exactly. Repeatable. The default is none.
     ///
-    /// [`FakeWebflow::register_redirect_uri`] does the same later, for a test that learns its own
-    /// port late.
+    /// [`FakeWebflow::register_redirect_uri`] does the same on a running server, for tests that
+    /// learn their port late.
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.redirect_uris.push(uri.into());
         self
     }
 
-    /// The scopes that the app is registered with; default all that Webflow documents.
+    /// Sets the scopes that the app is registered with. The default is every documented scope.
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.scopes = scopes.into_iter().collect();
         self
     }
 
-    /// A workspace of the user with the sites in it. Repeatable; default `Acme` with `Shop` and
-    /// `Blog`, and `Globex` with `Home`.
+    /// Adds a workspace with these sites. Repeatable. The default is `Acme` with `Shop` and `Blog`,
+    /// and `Globex` with `Home`.
     pub fn workspace<S: Into<String>>(
         mut self,
         name: &str,
@@ -132,7 +132,7 @@ impl FakeWebflowBuilder {
         self
     }
 
-    /// The user who authorizes; default Ada Lovelace, `ada@example.com`.
+    /// Sets the user who authorizes. The default is Ada Lovelace, `ada@example.com`.
     pub fn user(
         mut self,
         email: impl Into<String>,
@@ -143,13 +143,13 @@ impl FakeWebflowBuilder {
         self
     }
 
-    /// Requests that the Data API lets through per token and minute; default 60.
+    /// Sets the Data API's rate limit in requests per minute and token. The default is 60.
     pub fn rate_limit(mut self, requests_per_minute: u32) -> Self {
         self.requests_per_minute = requests_per_minute;
         self
     }
 
-    /// The clock by which codes, ID tokens and rate limits run; default the system's.
+    /// Sets the clock for codes, ID tokens and rate limits. The default is the system clock.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -158,13 +158,13 @@ impl FakeWebflowBuilder {
     /// Starts the server on the current Tokio runtime.
     ///
     /// # Errors
-    /// When the address cannot be bound or is not loopback ([`io::ErrorKind::InvalidInput`]), or
-    /// the system has no randomness.
+    /// If the address cannot be bound or is not loopback ([`io::ErrorKind::InvalidInput`]), or the
+    /// system has no randomness.
     ///
     /// # Panics
-    /// Outside of a Tokio runtime with I/O and time enabled.
+    /// Outside a Tokio runtime with I/O and time enabled.
     pub async fn start(self) -> io::Result<FakeWebflow> {
-        let mint = Mint::new()?;
+        let ids = Ids::new()?;
         let listener = TcpListener::bind(self.addr).await?;
         let base_url = format!("http://{}", listener.local_addr()?);
         let endpoints = Endpoints::at(&base_url)
@@ -177,13 +177,13 @@ impl FakeWebflowBuilder {
             self.workspaces
         };
         let (email, first_name, last_name) = self.user;
-        let client_id = self.client_id.unwrap_or_else(|| mint.secret());
-        let world = Arc::new(World {
+        let client_id = self.client_id.unwrap_or_else(|| ids.secret());
+        let fake = Arc::new(FakeState {
             app: App {
                 name: self.app_name,
                 id: self.application_id.unwrap_or_else(|| id_from(&["application", &client_id])),
                 client_id,
-                client_secret: self.client_secret.unwrap_or_else(|| mint.secret().into()),
+                client_secret: self.client_secret.unwrap_or_else(|| ids.secret().into()),
                 scopes: self.scopes,
             },
             user: User { id: id_from(&["user", &email]), email, first_name, last_name },
@@ -191,7 +191,7 @@ impl FakeWebflowBuilder {
             started_at: self.clock.now(),
             clock: self.clock,
             endpoints,
-            mint,
+            ids,
             settings: Mutex::new(Settings {
                 redirect_uris: self.redirect_uris,
                 scope_shape: super::ScopeShape::default(),
@@ -199,7 +199,7 @@ impl FakeWebflowBuilder {
                 list_shape: super::ListShape::default(),
                 requests_per_minute: self.requests_per_minute,
             }),
-            ledger: Mutex::default(),
+            issued: Mutex::default(),
             cms: Mutex::default(),
             pages: Mutex::default(),
             submissions: Mutex::default(),
@@ -211,8 +211,8 @@ impl FakeWebflowBuilder {
             log: Mutex::default(),
             logged: Notify::new(),
         });
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&world)));
-        Ok(FakeWebflow { base_url, world, server })
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&fake)));
+        Ok(FakeWebflow { base_url, fake, server })
     }
 }
 

@@ -9,13 +9,13 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, empty, invalid, json};
-use super::directory::{Site, slug};
+use super::ids::id_from;
 use super::item::Item;
 use super::list::page_of;
 use super::log::RecordedRequest;
-use super::mint::id_from;
 use super::sites::{with_site, with_site_where};
-use super::world::{World, lock, timestamp};
+use super::state::{FakeState, lock, timestamp};
+use super::workspaces::{Site, slug};
 use crate::grant::scope::Scope;
 
 const COLLECTIONS: [(&str, &str); 3] =
@@ -97,15 +97,15 @@ impl Cms {
 
 /// Lets a request through if its grant has the scope and covers the collection's site.
 pub fn with_collection(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     scope: &Scope,
     id: &str,
     endpoint: impl FnOnce(&Site, &mut Collection) -> Answer,
 ) -> Answer {
-    let has_it = |site: &Site| lock(&world.cms).find(site.id(), id).is_some();
-    with_site_where(world, request, scope, has_it, |site| {
-        let mut cms = lock(&world.cms);
+    let has_it = |site: &Site| lock(&fake.cms).find(site.id(), id).is_some();
+    with_site_where(fake, request, scope, has_it, |site| {
+        let mut cms = lock(&fake.cms);
         cms.find(site.id(), id)
             .map_or_else(|| invalid("no such collection"), |it| endpoint(site, it))
     })
@@ -113,18 +113,18 @@ pub fn with_collection(
 
 /// `GET /v2/sites/{site_id}/collections`. Webflow does not page this list; the fake does, so that
 /// paging can be tried without writing a hundred items first.
-pub fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
-    with_site(world, request, &Scope::CMS_READ, site_id, |site| {
-        let started = timestamp(world.started_at);
-        let mut cms = lock(&world.cms);
+pub fn list(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+    with_site(fake, request, &Scope::CMS_READ, site_id, |site| {
+        let started = timestamp(fake.started_at);
+        let mut cms = lock(&fake.cms);
         let all: Vec<_> = cms.of_site(site.id()).iter().map(|it| it.summary(&started)).collect();
-        page_of(world, &all, "collections", request)
+        page_of(fake, &all, "collections", request)
     })
 }
 
 /// `POST /v2/sites/{site_id}/collections`.
-pub fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
-    with_site(world, request, &Scope::CMS_WRITE, site_id, |site| {
+pub fn create(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+    with_site(fake, request, &Scope::CMS_WRITE, site_id, |site| {
         let body = request.json().unwrap_or_default();
         let text = |field: &str| body.get(field).and_then(Value::as_str).map(str::to_owned);
         let (Some(display_name), Some(singular_name)) = (text("displayName"), text("singularName"))
@@ -132,31 +132,31 @@ pub fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer
             return invalid("displayName and singularName must be strings");
         };
         let collection = Collection {
-            id: world.mint.id(),
+            id: fake.ids.id(),
             slug: text("slug").unwrap_or_else(|| slug(&singular_name)),
             display_name,
             singular_name,
-            created_on: Some(timestamp(world.clock.now())),
+            created_on: Some(timestamp(fake.clock.now())),
             items: Vec::new(),
         };
         let answer = collection.details("");
-        lock(&world.cms).of_site(site.id()).push(collection);
+        lock(&fake.cms).of_site(site.id()).push(collection);
         json(StatusCode::OK, &answer)
     })
 }
 
 /// `GET /v2/collections/{collection_id}`.
-pub fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_collection(world, request, &Scope::CMS_READ, id, |_, collection| {
-        json(StatusCode::OK, &collection.details(&timestamp(world.started_at)))
+pub fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_collection(fake, request, &Scope::CMS_READ, id, |_, collection| {
+        json(StatusCode::OK, &collection.details(&timestamp(fake.started_at)))
     })
 }
 
 /// `DELETE /v2/collections/{collection_id}`.
-pub fn delete(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    let has_it = |site: &Site| lock(&world.cms).find(site.id(), id).is_some();
-    with_site_where(world, request, &Scope::CMS_WRITE, has_it, |site| {
-        lock(&world.cms).of_site(site.id()).retain(|collection| collection.id != id);
+pub fn delete(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    let has_it = |site: &Site| lock(&fake.cms).find(site.id(), id).is_some();
+    with_site_where(fake, request, &Scope::CMS_WRITE, has_it, |site| {
+        lock(&fake.cms).of_site(site.id()).retain(|collection| collection.id != id);
         empty(StatusCode::NO_CONTENT)
     })
 }

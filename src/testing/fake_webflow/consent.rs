@@ -1,6 +1,6 @@
 //! The pages of `/oauth/authorize`.
 
-mod words;
+mod scope_texts;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,19 +14,19 @@ use sha2::{Digest, Sha256};
 use super::answer;
 use super::answer::Answer;
 use super::authorize::{AuthorizationRequest, Decision, Refused};
-use super::directory::{Access, Workspace};
-use super::world::World;
-use words::permissions;
+use super::state::FakeState;
+use super::workspaces::{Access, Workspace};
+use scope_texts::permissions;
 
 const STYLE: &str = include_str!("consent.css");
 
-/// The fields of the form that carry the user's decision; all others are the link's parameters.
+/// Form fields with the user's decision. All others are the link's parameters.
 pub const CHOICES: [&str; 3] = ["decision", "access", "site"];
 
 const WORKSPACE: &str = "workspace:";
 const CHOSEN_SITES: &str = "sites";
 
-/// Reads the form's [`CHOICES`].
+/// Parses the form's [`CHOICES`].
 pub fn read_decision(choices: &[(String, String)]) -> Result<Decision, Refused> {
     let choice =
         |name: &str| choices.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -48,21 +48,21 @@ pub fn read_decision(choices: &[(String, String)]) -> Result<Decision, Refused> 
     }
 }
 
-/// A form that was filled in wrongly.
+/// A form that was filled in incorrectly.
 pub struct Rejected<'a> {
     pub reason: &'a Refused,
     pub choices: &'a [(String, String)],
 }
 
-/// The consent page; a rejected form comes back with the reason and as it was filled in, so that
-/// a second press of the button cannot grant more than was chosen.
+/// The consent page. A rejected form is shown again with the reason and the user's choices, so that
+/// submitting it again cannot grant more than was chosen.
 pub fn page(
-    world: &World,
+    fake: &FakeState,
     request: &AuthorizationRequest,
     params: &[(String, String)],
     rejected: Option<&Rejected<'_>>,
 ) -> Answer {
-    let (app, user) = (&world.app, &world.user);
+    let (app, user) = (&fake.app, &fake.user);
     let body = html! {
         div.app aria-hidden="true" { (initials(&[&app.name])) }
         h1 { "Authorize " (app.name) }
@@ -84,7 +84,7 @@ pub fn page(
                 li {
                     (glyph(permission.read_only))
                     div {
-                        (permission.words) " "
+                        (permission.text) " "
                         span.names { @for scope in permission.scopes { code { (scope) } " " } }
                     }
                 }
@@ -94,8 +94,8 @@ pub fn page(
             @for (name, value) in params {
                 input type="hidden" name=(name) value=(value);
             }
-            (choice(&world.workspaces, rejected.map_or(&[], |rejected| rejected.choices)))
-            p.after { "Afterwards you are sent to " span.address { (request.redirect_uri) } }
+            (choice(&fake.workspaces, rejected.map_or(&[], |rejected| rejected.choices)))
+            p.after { "You will then be redirected to " span.address { (request.redirect_uri) } }
             div.buttons {
                 button.primary type="submit" name="decision" value="authorize" { "Authorize" }
                 button type="submit" name="decision" value="cancel" formnovalidate { "Cancel" }
@@ -106,12 +106,12 @@ pub fn page(
     document(status, &format!("Authorize {}", app.name), &body)
 }
 
-/// A picture in place of a picture: the first letters of up to two names.
+/// Initials as a placeholder picture, from up to two names.
 fn initials(names: &[&str]) -> String {
     names.iter().filter_map(|name| name.chars().next()).flat_map(char::to_uppercase).collect()
 }
 
-/// An eye for what is only looked at, a pen for what may be changed; the words say it too.
+/// An eye for read access, a pen for write access. The text says it too.
 fn glyph(read_only: bool) -> Markup {
     html! {
         svg.glyph viewBox="0 0 24 24" aria-hidden="true" {
@@ -151,9 +151,9 @@ fn choice(workspaces: &[Workspace], chosen: &[(String, String)]) -> Markup {
                     input #single type="radio" name="access" value=(CHOSEN_SITES) required
                         checked[is_chosen("access", CHOSEN_SITES)];
                     span {
-                        strong { "Only sites that you pick" }
+                        strong { "Only the sites you choose" }
                         br;
-                        span.soft { "All of them from one workspace" }
+                        span.soft { "All from one workspace" }
                     }
                 }
                 div.sites {
@@ -177,13 +177,13 @@ fn choice(workspaces: &[Workspace], chosen: &[(String, String)]) -> Markup {
 
 fn count_in_words(sites: usize) -> String {
     match sites {
-        0 => "No sites yet, and those to come".to_owned(),
-        1 => "1 site, and those to come".to_owned(),
-        many => format!("{many} sites, and those to come"),
+        0 => "No sites yet, and all future sites".to_owned(),
+        1 => "1 site, and all future sites".to_owned(),
+        many => format!("{many} sites, and all future sites"),
     }
 }
 
-/// The 400 page for a bad link.
+/// The 400 page for an invalid link.
 pub fn refusal(refused: &Refused) -> Answer {
     let body = html! {
         h1 { "This app cannot be authorized" }
@@ -204,16 +204,16 @@ fn document(status: StatusCode, title: &str, body: &Markup) -> Answer {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (title) " – stand-in for Webflow" }
+                title { (title) " – fake Webflow" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header { p.notice { "Stand-in for Webflow: nothing here is real" } }
+                header { p.notice { "Fake Webflow: nothing here is real" } }
                 main { (body) }
             }
         }
     };
-    let mut answer = answer::of(status, "text/html; charset=utf-8", page.into_string());
+    let mut answer = answer::respond(status, "text/html; charset=utf-8", page.into_string());
     for (name, value) in [
         (CACHE_CONTROL, "no-store"),
         (REFERRER_POLICY, "no-referrer"),
@@ -222,8 +222,8 @@ fn document(status: StatusCode, title: &str, body: &Markup) -> Answer {
     ] {
         answer = answer::with_header(answer, name, HeaderValue::from_static(value));
     }
-    // No form-action: browsers hold the redirections after the form to it as well, so it would
-    // have to know every address that the app's callback may go on to.
+    // No `form-action`: browsers also apply it to redirects after the form, so it would have to
+    // list every URL that the app's callback may redirect to.
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'"

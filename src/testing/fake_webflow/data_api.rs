@@ -1,31 +1,30 @@
-//! The Data API: who may call, and the look-ups of tokens.
+//! The Data API: authentication and tokens.
 
 use http::header::HeaderName;
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::answer::{Answer, api_error, json, with_header};
-use super::ledger::{Budget, Grant};
+use super::issued::{Budget, Grant};
 use super::log::RecordedRequest;
 use super::oauth::comma_separated;
-use super::world::{User, World, lock, timestamp, too_many_requests};
+use super::state::{FakeState, User, lock, timestamp, too_many_requests};
 use crate::grant::scope::Scope;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 
-/// Lets a request through to `endpoint` if its bearer token is live, within its rate limit and has
-/// the scope. A request without the scope counts against the limit, as any other.
+/// Forwards a request to `endpoint` if its bearer token is live, within its rate limit and has the
+/// scope. A request without the scope counts against the limit too.
 pub fn with_grant(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     scope: Option<&Scope>,
     endpoint: impl FnOnce(&Grant) -> Answer,
 ) -> Answer {
-    let per_minute = world.settings().requests_per_minute;
-    let now = world.clock.now();
-    let spent =
-        request.bearer().and_then(|token| lock(&world.ledger).spend(token, per_minute, now));
+    let per_minute = fake.settings().requests_per_minute;
+    let now = fake.clock.now();
+    let spent = request.bearer().and_then(|token| lock(&fake.issued).spend(token, per_minute, now));
     let Some((grant, budget)) = spent else {
         return not_authorized();
     };
@@ -48,15 +47,15 @@ pub fn with_grant(
     with_header(answer, REMAINING, HeaderValue::from(remaining))
 }
 
-/// The answer to a token that is dead or that has no access. Source: the published schemas word
+/// The response for a token that is dead or has no access. Source: the published schemas describe
 /// every 401 as "invalid or does not have access to requested resource".
 pub fn not_authorized() -> Answer {
     api_error(StatusCode::UNAUTHORIZED, "not_authorized", "Request not authorized")
 }
 
 /// `GET /v2/token/introspect`. Source: Webflow Data API, Token, *Get Authorization Info*.
-pub fn introspect(world: &World, request: &RecordedRequest) -> Answer {
-    with_grant(world, request, None, |grant| {
+pub fn introspect(fake: &FakeState, request: &RecordedRequest) -> Answer {
+    with_grant(fake, request, None, |grant| {
         json(
             StatusCode::OK,
             &json!({
@@ -65,15 +64,15 @@ pub fn introspect(world: &World, request: &RecordedRequest) -> Answer {
                     "createdOn": timestamp(grant.created_at),
                     "lastUsed": timestamp(grant.last_used_at),
                     "grantType": "authorization_code",
-                    "rateLimit": world.settings().requests_per_minute,
+                    "rateLimit": fake.settings().requests_per_minute,
                     "scope": comma_separated(&grant.approval.scopes),
-                    "authorizedTo": grant.approval.access.to_json(&world.user.id),
+                    "authorizedTo": grant.approval.access.to_json(&fake.user.id),
                 },
                 "application": {
-                    "id": world.app.id,
+                    "id": fake.app.id,
                     "description": "An app of the fake Webflow",
                     "homepage": "https://app.example",
-                    "displayName": world.app.name,
+                    "displayName": fake.app.name,
                 },
             }),
         )
@@ -81,17 +80,18 @@ pub fn introspect(world: &World, request: &RecordedRequest) -> Answer {
 }
 
 /// `GET /v2/token/authorized_by`. Source: Webflow Data API, Token, *Get Authorization User Info*.
-pub fn authorized_by(world: &World, request: &RecordedRequest) -> Answer {
+pub fn authorized_by(fake: &FakeState, request: &RecordedRequest) -> Answer {
     let scope = Some(&Scope::AUTHORIZED_USER_READ);
-    with_grant(world, request, scope, |_| json(StatusCode::OK, &world.user.to_json()))
+    with_grant(fake, request, scope, |_| json(StatusCode::OK, &fake.user.to_json()))
 }
 
-/// `POST /beta/token/resolve`: who uses a Designer Extension. Source: Webflow, *Hybrid Apps*.
+/// `POST /beta/token/resolve`: identifies the user of a Designer Extension. Source: Webflow,
+/// *Hybrid Apps*.
 ///
-/// Webflow documents the good answer and the scope only; the other refusals here are a guess.
-pub fn resolve_id_token(world: &World, request: &RecordedRequest) -> Answer {
+/// Webflow documents only the success response and the scope. The other errors are a guess.
+pub fn resolve_id_token(fake: &FakeState, request: &RecordedRequest) -> Answer {
     let scope = Some(&Scope::AUTHORIZED_USER_READ);
-    with_grant(world, request, scope, |grant| {
+    with_grant(fake, request, scope, |grant| {
         let body = request.json().unwrap_or_default();
         let Some(id_token) = body.get("idToken").and_then(|token| token.as_str()) else {
             return api_error(
@@ -100,20 +100,20 @@ pub fn resolve_id_token(world: &World, request: &RecordedRequest) -> Answer {
                 "idToken is missing or not a string",
             );
         };
-        let ledger = lock(&world.ledger);
-        match ledger.site_of_id_token(id_token, world.clock.now()) {
+        let issued = lock(&fake.issued);
+        match issued.site_of_id_token(id_token, fake.clock.now()) {
             None => api_error(
                 StatusCode::BAD_REQUEST,
                 "bad_request",
-                "The ID token is not known or older than 15 minutes",
+                "The ID token is unknown or older than 15 minutes",
             ),
-            Some(site) if !grant.approval.access.covers(site, &world.workspaces) => api_error(
+            Some(site) if !grant.approval.access.covers(site, &fake.workspaces) => api_error(
                 StatusCode::FORBIDDEN,
                 "forbidden",
                 "The ID token belongs to a site that is not authorized",
             ),
             Some(site) => {
-                let User { id, email, first_name, last_name } = &world.user;
+                let User { id, email, first_name, last_name } = &fake.user;
                 let user = json!({
                     "id": id,
                     "email": email,

@@ -1,4 +1,4 @@
-//! Deliveries: signed as Webflow signs them, repeated as Webflow repeats them, or spoilt.
+//! Webhook deliveries: signed and retried like Webflow's, or deliberately invalid.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,8 +10,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::FakeWebflow;
+use super::state::lock;
 use super::webhooks::FakeWebhook;
-use super::world::lock;
 use crate::delivery::signature::{Signature, Timestamp};
 use crate::webhooks::{SIGNATURE, TIMESTAMP, Trigger};
 
@@ -19,10 +19,10 @@ use crate::webhooks::{SIGNATURE, TIMESTAMP, Trigger};
 const REPETITIONS: u32 = 3;
 const PAUSE: Duration = Duration::from_mins(10);
 
-/// How long the receiver may take.
+/// Time limit for the receiver.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Something that happened at a site of the fake.
+/// An event at a site of the fake.
 ///
 /// ```
 /// use serde_json::json;
@@ -42,13 +42,13 @@ pub struct FakeEvent {
 }
 
 impl FakeEvent {
-    /// An event with this payload, at the site that the payload names.
+    /// Creates an event with this payload, at the site that the payload names.
     pub fn new(trigger: Trigger, payload: Value) -> Self {
         let site_id = payload.get("siteId").and_then(Value::as_str).map(str::to_owned);
         Self { trigger, site_id, payload }
     }
 
-    /// The site where it happened, when the payload does not name it.
+    /// Sets the site, for a payload that does not name it.
     #[must_use]
     pub fn at_site(mut self, site_id: impl Into<String>) -> Self {
         self.site_id = Some(site_id.into());
@@ -69,10 +69,10 @@ impl FakeEvent {
     }
 }
 
-/// One signed request, made by [`FakeWebflow::sign`].
+/// A signed request, created by [`FakeWebflow::sign`].
 ///
-/// As it is, it is good for five minutes of the fake's clock: move the clock before sending it for
-/// a late delivery, send it twice for a replay. The methods spoil it in other ways.
+/// Valid for five minutes of the fake's clock: advance the clock before sending for a late
+/// delivery, or send it twice for a replay. The methods make it invalid in other ways.
 ///
 /// ```
 /// # #[tokio::main] async fn main() {
@@ -90,7 +90,7 @@ impl FakeEvent {
 /// # }
 /// ```
 #[derive(Clone)]
-#[must_use = "nothing is sent before `send`"]
+#[must_use = "call `send` to deliver it"]
 pub struct Delivery {
     secret: SecretString,
     timestamp: Timestamp,
@@ -123,45 +123,45 @@ impl Delivery {
         self
     }
 
-    /// Signs it by another secret.
+    /// Signs it with another secret.
     pub fn signed_by(mut self, secret: impl Into<SecretString>) -> Self {
         self.secret = secret.into();
         self.sign()
     }
 
-    /// Signs it for another time.
+    /// Signs it with another timestamp.
     pub fn sent_at(self, at: SystemTime) -> Self {
         Self::new(self.secret, at, self.body)
     }
 
-    /// Changes the body under the same signature.
+    /// Replaces the body but keeps the signature.
     pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Changes the body and signs it.
+    /// Replaces the body and signs it.
     pub fn with_signed_body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self.sign()
     }
 
-    /// Sets a header, in place of one of the same name. What cannot be a header's value removes it.
+    /// Sets or replaces a header. An invalid value removes the header.
     pub fn with_header(self, name: &HeaderName, value: &str) -> Self {
         self.set(name, value)
     }
 
-    /// The value of `x-webflow-signature`; empty when it was removed.
+    /// Returns the value of `x-webflow-signature`, or an empty string if it was removed.
     pub fn signature(&self) -> &str {
         self.header(&SIGNATURE)
     }
 
-    /// The value of `x-webflow-timestamp`; empty when it was removed.
+    /// Returns the value of `x-webflow-timestamp`, or an empty string if it was removed.
     pub fn timestamp(&self) -> &str {
         self.header(&TIMESTAMP)
     }
 
-    /// The body.
+    /// Returns the body.
     pub const fn body(&self) -> &Bytes {
         &self.body
     }
@@ -170,8 +170,7 @@ impl Delivery {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
-    /// The request, for a service that is called without a socket. A `uri` that is none becomes
-    /// `/`.
+    /// Returns the request, for calling a service without a socket. An invalid `uri` becomes `/`.
     pub fn request<B: From<Bytes>>(&self, uri: &str) -> Request<B> {
         let mut request = Request::new(B::from(self.body.clone()));
         *request.method_mut() = Method::POST;
@@ -180,8 +179,8 @@ impl Delivery {
         request
     }
 
-    /// Sends it to an address, and returns the status of the answer; `None` when there was none
-    /// within ten seconds.
+    /// Sends it to a URL. Returns the status of the response, or `None` if there was none within
+    /// ten seconds.
     pub async fn send(&self, url: &str) -> Option<StatusCode> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -203,45 +202,44 @@ impl fmt::Debug for Delivery {
     }
 }
 
-/// What became of one delivery to one webhook.
+/// The result of one delivery to one webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Delivered {
-    /// The webhook's identifier.
+    /// The webhook's ID.
     pub webhook_id: String,
-    /// The status of the answer; `None` when there was none. Everything but 200 is a failure.
+    /// The status of the response, or `None` if there was none. Everything except 200 is a failure.
     pub status: Option<StatusCode>,
 }
 
-/// A failed delivery that is to be repeated.
+/// A failed delivery waiting for a retry.
 pub struct Pending {
     pub webhook_id: String,
     body: Bytes,
-    /// How many repetitions are left.
+    /// How many retries are left.
     left: u32,
     due: SystemTime,
 }
 
-/// The deliveries.
+/// Webhook deliveries.
 impl FakeWebflow {
-    /// Signs an event as it would be delivered now.
+    /// Signs an event as if it were delivered now.
     pub fn sign(&self, event: &FakeEvent) -> Delivery {
         self.signed(event.body())
     }
 
     fn signed(&self, body: Bytes) -> Delivery {
-        Delivery::new(self.world.app.client_secret.clone(), self.world.clock.now(), body)
+        Delivery::new(self.fake.app.client_secret.clone(), self.fake.clock.now(), body)
     }
 
-    /// Delivers an event to every active webhook that is registered for it, and returns what each
-    /// answered.
+    /// Delivers an event to every active webhook registered for it. Returns the result of each.
     ///
-    /// Whatever is not answered 200 is repeated three times, ten minutes apart, each signed anew:
-    /// move the clock, then call [`deliver_due`](Self::deliver_due). After the last failure the
-    /// webhook is deactivated. Source: Webflow, *Working with Webhooks*.
+    /// Every response other than 200 is retried three times at ten-minute intervals, each time with
+    /// a new signature: advance the clock, then call [`deliver_due`](Self::deliver_due). After the
+    /// last failure the webhook is deactivated. Source: Webflow, *Working with Webhooks*.
     pub async fn deliver(&self, event: &FakeEvent) -> Vec<Delivered> {
         let hooks = self.webhooks().into_iter().filter(|hook| event.is_for(hook));
-        let now = self.world.clock.now();
+        let now = self.fake.clock.now();
         let due: Vec<_> = hooks
             .map(|hook| Pending {
                 webhook_id: hook.id,
@@ -253,10 +251,10 @@ impl FakeWebflow {
         self.attempt(due).await
     }
 
-    /// Repeats the failed deliveries whose time has come by the fake's clock.
+    /// Retries the failed deliveries that are due by the fake's clock.
     pub async fn deliver_due(&self) -> Vec<Delivered> {
-        let now = self.world.clock.now();
-        let due = lock(&self.world.webhooks).pending.extract_if(.., |it| it.due <= now).collect();
+        let now = self.fake.clock.now();
+        let due = lock(&self.fake.webhooks).pending.extract_if(.., |it| it.due <= now).collect();
         self.attempt(due).await
     }
 
@@ -275,9 +273,9 @@ impl FakeWebflow {
     }
 
     fn failed(&self, pending: Pending) {
-        let mut registry = lock(&self.world.webhooks);
+        let mut registry = lock(&self.fake.webhooks);
         if let Some(left) = pending.left.checked_sub(1) {
-            let due = self.world.clock.now() + PAUSE;
+            let due = self.fake.clock.now() + PAUSE;
             registry.pending.push(Pending { left, due, ..pending });
         } else {
             let hook = registry.hooks.iter_mut().find(|hook| hook.id == pending.webhook_id);

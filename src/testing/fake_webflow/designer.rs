@@ -10,9 +10,9 @@ use url::Url;
 
 use super::FakeWebflow;
 use super::answer::{self, Answer, text, with_header};
-use super::directory::{Site, Workspace};
 use super::log::RecordedRequest;
-use super::world::{World, lock};
+use super::state::{FakeState, lock};
+use super::workspaces::{Site, Workspace};
 
 /// What a panel loads: the functions of the `webflow` object.
 const SCRIPT: &str = include_str!("designer.js");
@@ -22,7 +22,7 @@ const STYLE: &str = "body { margin: 0; font: 1rem system-ui } h1 { font-size: 1r
 
 /// The Designer, for panels of Hybrid Apps.
 impl FakeWebflow {
-    /// The Designer, opened on a site: a page that shows the panel in a frame.
+    /// Returns the URL of the Designer on a site: a page that shows the panel in a frame.
     ///
     /// The panel's page loads [`designer_script`](Self::designer_script) and then has
     /// `webflow.getIdToken()` and `webflow.getSiteInfo()`. The panel should be on another host than
@@ -38,35 +38,35 @@ impl FakeWebflow {
     /// # }
     /// ```
     pub fn designer_url(&self, site_id: &str, panel_url: &str) -> Url {
-        let mut url = self.world.endpoints.authorize().clone();
+        let mut url = self.fake.endpoints.authorize().clone();
         url.set_path("/designer");
         url.query_pairs_mut().append_pair("site", site_id).append_pair("panel", panel_url);
         url
     }
 
-    /// The script that a panel's page loads in place of Webflow's own `webflow` object.
+    /// Returns the URL of the script that provides the `webflow` object to a panel's page.
     pub fn designer_script(&self) -> Url {
-        let mut url = self.world.endpoints.authorize().clone();
+        let mut url = self.fake.endpoints.authorize().clone();
         url.set_path("/designer.js");
         url
     }
 }
 
 /// Below `/designer`.
-pub fn answer(world: &World, request: &RecordedRequest, asked: (&str, &[&str])) -> Answer {
+pub fn answer(fake: &FakeState, request: &RecordedRequest, asked: (&str, &[&str])) -> Answer {
     match asked {
-        ("GET", []) => show(world, request),
-        ("POST", ["id-token"]) => issue_id_token(world, request),
+        ("GET", []) => show(fake, request),
+        ("POST", ["id-token"]) => issue_id_token(fake, request),
         _ => answer::not_found("The Designer has no such page"),
     }
 }
 
 /// `GET /designer?site=..&panel=..`.
-fn show(world: &World, request: &RecordedRequest) -> Answer {
+fn show(fake: &FakeState, request: &RecordedRequest) -> Answer {
     let parameter = |name: &str| {
         request.query().iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     };
-    let site = parameter("site").and_then(|id| site(world, id));
+    let site = parameter("site").and_then(|id| site(fake, id));
     let panel = parameter("panel").and_then(|panel| Url::parse(panel).ok());
     let (Some((workspace, site)), Some(panel)) = (site, panel.filter(Url::has_host)) else {
         return text(StatusCode::BAD_REQUEST, "the Designer needs a site and the panel's address");
@@ -74,9 +74,9 @@ fn show(world: &World, request: &RecordedRequest) -> Answer {
     let info = json!({
         "siteId": site.id(),
         "siteName": site.display_name(),
-        "shortName": super::directory::slug(site.display_name()),
+        "shortName": super::workspaces::slug(site.display_name()),
         "workspaceId": workspace.id(),
-        "workspaceSlug": super::directory::slug(workspace.name()),
+        "workspaceSlug": super::workspaces::slug(workspace.name()),
         "isPasswordProtected": false,
         "isPrivateStaging": false,
         "domains": [],
@@ -97,7 +97,7 @@ fn show(world: &World, request: &RecordedRequest) -> Answer {
             }
         }
     };
-    let answer = answer::of(StatusCode::OK, "text/html; charset=utf-8", page.into_string());
+    let answer = answer::respond(StatusCode::OK, "text/html; charset=utf-8", page.into_string());
     let policy = format!(
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
          connect-src 'self'; frame-src {}; base-uri 'none'; frame-ancestors 'none'",
@@ -112,29 +112,28 @@ fn show(world: &World, request: &RecordedRequest) -> Answer {
 
 /// `GET /designer.js`.
 pub fn script() -> Answer {
-    let answer = answer::of(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT);
+    let answer = answer::respond(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT);
     let everywhere = HeaderName::from_static("cross-origin-resource-policy");
     with_header(answer, everywhere, HeaderValue::from_static("cross-origin"))
 }
 
 /// `POST /designer/id-token?site=..`, which the Designer's own page sends.
-fn issue_id_token(world: &World, request: &RecordedRequest) -> Answer {
+fn issue_id_token(fake: &FakeState, request: &RecordedRequest) -> Answer {
     let known =
-        request.query().iter().find(|(name, id)| name == "site" && site(world, id).is_some());
+        request.query().iter().find(|(name, id)| name == "site" && site(fake, id).is_some());
     // No other page may have one issued.
     let own = request.header("sec-fetch-site").is_none_or(|site| site == "same-origin");
     match known.filter(|_| own) {
         Some((_, id)) => {
-            let token = world.mint.secret();
-            lock(&world.ledger).add_id_token(token.clone(), id.clone(), world.clock.now());
+            let token = fake.ids.secret();
+            lock(&fake.issued).add_id_token(token.clone(), id.clone(), fake.clock.now());
             text(StatusCode::OK, token)
         }
         None => text(StatusCode::BAD_REQUEST, "no such site, or another page"),
     }
 }
 
-fn site<'w>(world: &'w World, id: &str) -> Option<(&'w Workspace, &'w Site)> {
-    let sites =
-        world.workspaces.iter().flat_map(|it| it.sites().iter().map(move |site| (it, site)));
+fn site<'f>(fake: &'f FakeState, id: &str) -> Option<(&'f Workspace, &'f Site)> {
+    let sites = fake.workspaces.iter().flat_map(|it| it.sites().iter().map(move |site| (it, site)));
     sites.into_iter().find(|(_, site)| site.id() == id)
 }

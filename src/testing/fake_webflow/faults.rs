@@ -1,4 +1,4 @@
-//! What can be made to go wrong, and where.
+//! Faults that tests can inject.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-/// An endpoint of the stand-in, to say where a [`Fault`] strikes.
+/// An endpoint of the fake Webflow, where a [`Fault`] is injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {
@@ -37,8 +37,8 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint that a path belongs to, whatever the method.
-    pub(super) fn of(segments: &[&str]) -> Option<Self> {
+    /// The endpoint of a path, with any method.
+    pub(super) fn for_path(segments: &[&str]) -> Option<Self> {
         Some(match segments {
             ["oauth", "authorize"] => Self::Authorize,
             ["oauth", "access_token"] => Self::Token,
@@ -58,11 +58,11 @@ impl Endpoint {
     }
 }
 
-/// One thing that goes wrong with a request.
+/// A fault injected into a request.
 ///
-/// A fault strikes *before* the endpoint does anything: the code is not used up, no token is
-/// issued or revoked, nothing is written. [`after_effect`](Self::after_effect) is the other
-/// case, where Webflow did its work and only the answer was lost.
+/// A fault acts *before* the endpoint does anything: the code stays unused, no token is issued or
+/// revoked, and nothing is written. [`after_effect`](Self::after_effect) is the other case, in
+/// which Webflow did its work and only the response was lost.
 ///
 /// ```
 /// # #[tokio::main] async fn main() {
@@ -79,51 +79,51 @@ impl Endpoint {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The right answer, late.
+    /// The correct response, delayed.
     Delay(Duration),
-    /// No answer; the connection stays open until the client leaves or the server is dropped.
+    /// No response. The connection stays open until the client disconnects or the server stops.
     Hang,
-    /// This status with a line of text, as a gateway answers. What is not a final HTTP status
+    /// This status with a line of text, like a gateway's. A value that is not a final HTTP status
     /// (200 to 599) becomes 500.
     Status(u16),
-    /// This status, these headers and this body.
+    /// This status with these headers and this body.
     StatusWith {
-        /// The status; what is not a final HTTP status (200 to 599) becomes 500.
+        /// The status. A value that is not a final HTTP status (200 to 599) becomes 500.
         status: u16,
-        /// All headers apart from those of the transfer.
+        /// All headers except those of the transfer.
         headers: HeaderMap,
         /// The body.
         body: Bytes,
     },
-    /// 200 with this body instead of the right one.
+    /// A 200 with this body instead of the correct one.
     Body {
-        /// The `Content-Type`; left out when it cannot be a header's value.
+        /// The `Content-Type`, omitted if it is not a valid header value.
         content_type: String,
         /// The body.
         bytes: Bytes,
     },
-    /// A 200 whose body ends in the middle, with the connection closed before `Content-Length` is
-    /// reached. After the effect it is the right answer that is cut.
+    /// A 200 that closes the connection before `Content-Length` is reached. With `after_effect`, it
+    /// is the correct response that is cut off.
     Truncated,
-    /// A 200 with a body of so many bytes of white space, sent in chunks and without
-    /// `Content-Length`.
+    /// A 200 with this many bytes of white space, chunked and without `Content-Length`.
     Huge(u64),
-    /// The connection is reset (TCP RST) without an answer.
+    /// Resets the connection (TCP RST) without a response.
     Reset,
-    /// 307 to this address; a client that follows it sends its request, secrets and all, there.
+    /// A 307 to this URL. A client that follows it forwards its request, including secrets.
     Redirect(String),
     /// 429 `too_many_requests` with `Retry-After` in whole seconds.
     RateLimited {
-        /// When the client may come again; rounded up to a second.
+        /// When the client may retry, rounded up to whole seconds.
         retry_after: Duration,
     },
-    /// Another fault, but after the endpoint did its work; see [`after_effect`](Self::after_effect).
+    /// Another fault, injected after the endpoint did its work; see
+    /// [`after_effect`](Self::after_effect).
     AfterEffect(Box<Self>),
 }
 
 impl Fault {
-    /// The same fault, but only the answer is hit: the code is used up and the token issued, the
-    /// grant revoked, the item written.
+    /// Returns the same fault, applied only to the response: the code is used and the token issued,
+    /// the grant revoked, the item written.
     #[must_use]
     pub fn after_effect(self) -> Self {
         match self {
@@ -132,12 +132,12 @@ impl Fault {
         }
     }
 
-    /// [`Fault::Body`] from anything that can be a body.
+    /// Creates a [`Fault::Body`].
     pub fn body(content_type: impl Into<String>, bytes: impl Into<Bytes>) -> Self {
         Self::Body { content_type: content_type.into(), bytes: bytes.into() }
     }
 
-    /// [`Fault::StatusWith`] with a JSON body.
+    /// Creates a [`Fault::StatusWith`] with a JSON body.
     pub fn json(status: u16, body: &serde_json::Value) -> Self {
         let mut headers = HeaderMap::new();
         headers
@@ -146,7 +146,7 @@ impl Fault {
     }
 }
 
-/// The faults that wait for requests.
+/// Faults waiting for requests.
 #[derive(Default)]
 pub struct Faults {
     next: HashMap<Endpoint, VecDeque<Fault>>,
@@ -168,12 +168,12 @@ impl Faults {
         self.answers.insert((method, path), answer);
     }
 
-    /// The answer that is set for a method and path.
+    /// The response set for a method and path.
     pub fn answer_to(&self, method: &Method, path: &str) -> Option<Fault> {
         self.answers.get(&(method.clone(), path.to_owned())).cloned()
     }
 
-    /// The fault for the next request: the queue first, then the lasting one.
+    /// Takes the fault for the next request: the queue first, then the permanent one.
     pub fn take(&mut self, endpoint: Endpoint) -> Option<Fault> {
         self.next
             .get_mut(&endpoint)

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use super::FakeWebflow;
 use super::answer::{Answer, empty, invalid, json};
-use super::directory::{Site, Workspace};
+use super::ids::id_from;
 use super::list::page_of;
 use super::log::RecordedRequest;
-use super::mint::id_from;
 use super::sites::{with_site, with_site_where};
-use super::world::{World, lock, timestamp};
+use super::state::{FakeState, lock, timestamp};
+use super::workspaces::{Site, Workspace};
 use crate::grant::scope::Scope;
 
 const NAME: &str = "Contact Form";
@@ -29,8 +29,8 @@ fn form_id(site: &Site) -> String {
     id_from(&["form", site.id(), NAME])
 }
 
-fn to_json(world: &World, site: &Site) -> Value {
-    let created = timestamp(world.started_at);
+fn to_json(fake: &FakeState, site: &Site) -> Value {
+    let created = timestamp(fake.started_at);
     let field = |name: &str, kind: &str| json!({"displayName": name, "type": kind, "placeholder": null, "userVisible": true});
     json!({
         "id": form_id(site),
@@ -57,59 +57,59 @@ fn to_json(world: &World, site: &Site) -> Value {
 }
 
 /// `GET /v2/sites/{site_id}/forms`.
-pub fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
-    with_site(world, request, &Scope::FORMS_READ, site_id, |site| {
-        page_of(world, &[to_json(world, site)], "forms", request)
+pub fn list(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+    with_site(fake, request, &Scope::FORMS_READ, site_id, |site| {
+        page_of(fake, &[to_json(fake, site)], "forms", request)
     })
 }
 
 /// `GET /v2/forms/{form_id}`.
-pub fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_site_where(
-        world,
+        fake,
         request,
         &Scope::FORMS_READ,
         |site| form_id(site) == id,
-        |site| json(StatusCode::OK, &to_json(world, site)),
+        |site| json(StatusCode::OK, &to_json(fake, site)),
     )
 }
 
 /// `GET /v2/forms/{form_id}/submissions`.
-pub fn submissions(world: &World, request: &RecordedRequest, id: &str) -> Answer {
+pub fn submissions(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
     with_site_where(
-        world,
+        fake,
         request,
         &Scope::FORMS_READ,
         |site| form_id(site) == id,
-        |site| submissions_of(world, request, site),
+        |site| submissions_of(fake, request, site),
     )
 }
 
 /// `GET /v2/sites/{site_id}/form_submissions`.
-pub fn site_submissions(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
-    with_site(world, request, &Scope::FORMS_READ, site_id, |site| {
-        submissions_of(world, request, site)
+pub fn site_submissions(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+    with_site(fake, request, &Scope::FORMS_READ, site_id, |site| {
+        submissions_of(fake, request, site)
     })
 }
 
-fn submissions_of(world: &World, request: &RecordedRequest, site: &Site) -> Answer {
-    let submissions = lock(&world.submissions);
+fn submissions_of(fake: &FakeState, request: &RecordedRequest, site: &Site) -> Answer {
+    let submissions = lock(&fake.submissions);
     let own = submissions.iter().filter(|submission| submission.site_id == site.id());
     let own: Vec<_> = own.map(|submission| submission.json.clone()).collect();
-    page_of(world, &own, "formSubmissions", request)
+    page_of(fake, &own, "formSubmissions", request)
 }
 
 /// `GET /v2/form_submissions/{form_submission_id}`.
-pub fn submission(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_submission(world, request, &Scope::FORMS_READ, id, |submissions, at| {
+pub fn submission(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_submission(fake, request, &Scope::FORMS_READ, id, |submissions, at| {
         let found = submissions.get(at).map(|submission| submission.json.clone());
         json(StatusCode::OK, &found.unwrap_or_default())
     })
 }
 
 /// `PATCH /v2/form_submissions/{form_submission_id}`.
-pub fn update(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_submission(world, request, &Scope::FORMS_WRITE, id, |submissions, at| {
+pub fn update(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_submission(fake, request, &Scope::FORMS_WRITE, id, |submissions, at| {
         let body = request.json().unwrap_or_default();
         let Some(data) = body.get("formSubmissionData").and_then(Value::as_object) else {
             return invalid("formSubmissionData is missing or not an object");
@@ -124,15 +124,15 @@ pub fn update(world: &World, request: &RecordedRequest, id: &str) -> Answer {
 }
 
 /// `DELETE /v2/form_submissions/{form_submission_id}`.
-pub fn delete(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_submission(world, request, &Scope::FORMS_WRITE, id, |submissions, at| {
+pub fn delete(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_submission(fake, request, &Scope::FORMS_WRITE, id, |submissions, at| {
         submissions.remove(at);
         empty(StatusCode::NO_CONTENT)
     })
 }
 
 fn with_submission(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     scope: &Scope,
     id: &str,
@@ -141,9 +141,9 @@ fn with_submission(
     let find = |submissions: &[Submission], site: &Site| {
         submissions.iter().position(|it| it.id == id && it.site_id == site.id())
     };
-    let has_it = |site: &Site| find(&lock(&world.submissions), site).is_some();
-    with_site_where(world, request, scope, has_it, |site| {
-        let mut submissions = lock(&world.submissions);
+    let has_it = |site: &Site| find(&lock(&fake.submissions), site).is_some();
+    with_site_where(fake, request, scope, has_it, |site| {
+        let mut submissions = lock(&fake.submissions);
         let at = find(&submissions, site).unwrap_or_default();
         endpoint(&mut submissions, at)
     })
@@ -154,21 +154,21 @@ impl FakeWebflow {
     /// Sends a site's form, as a visitor does; answers the submission's identifier, or `None` when
     /// there is no such site. No webhook is called; see `deliver` for that.
     pub fn submit_form(&self, site_id: &str, fields: &Value) -> Option<String> {
-        let world = &self.world;
-        let mut sites = world.workspaces.iter().flat_map(Workspace::sites);
+        let fake = &self.fake;
+        let mut sites = fake.workspaces.iter().flat_map(Workspace::sites);
         let site = sites.find(|site| site.id() == site_id)?;
-        let id = world.mint.id();
+        let id = fake.ids.id();
         let json = json!({
             "id": id,
             "formId": form_id(site),
             "displayName": NAME,
             "siteId": site.id(),
             "workspaceId": site.workspace_id(),
-            "dateSubmitted": timestamp(world.clock.now()),
+            "dateSubmitted": timestamp(fake.clock.now()),
             "formResponse": fields,
         });
         let submission = Submission { id: id.clone(), site_id: site_id.to_owned(), json };
-        lock(&world.submissions).push(submission);
+        lock(&fake.submissions).push(submission);
         Some(id)
     }
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::directory::{Site, slug};
-use super::world::{World, timestamp};
+use super::state::{FakeState, timestamp};
+use super::workspaces::{Site, slug};
 
 /// Which of an item's two versions is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,17 +20,17 @@ pub struct Item {
 
 impl Item {
     pub fn new(
-        world: &World,
+        fake: &FakeState,
         site: &Site,
         body: &Value,
         fields: &Map<String, Value>,
         to: Version,
     ) -> Self {
-        let now = timestamp(world.clock.now());
+        let now = timestamp(fake.clock.now());
         let flag = |name: &str| body.get(name).and_then(Value::as_bool);
         let mut item = Self {
             staged: json!({
-                "id": world.mint.id(),
+                "id": fake.ids.id(),
                 "cmsLocaleId": site.cms_locale_id(),
                 "lastPublished": null,
                 "lastUpdated": now,
@@ -123,10 +123,7 @@ pub fn fields_of(body: &Value, others: &[Item]) -> Result<Map<String, Value>, St
     Ok(fields)
 }
 
-pub fn checked_slug(
-    given: &Value,
-    is_taken: impl Fn(&str) -> bool,
-) -> Result<String, String> {
+pub fn checked_slug(given: &Value, is_taken: impl Fn(&str) -> bool) -> Result<String, String> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let good = |slug: &&str| (1..=256).contains(&slug.len()) && slug.bytes().all(known);
     let slug = given.as_str().filter(good);

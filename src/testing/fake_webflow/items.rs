@@ -9,35 +9,35 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, empty, invalid, json, not_found};
 use super::collections::{Collection, with_collection};
-use super::directory::{Site, slug};
 use super::item::{Item, Version, checked_slug, fields_of};
 use super::item_query;
 use super::list::page_of;
 use super::log::RecordedRequest;
-use super::world::{World, lock, timestamp};
+use super::state::{FakeState, lock, timestamp};
+use super::workspaces::{Site, slug};
 use crate::grant::scope::Scope;
 
 /// How many items one request may write.
 const MAX_BULK: usize = 100;
 
 /// `GET /v2/collections/{collection_id}/items` and `../items/live`.
-pub fn list(world: &World, request: &RecordedRequest, id: &str, version: Version) -> Answer {
-    with_collection(world, request, &Scope::CMS_READ, id, |_, collection| {
+pub fn list(fake: &FakeState, request: &RecordedRequest, id: &str, version: Version) -> Answer {
+    with_collection(fake, request, &Scope::CMS_READ, id, |_, collection| {
         let all = collection.items.iter().filter_map(|item| item.version(version));
         match item_query::select(all, request) {
-            Ok(all) => page_of(world, &all, "items", request),
+            Ok(all) => page_of(fake, &all, "items", request),
             Err(problem) => invalid(&problem),
         }
     })
 }
 
 /// `POST /v2/collections/{collection_id}/items` and `../items/live`: one item, or several in `items`.
-pub fn create(world: &World, request: &RecordedRequest, id: &str, to: Version) -> Answer {
-    with_collection(world, request, &Scope::CMS_WRITE, id, |site, collection| {
+pub fn create(fake: &FakeState, request: &RecordedRequest, id: &str, to: Version) -> Answer {
+    with_collection(fake, request, &Scope::CMS_WRITE, id, |site, collection| {
         let body = request.json().unwrap_or_default();
         let several = body.get("items").and_then(Value::as_array);
         let bodies = several.map_or(std::slice::from_ref(&body), Vec::as_slice);
-        let made = match add_all(world, site, collection, bodies, to) {
+        let made = match add_all(fake, site, collection, bodies, to) {
             Ok(made) => made,
             Err(refused) => return refused,
         };
@@ -51,8 +51,8 @@ pub fn create(world: &World, request: &RecordedRequest, id: &str, to: Version) -
 
 /// `POST /v2/collections/{collection_id}/items/bulk`: one item, or one for each `fieldData` of a
 /// list, in several locales. Webflow documents the answer for one.
-pub fn create_bulk(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_collection(world, request, &Scope::CMS_WRITE, id, |site, collection| {
+pub fn create_bulk(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_collection(fake, request, &Scope::CMS_WRITE, id, |site, collection| {
         let body = request.json().unwrap_or_default();
         let fields = body.get("fieldData").cloned().unwrap_or_default();
         let locales = body.get("cmsLocaleIds").cloned();
@@ -67,7 +67,7 @@ pub fn create_bulk(world: &World, request: &RecordedRequest, id: &str) -> Answer
             one
         };
         let bodies: Vec<_> = fields.iter().map(with_fields).collect();
-        let mut made = match add_all(world, site, collection, &bodies, Version::Staged) {
+        let mut made = match add_all(fake, site, collection, &bodies, Version::Staged) {
             Ok(made) => made,
             Err(refused) => return refused,
         };
@@ -85,7 +85,7 @@ pub fn create_bulk(world: &World, request: &RecordedRequest, id: &str) -> Answer
 
 /// Adds all items or none.
 fn add_all(
-    world: &World,
+    fake: &FakeState,
     site: &Site,
     collection: &mut Collection,
     bodies: &[Value],
@@ -97,7 +97,7 @@ fn add_all(
     let before = collection.items.len();
     for body in bodies {
         match fields_of(body, &collection.items) {
-            Ok(fields) => collection.items.push(Item::new(world, site, body, &fields, to)),
+            Ok(fields) => collection.items.push(Item::new(fake, site, body, &fields, to)),
             Err(problem) => {
                 collection.items.truncate(before);
                 return Err(invalid(&problem));
@@ -109,12 +109,12 @@ fn add_all(
 
 /// `PATCH /v2/collections/{collection_id}/items` and `../items/live`.
 pub fn update_all(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     id: &str,
     version: Version,
 ) -> Answer {
-    with_collection(world, request, &Scope::CMS_WRITE, id, |_, collection| {
+    with_collection(fake, request, &Scope::CMS_WRITE, id, |_, collection| {
         let body = request.json().unwrap_or_default();
         let Some(changes) = body.get("items").and_then(Value::as_array) else {
             return invalid("items is missing or not a list");
@@ -125,7 +125,7 @@ pub fn update_all(
         let mut updated = Vec::new();
         for change in changes {
             let item_id = change.get("id").and_then(Value::as_str).unwrap_or_default();
-            match change_one(world, collection, item_id, change, version) {
+            match change_one(fake, collection, item_id, change, version) {
                 Ok(item) => updated.push(item),
                 Err(refused) => return refused,
             }
@@ -136,20 +136,20 @@ pub fn update_all(
 
 /// `PATCH /v2/collections/{collection_id}/items/{item_id}` and `../live`.
 pub fn update(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     (id, item_id): (&str, &str),
     version: Version,
 ) -> Answer {
-    with_collection(world, request, &Scope::CMS_WRITE, id, |_, collection| {
+    with_collection(fake, request, &Scope::CMS_WRITE, id, |_, collection| {
         let body = request.json().unwrap_or_default();
-        change_one(world, collection, item_id, &body, version)
+        change_one(fake, collection, item_id, &body, version)
             .map_or_else(|refused| refused, |item| json(StatusCode::OK, &item))
     })
 }
 
 fn change_one(
-    world: &World,
+    fake: &FakeState,
     collection: &mut Collection,
     id: &str,
     change: &Value,
@@ -164,18 +164,18 @@ fn change_one(
     }
     let item = collection.items.iter_mut().find(|item| item.id() == id);
     let item = item.filter(|item| item.version(version).is_some()).ok_or_else(no_item)?;
-    item.update(change, &timestamp(world.clock.now()), version);
+    item.update(change, &timestamp(fake.clock.now()), version);
     Ok(item.staged.clone())
 }
 
 /// `GET /v2/collections/{collection_id}/items/{item_id}` and `../live`.
 pub fn get(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     (id, item_id): (&str, &str),
     version: Version,
 ) -> Answer {
-    with_collection(world, request, &Scope::CMS_READ, id, |_, collection| {
+    with_collection(fake, request, &Scope::CMS_READ, id, |_, collection| {
         let item = collection.items.iter().find(|item| item.id() == item_id);
         let item = item.and_then(|item| item.version(version));
         item.map_or_else(no_item, |item| json(StatusCode::OK, item))
@@ -184,24 +184,24 @@ pub fn get(
 
 /// `DELETE /v2/collections/{collection_id}/items/{item_id}`; `../live` takes the item off the site.
 pub fn delete(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     (id, item_id): (&str, &str),
     version: Version,
 ) -> Answer {
-    with_collection(world, request, &Scope::CMS_WRITE, id, |_, collection| {
+    with_collection(fake, request, &Scope::CMS_WRITE, id, |_, collection| {
         remove(collection, &[item_id], version)
     })
 }
 
 /// `DELETE /v2/collections/{collection_id}/items`; `../items/live` takes the items off the site.
 pub fn delete_all(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     id: &str,
     version: Version,
 ) -> Answer {
-    with_collection(world, request, &Scope::CMS_WRITE, id, |_, collection| {
+    with_collection(fake, request, &Scope::CMS_WRITE, id, |_, collection| {
         let body = request.json().unwrap_or_default();
         remove(collection, &ids_in(&body), version)
     })
@@ -229,14 +229,14 @@ fn remove(collection: &mut Collection, ids: &[&str], version: Version) -> Answer
 }
 
 /// `POST /v2/collections/{collection_id}/items/publish`.
-pub fn publish(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_collection(world, request, &Scope::CMS_WRITE, id, |_, collection| {
+pub fn publish(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_collection(fake, request, &Scope::CMS_WRITE, id, |_, collection| {
         let body = request.json().unwrap_or_default();
         let ids = ids_in(&body);
         if ids.is_empty() || ids.len() > MAX_BULK {
             return invalid("itemIds or items must name 1 to 100 items");
         }
-        let now = timestamp(world.clock.now());
+        let now = timestamp(fake.clock.now());
         let (mut published, mut errors) = (Vec::new(), Vec::new());
         for id in ids {
             match collection.items.iter_mut().find(|item| item.id() == id) {
@@ -273,15 +273,15 @@ impl super::FakeWebflow {
         collection_id: &str,
         names: impl IntoIterator<Item = S>,
     ) -> bool {
-        let world = &self.world;
-        let mut cms = lock(&world.cms);
-        for site in world.workspaces.iter().flat_map(super::Workspace::sites) {
+        let fake = &self.fake;
+        let mut cms = lock(&fake.cms);
+        for site in fake.workspaces.iter().flat_map(super::Workspace::sites) {
             let Some(collection) = cms.find(site.id(), collection_id) else { continue };
             for name in names {
                 let name = name.into();
                 let fields = json!({"slug": slug(&name), "name": name});
                 let fields = fields.as_object().cloned().unwrap_or_default();
-                collection.items.push(Item::new(world, site, &json!({}), &fields, Version::Live));
+                collection.items.push(Item::new(fake, site, &json!({}), &fields, Version::Live));
             }
             return true;
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, ListShape, invalid, json};
 use super::log::RecordedRequest;
-use super::world::World;
+use super::state::FakeState;
 
 /// The longest page.
 const MAX_LIMIT: usize = 100;
@@ -21,13 +21,13 @@ pub fn param<'a>(request: &'a RecordedRequest, name: &str) -> Option<&'a str> {
 
 /// The page that is asked for, in the shape that is set.
 pub fn page_of(
-    world: &World,
+    fake: &FakeState,
     all: &[impl Serialize],
     name: &str,
     request: &RecordedRequest,
 ) -> Answer {
     let number = |text: Option<&str>, default| text.map_or(Ok(default), str::parse::<usize>);
-    let shape = world.settings().list_shape;
+    let shape = fake.settings().list_shape;
     let begin = match shape {
         ListShape::Cursor => {
             number(param(request, "cursor").map(|it| it.trim_start_matches(CURSOR)), 0)

@@ -1,4 +1,4 @@
-//! What was asked of the stand-in.
+//! The requests that the fake Webflow received.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, request::Parts};
 use url::form_urlencoded;
 
-/// A request that reached the stand-in, whole.
+/// A request that the fake Webflow received.
 ///
-/// `Debug` shows the names of parameters and headers but no value: those carry codes, tokens and
-/// the client secret.
+/// `Debug` prints the names of parameters and headers but no values, which contain codes, tokens
+/// and the client secret.
 ///
 /// ```
 /// # #[tokio::main] async fn main() {
@@ -44,47 +44,47 @@ impl RecordedRequest {
         }
     }
 
-    /// The method.
+    /// Returns the method.
     pub const fn method(&self) -> &Method {
         &self.method
     }
 
-    /// The path, as it was sent and without the query.
+    /// Returns the path as sent, without the query.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The decoded parameters of the query, in their order.
+    /// Returns the decoded query parameters in order.
     pub fn query(&self) -> &[(String, String)] {
         &self.query
     }
 
-    /// The headers.
+    /// Returns the headers.
     pub const fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// A header's value; `None` when it is absent or not text.
+    /// Returns a header's value, or `None` if it is missing or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The body, byte for byte.
+    /// Returns the body.
     pub const fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// The body as JSON; `None` when it is not.
+    /// Returns the body as JSON, or `None` if it is not JSON.
     pub fn json(&self) -> Option<serde_json::Value> {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The body as the fields of a form, in their order.
+    /// The decoded fields of a form body, in order.
     pub(super) fn form(&self) -> Vec<(String, String)> {
         pairs(&self.body)
     }
 
-    /// Whether the body is declared to have this media type; parameters do not count.
+    /// Whether the body has this media type, ignoring parameters.
     pub(super) fn has_media_type(&self, media_type: &str) -> bool {
         self.header("content-type").is_some_and(|value| {
             let declared = value.split(';').next().unwrap_or_default();
@@ -117,7 +117,7 @@ pub fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
     form_urlencoded::parse(encoded).into_owned().collect()
 }
 
-/// The latest requests; a server that runs for days must not keep them all.
+/// The latest requests; bounded, for servers that run for days.
 #[derive(Default)]
 pub struct Log(VecDeque<RecordedRequest>);
 

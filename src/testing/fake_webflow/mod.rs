@@ -1,7 +1,7 @@
-//! A stand-in for Webflow that holds clients to Webflow's documented rules.
+//! A fake Webflow that enforces Webflow's documented rules.
 //!
-//! `server` takes requests, `routes` hands each to the file of its endpoint; `world` is the state they
-//! share. Endpoints answer without waiting, so a client that leaves cannot stop one half way.
+//! `server` accepts requests, `routes` calls the endpoint's file, and `state` is what they share.
+//! Endpoints are synchronous, so a client that disconnects cannot stop one half-way.
 
 mod answer;
 mod assets;
@@ -13,25 +13,25 @@ mod data_api;
 #[cfg(feature = "webhooks")]
 mod delivery;
 mod designer;
-mod directory;
 mod faults;
 mod forms;
+mod ids;
+mod issued;
 mod item;
 mod item_query;
 mod items;
-mod ledger;
 mod list;
 mod log;
-mod mint;
 mod oauth;
 mod pages;
 mod routes;
 mod server;
 mod sites;
+mod state;
 mod user;
 #[cfg(feature = "webhooks")]
 mod webhooks;
-mod world;
+mod workspaces;
 
 use std::fmt;
 use std::sync::Arc;
@@ -45,33 +45,32 @@ pub use self::authorize::Refused;
 pub use self::builder::FakeWebflowBuilder;
 #[cfg(feature = "webhooks")]
 pub use self::delivery::{Delivered, Delivery, FakeEvent};
-pub use self::directory::{Access, Site, Workspace};
 pub use self::faults::{Endpoint, Fault};
 pub use self::log::RecordedRequest;
 #[cfg(feature = "webhooks")]
 pub use self::webhooks::FakeWebhook;
+pub use self::workspaces::{Access, Site, Workspace};
 
-use self::world::{World, lock};
+use self::state::{FakeState, lock};
 use crate::grant::scope::Scopes;
 use crate::util::clock::Clock;
 use crate::webflow::Endpoints;
 
-/// A stand-in for Webflow: a real HTTP server on loopback that keeps Webflow's documented rules.
+/// A fake Webflow: an HTTP server on loopback that enforces Webflow's documented rules.
 ///
-/// It knows one app, one user and the user's workspaces, and it is strict where Webflow is:
+/// It has one app and one user with workspaces, and it is as strict as Webflow:
 ///
-/// 1. The authorize link is refused with a 400 page unless `client_id`, `redirect_uri`,
-///    `response_type` and `scope` agree to the letter with the app's registration.
+/// 1. The authorize link gets a 400 page unless `client_id`, `redirect_uri`, `response_type` and
+///    `scope` exactly match the app's registration.
 /// 2. A code works once, for 15 minutes, and only with the `redirect_uri` of its link.
-/// 3. The exchange takes JSON or a form, the revocation JSON only.
-/// 4. The Data API asks for a live token, the endpoint's scope and patience (60 requests a minute).
-///    It answers 401 for a dead token and for a site that the token does not cover alike, and 501 to
-///    what it does not serve.
+/// 3. The exchange accepts JSON or a form, the revocation only JSON.
+/// 4. The Data API requires a live token with the endpoint's scope, within the rate limit (60
+///    requests a minute). It responds with 401 both for a dead token and for a site that the token
+///    does not cover, and with 501 to endpoints that the fake does not implement.
 ///
-/// [`fail_next`](Self::fail_next) and [`fail_always`](Self::fail_always) make any endpoint
-/// misbehave, [`answer`](Self::answer) answers anything to any path, and [`log`](Self::log) has the
-/// requests. Dropping the value stops the server and its
-/// connections.
+/// [`fail_next`](Self::fail_next) and [`fail_always`](Self::fail_always) inject faults at any
+/// endpoint, [`answer`](Self::answer) sets the response for any path, and [`log`](Self::log) returns
+/// the requests. Dropping the value stops the server and closes its connections.
 ///
 /// ```
 /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -89,156 +88,157 @@ use crate::webflow::Endpoints;
 /// ```
 ///
 /// # Security
-/// For tests and demonstrations only: whoever reaches the port can authorize anything, and the
-/// log keeps codes and secrets. It refuses to listen anywhere but on loopback.
+/// For tests and demos only: anyone who reaches the port can authorize anything, and the log
+/// contains codes and secrets. It only listens on loopback.
 pub struct FakeWebflow {
     base_url: String,
-    world: Arc<World>,
+    fake: Arc<FakeState>,
     server: JoinHandle<()>,
 }
 
-/// Set up, and what an app needs to know.
+/// Setup, and what an app needs to know.
 impl FakeWebflow {
-    /// Starts one with the builder's defaults, on a free port.
+    /// Starts a server with the default settings on a free port.
     ///
     /// # Panics
-    /// When the machine has no free port on 127.0.0.1 or no randomness, and outside of a Tokio
-    /// runtime with I/O and time enabled. [`FakeWebflowBuilder::start`] answers an error instead.
+    /// If 127.0.0.1 has no free port, the system has no randomness, or there is no Tokio runtime
+    /// with I/O and time enabled. [`FakeWebflowBuilder::start`] returns an error instead.
     #[expect(
         clippy::expect_used,
-        reason = "a test without a server cannot go on; the builder has the fallible twin"
+        reason = "a test needs its server; the builder has a fallible version"
     )]
     pub async fn start() -> Self {
         Self::builder().start().await.expect("a free port on 127.0.0.1")
     }
 
-    /// Settings, to be followed by [`start`](FakeWebflowBuilder::start).
+    /// Returns a builder with the default settings; call [`start`](FakeWebflowBuilder::start) on
+    /// it.
     pub fn builder() -> FakeWebflowBuilder {
         FakeWebflowBuilder::default()
     }
 
-    /// Stops the server and its connections, and waits until the port is free again. A drop does
-    /// the same without waiting.
+    /// Stops the server, closes its connections and waits until the port is free. Dropping does the
+    /// same without waiting.
     pub async fn stop(mut self) {
         self.server.abort();
-        // The only error is that of having been aborted.
+        // The only possible error is the abort itself.
         let _ = (&mut self.server).await;
     }
 
-    /// Scheme, host and port, without a slash at the end.
+    /// Returns the base URL: scheme, host and port, without a trailing slash.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// The addresses to give to the layer.
+    /// Returns the endpoints for the layer.
     pub fn endpoints(&self) -> Endpoints {
-        self.world.endpoints.clone()
+        self.fake.endpoints.clone()
     }
 
-    /// The app's client identifier.
+    /// Returns the app's client ID.
     pub fn client_id(&self) -> &str {
-        &self.world.app.client_id
+        &self.fake.app.client_id
     }
 
-    /// The app's ID, 24 hex digits, as introspection tells it. It differs from the client ID.
+    /// Returns the app's ID in introspection responses, 24 hex digits. It differs from the client ID.
     pub fn application_id(&self) -> &str {
-        &self.world.app.id
+        &self.fake.app.id
     }
 
-    /// The app's client secret.
+    /// Returns the app's client secret.
     pub fn client_secret(&self) -> &str {
-        self.world.app.client_secret.expose_secret()
+        self.fake.app.client_secret.expose_secret()
     }
 
-    /// The scopes that the app is registered with.
+    /// Returns the scopes that the app is registered with.
     pub fn scopes(&self) -> &Scopes {
-        &self.world.app.scopes
+        &self.fake.app.scopes
     }
 
-    /// The clock by which codes, ID tokens and rate limits run.
+    /// Returns the clock for codes, ID tokens and rate limits.
     pub fn clock(&self) -> &Clock {
-        &self.world.clock
+        &self.fake.clock
     }
 
-    /// The user's workspaces with their sites.
+    /// Returns the user's workspaces with their sites.
     pub fn workspaces(&self) -> &[Workspace] {
-        &self.world.workspaces
+        &self.fake.workspaces
     }
 
-    /// Registers an address for callbacks, to be met to the letter.
+    /// Registers a redirect URI, compared exactly.
     pub fn register_redirect_uri(&self, uri: impl Into<String>) {
-        lock(&self.world.settings).redirect_uris.push(uri.into());
+        lock(&self.fake.settings).redirect_uris.push(uri.into());
     }
 
-    /// Sets how the exchange writes the token's scopes from now on.
+    /// Sets how the exchange writes the token's scopes.
     pub fn set_scope_shape(&self, shape: ScopeShape) {
-        lock(&self.world.settings).scope_shape = shape;
+        lock(&self.fake.settings).scope_shape = shape;
     }
 
-    /// Sets how the OAuth endpoints write errors from now on.
+    /// Sets how the OAuth endpoints write errors.
     pub fn set_error_shape(&self, shape: ErrorShape) {
-        lock(&self.world.settings).error_shape = shape;
+        lock(&self.fake.settings).error_shape = shape;
     }
 
-    /// Sets how the Data API writes lists from now on.
+    /// Sets how the Data API writes lists.
     pub fn set_list_shape(&self, shape: ListShape) {
-        lock(&self.world.settings).list_shape = shape;
+        lock(&self.fake.settings).list_shape = shape;
     }
 
-    /// Sets how many requests per token and minute the Data API lets through from now on.
+    /// Sets the Data API's rate limit in requests per minute and token.
     pub fn set_rate_limit(&self, requests_per_minute: u32) {
-        lock(&self.world.settings).requests_per_minute = requests_per_minute;
+        lock(&self.fake.settings).requests_per_minute = requests_per_minute;
     }
 }
 
-/// What was issued.
+/// Issued tokens.
 impl FakeWebflow {
-    /// How many tokens were issued since the start, the dead ones included.
+    /// Returns how many tokens were issued since the start, including dead ones.
     pub fn issued_tokens(&self) -> usize {
-        lock(&self.world.ledger).issued_tokens()
+        lock(&self.fake.issued).issued_tokens()
     }
 
-    /// How many tokens are live: issued and not revoked.
+    /// Returns how many tokens are live, that is, not revoked.
     pub fn live_tokens(&self) -> usize {
-        lock(&self.world.ledger).live_tokens()
+        lock(&self.fake.issued).live_tokens()
     }
 
-    /// The token that was issued last, live or not.
+    /// Returns the token that was issued last, live or not.
     pub fn latest_token(&self) -> Option<String> {
-        let ledger = lock(&self.world.ledger);
-        ledger.latest_token().map(str::to_owned)
+        let issued = lock(&self.fake.issued);
+        issued.latest_token().map(str::to_owned)
     }
 
-    /// Ends one token, as if it had been revoked; `false` when it was not live.
+    /// Revokes one token. Returns `false` if it was not live.
     pub fn revoke(&self, token: &str) -> bool {
-        lock(&self.world.ledger).revoke(token)
+        lock(&self.fake.issued).revoke(token)
     }
 
-    /// The user uninstalls the app: every token and every unused code dies.
+    /// Uninstalls the app: revokes every token and every unused code.
     pub fn revoke_everything(&self) {
-        lock(&self.world.ledger).revoke_everything();
+        lock(&self.fake.issued).revoke_everything();
     }
 }
 
-/// What was asked, and what goes wrong.
+/// Recorded requests and injected faults.
 impl FakeWebflow {
-    /// The requests so far, oldest first; of very many only the latest 10 000. A request is in it
-    /// from the moment it has arrived whole, answered or not.
+    /// Returns the requests so far, oldest first; only the latest 10 000 are kept. A request is
+    /// recorded once it has been received completely, whether or not it was answered.
     pub fn log(&self) -> Vec<RecordedRequest> {
-        lock(&self.world.log).iter().cloned().collect()
+        lock(&self.fake.log).iter().cloned().collect()
     }
 
-    /// The requests of the [`log`](Self::log) to one path, whatever their query.
+    /// Returns the requests in the [`log`](Self::log) to this path, with any query.
     pub fn requests_to(&self, path: &str) -> Vec<RecordedRequest> {
-        let log = lock(&self.world.log);
+        let log = lock(&self.fake.log);
         log.iter().filter(|r| r.path() == path).cloned().collect()
     }
 
-    /// Waits until `count` requests to a path have arrived, for instance before a hanging one is
-    /// dropped.
+    /// Waits until `count` requests to a path have been received, for example before dropping a
+    /// hanging one.
     pub async fn wait_for_requests(&self, path: &str, count: usize) {
         loop {
-            let logged = self.world.logged.notified();
+            let logged = self.fake.logged.notified();
             if self.requests_to(path).len() >= count {
                 return;
             }
@@ -246,34 +246,31 @@ impl FakeWebflow {
         }
     }
 
-    /// Forgets the requests so far.
+    /// Clears the request log.
     pub fn clear_log(&self) {
-        lock(&self.world.log).clear();
+        lock(&self.fake.log).clear();
     }
 
-    /// Lets the next request to an endpoint go wrong; several faults queue up.
+    /// Injects a fault into the next request to an endpoint. Several faults queue up.
     pub fn fail_next(&self, endpoint: Endpoint, fault: Fault) {
         self.fail_times(endpoint, 1, fault);
     }
 
-    /// Lets the next `times` requests to an endpoint go wrong.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "one way to hand over a fault, here and in fail_always"
-    )]
+    /// Injects a fault into the next `times` requests to an endpoint.
+    #[expect(clippy::needless_pass_by_value, reason = "the same signature as fail_always")]
     pub fn fail_times(&self, endpoint: Endpoint, times: usize, fault: Fault) {
-        lock(&self.world.faults).push(endpoint, times, &fault);
+        lock(&self.fake.faults).push(endpoint, times, &fault);
     }
 
-    /// Lets every request to an endpoint go wrong, once its queue is empty, until
+    /// Injects a fault into every request to an endpoint, after its queue, until
     /// [`heal`](Self::heal).
     pub fn fail_always(&self, endpoint: Endpoint, fault: Fault) {
-        lock(&self.world.faults).set(endpoint, fault);
+        lock(&self.fake.faults).set(endpoint, fault);
     }
 
-    /// Answers every request with this method and path, until the next [`heal`](Self::heal). The
-    /// path is compared as it was sent, without the query, and may be one that the fake does not
-    /// serve. An answer given to the same method and path later replaces this one.
+    /// Sets the response to every request with this method and path, until the next
+    /// [`heal`](Self::heal). The path is compared as sent, without the query, and may be one that
+    /// the fake does not implement. A later response for the same method and path replaces this one.
     ///
     /// ```
     /// # #[tokio::main] async fn main() {
@@ -286,12 +283,12 @@ impl FakeWebflow {
     /// # }
     /// ```
     pub fn answer(&self, method: Method, path: impl Into<String>, answer: Fault) {
-        lock(&self.world.faults).answer(method, path.into(), answer);
+        lock(&self.fake.faults).answer(method, path.into(), answer);
     }
 
-    /// Takes back every fault that has not struck yet, and the answers.
+    /// Removes all pending faults, and the responses set by [`answer`](Self::answer).
     pub fn heal(&self) {
-        *lock(&self.world.faults) = faults::Faults::default();
+        *lock(&self.fake.faults) = faults::Faults::default();
     }
 }
 

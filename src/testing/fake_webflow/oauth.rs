@@ -1,32 +1,32 @@
 //! `/oauth/access_token` and `/oauth/revoke_authorization`.
 //!
 //! Source: Webflow Data API, OAuth, *Get an access token*, *Revoke an access token* and *Possible
-//! Errors*; the fields of the exchange as both official SDKs send them.
+//! Errors*. The exchange's fields are those that both official SDKs send.
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, OAuthError, ScopeShape, json};
 use super::log::RecordedRequest;
-use super::world::{World, lock};
+use super::state::{FakeState, lock};
 use crate::grant::scope::{Scope, Scopes};
 
 /// `POST /oauth/access_token`.
-pub fn exchange(world: &World, request: &RecordedRequest) -> Answer {
-    let settings = world.settings();
-    try_exchange(world, request, settings.scope_shape)
+pub fn exchange(fake: &FakeState, request: &RecordedRequest) -> Answer {
+    let settings = fake.settings();
+    try_exchange(fake, request, settings.scope_shape)
         .unwrap_or_else(|error| error.into_answer(settings.error_shape))
 }
 
 fn try_exchange(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     scope_shape: ScopeShape,
 ) -> Result<Answer, OAuthError> {
     let fields = Fields::read_json_or_form(request)?;
     let code = fields.required("code")?;
     let redirect_uri = fields.optional("redirect_uri")?;
-    // The documentation's table does not have grant_type, both SDKs send it.
+    // The documentation's table omits grant_type, but both SDKs send it.
     if let Some(grant_type) = fields.optional("grant_type")?
         && grant_type != "authorization_code"
     {
@@ -35,14 +35,14 @@ fn try_exchange(
             "grant_type must be authorization_code",
         ));
     }
-    fields.check_client(world)?;
+    fields.check_client(fake)?;
 
-    let now = world.clock.now();
-    let approval = lock(&world.ledger)
+    let now = fake.clock.now();
+    let approval = lock(&fake.issued)
         .redeem(code, redirect_uri, now)
         .map_err(|why| OAuthError::bad_request("invalid_grant", why))?;
     let scopes = approval.scopes.clone();
-    let token = world.issue_token(approval);
+    let token = fake.issue_token(approval);
 
     let mut body = Map::new();
     body.insert("access_token".into(), token.into());
@@ -67,22 +67,18 @@ pub fn comma_separated(scopes: &Scopes) -> String {
 }
 
 /// `POST /oauth/revoke_authorization`.
-pub fn revoke(world: &World, request: &RecordedRequest) -> Answer {
-    try_revoke(world, request)
-        .unwrap_or_else(|error| error.into_answer(world.settings().error_shape))
+pub fn revoke(fake: &FakeState, request: &RecordedRequest) -> Answer {
+    try_revoke(fake, request).unwrap_or_else(|error| error.into_answer(fake.settings().error_shape))
 }
 
-fn try_revoke(world: &World, request: &RecordedRequest) -> Result<Answer, OAuthError> {
+fn try_revoke(fake: &FakeState, request: &RecordedRequest) -> Result<Answer, OAuthError> {
     let fields = Fields::read(request)?;
     let token = fields.required("access_token")?;
-    fields.check_client(world)?;
-    if lock(&world.ledger).revoke(token) {
+    fields.check_client(fake)?;
+    if lock(&fake.issued).revoke(token) {
         Ok(json(StatusCode::OK, &json!({"did_revoke": true})))
     } else {
-        Err(OAuthError::bad_request(
-            "invalid_token",
-            "the token is not known or was revoked before",
-        ))
+        Err(OAuthError::bad_request("invalid_token", "the token is unknown or already revoked"))
     }
 }
 
@@ -135,8 +131,8 @@ impl Fields {
         }
     }
 
-    fn check_client(&self, world: &World) -> Result<(), OAuthError> {
-        world.check_client(self.required("client_id")?, self.required("client_secret")?)
+    fn check_client(&self, fake: &FakeState) -> Result<(), OAuthError> {
+        fake.check_client(self.required("client_id")?, self.required("client_secret")?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The socket side: connections, routing, and faults laid over the answers.
+//! Connections, routing and fault injection.
 
 use std::convert::Infallible;
 use std::io;
@@ -25,23 +25,23 @@ use super::answer::{Answer, redirect, text};
 use super::faults::{Endpoint, Fault};
 use super::log::RecordedRequest;
 use super::routes::{route, segments};
-use super::world::{World, lock, too_many_requests};
+use super::state::{FakeState, lock, too_many_requests};
 
-/// More than any request of a client needs; the log keeps the bodies.
+/// More than any client request needs; the log keeps the bodies.
 const MAX_BODY: usize = 256 * 1024;
 
 type AnswerBody = UnsyncBoxBody<Bytes, io::Error>;
 
-/// Serves until it is dropped; its connections end with it.
-pub async fn serve(listener: TcpListener, world: Arc<World>) {
+/// Serves until dropped, along with its connections.
+pub async fn serve(listener: TcpListener, fake: Arc<FakeState>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve_connection(stream, Arc::clone(&world)));
+                    connections.spawn(serve_connection(stream, Arc::clone(&fake)));
                 }
-                // Out of file descriptors, most likely: some will come back as connections end.
+                // Probably out of file descriptors; some are freed as connections close.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next() => {}
@@ -49,30 +49,30 @@ pub async fn serve(listener: TcpListener, world: Arc<World>) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, world: Arc<World>) {
-    // Answers are small and often written in two parts; without this the second would wait for the
-    // client's delayed acknowledgement.
+async fn serve_connection(stream: TcpStream, fake: Arc<FakeState>) {
+    // Responses are small and often written in two parts; without this the second would wait for
+    // the client's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let reset = Arc::new(Notify::new());
-    let service = service_fn(|request| handle(Arc::clone(&world), Arc::clone(&reset), request));
+    let service = service_fn(|request| handle(Arc::clone(&fake), Arc::clone(&reset), request));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let is_reset = {
         let reset = pin!(reset.notified());
         tokio::select! {
             () = reset => true,
-            // A client that went away is no concern of the server's.
+            // Ignore clients that disconnect.
             _ = &mut connection => false,
         }
     };
     if is_reset {
         let stream = connection.into_parts().io.into_inner();
-        // With no time to linger, closing sends RST instead of FIN.
+        // With zero linger, closing sends RST instead of FIN.
         let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     }
 }
 
 async fn handle(
-    world: Arc<World>,
+    fake: Arc<FakeState>,
     reset: Arc<Notify>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
@@ -81,30 +81,30 @@ async fn handle(
         return Ok(whole(text(StatusCode::PAYLOAD_TOO_LARGE, "too large")));
     };
     let request = RecordedRequest::new(parts, body.to_bytes());
-    lock(&world.log).push(request.clone());
-    world.logged.notify_waiters();
+    lock(&fake.log).push(request.clone());
+    fake.logged.notify_waiters();
 
-    let fault = fault_for(&world, &request);
+    let fault = fault_for(&fake, &request);
     match fault {
-        None => Ok(whole(route(&world, &request))),
+        None => Ok(whole(route(&fake, &request))),
         Some(Fault::AfterEffect(fault)) => {
-            let answer = route(&world, &request);
-            Ok(fail(&world, &reset, &request, *fault, Some(answer)).await)
+            let answer = route(&fake, &request);
+            Ok(fail(&fake, &reset, &request, *fault, Some(answer)).await)
         }
-        Some(fault) => Ok(fail(&world, &reset, &request, fault, None).await),
+        Some(fault) => Ok(fail(&fake, &reset, &request, fault, None).await),
     }
 }
 
-fn fault_for(world: &World, request: &RecordedRequest) -> Option<Fault> {
-    let mut faults = lock(&world.faults);
+fn fault_for(fake: &FakeState, request: &RecordedRequest) -> Option<Fault> {
+    let mut faults = lock(&fake.faults);
     faults
         .answer_to(request.method(), request.path())
-        .or_else(|| faults.take(Endpoint::of(&segments(request))?))
+        .or_else(|| faults.take(Endpoint::for_path(&segments(request))?))
 }
 
-/// Carries a fault out. `answer` is there when the endpoint did its work first.
+/// Executes a fault. `answer` is set if the endpoint did its work first.
 async fn fail(
-    world: &World,
+    fake: &FakeState,
     reset: &Notify,
     request: &RecordedRequest,
     fault: Fault,
@@ -113,7 +113,7 @@ async fn fail(
     match fault {
         Fault::Delay(by) => {
             tokio::time::sleep(by).await;
-            whole(answer.unwrap_or_else(|| route(world, request)))
+            whole(answer.unwrap_or_else(|| route(fake, request)))
         }
         Fault::Hang => std::future::pending().await,
         Fault::Reset => {
@@ -152,11 +152,11 @@ async fn fail(
         Fault::Huge(bytes) => json_stream(Stretch::Blank(bytes)),
         Fault::Redirect(to) => whole(redirect(StatusCode::TEMPORARY_REDIRECT, &to)),
         Fault::RateLimited { retry_after } => whole(too_many_requests(retry_after)),
-        Fault::AfterEffect(inner) => Box::pin(fail(world, reset, request, *inner, answer)).await,
+        Fault::AfterEffect(inner) => Box::pin(fail(fake, reset, request, *inner, answer)).await,
     }
 }
 
-/// A 1xx would make hyper wait for another answer.
+/// hyper would wait for another response after a 1xx.
 fn final_status(status: u16) -> StatusCode {
     StatusCode::from_u16(status)
         .ok()
@@ -175,14 +175,14 @@ fn json_stream(body: Stretch) -> Response<AnswerBody> {
     answer
 }
 
-/// A body that does not come to its proper end.
+/// A body that does not end properly.
 enum Stretch {
-    /// Some bytes, then failure.
+    /// Some bytes, then a failure.
     Half(Option<Bytes>),
-    /// The bytes have been handed over; failing at once would drop them before they are written.
+    /// The bytes have been handed to hyper; failing now would drop them before they are written.
     Flushing,
     Failed,
-    /// So many bytes of white space.
+    /// This many bytes of white space.
     Blank(u64),
 }
 

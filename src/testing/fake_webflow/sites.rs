@@ -10,20 +10,20 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, ListShape, invalid, json, not_found};
 use super::data_api::{not_authorized, with_grant};
-use super::directory::{Site, Workspace};
-use super::ledger::Grant;
+use super::issued::Grant;
 use super::log::RecordedRequest;
-use super::world::{World, lock, timestamp, too_many_requests};
+use super::state::{FakeState, lock, timestamp, too_many_requests};
+use super::workspaces::{Site, Workspace};
 use crate::grant::scope::Scope;
 
 /// A site may be published once in this time.
 const PUBLISH_PAUSE: Duration = Duration::from_secs(60);
 
 /// `GET /v2/sites`: those that the user chose.
-pub fn list(world: &World, request: &RecordedRequest) -> Answer {
-    with_grant(world, request, Some(&Scope::SITES_READ), |grant| {
-        let sites = sites_of(world, grant).into_iter().map(|site| to_json(world, site));
-        let sites = match world.settings().list_shape {
+pub fn list(fake: &FakeState, request: &RecordedRequest) -> Answer {
+    with_grant(fake, request, Some(&Scope::SITES_READ), |grant| {
+        let sites = sites_of(fake, grant).into_iter().map(|site| to_json(fake, site));
+        let sites = match fake.settings().list_shape {
             ListShape::Null => Value::Null,
             _ => sites.collect(),
         };
@@ -32,29 +32,29 @@ pub fn list(world: &World, request: &RecordedRequest) -> Answer {
 }
 
 /// `GET /v2/sites/{site_id}`.
-pub fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_site(world, request, &Scope::SITES_READ, id, |site| {
-        json(StatusCode::OK, &to_json(world, site))
+pub fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_site(fake, request, &Scope::SITES_READ, id, |site| {
+        json(StatusCode::OK, &to_json(fake, site))
     })
 }
 
 /// `GET /v2/sites/{site_id}/custom_domains`: none.
-pub fn custom_domains(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_site(world, request, &Scope::SITES_READ, id, |_| {
+pub fn custom_domains(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_site(fake, request, &Scope::SITES_READ, id, |_| {
         json(StatusCode::OK, &json!({"customDomains": []}))
     })
 }
 
 /// `POST /v2/sites/{site_id}/publish`. Items that are neither drafts nor archived go live with it.
-pub fn publish(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_site(world, request, &Scope::SITES_WRITE, id, |site| {
+pub fn publish(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_site(fake, request, &Scope::SITES_WRITE, id, |site| {
         let body = request.json().unwrap_or_else(|| json!({}));
         let domains = body.get("customDomains").and_then(Value::as_array);
         if domains.is_some_and(|domains| !domains.is_empty()) {
             return invalid("customDomains: the site has no such domain");
         }
-        let now = world.clock.now();
-        let mut published = lock(&world.published);
+        let now = fake.clock.now();
+        let mut published = lock(&fake.published);
         if let Some(at) = published.get(site.id()) {
             let since = now.duration_since(*at).unwrap_or_default();
             if since < PUBLISH_PAUSE {
@@ -62,7 +62,7 @@ pub fn publish(world: &World, request: &RecordedRequest, id: &str) -> Answer {
             }
         }
         published.insert(site.id().to_owned(), now);
-        lock(&world.cms).publish_site(site.id(), &timestamp(now));
+        lock(&fake.cms).publish_site(site.id(), &timestamp(now));
         let subdomain = body.get("publishToWebflowSubdomain").and_then(Value::as_bool);
         let subdomain = subdomain.unwrap_or(false);
         let answer = json!({"customDomains": [], "publishToWebflowSubdomain": subdomain});
@@ -71,47 +71,47 @@ pub fn publish(world: &World, request: &RecordedRequest, id: &str) -> Answer {
 }
 
 /// `GET /v2/workspaces`: those of the sites that the user chose.
-pub fn workspaces(world: &World, request: &RecordedRequest) -> Answer {
-    with_grant(world, request, Some(&Scope::WORKSPACE_READ), |grant| {
+pub fn workspaces(fake: &FakeState, request: &RecordedRequest) -> Answer {
+    with_grant(fake, request, Some(&Scope::WORKSPACE_READ), |grant| {
         let covered = |it: &&Workspace| grant.approval.access.covers_workspace(it);
-        let workspaces = world.workspaces.iter().filter(covered).map(Workspace::to_json);
+        let workspaces = fake.workspaces.iter().filter(covered).map(Workspace::to_json);
         json(StatusCode::OK, &json!({"workspaces": workspaces.collect::<Value>()}))
     })
 }
 
-fn to_json(world: &World, site: &Site) -> Value {
-    let published: Option<SystemTime> = lock(&world.published).get(site.id()).copied();
-    site.to_json(&timestamp(world.started_at), published.map(timestamp).as_deref())
+fn to_json(fake: &FakeState, site: &Site) -> Value {
+    let published: Option<SystemTime> = lock(&fake.published).get(site.id()).copied();
+    site.to_json(&timestamp(fake.started_at), published.map(timestamp).as_deref())
 }
 
 /// Lets a request through if its grant has the scope and covers the site.
 pub fn with_site(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     scope: &Scope,
     site_id: &str,
     endpoint: impl FnOnce(&Site) -> Answer,
 ) -> Answer {
-    with_site_where(world, request, scope, |site| site.id() == site_id, endpoint)
+    with_site_where(fake, request, scope, |site| site.id() == site_id, endpoint)
 }
 
 /// [`with_site`] for the site that something belongs to.
 pub fn with_site_where(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     scope: &Scope,
     is_it: impl Fn(&Site) -> bool,
     endpoint: impl FnOnce(&Site) -> Answer,
 ) -> Answer {
-    with_grant(world, request, Some(scope), |grant| {
-        if let Some(site) = sites_of(world, grant).into_iter().find(|site| is_it(site)) {
+    with_grant(fake, request, Some(scope), |grant| {
+        if let Some(site) = sites_of(fake, grant).into_iter().find(|site| is_it(site)) {
             return endpoint(site);
         }
-        let exists = world.workspaces.iter().flat_map(Workspace::sites).any(is_it);
+        let exists = fake.workspaces.iter().flat_map(Workspace::sites).any(is_it);
         if exists { not_authorized() } else { not_found("Requested resource not found") }
     })
 }
 
-fn sites_of<'a>(world: &'a World, grant: &Grant) -> Vec<&'a Site> {
-    grant.approval.access.resolve(&world.workspaces).unwrap_or_default()
+fn sites_of<'a>(fake: &'a FakeState, grant: &Grant) -> Vec<&'a Site> {
+    grant.approval.access.resolve(&fake.workspaces).unwrap_or_default()
 }

@@ -1,50 +1,50 @@
-//! The user played by the test itself, without a browser.
+//! Acts as the user, without a browser.
 
 use url::Url;
 
 use super::FakeWebflow;
 use super::authorize;
 use super::authorize::{AuthorizationRequest, Decision, Refused};
-use super::directory::Access;
-use super::ledger::Approval;
+use super::issued::Approval;
 use super::log;
-use super::world::lock;
+use super::state::lock;
+use super::workspaces::Access;
 use crate::grant::scope::Scope;
 
-/// The user, in-process: nothing of this is logged or meets a fault.
+/// The user, in process: these calls are neither logged nor subject to faults.
 impl FakeWebflow {
-    /// The link that Webflow's dashboard and Marketplace have for the app: all its scopes, no
-    /// `state`, and no `redirect_uri` unless several are registered (then the first).
+    /// Returns the install link of Webflow's dashboard and Marketplace: all of the app's scopes, no
+    /// `state`, and the first `redirect_uri` only if several are registered.
     pub fn install_url(&self) -> Url {
-        let mut url = self.world.endpoints.authorize().clone();
+        let mut url = self.fake.endpoints.authorize().clone();
         url.query_pairs_mut()
             .append_pair("response_type", "code")
             .append_pair("client_id", self.client_id())
-            .append_pair("scope", &self.world.app.scopes.to_string());
-        if let [first, _, ..] = self.world.settings().redirect_uris.as_slice() {
+            .append_pair("scope", &self.fake.app.scopes.to_string());
+        if let [first, _, ..] = self.fake.settings().redirect_uris.as_slice() {
             url.query_pairs_mut().append_pair("redirect_uri", first);
         }
         url
     }
 
-    /// Opens an authorize link, picks the first workspace and presses Authorize.
+    /// Opens an authorize link, selects the first workspace and clicks Authorize.
     ///
-    /// Answers the address that the browser is sent to.
+    /// Returns the URL that the browser is redirected to.
     ///
     /// # Errors
-    /// [`Refused`] when the link is not this server's or breaks a rule; a browser would be shown
-    /// the 400 page.
+    /// [`Refused`] if the link is not this server's or breaks a rule; a browser would get the 400
+    /// page.
     pub fn approve(&self, authorize_url: impl AsRef<str>) -> Result<Url, Refused> {
-        let first = self.world.first_workspace();
+        let first = self.fake.first_workspace();
         let access = first.ok_or_else(|| Refused::new("The user has no workspace."))?;
         self.approve_with(authorize_url, access)
     }
 
-    /// Like [`approve`](Self::approve), with the user's pick.
+    /// Like [`approve`](Self::approve), with this selection.
     ///
     /// # Errors
-    /// As for `approve`, and when there is no such workspace or site, no site is chosen, or the
-    /// sites are of several workspaces.
+    /// As for `approve`, and if the workspace or a site does not exist, no site is selected, or the
+    /// sites are in different workspaces.
     pub fn approve_with(
         &self,
         authorize_url: impl AsRef<str>,
@@ -53,7 +53,8 @@ impl FakeWebflow {
         self.decide(authorize_url.as_ref(), Decision::Authorize(access))
     }
 
-    /// Opens an authorize link and presses Cancel; answers where the browser is sent to.
+    /// Opens an authorize link and clicks Cancel. Returns the URL that the browser is redirected
+    /// to.
     ///
     /// # Errors
     /// As for [`approve`](Self::approve).
@@ -63,7 +64,7 @@ impl FakeWebflow {
 
     fn decide(&self, authorize_url: &str, decision: Decision) -> Result<Url, Refused> {
         let request = self.open(authorize_url)?;
-        let location = authorize::decide(&self.world, &request, decision)?;
+        let location = authorize::decide(&self.fake, &request, decision)?;
         Url::parse(&location)
             .map_err(|_| Refused::new("The registered redirect_uri is not an absolute address."))
     }
@@ -73,27 +74,27 @@ impl FakeWebflow {
         let mut url = Url::parse(authorize_url).map_err(|_| elsewhere())?;
         let params = log::pairs(url.query().unwrap_or_default().as_bytes());
         url.set_query(None);
-        if url != *self.world.endpoints.authorize() {
+        if url != *self.fake.endpoints.authorize() {
             return Err(elsewhere());
         }
-        authorize::read(&self.world, &params)
+        authorize::read(&self.fake, &params)
     }
 
-    /// Issues a token without a flow: these scopes, on the first workspace.
+    /// Issues a token with these scopes for the first workspace, without a flow.
     pub fn issue_token(&self, scopes: impl IntoIterator<Item = Scope>) -> String {
         let nothing = Access::Sites(Vec::new());
-        self.world.issue_token(Approval {
+        self.fake.issue_token(Approval {
             scopes: scopes.into_iter().collect(),
-            access: self.world.first_workspace().unwrap_or(nothing),
+            access: self.fake.first_workspace().unwrap_or(nothing),
         })
     }
 
-    /// An ID token as a Designer Extension on this site gets it from `webflow.getIdToken()`;
-    /// `/beta/token/resolve` takes it for 15 minutes.
+    /// Returns an ID token as `webflow.getIdToken()` gives it to a Designer Extension on this site.
+    /// `/beta/token/resolve` accepts it for 15 minutes.
     pub fn id_token(&self, site_id: impl Into<String>) -> String {
-        let token = self.world.mint.secret();
-        let now = self.world.clock.now();
-        lock(&self.world.ledger).add_id_token(token.clone(), site_id.into(), now);
+        let token = self.fake.ids.secret();
+        let now = self.fake.clock.now();
+        lock(&self.fake.issued).add_id_token(token.clone(), site_id.into(), now);
         token
     }
 }

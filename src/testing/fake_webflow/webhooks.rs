@@ -1,4 +1,4 @@
-//! Webhooks: the endpoints that register them, and what is registered.
+//! Webhook registration.
 //!
 //! Source: Webflow Data API, Webhooks, *Create Webhook*, *List Webhooks*, *Remove Webhook*.
 
@@ -10,16 +10,16 @@ use super::FakeWebflow;
 use super::answer::{Answer, api_error, empty, invalid, json, not_found};
 use super::data_api::with_grant;
 use super::delivery::Pending;
-use super::directory::Workspace;
 use super::log::RecordedRequest;
-use super::world::{World, lock, timestamp};
+use super::state::{FakeState, lock, timestamp};
+use super::workspaces::Workspace;
 use crate::grant::scope::Scope;
 use crate::webhooks::Trigger;
 
-/// How many webhooks a site may have for each trigger.
+/// The maximum number of webhooks per site and trigger.
 const LIMIT: usize = 75;
 
-/// A webhook that is registered with the fake.
+/// A webhook registered with the fake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FakeWebhook {
     pub(super) id: String,
@@ -33,32 +33,32 @@ pub struct FakeWebhook {
 }
 
 impl FakeWebhook {
-    /// The identifier, 24 hexadecimal digits.
+    /// Returns the ID: 24 hexadecimal digits.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The kind of event that it is sent for.
+    /// Returns the trigger.
     pub const fn trigger(&self) -> &Trigger {
         &self.trigger
     }
 
-    /// Where deliveries go.
+    /// Returns the URL that deliveries go to.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The name of the only form that it is sent for.
+    /// Returns the name of the form, if the webhook is limited to one.
     pub fn form(&self) -> Option<&str> {
         self.form.as_deref()
     }
 
-    /// The site whose events it is sent for.
+    /// Returns the ID of the site whose events are delivered.
     pub fn site_id(&self) -> &str {
         &self.site_id
     }
 
-    /// `false` once a delivery and its three repetitions have failed.
+    /// Returns `false` once a delivery and its three retries have failed.
     pub const fn is_active(&self) -> bool {
         self.is_active
     }
@@ -77,17 +77,17 @@ impl FakeWebhook {
     }
 }
 
-/// What is registered, oldest first, and what has to be delivered again.
+/// Registered webhooks, oldest first, and pending retries.
 #[derive(Default)]
 pub struct Registry {
     pub hooks: Vec<FakeWebhook>,
     pub pending: Vec<Pending>,
 }
 
-/// `GET /v2/sites/{site_id}/webhooks`, which is not paged.
-pub fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
-    with_site(world, request, &Scope::SITES_READ, site_id, |_| {
-        let registry = lock(&world.webhooks);
+/// `GET /v2/sites/{site_id}/webhooks`, which is not paginated.
+pub fn list(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+    with_site(fake, request, &Scope::SITES_READ, site_id, |_| {
+        let registry = lock(&fake.webhooks);
         let hooks = registry.hooks.iter().filter(|hook| hook.site_id == site_id);
         let hooks: Vec<_> = hooks.map(FakeWebhook::to_json).collect();
         let pagination = json!({ "limit": hooks.len(), "offset": 0, "total": hooks.len() });
@@ -95,9 +95,9 @@ pub fn list(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
     })
 }
 
-/// `POST /v2/sites/{site_id}/webhooks`. How Webflow words its refusals is not documented.
-pub fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer {
-    with_site(world, request, &Scope::SITES_WRITE, site_id, |workspace| {
+/// `POST /v2/sites/{site_id}/webhooks`. Webflow does not document its error messages.
+pub fn create(fake: &FakeState, request: &RecordedRequest, site_id: &str) -> Answer {
+    with_site(fake, request, &Scope::SITES_WRITE, site_id, |workspace| {
         let body = request.json().unwrap_or_default();
         let text = |field: &str| body.get(field).and_then(Value::as_str);
         let trigger = match text("triggerType").map(Trigger::from) {
@@ -113,16 +113,16 @@ pub fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer
             return invalid("filter goes with form_submission only");
         }
         let hook = FakeWebhook {
-            id: world.mint.id(),
+            id: fake.ids.id(),
             trigger,
             url: url.to_owned(),
             form: form.map(str::to_owned),
             site_id: site_id.to_owned(),
             is_active: true,
-            created_on: timestamp(world.clock.now()),
+            created_on: timestamp(fake.clock.now()),
             workspace_id: workspace.id().to_owned(),
         };
-        let mut registry = lock(&world.webhooks);
+        let mut registry = lock(&fake.webhooks);
         let same = |it: &&FakeWebhook| it.site_id == site_id && it.trigger == hook.trigger;
         if registry.hooks.iter().filter(same).count() >= LIMIT {
             let message = format!("A site has at most {LIMIT} webhooks for each triggerType");
@@ -135,11 +135,11 @@ pub fn create(world: &World, request: &RecordedRequest, site_id: &str) -> Answer
 }
 
 /// `GET /v2/webhooks/{webhook_id}`.
-pub fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_grant(world, request, Some(&Scope::SITES_READ), |grant| {
-        let registry = lock(&world.webhooks);
+pub fn get(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_grant(fake, request, Some(&Scope::SITES_READ), |grant| {
+        let registry = lock(&fake.webhooks);
         let found = registry.hooks.iter().find(|hook| {
-            hook.id == id && grant.approval.access.covers(&hook.site_id, &world.workspaces)
+            hook.id == id && grant.approval.access.covers(&hook.site_id, &fake.workspaces)
         });
         found.map_or_else(
             || not_found("Requested resource not found"),
@@ -149,11 +149,11 @@ pub fn get(world: &World, request: &RecordedRequest, id: &str) -> Answer {
 }
 
 /// `DELETE /v2/webhooks/{webhook_id}`.
-pub fn remove(world: &World, request: &RecordedRequest, id: &str) -> Answer {
-    with_grant(world, request, Some(&Scope::SITES_WRITE), |grant| {
-        let mut registry = lock(&world.webhooks);
+pub fn remove(fake: &FakeState, request: &RecordedRequest, id: &str) -> Answer {
+    with_grant(fake, request, Some(&Scope::SITES_WRITE), |grant| {
+        let mut registry = lock(&fake.webhooks);
         let found = registry.hooks.iter().position(|hook| {
-            hook.id == id && grant.approval.access.covers(&hook.site_id, &world.workspaces)
+            hook.id == id && grant.approval.access.covers(&hook.site_id, &fake.workspaces)
         });
         let Some(found) = found else { return not_found("Requested resource not found") };
         registry.hooks.remove(found);
@@ -162,18 +162,18 @@ pub fn remove(world: &World, request: &RecordedRequest, id: &str) -> Answer {
     })
 }
 
-/// Lets a request through if its grant has the scope and covers the site.
+/// Forwards a request if its grant has the scope and covers the site.
 fn with_site(
-    world: &World,
+    fake: &FakeState,
     request: &RecordedRequest,
     scope: &Scope,
     site_id: &str,
     endpoint: impl FnOnce(&Workspace) -> Answer,
 ) -> Answer {
-    with_grant(world, request, Some(scope), |grant| {
+    with_grant(fake, request, Some(scope), |grant| {
         let has_site = |it: &&Workspace| it.sites().iter().any(|site| site.id() == site_id);
-        let workspace = world.workspaces.iter().find(has_site);
-        match workspace.filter(|_| grant.approval.access.covers(site_id, &world.workspaces)) {
+        let workspace = fake.workspaces.iter().find(has_site);
+        match workspace.filter(|_| grant.approval.access.covers(site_id, &fake.workspaces)) {
             Some(workspace) => endpoint(workspace),
             None => not_found("Requested resource not found"),
         }
@@ -182,8 +182,8 @@ fn with_site(
 
 /// The webhooks.
 impl FakeWebflow {
-    /// The webhooks that are registered, oldest first, deactivated ones included.
+    /// Returns every registered webhook, oldest first, including deactivated ones.
     pub fn webhooks(&self) -> Vec<FakeWebhook> {
-        lock(&self.world.webhooks).hooks.clone()
+        lock(&self.fake.webhooks).hooks.clone()
     }
 }

@@ -1,18 +1,18 @@
-//! What scopes mean to the one who grants them.
+//! Describes scopes to the user who grants them.
 
 use crate::grant::scope::{Scope, Scopes};
 
-/// What an app will be able to do with one kind of thing.
+/// What an app may do with one kind of resource.
 pub struct Permission<'a> {
-    /// A sentence without its full stop.
-    pub words: String,
+    /// A sentence without the full stop.
+    pub text: String,
     pub scopes: Vec<&'a Scope>,
-    /// Whether nothing can be changed by it.
+    /// Whether it allows no changes.
     pub read_only: bool,
 }
 
-/// The permissions that scopes amount to, in the scopes' order. Reading and writing one kind of
-/// thing are one permission.
+/// The permissions for these scopes, in the scopes' order. Reading and writing the same resource is
+/// one permission.
 pub fn permissions(scopes: &Scopes) -> Vec<Permission<'_>> {
     let mut found: Vec<Permission<'_>> = Vec::new();
     for scope in scopes {
@@ -27,12 +27,12 @@ pub fn permissions(scopes: &Scopes) -> Vec<Permission<'_>> {
             .iter_mut()
             .find(|permission| permission.scopes.iter().any(|it| it.as_str() == other));
         if let (Some(permission), Some(thing)) = (pair, thing(resource)) {
-            permission.words = format!("See and change {thing}");
+            permission.text = format!("See and change {thing}");
             permission.scopes.push(scope);
             permission.read_only = false;
         } else {
             found.push(Permission {
-                words: sentence(resource, action),
+                text: sentence(resource, action),
                 scopes: vec![scope],
                 read_only: action == "read",
             });
@@ -55,7 +55,7 @@ fn sentence(resource: &str, action: &str) -> String {
     }
 }
 
-/// What the documented resources are; the list of Webflow's grows.
+/// Describes the documented resources. Webflow's list grows.
 fn thing(resource: &str) -> Option<&'static str> {
     Some(match resource {
         "app_subscriptions" => "your subscriptions to this app",
@@ -96,8 +96,8 @@ mod tests {
                 "write" => "Change",
                 other => other,
             };
-            let first = permission.words.split(' ').next().unwrap();
-            assert!(first.eq_ignore_ascii_case(verb), "{scope}: {}", permission.words);
+            let first = permission.text.split(' ').next().unwrap();
+            assert!(first.eq_ignore_ascii_case(verb), "{scope}: {}", permission.text);
             assert_eq!(permission.read_only, action == "read", "{scope}");
         }
     }
@@ -108,7 +108,7 @@ mod tests {
         let scopes: Scopes = scopes.into_iter().map(|it| Scope::new(it).unwrap()).collect();
         let found: Vec<_> = permissions(&scopes)
             .into_iter()
-            .map(|it| (it.words, it.scopes.len(), it.read_only))
+            .map(|it| (it.text, it.scopes.len(), it.read_only))
             .collect();
         let expected = [
             ("See and change your CMS collections and their items", 2, false),
@@ -117,6 +117,6 @@ mod tests {
             ("Use “new” (read)", 1, true),
             ("Use “new” (write)", 1, false),
         ];
-        assert_eq!(found, expected.map(|(words, len, only)| (words.to_owned(), len, only)));
+        assert_eq!(found, expected.map(|(text, len, only)| (text.to_owned(), len, only)));
     }
 }

@@ -1,4 +1,4 @@
-//! Identifiers, codes and tokens.
+//! Generates IDs, codes and tokens.
 
 use std::fmt::{self, Write};
 use std::io;
@@ -6,29 +6,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
-/// Makes values that nobody can guess.
+/// Generates unpredictable values.
 ///
-/// The system's randomness is asked once, when a failure can still be reported by `start`;
-/// afterwards no request can meet one.
-pub struct Mint {
+/// Asks the system for randomness once, when `start` can still report a failure. Requests then
+/// cannot fail.
+pub struct Ids {
     seed: [u8; 32],
     made: AtomicU64,
 }
 
-impl Mint {
+impl Ids {
     pub fn new() -> io::Result<Self> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         Ok(Self { seed, made: AtomicU64::new(0) })
     }
 
-    /// A fresh value of 64 hexadecimal digits, the form of Webflow's codes and tokens.
+    /// A fresh value of 64 hexadecimal digits, like Webflow's codes and tokens.
     pub fn secret(&self) -> String {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
         hex(&Sha256::new().chain_update(self.seed).chain_update(number.to_be_bytes()).finalize())
     }
 
-    /// A fresh identifier of 24 hexadecimal digits, the form of Webflow's.
+    /// A fresh ID of 24 hexadecimal digits, like Webflow's.
     pub fn id(&self) -> String {
         let mut id = self.secret();
         id.truncate(24);
@@ -36,17 +36,17 @@ impl Mint {
     }
 }
 
-impl fmt::Debug for Mint {
+impl fmt::Debug for Ids {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Mint(..)")
+        f.write_str("Ids(..)")
     }
 }
 
-/// An identifier that follows from its parts, so that tests can name it before a server runs.
+/// An ID derived from its parts, so that tests can name it before a server runs.
 pub fn id_from(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     for part in parts {
-        // With the length in front, ["ab", "c"] and ["a", "bc"] differ.
+        // The length prefix makes ["ab", "c"] and ["a", "bc"] differ.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn no_two_secrets_are_equal() {
-        let (one, other) = (Mint::new().unwrap(), Mint::new().unwrap());
+        let (one, other) = (Ids::new().unwrap(), Ids::new().unwrap());
         let made = [one.secret(), one.secret(), other.secret(), other.secret()];
         for (i, secret) in made.iter().enumerate() {
             assert_eq!(secret.len(), 64);

@@ -1,47 +1,46 @@
-//! Application callbacks: `on_authorized`, `on_error`, `on_revoked`.
+//! Arguments of the builder's hooks:
+//! [`on_authorized`](crate::config::WebflowAuthBuilder::on_authorized),
+//! [`on_error`](crate::config::WebflowAuthBuilder::on_error) and
+//! [`on_revoked`](crate::config::WebflowAuthBuilder::on_revoked).
+//!
+//! Each runs behind a guard: a panic is logged, and the asynchronous ones have a time limit.
+
+mod authorized;
+mod revoked;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
+use tokio::time::timeout;
 
-use crate::grant::token::WebflowToken;
-use crate::problem::{Answer, FailureKind, Problem, guard_headers};
+use crate::identity::resolver::CatchPanic;
+pub use crate::problem::FailureKind;
+use crate::problem::{Answer, Problem, guard_headers};
 use crate::util::log;
 use crate::wire::request_head::RequestHead;
 
-type OnAuthorized = dyn Fn(&Authorized) + Send + Sync;
+pub use authorized::{NewGrant, Next};
+pub use revoked::{Gone, Why};
+
+pub(crate) use authorized::{OnAuthorized, Refused, is_webflow_page};
+pub(crate) use revoked::OnRevoked;
+
+/// The time for one run of an asynchronous hook.
+const BUDGET: Duration = Duration::from_secs(10);
+
 type OnError = dyn Fn(&AuthFailure) -> Option<Response<Bytes>> + Send + Sync;
-type OnRevoked = dyn Fn(&WebflowToken) + Send + Sync;
 
-/// The application's hooks; a panic in one is logged and changes nothing.
+/// The application's hooks.
 #[derive(Clone, Default)]
-pub struct Hooks {
-    pub authorized: Option<Arc<OnAuthorized>>,
-    pub error: Option<Arc<OnError>>,
-    pub revoked: Option<Arc<OnRevoked>>,
-}
-
-/// A grant that has just been stored.
-#[derive(Debug, Clone)]
-pub struct Authorized {
-    token: WebflowToken,
-    first: bool,
-}
-
-impl Authorized {
-    /// The new grant.
-    pub const fn token(&self) -> &WebflowToken {
-        &self.token
-    }
-
-    /// Whether the subject, or the browser's former session, had no grant before.
-    pub const fn is_first(&self) -> bool {
-        self.first
-    }
+pub(crate) struct Hooks {
+    pub(crate) authorized: Option<Arc<OnAuthorized>>,
+    pub(crate) error: Option<Arc<OnError>>,
+    pub(crate) revoked: Option<Arc<OnRevoked>>,
 }
 
 /// A refusal or failure that the crate answers by itself.
@@ -89,22 +88,9 @@ impl AuthFailure {
 }
 
 impl Hooks {
-    pub fn authorized(&self, token: &WebflowToken, first: bool) {
-        if let Some(hook) = &self.authorized {
-            let authorized = Authorized { token: token.clone(), first };
-            guarded("on_authorized", || hook(&authorized));
-        }
-    }
-
-    pub fn revoked(&self, token: &WebflowToken) {
-        if let Some(hook) = &self.revoked {
-            guarded("on_revoked", || hook(token));
-        }
-    }
-
     /// The crate's response to a problem, or the application's in its place, which gets the
     /// headers that keep it out of caches, too.
-    pub fn answer(&self, problem: &Problem, head: &RequestHead<'_>) -> Answer {
+    pub(crate) fn answer(&self, problem: &Problem, head: &RequestHead<'_>) -> Answer {
         let own = || problem.respond(head);
         let Some(hook) = &self.error else { return own() };
         let failure = AuthFailure {
@@ -126,10 +112,32 @@ impl Hooks {
     }
 }
 
+/// Runs an asynchronous hook; `None` if it panics or takes longer than [`BUDGET`], which is logged.
+async fn run<T>(name: &'static str, hook: impl Future<Output = T>) -> Option<T> {
+    match timeout(BUDGET, CatchPanic(Box::pin(hook))).await {
+        Ok(Some(outcome)) => Some(outcome),
+        Ok(None) => {
+            panicked(name);
+            None
+        }
+        Err(_) => {
+            tracing::error!(
+                target: log::APPLICATION, hook = name, budget = ?BUDGET,
+                "the application's hook took too long and was dropped"
+            );
+            None
+        }
+    }
+}
+
+fn panicked(hook: &'static str) {
+    tracing::error!(target: log::APPLICATION, hook, "the application's hook panicked");
+}
+
 fn guarded<T>(name: &'static str, hook: impl FnOnce() -> T) -> Option<T> {
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(hook));
     if outcome.is_err() {
-        tracing::error!(target: log::APPLICATION, hook = name, "the application's hook panicked");
+        panicked(name);
     }
     outcome.ok()
 }

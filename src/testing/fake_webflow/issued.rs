@@ -1,13 +1,13 @@
-//! The codes and tokens that were issued, and when they die.
+//! Issued codes and tokens, and their expiry.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use super::directory::Access;
+use super::workspaces::Access;
 use crate::grant::scope::Scopes;
 
-/// How long a code may be exchanged and an ID token be resolved. Source: Webflow Data API, OAuth,
-/// *Authorization Code Grant Flow*; *Hybrid Apps*.
+/// Lifetime of codes and ID tokens. Source: Webflow Data API, OAuth, *Authorization Code Grant
+/// Flow*; *Hybrid Apps*.
 pub const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -19,12 +19,12 @@ pub struct Approval {
     pub access: Access,
 }
 
-/// A code's conditions.
+/// An issued code and the conditions for its exchange.
 pub struct Code {
     pub approval: Approval,
     /// Where the code was sent.
     pub redirect_uri: String,
-    /// Whether the authorize link named that address; if so the exchange has to as well.
+    /// Whether the authorize link contained the redirect URI; if so, the exchange must too.
     pub redirect_uri_sent: bool,
     pub issued_at: SystemTime,
 }
@@ -40,14 +40,14 @@ pub struct Grant {
     minute: Minute,
 }
 
-/// The requests of one token within one minute, counted from the minute's first.
+/// The requests of one token in the minute that starts with its first request.
 #[derive(Clone)]
 struct Minute {
     since: SystemTime,
     requests: u32,
 }
 
-/// What is left of a token's minute after a request.
+/// A token's remaining rate limit after a request.
 pub enum Budget {
     Left(u32),
     Spent { retry_after: Duration },
@@ -58,31 +58,31 @@ struct IdToken {
     issued_at: SystemTime,
 }
 
-/// Everything that was issued since the start.
+/// Everything issued since the start.
 #[derive(Default)]
-pub struct Ledger {
-    /// A used code stays, without its conditions, to be told from one that never was.
+pub struct Issued {
+    /// A used code stays as `None`, to tell it from an unknown one.
     codes: HashMap<String, Option<Code>>,
     grants: HashMap<String, Grant>,
     latest: Option<String>,
     id_tokens: HashMap<String, IdToken>,
 }
 
-impl Ledger {
+impl Issued {
     pub fn add_code(&mut self, text: String, code: Code) {
         self.codes.insert(text, Some(code));
     }
 
-    /// Uses a code up, or says why it is no good. A refusal leaves the code as it was: somebody who
-    /// only knows the code cannot spoil it for the app.
+    /// Uses up a code, or returns why it is invalid. A rejected attempt leaves the code usable, so
+    /// that someone who only knows the code cannot spoil it for the app.
     pub fn redeem(
         &mut self,
         text: &str,
         redirect_uri: Option<&str>,
         now: SystemTime,
     ) -> Result<Approval, &'static str> {
-        let slot = self.codes.get_mut(text).ok_or("the code is not known")?;
-        let code = slot.as_ref().ok_or("the code was used before")?;
+        let slot = self.codes.get_mut(text).ok_or("the code is unknown")?;
+        let code = slot.as_ref().ok_or("the code has already been used")?;
         if has_passed(code.issued_at, LIFETIME, now) {
             return Err("the code is older than 15 minutes");
         }
@@ -95,16 +95,10 @@ impl Ledger {
             }
             _ => {}
         }
-        slot.take().map(|code| code.approval).ok_or("the code was used before")
+        slot.take().map(|code| code.approval).ok_or("the code has already been used")
     }
 
-    pub fn add_token(
-        &mut self,
-        token: String,
-        id: String,
-        approval: Approval,
-        now: SystemTime,
-    ) {
+    pub fn add_token(&mut self, token: String, id: String, approval: Approval, now: SystemTime) {
         self.latest = Some(token.clone());
         let grant = Grant {
             id,
@@ -140,7 +134,7 @@ impl Ledger {
         Some((grant.clone(), budget))
     }
 
-    /// Ends a token; `false` when it was not live.
+    /// Revokes a token. Returns `false` if it was not live.
     pub fn revoke(&mut self, token: &str) -> bool {
         self.grants.get_mut(token).is_some_and(|grant| std::mem::replace(&mut grant.live, false))
     }
@@ -169,7 +163,7 @@ impl Ledger {
         self.id_tokens.insert(text, IdToken { site_id, issued_at });
     }
 
-    /// The site in whose Designer an ID token was issued, while it is valid.
+    /// The site whose Designer issued this ID token, while it is valid.
     pub fn site_of_id_token(&self, text: &str, now: SystemTime) -> Option<&str> {
         self.id_tokens
             .get(text)
@@ -196,32 +190,32 @@ mod tests {
         }
     }
 
-    fn ledger_with_code(redirect_uri_sent: bool) -> Ledger {
-        let mut ledger = Ledger::default();
+    fn issued_with_code(redirect_uri_sent: bool) -> Issued {
+        let mut issued = Issued::default();
         let code = Code {
             approval: approval(),
             redirect_uri: "https://app.example/cb".into(),
             redirect_uri_sent,
             issued_at: UNIX_EPOCH,
         };
-        ledger.add_code("code".into(), code);
-        ledger
+        issued.add_code("code".into(), code);
+        issued
     }
 
     #[test]
     fn a_code_works_once() {
-        let mut ledger = ledger_with_code(false);
-        assert!(ledger.redeem("code", None, UNIX_EPOCH).is_ok());
-        assert!(ledger.redeem("code", None, UNIX_EPOCH).is_err());
-        assert!(ledger.redeem("other", None, UNIX_EPOCH).is_err());
+        let mut issued = issued_with_code(false);
+        assert!(issued.redeem("code", None, UNIX_EPOCH).is_ok());
+        assert!(issued.redeem("code", None, UNIX_EPOCH).is_err());
+        assert!(issued.redeem("other", None, UNIX_EPOCH).is_err());
     }
 
     #[test]
     fn a_code_lives_15_minutes() {
         let last = UNIX_EPOCH + LIFETIME - Duration::from_millis(1);
-        assert!(ledger_with_code(false).redeem("code", None, last).is_ok());
+        assert!(issued_with_code(false).redeem("code", None, last).is_ok());
         let late = UNIX_EPOCH + LIFETIME;
-        assert!(ledger_with_code(false).redeem("code", None, late).is_err());
+        assert!(issued_with_code(false).redeem("code", None, late).is_err());
     }
 
     #[test]
@@ -234,21 +228,21 @@ mod tests {
             (false, Some("https://app.example/cb"), true),
             (false, Some("https://other.example/cb"), false),
         ] {
-            let mut ledger = ledger_with_code(sent);
-            let redeemed = ledger.redeem("code", again, UNIX_EPOCH);
+            let mut issued = issued_with_code(sent);
+            let redeemed = issued.redeem("code", again, UNIX_EPOCH);
             assert_eq!(redeemed.is_ok(), good, "{sent} {again:?}");
-            let right = ledger.redeem("code", Some("https://app.example/cb"), UNIX_EPOCH);
+            let right = issued.redeem("code", Some("https://app.example/cb"), UNIX_EPOCH);
             assert_eq!(right.is_ok(), !good, "a refusal leaves the code alone");
         }
     }
 
     #[test]
     fn a_tokens_minute_begins_with_its_first_request() {
-        let mut ledger = Ledger::default();
-        ledger.add_token("token".into(), "id".into(), approval(), UNIX_EPOCH);
+        let mut issued = Issued::default();
+        issued.add_token("token".into(), "id".into(), approval(), UNIX_EPOCH);
         let mut spend = |secs| {
             let now = UNIX_EPOCH + Duration::from_secs(secs);
-            match ledger.spend("token", 2, now) {
+            match issued.spend("token", 2, now) {
                 Some((_, Budget::Left(left))) => Ok(left),
                 Some((_, Budget::Spent { retry_after })) => Err(retry_after.as_secs()),
                 None => panic!("the token is live"),
@@ -262,12 +256,12 @@ mod tests {
 
     #[test]
     fn a_revoked_token_is_issued_but_not_live() {
-        let mut ledger = Ledger::default();
-        ledger.add_token("token".into(), "id".into(), approval(), UNIX_EPOCH);
-        assert!(ledger.revoke("token"));
-        assert!(!ledger.revoke("token"));
-        assert!(!ledger.revoke("other"));
-        assert!(ledger.spend("token", 60, UNIX_EPOCH).is_none());
-        assert_eq!((ledger.issued_tokens(), ledger.live_tokens()), (1, 0));
+        let mut issued = Issued::default();
+        issued.add_token("token".into(), "id".into(), approval(), UNIX_EPOCH);
+        assert!(issued.revoke("token"));
+        assert!(!issued.revoke("token"));
+        assert!(!issued.revoke("other"));
+        assert!(issued.spend("token", 60, UNIX_EPOCH).is_none());
+        assert_eq!((issued.issued_tokens(), issued.live_tokens()), (1, 0));
     }
 }

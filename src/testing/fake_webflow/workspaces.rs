@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::mint::id_from;
+use super::ids::id_from;
 
-/// A workspace of the stand-in's user.
+/// A workspace of the fake's user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workspace {
     id: String,
@@ -19,17 +19,17 @@ impl Workspace {
         Self { id, name: name.to_owned(), sites }
     }
 
-    /// The identifier, 24 hexadecimal digits that follow from the name.
+    /// Returns the ID: 24 hexadecimal digits, derived from the name.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The name under which the consent page lists it.
+    /// Returns the name on the consent page.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its sites, in the order in which they were given.
+    /// Returns the sites in the order they were added.
     pub fn sites(&self) -> &[Site] {
         &self.sites
     }
@@ -40,7 +40,7 @@ impl Workspace {
     }
 }
 
-/// A site of the stand-in's user.
+/// A site of the fake's user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
     id: String,
@@ -57,27 +57,27 @@ impl Site {
         }
     }
 
-    /// The identifier, 24 hexadecimal digits that follow from the workspace's and the site's name.
+    /// Returns the ID: 24 hexadecimal digits, derived from the names of the workspace and the site.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The workspace to which it belongs.
+    /// Returns the ID of the workspace that the site belongs to.
     pub fn workspace_id(&self) -> &str {
         &self.workspace_id
     }
 
-    /// The name under which the consent page and `/v2/sites` list it.
+    /// Returns the name on the consent page and in `/v2/sites`.
     pub fn display_name(&self) -> &str {
         &self.display_name
     }
 
-    /// The identifier of its only locale among the CMS's.
+    /// The ID of the site's only CMS locale.
     pub(super) fn cms_locale_id(&self) -> String {
         id_from(&["cms locale", &self.id])
     }
 
-    /// As `/v2/sites` lists it. Source: Webflow Data API, *List Sites*.
+    /// The site in the format of `/v2/sites`. Source: Webflow Data API, *List Sites*.
     pub(super) fn to_json(&self, created: &str, last_published: Option<&str>) -> Value {
         let short_name = slug(&self.display_name);
         json!({
@@ -111,20 +111,20 @@ impl Site {
     }
 }
 
-/// What a user picks at the consent page: one workspace, or some sites of one workspace.
+/// What a user selects on the consent page: one workspace, or some sites of one workspace.
 ///
-/// Webflow has no grant over two workspaces; that takes two trips to the consent page.
+/// A Webflow grant never covers two workspaces; that takes two authorizations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
-    /// Every site of the workspace with this identifier.
+    /// Every site of the workspace with this ID.
     Workspace(String),
-    /// The sites with these identifiers, all of one workspace.
+    /// The sites with these IDs, all in one workspace.
     Sites(Vec<String>),
 }
 
 impl Access {
-    /// The sites that are covered, or why there can be no such grant.
+    /// The covered sites, or why such a grant is impossible.
     pub(super) fn resolve<'a>(
         &self,
         workspaces: &'a [Workspace],
@@ -167,7 +167,7 @@ impl Access {
         }
     }
 
-    /// The `authorizedTo` of introspection.
+    /// The `authorizedTo` object of introspection.
     pub(super) fn to_json(&self, user_id: &str) -> Value {
         let (sites, workspaces): (&[String], &[String]) = match self {
             Self::Workspace(id) => (&[], std::slice::from_ref(id)),
@@ -177,7 +177,7 @@ impl Access {
     }
 }
 
-/// Lower case, with a dash for every run of what an address does not take.
+/// Converts a name to lower case with a dash for each run of other characters.
 pub fn slug(name: &str) -> String {
     name.split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())

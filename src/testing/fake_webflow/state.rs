@@ -1,4 +1,4 @@
-//! All that the stand-in knows: one app, one user, and what was issued to them.
+//! The state of the fake: one app, one user, and what was issued to them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,18 +14,18 @@ use tokio::sync::Notify;
 use super::answer::{Answer, ErrorShape, ListShape, OAuthError, ScopeShape, api_error};
 use super::assets::Assets;
 use super::collections::Cms;
-use super::directory::{Access, Workspace};
 use super::faults::Faults;
 use super::forms::Submission;
-use super::ledger::{Approval, Code, Ledger};
+use super::ids::Ids;
+use super::issued::{Approval, Code, Issued};
 use super::log::Log;
-use super::mint::Mint;
 use super::pages::PageSettings;
+use super::workspaces::{Access, Workspace};
 use crate::grant::scope::Scopes;
 use crate::util::clock::Clock;
 use crate::webflow::Endpoints;
 
-/// The app as it is registered with Webflow.
+/// The app's registration at Webflow.
 pub struct App {
     pub name: String,
     /// What introspection calls it; not the client identifier.
@@ -35,7 +35,7 @@ pub struct App {
     pub scopes: Scopes,
 }
 
-/// The user who sits at the consent page.
+/// The user at the consent page.
 pub struct User {
     pub id: String,
     pub email: String,
@@ -44,7 +44,7 @@ pub struct User {
 }
 
 impl User {
-    /// As `authorized_by` answers it.
+    /// The user in the format of `authorized_by`.
     pub fn to_json(&self) -> Value {
         serde_json::json!({
             "id": self.id,
@@ -55,7 +55,7 @@ impl User {
     }
 }
 
-/// What a test may turn while the server runs.
+/// Settings that a test can change while the server runs.
 #[derive(Clone)]
 pub struct Settings {
     pub redirect_uris: Vec<String>,
@@ -65,17 +65,17 @@ pub struct Settings {
     pub requests_per_minute: u32,
 }
 
-/// The state that the handle and every connection share.
-pub struct World {
+/// The state shared by the handle and every connection.
+pub struct FakeState {
     pub app: App,
     pub user: User,
     pub workspaces: Vec<Workspace>,
     pub clock: Clock,
     pub endpoints: Endpoints,
-    pub mint: Mint,
+    pub ids: Ids,
     pub started_at: SystemTime,
     pub settings: Mutex<Settings>,
-    pub ledger: Mutex<Ledger>,
+    pub issued: Mutex<Issued>,
     #[cfg(feature = "webhooks")]
     pub webhooks: Mutex<super::webhooks::Registry>,
     pub cms: Mutex<Cms>,
@@ -89,7 +89,7 @@ pub struct World {
     pub logged: Notify,
 }
 
-impl World {
+impl FakeState {
     pub fn settings(&self) -> Settings {
         lock(&self.settings).clone()
     }
@@ -101,20 +101,20 @@ impl World {
         redirect_uri: String,
         redirect_uri_sent: bool,
     ) -> String {
-        let text = self.mint.secret();
+        let text = self.ids.secret();
         let code = Code { approval, redirect_uri, redirect_uri_sent, issued_at: self.clock.now() };
-        lock(&self.ledger).add_code(text.clone(), code);
+        lock(&self.issued).add_code(text.clone(), code);
         text
     }
 
     pub fn issue_token(&self, approval: Approval) -> String {
-        let token = self.mint.secret();
+        let token = self.ids.secret();
         let now = self.clock.now();
-        lock(&self.ledger).add_token(token.clone(), self.mint.id(), approval, now);
+        lock(&self.issued).add_token(token.clone(), self.ids.id(), approval, now);
         token
     }
 
-    /// The app's credentials, as the exchange and the revocation ask for them.
+    /// Checks the app's credentials for the exchange and the revocation.
     pub fn check_client(&self, id: &str, secret: &str) -> Result<(), OAuthError> {
         if id == self.app.client_id && secret == self.app.client_secret.expose_secret() {
             Ok(())
@@ -123,29 +123,29 @@ impl World {
         }
     }
 
-    /// A grant for the first workspace, what most tests want.
+    /// A grant for the first workspace, which most tests use.
     pub fn first_workspace(&self) -> Option<Access> {
         let workspace = self.workspaces.first()?;
         Some(Access::Workspace(workspace.id().to_owned()))
     }
 }
 
-/// A panic in one test's handler must not hide behind a poisoned lock in the next assertion.
+/// Ignores poisoning, so that a panic in one handler does not hide behind the next assertion.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A time as Webflow's JSON has it.
+/// A time in the format of Webflow's JSON.
 pub fn timestamp(at: SystemTime) -> String {
     OffsetDateTime::from(at).format(&Rfc3339).unwrap_or_default()
 }
 
-/// Whole seconds for `Retry-After`, never less than is left.
+/// Whole seconds for `Retry-After`, rounded up.
 pub fn seconds_rounded_up(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
-/// 429 as the Data API answers it. Source: Webflow Data API, *Rate Limits*.
+/// A 429 in the Data API's format. Source: Webflow Data API, *Rate Limits*.
 pub fn too_many_requests(retry_after: Duration) -> Answer {
     let answer = api_error(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too Many Requests");
     let seconds = seconds_rounded_up(retry_after);

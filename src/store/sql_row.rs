@@ -1,4 +1,4 @@
-//! The columns in which the SQL engines keep a row.
+//! Rows of the SQL stores, and their conversion to [`SealedToken`].
 
 use std::cmp::Reverse;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use super::{GrantId, SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::identity::subject::Subject;
 use crate::util::log;
 
-/// A row as an engine gives it.
-pub struct Columns {
+/// A row as the database returns it.
+pub struct SqlRow {
     pub subject: Vec<u8>,
     pub grant: String,
     pub version: i64,
@@ -19,7 +19,7 @@ pub struct Columns {
     pub workspaces: Vec<String>,
 }
 
-impl Columns {
+impl SqlRow {
     fn into_token(self) -> Option<SealedToken> {
         let subject = Subject::from_str(std::str::from_utf8(&self.subject).ok()?).ok()?;
         let version = TokenVersion::from_i64(self.version)?;
@@ -31,14 +31,14 @@ impl Columns {
     }
 }
 
-/// The rows that have the shape in which they were written, newest first. One that has not is
-/// passed over, so that it takes no other along.
-pub fn tokens(rows: impl Iterator<Item = Option<Columns>>) -> Vec<SealedToken> {
+/// Converts rows to tokens, newest first. A malformed row is skipped, so that it cannot hide the
+/// valid ones.
+pub fn newest_first(rows: impl Iterator<Item = Option<SqlRow>>) -> Vec<SealedToken> {
     let mut tokens: Vec<_> = rows
         .filter_map(|row| {
-            let token = row.and_then(Columns::into_token);
+            let token = row.and_then(SqlRow::into_token);
             if token.is_none() {
-                tracing::warn!(target: log::STORE, "a row of the token store is malformed: it counts as none");
+                tracing::warn!(target: log::STORE, "skipping a malformed row in the token store");
             }
             token
         })
@@ -57,9 +57,9 @@ pub enum Page {
     },
 }
 
-pub fn page(rows: Vec<Option<Columns>>) -> Page {
+pub fn page(rows: Vec<Option<SqlRow>>) -> Page {
     let last = rows.iter().flatten().last().map(|row| (row.subject.clone(), row.grant.clone()));
-    let mut tokens = tokens(rows.into_iter());
+    let mut tokens = newest_first(rows.into_iter());
     tokens.sort_by(|a, b| a.key().cmp(b.key()));
     match last {
         Some((subject, grant)) if tokens.is_empty() => Page::Malformed { subject, grant },
@@ -79,7 +79,7 @@ pub fn unix_secs(at: SystemTime) -> i64 {
     i64::try_from(secs).unwrap_or(i64::MAX)
 }
 
-/// The time before which a token is older than `age`.
+/// Unix time before which a token is older than `age`.
 pub fn cutoff(age: Duration) -> i64 {
     SystemTime::now().checked_sub(age).map_or(0, unix_secs)
 }
