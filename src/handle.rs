@@ -1,19 +1,27 @@
-//! Tokens outside a request: for jobs and webhooks.
+//! What the methods of [`WebflowAuthHandle`] return: stored grants, their state, and errors.
+//!
+//! The handle gives jobs and webhooks the tokens that are stored, outside any request.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::context::handle::WebflowAuthHandle;
-use crate::grant::listing::LookupError;
 use crate::grant::token::WebflowToken;
 use crate::grant::user::WebflowUser;
 use crate::identity::subject::Subject;
 use crate::lifecycle::find;
-use crate::lifecycle::id_token::{IdTokenError, is_id_token, resolve};
-use crate::lifecycle::revoke::{RevokeError, disconnect, disconnect_one};
+use crate::lifecycle::id_token::{is_id_token, resolve};
+use crate::lifecycle::revoke::{disconnect, disconnect_one};
 use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
 use crate::vault::cache::Tokens;
+
+pub use crate::grant::listing::LookupError;
+pub use crate::lifecycle::id_token::IdTokenError;
+pub use crate::lifecycle::list::StoredGrant;
+pub use crate::lifecycle::reseal::ResealError;
+pub use crate::lifecycle::revoke::RevokeError;
+pub use crate::lifecycle::verify::GrantState;
 
 impl WebflowAuthLayer {
     /// Tokens outside a request: for jobs and webhooks.

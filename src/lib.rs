@@ -42,7 +42,7 @@ mod grant;
     feature = "panels"
 ))]
 pub mod guide;
-mod handle;
+pub mod handle;
 pub mod hooks;
 mod identity;
 mod lifecycle;
@@ -68,7 +68,6 @@ pub use crypto::keyring::Keyring;
 #[cfg(feature = "axum")]
 pub use extract::rejection::WebflowTokenRejection;
 pub use flow::begin::{BeginError, Login};
-pub use grant::listing::LookupError;
 pub use grant::policy::GrantPolicy;
 pub use grant::scope::{Scope, Scopes};
 pub use grant::token::{WebflowGrants, WebflowToken};
@@ -76,13 +75,9 @@ pub use grant::user::WebflowUser;
 pub use hooks::{Gone, NewGrant, Next, Why};
 pub use identity::resolver::SubjectResolver;
 pub use identity::subject::Subject;
-pub use lifecycle::id_token::IdTokenError;
 pub use lifecycle::import::ImportError;
-pub use lifecycle::list::StoredGrant;
 pub use lifecycle::pace::Pace;
-pub use lifecycle::reseal::ResealError;
-pub use lifecycle::revoke::RevokeError;
-pub use lifecycle::verify::{GrantState, Verified};
+pub use lifecycle::verify::Verified;
 pub use middleware::layer::WebflowAuthLayer;
 pub use secrecy::{ExposeSecret, SecretString};
 pub use util::clock::Clock;

@@ -14,8 +14,9 @@ use axum::{Json, Router};
 use futures::{Stream, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tower_webflow_auth::handle::GrantState;
 use tower_webflow_auth::{
-    GrantState, ImportError, Pace, SecretString, Subject, WebflowAuthHandle, WebflowAuthLayer,
+    ImportError, Pace, SecretString, Subject, WebflowAuthHandle, WebflowAuthLayer,
 };
 
 const PER_SECOND: u32 = 50;

@@ -10,8 +10,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use tower_webflow_auth::WebflowToken;
 use tower_webflow_auth::api::ApiError;
-use tower_webflow_auth::{LookupError, WebflowToken};
+use tower_webflow_auth::handle::LookupError;
 use url::form_urlencoded;
 
 use crate::routes::Tour;

@@ -5,10 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::TryStreamExt;
 use serde_json::json;
+use tower_webflow_auth::handle::{RevokeError, StoredGrant};
 use tower_webflow_auth::store::GrantId;
-use tower_webflow_auth::{
-    RevokeError, Scopes, StoredGrant, Subject, WebflowAuthHandle, WebflowToken,
-};
+use tower_webflow_auth::{Scopes, Subject, WebflowAuthHandle, WebflowToken};
 
 use crate::arguments::Filter;
 use crate::failure::Failure;

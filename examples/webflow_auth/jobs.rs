@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use serde_json::json;
-use tower_webflow_auth::{GrantState, Pace, ResealError, WebflowAuthHandle};
+use tower_webflow_auth::handle::{GrantState, ResealError};
+use tower_webflow_auth::{Pace, WebflowAuthHandle};
 
 use crate::causes::with_causes;
 use crate::failure::Failure;

@@ -3,6 +3,9 @@
 use std::env::{self, VarError};
 
 use super::{ConfigError, ConfigProblem, WebflowAuthBuilder};
+use crate::crypto::keyring::Keyring;
+use crate::grant::scope::Scopes;
+use crate::webflow::Endpoints;
 
 impl WebflowAuthBuilder {
     /// See [`WebflowAuthLayer::from_env`](crate::WebflowAuthLayer::from_env).
@@ -43,5 +46,45 @@ impl WebflowAuthBuilder {
             builder = builder.endpoints_from_text(&base);
         }
         if problems.is_empty() { Ok(builder) } else { Err(ConfigError::from_problems(problems)) }
+    }
+
+    fn scopes_from_text(mut self, scopes: &str) -> Self {
+        match scopes.parse::<Scopes>() {
+            Ok(scopes) => self.scopes(scopes),
+            Err(error) => {
+                self.problems.extend(error.into_problems().into_iter().map(as_scopes_problem));
+                self
+            }
+        }
+    }
+
+    fn keyring_from_text(mut self, keys: &str) -> Self {
+        match Keyring::from_base64(keys) {
+            Ok(keyring) => self.keyring(keyring),
+            Err(error) => {
+                self.problems.extend(error.into_problems());
+                self
+            }
+        }
+    }
+
+    fn endpoints_from_text(mut self, base: &str) -> Self {
+        match Endpoints::at(base) {
+            Ok(endpoints) => self.endpoints(endpoints),
+            Err(error) => {
+                self.problems.extend(error.into_problems());
+                self
+            }
+        }
+    }
+}
+
+/// Attributes the problem of a single scope to the `scopes` setting.
+fn as_scopes_problem(problem: ConfigProblem) -> ConfigProblem {
+    match problem {
+        ConfigProblem::Invalid { problem, remedy, .. } => {
+            ConfigProblem::Invalid { setting: "scopes (WEBFLOW_SCOPES)", problem, remedy }
+        }
+        other @ ConfigProblem::Missing { .. } => other,
     }
 }

@@ -76,7 +76,8 @@ impl WebflowAuthHandle {
     /// # use tower_webflow_auth::WebflowAuthHandle;
     /// use futures::TryStreamExt;
     /// use std::pin::pin;
-    /// use tower_webflow_auth::{GrantState, Pace};
+    /// use tower_webflow_auth::handle::GrantState;
+    /// use tower_webflow_auth::Pace;
     ///
     /// # async fn run(handle: WebflowAuthHandle) -> Result<(), Box<dyn std::error::Error>> {
     /// let mut verified = pin!(handle.verify_grants(Pace::per_second(1)));

@@ -9,9 +9,10 @@ use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
 use tower_webflow_auth::webhooks::WebflowEvent;
 use tower_webflow_auth::{
     BeginError, Clock, ConfigError, Endpoints, Gone, Keyring, Login, NewGrant, Next, PanelSession,
-    RevokeError, Scopes, Subject, WebflowAuthHandle, WebflowAuthLayer, WebflowGrants, WebflowToken,
+    Scopes, Subject, WebflowAuthHandle, WebflowAuthLayer, WebflowGrants, WebflowToken,
     config::WebflowAuthBuilder,
     doctor::Report,
+    handle::{IdTokenError, LookupError, ResealError, RevokeError, StoredGrant},
     hooks::AuthFailure,
     middleware::{EndpointsFuture, EndpointsService, ResponseFuture, WebflowAuth},
 };
@@ -24,7 +25,8 @@ const _: () = {
     send_sync::<(WebflowToken, WebflowGrants, PanelSession, Scopes, Subject)>();
     send_sync::<(Keyring, Clock, Endpoints)>();
     send_sync::<(MemoryStore, SqliteStore, PostgresStore, RedisStore, SealedToken)>();
-    send_sync::<(ConfigError, StoreError, ApiError, RevokeError)>();
+    send_sync::<(ConfigError, StoreError, ApiError, IdTokenError)>();
+    send_sync::<(LookupError, ResealError, RevokeError, StoredGrant)>();
     send_sync::<(AuthFailure, BeginError, Report, WebflowApi, WebflowEvent)>();
     send_sync::<(Gone, Login, NewGrant, Next)>();
     send_sync::<(FakeWebflow, TestBrowser)>();

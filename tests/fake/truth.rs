@@ -392,7 +392,7 @@ async fn connect_as(app: &App, user: &str, access: Access) -> String {
 }
 
 mod id_tokens {
-    use tower_webflow_auth::IdTokenError;
+    use tower_webflow_auth::handle::IdTokenError;
     use tower_webflow_auth::testing::FakeWebflow;
 
     use super::*;

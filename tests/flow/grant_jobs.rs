@@ -11,11 +11,12 @@ use axum::http::StatusCode;
 use futures::{Stream, StreamExt};
 use serde_json::json;
 use tower_webflow_auth::api::ApiError;
+use tower_webflow_auth::handle::{GrantState, ResealError, StoredGrant};
 use tower_webflow_auth::store::{GrantId, SealedToken, StoreError, TokenKey};
 use tower_webflow_auth::testing::{Endpoint, Fault, Site};
 use tower_webflow_auth::{
-    GrantPolicy, GrantState, ImportError, Keyring, Next, Pace, ResealError, Scope, StoredGrant,
-    Subject, Verified, WebflowAuthHandle, Why, config::WebflowAuthBuilder,
+    GrantPolicy, ImportError, Keyring, Next, Pace, Scope, Subject, Verified, WebflowAuthHandle,
+    Why, config::WebflowAuthBuilder,
 };
 
 use crate::support::App;

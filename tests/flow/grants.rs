@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::get;
+use tower_webflow_auth::handle::IdTokenError;
 use tower_webflow_auth::testing::{Access, TestBrowser};
-use tower_webflow_auth::{GrantPolicy, IdTokenError, Scope, Subject, WebflowGrants, WebflowToken};
+use tower_webflow_auth::{GrantPolicy, Scope, Subject, WebflowGrants, WebflowToken};
 
 use crate::support::App;
 

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
+use tower_webflow_auth::handle::{IdTokenError, LookupError};
 use tower_webflow_auth::testing::{Access, Endpoint, Fault, TestBrowser};
-use tower_webflow_auth::{
-    GrantPolicy, IdTokenError, LookupError, Scope, Subject, WebflowAuthHandle, WebflowToken,
-};
+use tower_webflow_auth::{GrantPolicy, Scope, Subject, WebflowAuthHandle, WebflowToken};
 
 use crate::support::App;
 use crate::support::hostile::{TestStore, eventually, settle};

@@ -7,11 +7,12 @@ use axum::http::Request;
 use serde_json::{Value, json};
 use tower::{Layer, Service};
 use tower_webflow_auth::api::ApiError;
+use tower_webflow_auth::handle::IdTokenError;
 use tower_webflow_auth::store::{
     MemoryStore, PostgresStore, RedisStore, SqliteStore, StoreError, TokenStore,
 };
 use tower_webflow_auth::testing::{Endpoint, Fault};
-use tower_webflow_auth::{Endpoints, IdTokenError, Keyring, Scope, Subject, WebflowAuthLayer};
+use tower_webflow_auth::{Endpoints, Keyring, Scope, Subject, WebflowAuthLayer};
 
 use crate::support::hostile::{HOST, TestStore};
 use crate::support::secrets::{Secrets, chain};

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use sqlx::{Connection, Executor, SqliteConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
 use tower_webflow_auth::Subject;
 use tower_webflow_auth::store::{
     GrantId, SealedToken, SqliteStore, StoreError, TokenKey, TokenStore, TokenVersion,
@@ -73,6 +74,21 @@ async fn ten_processes_open_a_new_file_in_parallel() {
     }
     let store = SqliteStore::open(&path).await.unwrap();
     assert_eq!(store.by_site("s1").await.unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn opening_waits_until_another_process_releases_its_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.db");
+    // Not in WAL mode yet, as while another process creates the file.
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut other = options.connect().await.unwrap();
+    other.execute("BEGIN IMMEDIATE; CREATE TABLE other (id)").await.unwrap();
+    let mut opening = tokio::spawn(SqliteStore::open(path));
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut opening).await;
+    assert!(early.is_err(), "opened while the file was locked: {early:?}");
+    other.execute("COMMIT").await.unwrap();
+    opening.await.unwrap().unwrap().healthy().await.unwrap();
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use sqlx::error::DatabaseError;
 
@@ -48,6 +49,37 @@ pub fn create(path: &Path) -> Result<(), StoreError> {
         }
         _ => Ok(()),
     }
+}
+
+/// How long opening waits for another process's lock. That process may be migrating, and no request
+/// is waiting.
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause between two attempts to connect.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
+
+/// Connects, and tries again while another process has locked the file. SQLite's own busy timeout
+/// does not cover the switch to WAL mode, which takes its lock inside a read transaction and fails
+/// without waiting.
+pub async fn when_unlocked<T, F>(mut connect: impl FnMut() -> F) -> Result<T, sqlx::Error>
+where
+    F: Future<Output = Result<T, sqlx::Error>>,
+{
+    let deadline = Instant::now() + OPEN_TIMEOUT;
+    loop {
+        match connect().await {
+            Err(error) if primary_code(&error) == Some(BUSY) && Instant::now() < deadline => {
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// The lowest byte of SQLite's result code; the others refine it.
+fn primary_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error().and_then(DatabaseError::code)?;
+    code.parse::<u32>().ok().map(|code| code & 0xff)
 }
 
 // https://www.sqlite.org/rescode.html
@@ -100,9 +132,7 @@ impl WatchedFile {
 
     /// Converts a database error and adds advice.
     pub fn explain(&self, error: sqlx::Error) -> StoreError {
-        let code = error.as_database_error().and_then(DatabaseError::code);
-        // The lowest byte is the primary code; the others refine it.
-        let advice = match code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff) {
+        let advice = match primary_code(&error) {
             Some(BUSY) => "is locked by another process, which must keep its transactions short",
             Some(READ_ONLY) => {
                 "is read-only: this process needs permission to write the file, its companions \

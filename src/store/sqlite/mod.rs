@@ -21,7 +21,7 @@ use super::group::{Group, Load, Together, Write};
 use super::sql_row::{Page, SqlRow, behind, cutoff, newest_first, page, unavailable, unix_secs};
 use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
-use file::WatchedFile;
+use file::{OPEN_TIMEOUT, WatchedFile};
 use rows::{BY_SITE, BY_WORKSPACE, LOADED_AT_ONCE, PAGE, PURGE, REMOVE, SAVE, UPDATE, sql_row};
 use transaction::{WriteTransaction, settle};
 
@@ -30,10 +30,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long an operation waits for a connection; a write waits for the previous write.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// How long opening waits for another process's lock. That process may be migrating, and no request
-/// is waiting.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 const READERS: u32 = 4;
 
@@ -105,7 +101,8 @@ impl SqliteStore {
             .idle_timeout(None)
             .max_lifetime(None);
         let writer = pool.clone().max_connections(1).connect_lazy_with(options.clone());
-        let readers = pool.min_connections(1).max_connections(READERS).connect_with(options).await;
+        let readers = pool.min_connections(1).max_connections(READERS);
+        let readers = file::when_unlocked(|| readers.clone().connect_with(options.clone())).await;
         let readers = readers.map_err(|error| file.explain(error))?;
         Ok(Self {
             readers,
@@ -152,7 +149,7 @@ impl SqliteStore {
 /// Migrates the database, and checks that this process can do what a login needs.
 async fn prepare(options: &SqliteConnectOptions, file: &WatchedFile) -> Result<(), StoreError> {
     let explain = |error| file.explain(error);
-    let mut connection = options.connect().await.map_err(explain)?;
+    let mut connection = file::when_unlocked(|| options.connect()).await.map_err(explain)?;
     connection.execute("BEGIN IMMEDIATE").await.map_err(explain)?;
     schema::migrate(&mut connection, file).await?;
     rows::probe(&mut connection).await.map_err(explain)?;

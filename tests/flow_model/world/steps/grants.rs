@@ -5,10 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt;
+use tower_webflow_auth::handle::ResealError;
 use tower_webflow_auth::store::TokenKey;
-use tower_webflow_auth::{
-    ImportError, Pace, ResealError, Scope, Subject, Why, config::CacheConfig,
-};
+use tower_webflow_auth::{ImportError, Pace, Scope, Subject, Why, config::CacheConfig};
 
 use crate::plan::{Leaves, Outage};
 use crate::support::hostile::{OnSave, eventually, settle};
