@@ -73,20 +73,24 @@ impl StoreError {
         matches!(self, Self::Unavailable(_) | Self::Timeout | Self::Full)
     }
 
-    /// The same error for each of those that share what failed.
+    /// Copies of the error for everybody who waited for what failed.
     #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
     pub(super) fn copies(self) -> impl Fn() -> Self {
         let shared = Arc::new(self);
         move || match *shared {
             Self::Timeout => Self::Timeout,
+            Self::Full => Self::Full,
+            Self::Panicked => Self::Panicked,
+            Self::Corrupt(what) => Self::Corrupt(what),
+            Self::InvalidSubject(error) => Self::InvalidSubject(error),
             Self::Unsupported(what) => Self::Unsupported(what),
             Self::SchemaTooNew { found, known } => Self::SchemaTooNew { found, known },
-            _ => Self::unavailable(Shared(Arc::clone(&shared))),
+            Self::Unavailable(_) => Self::unavailable(Shared(Arc::clone(&shared))),
         }
     }
 }
 
-/// The cause of an error, or the error itself.
+/// The engine's error, shared by the copies.
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 struct Shared(Arc<StoreError>);
 

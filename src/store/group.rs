@@ -1,223 +1,183 @@
-//! Operations that wait for the same engine are made together: one round trip, one transaction and
-//! one sync of the disk for all of them. One that comes alone does not wait for others.
+//! Group commit: operations that wait for an engine share its next round trip, transaction and sync
+//! of the disk. An operation that finds the engine idle starts immediately, alone.
+//!
+//! A group runs in its own task, so a caller that goes away, times out or panics takes no other
+//! operation with it. Each caller gets the outcome of its own operation: if one operation of a
+//! group is refused, the group is split until that one fails alone.
 
-use std::collections::HashSet;
-use std::hash::Hash;
+mod operation;
+mod queue;
+
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::{SealedToken, StoreError, TokenKey};
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-use crate::identity::subject::Subject;
-
-/// The most that are made together, so that none waits long for others.
-const MOST: usize = 64;
-const MOST_BYTES: usize = 256 * 1024;
-
-/// Something that can be made together with others of its kind.
-pub trait Operation: Send + Sync {
-    type Key: Clone + Hash + Eq;
-    type Done: Send;
-
-    /// Operations of one key are made one after another.
-    fn key(&self) -> &Self::Key;
-
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
-/// A [`save`](super::TokenStore::save) or an [`update`](super::TokenStore::update).
-#[derive(Debug)]
-pub struct Write {
-    pub token: SealedToken,
-    /// Whether the row is replaced only if it has the token's version.
-    pub is_update: bool,
-}
-
-impl Operation for Write {
-    type Key = TokenKey;
-    /// Whether it found what it replaces.
-    type Done = bool;
-
-    fn key(&self) -> &TokenKey {
-        self.token.key()
-    }
-
-    fn bytes(&self) -> usize {
-        self.token.sealed().len()
-    }
-}
-
-/// A [`load`](super::TokenStore::load).
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-#[derive(Debug)]
-pub struct Load(pub Subject);
+use super::StoreError;
+use crate::identity::resolver::CatchPanic;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-impl Operation for Load {
-    type Key = Subject;
-    type Done = Vec<SealedToken>;
+pub use operation::Load;
+pub use operation::{Change, Operation, Write};
+use queue::{Queue, Waiting};
 
-    fn key(&self) -> &Subject {
-        &self.0
-    }
-}
+/// The outcome of each operation of a group, in their order.
+pub type Outcomes<T> = Vec<Result<T, StoreError>>;
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-impl Load {
-    /// What of these rows each of the loads has asked for.
-    pub fn share(loads: &[Arc<Self>], rows: Vec<SealedToken>) -> Vec<Vec<SealedToken>> {
-        let mut found: std::collections::HashMap<_, Vec<_>> = std::collections::HashMap::new();
-        for row in rows {
-            found.entry(row.key().subject().clone()).or_default().push(row);
-        }
-        loads.iter().map(|load| found.remove(&load.0).unwrap_or_default()).collect()
-    }
-}
-
-/// An engine that makes several operations in one step.
-pub trait Together<O: Operation>: Sync {
-    /// Makes the operations, each of another key.
-    fn together(
+/// An engine that runs several operations in one step.
+pub trait Engine<O: Operation>: Send + Sync + 'static {
+    /// Runs the operations, each of another key.
+    ///
+    /// # Errors
+    /// An error of all of them.
+    fn run(
         &self,
-        operations: &[Arc<O>],
-    ) -> impl Future<Output = Result<Vec<O::Done>, StoreError>> + Send;
+        operations: &[O],
+    ) -> impl Future<Output = Result<Outcomes<O::Done>, StoreError>> + Send;
 
-    /// Whether the others may succeed without the one that met this error. Each is made alone then.
+    /// Whether one operation may have caused this error of all of them, which have no effect then.
     fn may_be_of_one(error: &StoreError) -> bool {
         let _ = error;
         false
     }
+
+    /// Whether the engine can run both in one step.
+    fn fit(first: &O, other: &O) -> bool {
+        let _ = (first, other);
+        true
+    }
 }
 
-pub struct Group<O: Operation> {
-    waiting: Mutex<Vec<Waiting<O>>>,
-    /// Whoever has one makes the operations that wait.
-    turns: Semaphore,
+/// The operations of one kind on one engine.
+pub struct Group<E, O: Operation>(Arc<Shared<E, O>>);
+
+struct Shared<E, O: Operation> {
+    engine: Arc<E>,
+    queue: Mutex<Queue<O>>,
+    /// The longest that an operation waits for its turn.
     patience: Duration,
 }
 
-struct Waiting<O: Operation> {
-    operation: Arc<O>,
-    done: oneshot::Sender<Result<O::Done, StoreError>>,
+impl<E: Engine<O>, O: Operation> Group<E, O> {
+    /// Up to `turns` groups run concurrently.
+    pub fn new(engine: &Arc<E>, turns: usize, patience: Duration) -> Self {
+        let (engine, queue) = (Arc::clone(engine), Mutex::new(Queue::new(turns)));
+        Self(Arc::new(Shared { engine, queue, patience }))
+    }
+
+    /// Runs the operation, together with those that wait at the same time. Dropping the future of
+    /// an operation that waits withdraws it; one that has started in a group runs to its end.
+    ///
+    /// # Errors
+    /// The engine's error for this operation; [`StoreError::Timeout`] if it did not start in time,
+    /// and [`StoreError::Unavailable`] if too many are waiting.
+    pub async fn run(&self, operation: O) -> Result<O::Done, StoreError> {
+        let shared = &self.0;
+        let key = operation.key().cloned();
+        if shared.queue().try_start(key.as_ref()) {
+            let turn = Turn { shared: Arc::clone(shared), keys: Vec::from_iter(key) };
+            let outcome = alone(&*shared.engine, operation).await;
+            drop(turn);
+            return outcome;
+        }
+        // Outside a runtime nothing can wait; the engine's error says so.
+        let Ok(runtime) = Handle::try_current() else {
+            return alone(&*shared.engine, operation).await;
+        };
+        let (done, outcome) = oneshot::channel();
+        let mut outcome = pin!(outcome);
+        let (waiting, place) = Waiting::new(operation, done, runtime);
+        shared.queue().push(waiting)?;
+        shared.start();
+        tokio::select! {
+            biased;
+            received = &mut outcome => return received.unwrap_or_else(|_| Err(ended())),
+            () = sleep(shared.patience) => {}
+        }
+        if place.withdraw() {
+            return Err(StoreError::Timeout);
+        }
+        // It has started, so its outcome comes soon.
+        outcome.await.unwrap_or_else(|_| Err(ended()))
+    }
 }
 
-impl<O: Operation> Group<O> {
-    /// So many batches are made at the same time. An operation waits for its turn as long as
-    /// `patience`.
-    pub fn new(turns: usize, patience: Duration) -> Self {
-        Self { waiting: Mutex::default(), turns: Semaphore::new(turns), patience }
+impl<E: Engine<O>, O: Operation> Shared<E, O> {
+    fn queue(&self) -> MutexGuard<'_, Queue<O>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the operation, together with those that wait by then.
-    pub async fn run(
-        &self,
-        engine: &impl Together<O>,
-        operation: O,
-    ) -> Result<O::Done, StoreError> {
-        let operation = Arc::new(operation);
-        let turn = self.turns.try_acquire();
-        // Outside of a runtime nothing can wait: the engine says so.
-        if turn.is_ok() || Handle::try_current().is_err() {
-            return Self::alone(engine, &operation).await;
-        }
-        let mut patience = std::pin::pin!(sleep(self.patience));
-        let mut is_patient = true;
+    /// Starts groups while there are operations and turns.
+    fn start(self: &Arc<Self>) {
         loop {
-            let (done, mut outcome) = oneshot::channel();
-            self.waiting().push(Waiting { operation: Arc::clone(&operation), done });
-            let received = loop {
-                tokio::select! {
-                    biased;
-                    received = &mut outcome => break received,
-                    _turn = self.turns.acquire() => self.make(engine).await,
-                    // Once others are making it, its outcome comes soon.
-                    () = &mut patience, if is_patient => {
-                        is_patient = false;
-                        if self.withdraw(&operation) {
-                            return Err(StoreError::Timeout);
-                        }
-                    }
-                }
-            };
-            // Without an outcome, the one that was making it was dropped: once more.
-            if let Ok(result) = received {
-                return result;
-            }
+            let Some((runtime, group)) = self.queue().next_group(E::fit) else { return };
+            let keys = group.iter().filter_map(|it| it.operation().key().cloned()).collect();
+            let turn = Turn { shared: Arc::clone(self), keys };
+            runtime.spawn(async move {
+                make(&*turn.shared.engine, group).await;
+                drop(turn);
+            });
         }
     }
+}
 
-    async fn make<E: Together<O>>(&self, engine: &E) {
-        let batch = self.take();
-        let operations: Vec<_> = batch.iter().map(|it| Arc::clone(&it.operation)).collect();
-        if operations.is_empty() {
-            return;
-        }
-        match engine.together(&operations).await {
-            Ok(done) => {
-                for (waiting, done) in batch.into_iter().zip(done) {
-                    waiting.done.send(Ok(done)).ok();
+/// The right to use the engine. Its end, also by a drop, starts what waits.
+struct Turn<E: Engine<O>, O: Operation> {
+    shared: Arc<Shared<E, O>>,
+    keys: Vec<O::Key>,
+}
+
+impl<E: Engine<O>, O: Operation> Drop for Turn<E, O> {
+    fn drop(&mut self) {
+        self.shared.queue().end(&self.keys);
+        self.shared.start();
+    }
+}
+
+async fn make<E: Engine<O>, O: Operation>(engine: &E, group: Vec<Waiting<O>>) {
+    let (operations, callers): (Vec<_>, Vec<_>) = group.into_iter().map(Waiting::split).unzip();
+    let mut parts = vec![(operations.as_slice(), callers)];
+    while let Some((operations, mut callers)) = parts.pop() {
+        let made = CatchPanic(Box::pin(async { engine.run(operations).await })).await;
+        match made.unwrap_or(Err(StoreError::Panicked)) {
+            Ok(outcomes) => {
+                for (caller, outcome) in callers.into_iter().zip(outcomes) {
+                    caller.send(outcome).ok();
                 }
             }
-            Err(error) if batch.len() > 1 && E::may_be_of_one(&error) => {
-                for waiting in batch {
-                    let done = Self::alone(engine, &waiting.operation).await;
-                    waiting.done.send(done).ok();
-                }
+            Err(error) if operations.len() > 1 && is_separable::<E, O>(&error) => {
+                let (first, second) = operations.split_at(operations.len() / 2);
+                parts.push((second, callers.split_off(first.len())));
+                parts.push((first, callers));
             }
             Err(error) => {
                 let copy = error.copies();
-                for waiting in batch {
-                    waiting.done.send(Err(copy())).ok();
+                for caller in callers {
+                    caller.send(Err(copy())).ok();
                 }
             }
         }
     }
+}
 
-    async fn alone(engine: &impl Together<O>, operation: &Arc<O>) -> Result<O::Done, StoreError> {
-        let done = engine.together(std::slice::from_ref(operation)).await?.pop();
-        done.ok_or(StoreError::Corrupt("a reply without a result"))
-    }
+fn is_separable<E: Engine<O>, O: Operation>(error: &StoreError) -> bool {
+    matches!(error, StoreError::Panicked) || E::may_be_of_one(error)
+}
 
-    /// The next operations, of each key the first one.
-    fn take(&self) -> Vec<Waiting<O>> {
-        let mut waiting = self.waiting();
-        // What was dropped is not made.
-        waiting.retain(|it| !it.done.is_closed());
-        let mut keys: HashSet<O::Key> = HashSet::new();
-        let mut bytes = 0;
-        let mut left = Vec::new();
-        let mut taken = Vec::with_capacity(waiting.len().min(MOST));
-        for next in waiting.drain(..) {
-            let fits = taken.len() < MOST && bytes < MOST_BYTES;
-            // Also of a key that is left, so that its operations stay in order.
-            if keys.insert(next.operation.key().clone()) && fits {
-                bytes += next.operation.bytes();
-                taken.push(next);
-            } else {
-                left.push(next);
-            }
-        }
-        *waiting = left;
-        taken
-    }
+async fn alone<E: Engine<O>, O: Operation>(
+    engine: &E,
+    operation: O,
+) -> Result<O::Done, StoreError> {
+    let outcome = engine.run(std::slice::from_ref(&operation)).await?.pop();
+    outcome.unwrap_or_else(|| Err(StoreError::Corrupt("a reply without a result")))
+}
 
-    /// Whether the operation was waiting still; it is not made then.
-    fn withdraw(&self, operation: &Arc<O>) -> bool {
-        let mut waiting = self.waiting();
-        let before = waiting.len();
-        waiting.retain(|it| !Arc::ptr_eq(&it.operation, operation));
-        waiting.len() < before
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Vec<Waiting<O>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The error of an operation whose group was dropped with the runtime that ran it.
+fn ended() -> StoreError {
+    StoreError::unavailable("the runtime of the operation has shut down")
 }
 
 #[cfg(test)]

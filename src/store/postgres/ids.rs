@@ -6,10 +6,9 @@ use crate::store::{StoreError, TokenKey};
 const MAX_LEN: usize = 512;
 
 /// Postgres text cannot contain NUL. The layer's own grant IDs never do.
-pub fn grant_id(key: &TokenKey) -> Result<&str, StoreError> {
-    let id = key.grant().as_str();
-    if is_indexed(id) {
-        Ok(id)
+pub fn check_grant_id(key: &TokenKey) -> Result<(), StoreError> {
+    if is_indexed(key.grant().as_str()) {
+        Ok(())
     } else {
         Err(StoreError::Unsupported("a grant id that is long or has a NUL character"))
     }

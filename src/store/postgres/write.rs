@@ -1,19 +1,22 @@
-//! Loading and saving several rows at once.
+//! Grouped loads and writes.
 //!
-//! A transaction that has announced something keeps all others that do from committing. Each alone
-//! would wait for the sync of the one before, so saves that wait become one transaction.
+//! A transaction that has announced something keeps all others that do from committing until its
+//! commit is synced. Single writes would wait for one sync after another, so those that wait become
+//! one statement.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 
-use sqlx::query;
+use sqlx::postgres::PgRow;
+use sqlx::{Row, query};
 
-use super::changes;
 use super::connections::BoundQuery;
-use super::fault::is_of_one_row;
-use super::ids::{array, grant_id, indexed};
-use super::names::Names;
-use super::{PostgresStore, SealedToken, StoreError, newest_first, sql_row, unix_secs};
-use crate::store::group::{Load, Together, Write};
+use super::database::Database;
+use super::fault::may_be_of_one_row;
+use super::ids::array;
+use super::names::{Names, Statement};
+use super::{changes, newest_first, sql_row, unavailable, unix_secs};
+use crate::store::group::{Change, Engine, Load, Outcomes, Write};
+use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
 
 /// Rows, column by column.
 #[derive(Default)]
@@ -21,60 +24,95 @@ pub struct Rows<'a> {
     subjects: Vec<&'a [u8]>,
     grants: Vec<&'a str>,
     versions: Vec<i64>,
+    payloads: Vec<String>,
     sealed: Vec<&'a [u8]>,
     obtained_at: Vec<i64>,
     sites: Vec<String>,
     workspaces: Vec<String>,
-    payloads: Vec<String>,
 }
 
 impl<'a> Rows<'a> {
-    /// A row of a health check, which changes nothing.
+    /// The row of a health check, which changes nothing.
     pub fn probe(subject: &'a [u8], grant: &'a str, now: i64) -> Self {
         Self {
             subjects: vec![subject],
             grants: vec![grant],
             versions: vec![1],
+            payloads: vec![changes::PROBE.to_owned()],
             sealed: vec![subject],
             obtained_at: vec![now],
             sites: vec![array(&[])],
             workspaces: vec![array(&[])],
-            payloads: vec![changes::PROBE.to_owned()],
         }
     }
 
-    fn push(&mut self, token: &'a SealedToken) -> Result<(), StoreError> {
-        let subject = token.key().subject();
-        self.grants.push(grant_id(token.key())?);
-        self.subjects.push(subject.as_str().as_bytes());
-        self.versions.push(token.version().as_i64());
+    /// The rows of several writes, whose grant ids Postgres can store.
+    fn of(writes: &'a [Write]) -> Self {
+        let mut writes: Vec<_> = writes.iter().collect();
+        // Instances that lock rows in the same order do not deadlock.
+        writes.sort_unstable_by_key(|write| write.row_key());
+        let mut rows = Self::default();
+        for write in writes {
+            match write {
+                Write::Save(token) | Write::Update(token) => {
+                    rows.push(token.key(), token.version());
+                    rows.push_values(token);
+                }
+                Write::Remove(key, version) => rows.push(key, *version),
+            }
+        }
+        rows
+    }
+
+    fn push(&mut self, key: &'a TokenKey, version: TokenVersion) {
+        self.subjects.push(key.subject().as_str().as_bytes());
+        self.grants.push(key.grant().as_str());
+        self.versions.push(version.as_i64());
+        self.payloads.push(changes::payload(key.subject()));
+    }
+
+    fn push_values(&mut self, token: &'a SealedToken) {
         self.sealed.push(token.sealed());
         self.obtained_at.push(unix_secs(token.obtained_at()));
         self.sites.push(array(token.sites()));
         self.workspaces.push(array(token.workspaces()));
-        self.payloads.push(changes::payload(subject));
-        Ok(())
     }
 
     pub fn save<'q>(&'q self, names: &Names) -> BoundQuery<'q> {
-        query(names.save())
+        self.with_values(names, names.save())
+    }
+
+    fn update<'q>(&'q self, names: &Names) -> BoundQuery<'q> {
+        self.with_values(names, names.update())
+    }
+
+    pub fn remove<'q>(&'q self, names: &Names) -> BoundQuery<'q> {
+        self.with_keys(names, names.remove())
+    }
+
+    fn with_keys<'q>(&'q self, names: &Names, statement: Statement) -> BoundQuery<'q> {
+        query(statement)
+            .bind(names.channel())
             .bind(&self.subjects)
             .bind(&self.grants)
             .bind(&self.versions)
+            .bind(&self.payloads)
+    }
+
+    fn with_values<'q>(&'q self, names: &Names, statement: Statement) -> BoundQuery<'q> {
+        self.with_keys(names, statement)
             .bind(&self.sealed)
             .bind(&self.obtained_at)
             .bind(&self.sites)
             .bind(&self.workspaces)
-            .bind(names.channel())
-            .bind(&self.payloads)
     }
 }
 
-impl Together<Load> for PostgresStore {
-    async fn together(&self, loads: &[Arc<Load>]) -> Result<Vec<Vec<SealedToken>>, StoreError> {
+impl Engine<Load> for Database {
+    async fn run(&self, loads: &[Load]) -> Result<Outcomes<Vec<SealedToken>>, StoreError> {
         let subjects: Vec<_> = loads.iter().map(|load| load.0.as_str().as_bytes()).collect();
-        let rows = self.run(|| {
-            // Each with a plan of its own.
+        let rows = self.execute(|| {
+            // Separate statements, because each has its own plan.
             let load = match subjects.as_slice() {
                 [subject] => query(self.names.select("subject = $1")).bind(*subject),
                 subjects => query(self.names.select("subject = ANY($1)")).bind(subjects),
@@ -83,44 +121,46 @@ impl Together<Load> for PostgresStore {
         });
         Ok(Load::share(loads, newest_first(rows.await?.iter().map(sql_row))))
     }
+
+    fn may_be_of_one(error: &StoreError) -> bool {
+        may_be_of_one_row(error)
+    }
 }
 
-impl Together<Write> for PostgresStore {
-    /// Saves only.
-    async fn together(&self, writes: &[Arc<Write>]) -> Result<Vec<bool>, StoreError> {
-        let mut tokens: Vec<_> = writes.iter().map(|write| &write.token).collect();
-        // Instances that lock rows in the same order cannot lock each other out.
-        tokens.sort_unstable_by_key(|token| token.key());
-        let mut rows = Rows::default();
-        tokens.into_iter().try_for_each(|token| rows.push(token))?;
-        self.run(|| vec![rows.save(&self.names)]).await?;
-        Ok(vec![true; writes.len()])
+impl Engine<Write> for Database {
+    async fn run(&self, writes: &[Write]) -> Result<Outcomes<bool>, StoreError> {
+        let (rows, names) = (Rows::of(writes), &self.names);
+        let change = writes.first().map(Write::change);
+        let written = self.execute(|| match change {
+            None => Vec::new(),
+            Some(Change::Save) => vec![rows.save(names)],
+            Some(Change::Update) => vec![rows.update(names)],
+            Some(Change::Remove) => vec![rows.remove(names)],
+        });
+        let written = written.await?;
+        if change == Some(Change::Save) {
+            return Ok(writes.iter().map(|_| Ok(true)).collect());
+        }
+        let found: HashSet<_> =
+            written.iter().map(key).collect::<Result<_, _>>().map_err(unavailable)?;
+        let was_found = |write: &Write| {
+            let key = write.row_key();
+            found.contains(&(key.subject().as_str().as_bytes(), key.grant().as_str()))
+        };
+        Ok(writes.iter().map(|write| Ok(was_found(write))).collect())
     }
 
     fn may_be_of_one(error: &StoreError) -> bool {
-        is_of_one_row(error)
+        may_be_of_one_row(error)
+    }
+
+    /// Each change is a statement of its own.
+    fn fit(first: &Write, other: &Write) -> bool {
+        first.change() == other.change()
     }
 }
 
-impl PostgresStore {
-    pub(super) async fn update_row(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        let grant = grant_id(token.key())?;
-        let subject = token.key().subject();
-        let (sites, workspaces) = (indexed(token.sites()), indexed(token.workspaces()));
-        let payload = changes::payload(subject);
-        let updated = self.run(|| {
-            let query = query(self.names.update())
-                .bind(subject.as_str().as_bytes())
-                .bind(grant)
-                .bind(token.version().as_i64())
-                .bind(token.sealed())
-                .bind(unix_secs(token.obtained_at()))
-                .bind(&sites)
-                .bind(&workspaces)
-                .bind(self.names.channel())
-                .bind(&payload);
-            vec![query]
-        });
-        Ok(!updated.await?.is_empty())
-    }
+/// The subject and grant of a row that was written.
+fn key(row: &PgRow) -> Result<(&[u8], &str), sqlx::Error> {
+    Ok((row.try_get(0)?, row.try_get(1)?))
 }

@@ -1,13 +1,12 @@
 //! Writes grants together with their index entries.
 //!
-//! On a single server this is one script, also for several grants: Redis syncs what one script writes
-//! with one `fsync`. A cluster may place rows and entries on different nodes: the row is
-//! written first, with an empty coverage, then the entries, and then the coverage. The next write
-//! indexes a row with an empty coverage again, so an interrupted write never leaves a grant that
-//! stays unfindable. Stamps are never reused: an entry whose stamp differs from its row's is stale
+//! On a single server this is one script, also for several grants: Redis syncs what a script writes
+//! with one `fsync`. A cluster may place rows and entries on different nodes: a row is written
+//! first, with an empty coverage, then the entries, and then the coverage. The next write indexes a
+//! row with an empty coverage again, so an interrupted write never leaves a grant that stays
+//! unfindable. Stamps are never reused: an entry whose stamp differs from its row's is stale
 //! for good and can be removed at any time.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
@@ -16,15 +15,16 @@ use redis::{Cmd, RedisError, RedisResult, ServerErrorKind};
 use super::failure::{Failure, unavailable};
 use super::link::Effort;
 use super::row::{Row, coverage, document, unix_secs};
-use super::{RedisStore, changes, keys, scripts};
-use crate::store::group::{Together, Write};
-use crate::store::{SealedToken, StoreError};
+use super::server::Server;
+use super::{changes, keys, scripts, within};
+use crate::store::group::{Change, Engine, Outcomes, Write};
+use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::log;
 
-/// A grant as the script takes it.
-struct Grant<'a> {
-    token: &'a SealedToken,
-    mode: &'static str,
+/// A write as the script takes it.
+struct Arguments<'a> {
+    key: &'a TokenKey,
+    change: Change,
     row: String,
     sets: Vec<String>,
     version: String,
@@ -37,148 +37,194 @@ struct Grant<'a> {
     message: String,
 }
 
-/// The reply of [`scripts::WRITE`] for one grant.
+impl Arguments<'_> {
+    const fn mode(&self) -> &'static str {
+        match self.change {
+            Change::Save => "save",
+            Change::Update => "update",
+            Change::Remove => "remove",
+        }
+    }
+}
+
+/// The reply of [`scripts::WRITE`] for one write: done, entries fit, replaced value, error.
+type WriteReply = (bool, bool, Vec<u8>, String);
+
 struct Written {
     done: bool,
     entries_fit: bool,
     replaced: Option<Row>,
+    /// Empty if there is none.
+    error: String,
+    /// Whether an earlier attempt may have been executed.
+    repeated: bool,
 }
 
-impl Together<Write> for RedisStore {
-    async fn together(&self, writes: &[Arc<Write>]) -> Result<Vec<bool>, StoreError> {
-        let grants: Vec<_> =
-            writes.iter().map(|write| self.grant(write)).collect::<Result<_, _>>()?;
-        if !self.is_cluster.load(Ordering::Relaxed) {
-            match self.write_with_entries(&grants).await {
-                Err(error) if error.kind() == ServerErrorKind::CrossSlot.into() => {
-                    self.is_cluster.store(true, Ordering::Relaxed);
-                }
-                written => return written.map_err(unavailable),
-            }
+impl Written {
+    fn outcome(&self, write: &Arguments<'_>) -> Result<bool, StoreError> {
+        if !self.error.is_empty() {
+            return Err(StoreError::unavailable(self.error.clone()));
         }
-        let written = grants.iter().map(|grant| self.write_then_entries(grant));
-        join_all(written).await.into_iter().collect::<RedisResult<_>>().map_err(unavailable)
+        // A row that is missing on a retry was removed by the first attempt.
+        Ok(self.done || self.repeated && write.change == Change::Remove)
+    }
+}
+
+impl Engine<Write> for Server {
+    async fn run(&self, writes: &[Write]) -> Result<Outcomes<bool>, StoreError> {
+        let writes: Vec<_> =
+            writes.iter().map(|write| self.arguments(write)).collect::<Result<_, _>>()?;
+        within(self.write(&writes)).await
     }
 
     fn may_be_of_one(error: &StoreError) -> bool {
-        // For example another kind of value at one of the keys.
+        // For example a key of another type, or no memory for what is not a removal.
         let StoreError::Unavailable(source) = error else { return false };
         let error = source.downcast_ref::<RedisError>();
         error.is_some_and(|error| Failure::classify(error) == Failure::Other)
     }
 }
 
-impl RedisStore {
-    fn grant<'a>(&self, write: &'a Write) -> Result<Grant<'a>, StoreError> {
-        let token = &write.token;
-        Ok(Grant {
-            token,
-            mode: if write.is_update { "update" } else { "save" },
-            row: self.keys.subject(token.key().subject()),
-            sets: self.sets(token),
-            version: token.version().as_i64().to_string(),
-            obtained_at: unix_secs(token.obtained_at()).to_string(),
-            stamp: keys::new_stamp(),
-            coverage: coverage(token),
-            document: document(token)?,
-            member: keys::member(token.key(), ""),
-            message: changes::payload(token.key().subject()),
+impl Server {
+    fn arguments<'a>(&self, write: &'a Write) -> Result<Arguments<'a>, StoreError> {
+        let of = |key: &'a TokenKey, version: TokenVersion| Arguments {
+            key,
+            change: write.change(),
+            row: self.keys.subject(key.subject()),
+            sets: Vec::new(),
+            version: version.as_i64().to_string(),
+            obtained_at: "0".to_owned(),
+            stamp: String::new(),
+            coverage: String::new(),
+            document: Vec::new(),
+            member: keys::member(key, ""),
+            message: changes::payload(key.subject()),
+        };
+        Ok(match write {
+            Write::Remove(key, version) => of(key, *version),
+            Write::Save(token) | Write::Update(token) => Arguments {
+                sets: self.sets(token),
+                obtained_at: unix_secs(token.obtained_at()).to_string(),
+                stamp: keys::new_stamp(),
+                coverage: coverage(token),
+                document: document(token)?,
+                ..of(token.key(), token.version())
+            },
         })
     }
 
-    async fn write_with_entries(&self, grants: &[Grant<'_>]) -> RedisResult<Vec<bool>> {
-        let written = self.run_write(grants, None, true).await?;
-        let replaced = grants.iter().zip(&written);
-        join_all(replaced.map(|(grant, written)| self.remove_replaced(grant, written))).await;
-        Ok(written.into_iter().map(|written| written.done).collect())
+    async fn write(&self, writes: &[Arguments<'_>]) -> Result<Outcomes<bool>, StoreError> {
+        if !self.is_cluster.load(Ordering::Relaxed) {
+            match self.write_with_entries(writes).await {
+                Err(error) if error.kind() == ServerErrorKind::CrossSlot.into() => {
+                    self.is_cluster.store(true, Ordering::Relaxed);
+                }
+                written => return written.map_err(unavailable),
+            }
+        }
+        Ok(join_all(writes.iter().map(|write| self.write_then_entries(write))).await)
     }
 
-    async fn write_then_entries(&self, grant: &Grant<'_>) -> RedisResult<bool> {
-        let written = self.run_one(grant, grant.mode).await?;
-        if !written.done || written.entries_fit {
-            return Ok(written.done);
+    async fn write_with_entries(&self, writes: &[Arguments<'_>]) -> RedisResult<Outcomes<bool>> {
+        let written = self.run_write(writes, None, true).await?;
+        let pairs = || writes.iter().zip(&written);
+        join_all(pairs().map(|(write, written)| self.remove_replaced(write, written))).await;
+        Ok(pairs().map(|(write, written)| written.outcome(write)).collect())
+    }
+
+    async fn write_then_entries(&self, write: &Arguments<'_>) -> Result<bool, StoreError> {
+        let written = self.run_one(write, write.mode()).await?;
+        let outcome = written.outcome(write)?;
+        if written.done && !written.entries_fit && write.change != Change::Remove {
+            self.add_entries(write).await?;
         }
-        let member = format!("{}{}", grant.member, grant.stamp);
-        let mut commands: Vec<_> = grant.sets.iter().map(|set| Cmd::sadd(set, &member)).collect();
-        commands.push(Cmd::zadd(self.keys.ages(), &member, &grant.obtained_at));
+        self.remove_replaced(write, &written).await;
+        Ok(outcome)
+    }
+
+    async fn add_entries(&self, write: &Arguments<'_>) -> Result<(), StoreError> {
+        let member = format!("{}{}", write.member, write.stamp);
+        let mut commands: Vec<_> = write.sets.iter().map(|set| Cmd::sadd(set, &member)).collect();
+        commands.push(Cmd::zadd(self.keys.ages(), &member, &write.obtained_at));
         commands.push(Cmd::zadd(self.keys.order(), &member, 0));
         let added = commands.iter().map(|add| self.link.query::<()>(add, Effort::Persistent));
-        join_all(added).await.into_iter().collect::<RedisResult<()>>()?;
-        if !self.run_one(grant, "indexed").await?.done {
+        join_all(added).await.into_iter().collect::<RedisResult<()>>().map_err(unavailable)?;
+        if !self.run_one(write, "indexed").await?.outcome(write)? {
             // Replaced or removed in the meantime.
-            self.remove_entries(grant.token, &grant.stamp).await;
+            self.remove_members(&write.sets, &member).await;
         }
-        self.remove_replaced(grant, &written).await;
-        Ok(true)
+        Ok(())
     }
 
-    async fn run_one(&self, grant: &Grant<'_>, mode: &str) -> RedisResult<Written> {
-        let written = self.run_write(std::slice::from_ref(grant), Some(mode), false).await?;
-        let none = Written { done: false, entries_fit: false, replaced: None };
-        Ok(written.into_iter().next().unwrap_or(none))
+    async fn run_one(&self, write: &Arguments<'_>, mode: &str) -> Result<Written, StoreError> {
+        let written = self.run_write(std::slice::from_ref(write), Some(mode), false).await;
+        let written = written.map_err(unavailable)?.pop();
+        written.ok_or(StoreError::Corrupt("a reply without a result"))
     }
 
     async fn run_write(
         &self,
-        grants: &[Grant<'_>],
+        writes: &[Arguments<'_>],
         mode: Option<&str>,
         with_entries: bool,
     ) -> RedisResult<Vec<Written>> {
         let channel = self.keys.channel();
-        let counts: Vec<_> = grants
+        let counts: Vec<_> = writes
             .iter()
-            .map(|grant| if with_entries { grant.sets.len() } else { 0 }.to_string())
+            .map(|write| if with_entries { write.sets.len() } else { 0 }.to_string())
             .collect();
-        let mut keys = Vec::with_capacity(2 + 4 * grants.len());
+        let mut keys = Vec::with_capacity(2 + 4 * writes.len());
         if with_entries {
             keys.extend([self.keys.ages(), self.keys.order()]);
         }
-        let mut arguments: Vec<&[u8]> = Vec::with_capacity(2 + 10 * grants.len());
+        let mut arguments: Vec<&[u8]> = Vec::with_capacity(2 + 10 * writes.len());
         arguments.extend([channel.as_bytes(), if with_entries { b"1" } else { b"0" }]);
-        for (grant, count) in grants.iter().zip(&counts) {
-            keys.push(grant.row.clone());
+        for (write, count) in writes.iter().zip(&counts) {
+            keys.push(write.row.clone());
             if with_entries {
-                keys.extend_from_slice(&grant.sets);
+                keys.extend_from_slice(&write.sets);
             }
             arguments.extend::<[&[u8]; 10]>([
                 count.as_bytes(),
-                grant.token.key().grant().as_str().as_bytes(),
-                mode.unwrap_or(grant.mode).as_bytes(),
-                grant.version.as_bytes(),
-                grant.obtained_at.as_bytes(),
-                grant.stamp.as_bytes(),
-                grant.coverage.as_bytes(),
-                &grant.document,
-                grant.member.as_bytes(),
-                grant.message.as_bytes(),
+                write.key.grant().as_str().as_bytes(),
+                mode.unwrap_or(write.mode()).as_bytes(),
+                write.version.as_bytes(),
+                write.obtained_at.as_bytes(),
+                write.stamp.as_bytes(),
+                write.coverage.as_bytes(),
+                &write.document,
+                write.member.as_bytes(),
+                write.message.as_bytes(),
             ]);
         }
         let reply = self.link.run(&scripts::WRITE, &keys, &arguments, Effort::Persistent).await?;
-        let (unpublished, written): (String, Vec<(bool, bool, Vec<u8>)>) = reply.value;
+        let repeated = reply.repeated;
+        let (unpublished, replies): (String, Vec<WriteReply>) = reply.value;
         self.log_unpublished(&unpublished);
-        let written = written.into_iter().map(|(done, entries_fit, replaced)| Written {
+        let written = replies.into_iter().map(|(done, entries_fit, replaced, error)| Written {
             done,
             entries_fit,
             replaced: Row::decode(&replaced),
+            error,
+            repeated,
         });
         Ok(written.collect())
     }
 
-    async fn remove_replaced(&self, grant: &Grant<'_>, written: &Written) {
+    async fn remove_replaced(&self, write: &Arguments<'_>, written: &Written) {
         if let Some(replaced) = &written.replaced
-            && replaced.stamp != grant.stamp
+            && replaced.stamp != write.stamp
         {
-            self.remove_entries(&replaced.token, &replaced.stamp).await;
+            let member = keys::member(replaced.token.key(), &replaced.stamp);
+            self.remove_members(&self.sets(&replaced.token), &member).await;
         }
     }
 
     /// Removes index entries. A lookup removes any that remain when it finds them.
-    pub(super) async fn remove_entries(&self, token: &SealedToken, stamp: &str) {
-        let member = keys::member(token.key(), stamp);
-        let mut commands: Vec<_> =
-            self.sets(token).iter().map(|set| Cmd::srem(set, &member)).collect();
-        commands.push(Cmd::zrem(self.keys.ages(), &member));
-        commands.push(Cmd::zrem(self.keys.order(), &member));
+    async fn remove_members(&self, sets: &[String], member: &str) {
+        let mut commands: Vec<_> = sets.iter().map(|set| Cmd::srem(set, member)).collect();
+        commands.push(Cmd::zrem(self.keys.ages(), member));
+        commands.push(Cmd::zrem(self.keys.order(), member));
         let removed = commands.iter().map(|remove| self.link.query::<()>(remove, Effort::Once));
         if let Some(error) = join_all(removed).await.into_iter().find_map(Result::err) {
             tracing::debug!(target: log::STORE, %error, "could not remove index entries of a replaced grant");

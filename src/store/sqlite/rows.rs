@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::{SealedToken, SqlRow, unix_secs};
+use crate::store::group::Write;
 
 /// How many subjects one command loads.
 pub const LOADED_AT_ONCE: usize = 8;
@@ -85,7 +86,7 @@ macro_rules! and_whether_the_coverage_fits {
     };
 }
 
-pub const SAVE: &str = and_whether_the_coverage_fits!(
+const SAVE: &str = and_whether_the_coverage_fits!(
     "INSERT INTO webflow_tokens \
      (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
@@ -94,13 +95,13 @@ pub const SAVE: &str = and_whether_the_coverage_fits!(
      workspaces = excluded.workspaces"
 );
 
-pub const UPDATE: &str = and_whether_the_coverage_fits!(
+const UPDATE: &str = and_whether_the_coverage_fits!(
     "UPDATE webflow_tokens \
      SET sealed = ?4, obtained_at = ?5, sites = ?6, workspaces = ?7 \
      WHERE subject = ?1 AND grant_id = ?2 AND version = ?3"
 );
 
-pub const REMOVE: &str =
+const REMOVE: &str =
     "DELETE FROM webflow_tokens WHERE subject = ?1 AND grant_id = ?2 AND version = ?3";
 
 pub const PURGE: &str = "DELETE FROM webflow_tokens WHERE obtained_at < ?1";
@@ -124,14 +125,29 @@ pub async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error>
     Ok(())
 }
 
-/// Writes the row by that statement, and what it covers if that has changed. False when there was
-/// no such row.
-pub async fn write(
+/// Makes one write. Returns false if there was no such row.
+pub async fn write(connection: &mut SqliteConnection, write: &Write) -> Result<bool, sqlx::Error> {
+    match write {
+        Write::Save(token) => put(connection, SAVE, token).await,
+        Write::Update(token) => put(connection, UPDATE, token).await,
+        Write::Remove(key, version) => {
+            let remove = sqlx::query(REMOVE)
+                .bind(key.subject().as_str().as_bytes())
+                .bind(key.grant().as_str())
+                .bind(version.as_i64());
+            Ok(remove.execute(connection).await?.rows_affected() > 0)
+        }
+    }
+}
+
+/// Writes the row with this statement, and what it covers if that has changed. Returns false if
+/// there is no such row.
+async fn put(
     connection: &mut SqliteConnection,
-    query: &'static str,
+    statement: &'static str,
     token: &SealedToken,
 ) -> Result<bool, sqlx::Error> {
-    let rows = sqlx::query(query)
+    let rows = sqlx::query(statement)
         .bind(token.key().subject().as_str().as_bytes())
         .bind(token.key().grant().as_str())
         .bind(token.version().as_i64())
