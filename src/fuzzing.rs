@@ -18,9 +18,9 @@ use secrecy::ExposeSecret;
 use url::{Url, form_urlencoded};
 
 use crate::api::WebflowErrorBody;
-use crate::context::flow_cookie::{Flow, FlowError, FlowJar, FlowKind};
 use crate::crypto::keyring::{Keyring, Purpose};
 use crate::flow;
+use crate::flow_state::cookie::{Flow, FlowError, FlowJar, FlowKind};
 use crate::grant::scope::Scopes;
 use crate::identity::session_cookie::Session;
 use crate::identity::subject::Subject;

@@ -9,22 +9,22 @@ use crate::context::handle::WebflowAuthHandle;
 use crate::grant::token::WebflowToken;
 use crate::grant::user::WebflowUser;
 use crate::identity::subject::Subject;
+use crate::lifecycle::disconnect::{disconnect, disconnect_one};
 use crate::lifecycle::find;
 use crate::lifecycle::id_token::{is_id_token, resolve};
-use crate::lifecycle::revoke::{disconnect, disconnect_one};
 use crate::middleware::WebflowAuthLayer;
 use crate::store::StoreError;
 use crate::vault::cache::Tokens;
 
-pub use crate::grant::listing::LookupError;
+pub use crate::grant::site_listings::LookupError;
+pub use crate::lifecycle::disconnect::RevokeError;
 pub use crate::lifecycle::id_token::IdTokenError;
 pub use crate::lifecycle::list::StoredGrant;
 pub use crate::lifecycle::reseal::ResealError;
-pub use crate::lifecycle::revoke::RevokeError;
 pub use crate::lifecycle::verify::GrantState;
 
 impl WebflowAuthLayer {
-    /// Tokens outside a request: for jobs and webhooks.
+    /// Returns a handle to the stored tokens, for background jobs and webhooks.
     pub fn handle(&self) -> WebflowAuthHandle {
         WebflowAuthHandle::new(Arc::clone(self.context()))
     }
@@ -36,54 +36,54 @@ impl WebflowAuthHandle {
         vault.load(&vault.public(subject)).await
     }
 
-    /// The subject's newest token; `None` when it has none.
+    /// Returns the subject's newest token, if it has one.
     ///
     /// # Errors
-    /// [`StoreError`] when the store cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     pub async fn token(&self, subject: &Subject) -> Result<Option<WebflowToken>, StoreError> {
         Ok(self.tokens(subject).await?.into_iter().next())
     }
 
-    /// Every token of the subject, newest first.
+    /// Returns the subject's tokens, newest first.
     ///
     /// # Errors
-    /// [`StoreError`] when the store cannot be read.
+    /// [`StoreError`] if the store cannot be read.
     pub async fn tokens(&self, subject: &Subject) -> Result<Vec<WebflowToken>, StoreError> {
         let tokens = self.load(subject).await?;
         Ok(for_jobs(&find::live(&self.context, &tokens)))
     }
 
-    /// Every token whose grant covers the site, newest first.
+    /// Returns the tokens of all grants that cover the site, newest first.
     ///
-    /// A grant of a whole workspace is among them if it has the scope `sites:read`, with the sites
-    /// that the workspace had when the grant was given.
-    /// [`tokens_for_site_in`](Self::tokens_for_site_in) also finds it for sites that were added
-    /// later.
+    /// A grant of a whole workspace covers the sites that the workspace had at the login, provided
+    /// that it has the scope `sites:read`. For sites that were added later, use
+    /// [`tokens_for_site_in`](Self::tokens_for_site_in).
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no lookup by site.
+    /// [`StoreError`]. [`StoreError::Unsupported`] if the store has no lookup by site.
     pub async fn tokens_for_site(&self, site_id: &str) -> Result<Vec<WebflowToken>, StoreError> {
         Ok(for_jobs(&find::by_site(&self.context, site_id).await?))
     }
 
-    /// Every token whose grant covers the site, newest first; the site may be new in its workspace.
+    /// Returns the tokens of all grants that cover the site, newest first, even if the site was
+    /// added to its workspace after the login.
     ///
-    /// When no grant is known to cover the site, Webflow is asked which sites the grants of the
-    /// workspace cover now (`GET /v2/sites`, scope `sites:read`). The response is stored with the
-    /// grant. Webflow is asked at most once a minute for each grant, whatever site IDs are given,
-    /// and 10 seconds after a failure at the earliest; callers at the same time share the request.
-    /// The limit counts within one process. A workspace that no grant has costs no request.
+    /// If no grant is known to cover the site, this lists the sites that the workspace's grants
+    /// cover now (`GET /v2/sites`, scope `sites:read`), and stores the result with the grants. The
+    /// sites of a grant are listed at most once a minute, and at the earliest 10 seconds after a
+    /// failure, whatever site IDs are given. Concurrent callers share the request. These limits are
+    /// per process. A workspace without a grant costs no request.
     ///
-    /// The workspace ID only says where to look: a grant that covers the site is found whatever
-    /// workspace ID is given. Both IDs may come from a webhook or a Designer Extension.
+    /// The workspace ID is only a hint: a grant that is known to cover the site is found with any
+    /// workspace ID. Both IDs may come from a webhook or a Designer Extension.
     ///
     /// # Errors
-    /// [`LookupError::Store`] when the store cannot be used, or has no lookup by site and by
-    /// workspace. [`LookupError::Webflow`] when no grant is found and Webflow could not be asked for
-    /// one of them: that is no proof that there is none.
+    /// [`LookupError::Store`] if the store cannot be used, or has no lookup by site and by
+    /// workspace. [`LookupError::Webflow`] if no grant was found but a call to Webflow failed, so
+    /// that one may still exist.
     ///
     /// # Cancel safety
-    /// A request to Webflow that has begun goes on when this future is dropped, and its result is
+    /// If this future is dropped, a request to Webflow in progress continues, and its result is
     /// stored.
     pub async fn tokens_for_site_in(
         &self,
@@ -93,13 +93,14 @@ impl WebflowAuthHandle {
         Ok(for_jobs(&find::by_site_in(&self.context, site_id, workspace_id).await?))
     }
 
-    /// The user of an ID token.
+    /// Resolves an ID token to its user.
     ///
-    /// A Designer Extension gets one from `webflow.getIdToken()` (valid 15 minutes) and sends it to
-    /// its backend together with the site's ID. The backend asks Webflow with up to four grants of
-    /// that site, newest first, until one resolves the ID token. The grants need the scope
-    /// `authorized_user:read`. A grant whose token Webflow rejects is removed. The whole takes no
-    /// longer than the builder's [`timeout`](crate::config::WebflowAuthBuilder::timeout).
+    /// A Designer Extension gets an ID token from `webflow.getIdToken()` (valid for 15 minutes),
+    /// and sends it to its backend together with the site's ID. This method tries up to four grants
+    /// of the site, newest first, until one resolves the ID token at Webflow. The grants need the
+    /// scope `authorized_user:read`. A grant whose token Webflow rejects is removed. All attempts
+    /// together take no longer than the builder's
+    /// [`timeout`](crate::config::WebflowAuthBuilder::timeout).
     ///
     /// The grants are those of [`tokens_for_site`](Self::tokens_for_site), so a grant of a whole
     /// workspace needs the scope `sites:read` as well. Source: Webflow, *Hybrid Apps*.
@@ -108,8 +109,8 @@ impl WebflowAuthHandle {
     /// [`IdTokenError`].
     ///
     /// # Security
-    /// The client could send the ID of any site. Webflow's response names the site that the ID token
-    /// was issued for; if it is another one, the error is [`IdTokenError::Refused`].
+    /// The client can send the ID of any site. Webflow's response names the site that the ID token
+    /// was issued for. If that is another site, the error is [`IdTokenError::Refused`].
     pub async fn resolve_id_token(
         &self,
         site_id: &str,
@@ -123,10 +124,10 @@ impl WebflowAuthHandle {
         Ok(resolved.user)
     }
 
-    /// Every token whose grant names the workspace, newest first.
+    /// Returns the tokens of all grants that name the workspace, newest first.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Unsupported`] when the store has no lookup by workspace.
+    /// [`StoreError`]. [`StoreError::Unsupported`] if the store has no lookup by workspace.
     pub async fn tokens_for_workspace(
         &self,
         workspace_id: &str,
@@ -134,39 +135,39 @@ impl WebflowAuthHandle {
         Ok(for_jobs(&find::by_workspace(&self.context, workspace_id).await?))
     }
 
-    /// Revokes every grant of the subject at Webflow and removes it. Tells how many there were.
+    /// Revokes all grants of the subject at Webflow and removes them. Returns their number.
     ///
     /// # Errors
-    /// [`RevokeError::Store`] when the store cannot be used; [`RevokeError::WebflowUnreachable`]
-    /// when the grants are gone here but Webflow could not be told.
+    /// [`RevokeError::Store`] if the store cannot be used. [`RevokeError::WebflowUnreachable`] if the
+    /// grants were removed here but could not be revoked at Webflow.
     ///
     /// # Cancel safety
-    /// Once it is polled, it comes to its end also when this future is dropped: no grant is revoked
-    /// and still served.
+    /// Once polled, the work completes even if this future is dropped. A revoked grant is never
+    /// served.
     pub async fn revoke(&self, subject: &Subject) -> Result<usize, RevokeError> {
         disconnect(&self.context, &self.context.vault.public(subject)).await
     }
 
-    /// Revokes one grant at Webflow and removes it; the subject's others stay.
+    /// Revokes one grant at Webflow and removes it. The subject's other grants stay.
     ///
     /// # Errors
-    /// As for [`revoke`](Self::revoke), and so is its cancel safety.
+    /// As for [`revoke`](Self::revoke). The cancel safety is the same, too.
     pub async fn revoke_grant(&self, grant: &WebflowToken) -> Result<(), RevokeError> {
         disconnect_one(&self.context, grant).await
     }
 
-    /// Removes every grant of this app whose token was obtained longer ago than `age`, whether it is
-    /// in use or not, without telling Webflow. Returns how many there were.
+    /// Removes all grants of this app whose tokens were obtained longer ago than `age`, even if
+    /// they are in use, without revoking them at Webflow. Returns their number.
     ///
-    /// In a store that cannot list its rows, the grants of every app that shares it are removed.
+    /// If the store cannot list its rows, this removes the old grants of every app that shares it.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Unsupported`] when the store can neither list nor purge.
+    /// [`StoreError`]. [`StoreError::Unsupported`] if the store can neither list nor purge.
     pub async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
         self.context.vault.purge_older_than(age).await
     }
 
-    /// Whether the store can be used right now, for a health check.
+    /// Checks that the store can be used, for a health check.
     ///
     /// # Errors
     /// The [`StoreError`] that a lookup would meet.
@@ -175,7 +176,7 @@ impl WebflowAuthHandle {
     }
 }
 
-/// Returns the tokens in the form for use outside a request.
+/// Marks the tokens as used outside a request.
 fn for_jobs(tokens: &[WebflowToken]) -> Vec<WebflowToken> {
     tokens.iter().map(WebflowToken::for_job).collect()
 }

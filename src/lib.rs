@@ -25,6 +25,7 @@ pub mod doctor;
 #[cfg(feature = "axum")]
 pub mod extract;
 mod flow;
+mod flow_state;
 #[cfg(feature = "_fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -1,4 +1,4 @@
-//! Bounds on what the layer allocates for requests that it passes on. A binary of its own, since
+//! Limits on what the layer allocates for forwarded requests. A separate binary, since
 //! counting allocations takes a global allocator.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -18,12 +18,12 @@ use crate::support::App;
 
 const PANEL: &str = "https://abc.webflow-ext.com";
 
-/// What any real server leaves in the extensions before a layer sees the request.
+/// What any real server puts into the extensions before a layer sees the request.
 #[derive(Clone)]
 struct Peer;
 
-/// The allocations of one request's way through the layer, without making the request. The
-/// request is answered at once, or this fails: nothing that is boxed and waited for.
+/// The allocations of one request's way through the layer, without building the request. Fails if
+/// the request is not answered immediately, since boxed and awaited work is not measured.
 fn allocations(layer: &WebflowAuthLayer, method: &Method, headers: &HeaderMap, token: bool) -> u64 {
     let mut service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
         assert_eq!(request.extensions().get::<WebflowToken>().is_some(), token);
@@ -44,7 +44,7 @@ async fn session(app: &App) -> String {
     let browser = app.connected().await;
     let cookies = browser.cookies("127.0.0.1");
     let (name, value) = cookies.first().unwrap();
-    // From here on the session is known, as that of nearly every request is.
+    // From here on the session is cached, as for nearly every request.
     format!("{name}={value}")
 }
 
@@ -123,8 +123,8 @@ async fn request_with_a_bearer_allocates_once_more() {
     assert_eq!(opened.unwrap().status(), 200);
     let headers = headers([("authorization", &*bearer), ("origin", PANEL), ("accept", "*/*")]);
     for layer in [app.auth.clone(), app.auth.optional()] {
-        // The token and the session. An empty response also allocates its table of headers, of
-        // which the layer adds two; that of a real one has room for them.
+        // The token and the session. An empty response also allocates its header table, to which
+        // the layer adds two headers; a real response has room for them.
         assert_eq!(allocations(&layer, &Method::GET, &headers, true), 2 + 2);
     }
 }

@@ -1,6 +1,6 @@
-//! The demo under load: 200 concurrent connections start flows, finish them, abandon them and attack
-//! them. Every response is the expected one, and the process does not grow. A binary of its own, so
-//! that no other test competes for the processor.
+//! The demo under load: 200 concurrent connections start flows, finish them, abandon them and
+//! attack them. Every response is the expected one, and the process does not grow. A separate
+//! binary, so that no other test competes for the processor.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout)]
 
@@ -21,36 +21,36 @@ use crate::support::demo::{Demo, redirect_uri};
 
 const CONNECTIONS: usize = 200;
 
-/// The first wave brings the process to its working size, the second must leave it there.
+/// The first wave brings the process to its working size. The second must not increase it.
 const WAVES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(4)];
 
-/// How many of them may be in flows that come to their end.
+/// How many of them may be in flows that complete.
 const FINISHING: usize = 25;
 
 const HOST: &str = "127.0.0.1";
 const CALLBACK: &str = "/auth/webflow/callback";
 
-/// How many kinds of requests there are, each of which has to be among the answers.
+/// The number of kinds of requests, each of which must occur.
 const KINDS: usize = 18;
 
-/// What the process may grow by, in MiB: in the first wave by 200 connections and their buffers, in
-/// the second by next to nothing.
+/// How much the process may grow, in MiB: in the first wave by 200 connections and their buffers,
+/// in the second by next to nothing.
 const ROOM_MIB: [f64; 2] = [64.0, 24.0];
 
-/// What all connections share.
+/// The state that all connections share.
 struct Stage {
     demo: Demo,
     fake: FakeWebflow,
-    /// Without cookies; clones share its connections.
+    /// A client without cookies. Clones share its connections.
     newcomer: TestBrowser,
     completed: AtomicUsize,
-    /// A disk that is slow to sync must not make the store's time run out.
+    /// A disk that syncs slowly must not make the store time out.
     finishing: Semaphore,
     took: Mutex<BTreeMap<&'static str, Vec<Duration>>>,
 }
 
 impl Stage {
-    /// A request whose answer must have this status.
+    /// Sends a request, and asserts the status of the response.
     async fn ask(
         &self,
         what: &'static str,
@@ -67,14 +67,14 @@ impl Stage {
         page
     }
 
-    /// A navigation to a protected page by somebody without a session: where Webflow would be.
+    /// Visits a protected page without a session. Returns the redirect to Webflow.
     async fn begin(&self, browser: &mut TestBrowser) -> String {
         let page = self.ask("start", 303, browser, navigation("/sites")).await;
         page.location().unwrap().to_string()
     }
 
-    /// A whole flow, what comes after it, and its callback once more: by the same browser, and by
-    /// one that was told of it.
+    /// A whole flow, requests with its session, and its callback once more, by the same browser and
+    /// by one that learned its URL.
     async fn finish(&self) {
         let mut browser = self.newcomer.clone();
         let authorize = self.begin(&mut browser).await;
@@ -85,7 +85,7 @@ impl Stage {
         self.completed.fetch_add(1, Ordering::SeqCst);
         self.ask("page with a call to Webflow", 200, &mut browser, navigation("/sites")).await;
         let whoami = self.ask("protected", 200, &mut browser, script("/whoami")).await;
-        // Reloaded: the flow's cookie is there still, as when the first answer was lost.
+        // A reload with the flow's cookie, as if the first response was lost.
         let mut again = before;
         self.ask("callback repeated", 303, &mut again, navigation(&callback)).await;
         let same = self.ask("protected", 200, &mut again, script("/whoami")).await;
@@ -98,7 +98,7 @@ impl Stage {
         self.ask("after logout", 401, &mut again, script("/whoami")).await;
     }
 
-    /// Five flows in as many tabs that nobody comes back from.
+    /// Five abandoned flows in as many tabs.
     async fn abandon(&self) {
         let mut browser = self.newcomer.clone();
         for _ in 0..5 {
@@ -146,7 +146,7 @@ impl Stage {
         self.ask("no session", 401, browser, script("/sites")).await;
     }
 
-    /// All connections at once, for so long.
+    /// Runs all connections concurrently, for that long.
     async fn wave(self: &Arc<Self>, load: Duration) {
         let until = Instant::now() + load;
         let connections: Vec<_> = (0..CONNECTIONS)
@@ -228,14 +228,14 @@ mod n13 {
 
     #[test]
     fn attacked_demo_answers_everybody_in_bounded_memory() {
-        // Webflow has a thread of its own: it would have to queue behind all the browsers otherwise.
+        // The fake has its own thread, since it would otherwise queue behind all the browsers.
         let (browsers, webflow) = (runtime(2), runtime(1));
         browsers.block_on(attack(&webflow));
     }
 }
 
 async fn attack(webflow: &Runtime) {
-    // The test measures the process. A disk that others keep busy would make the store's time run out.
+    // The test measures the process, so a busy disk must not make the store time out.
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     let folder = folder.unwrap();

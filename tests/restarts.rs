@@ -1,5 +1,5 @@
-//! Postgres and Redis, restarted under the application. A binary of its own, since test binaries run
-//! one after another and no other test may need the engines meanwhile.
+//! Restarts Postgres and Redis under the application. A separate binary, since test binaries run
+//! one after another and no other test may need the engines at the same time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod support;
@@ -17,7 +17,7 @@ fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/test"))
 }
 
-/// Stops and starts an engine by the script that `scripts/with-servers` has left.
+/// Stops and starts an engine with the script that `scripts/with-servers` leaves behind.
 fn control(name: &str, action: &str) {
     let status = Command::new(setting(name))
         .arg(action)
@@ -29,8 +29,8 @@ fn control(name: &str, action: &str) {
     assert!(status.success(), "{name} {action}");
 }
 
-/// What was stored before, between and after two outages is usable at the end, no token is lost or
-/// left over at Webflow, and an outage is never a challenge.
+/// Grants stored before, between and after two outages are usable at the end, no token is lost or
+/// left over at Webflow, and an outage never causes a challenge.
 async fn outlives_restarts(store: impl TokenStore, ctl: &str) {
     let app = App::with(|builder| builder.store(store)).await;
     let mut browsers: Vec<TestBrowser> = vec![app.connected().await, app.connected().await];
@@ -43,7 +43,7 @@ async fn outlives_restarts(store: impl TokenStore, ctl: &str) {
             let page = browser.step(&app.url("/whoami")).await.unwrap();
             assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
         }
-        // A flow that returns while the database is down is told so, and loses no token.
+        // A flow that returns while the database is down gets an error, and loses no token.
         let page = late.step(&callback).await.unwrap();
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
         control(ctl, "start");

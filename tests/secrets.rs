@@ -1,4 +1,4 @@
-//! What may never be logged: O5 of the threat model. A binary of its own, since the subscriber, the
+//! What must never be logged: O5 of the threat model. A separate binary, since the subscriber, the
 //! panic hook and the metrics recorder are global to the process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -23,8 +23,8 @@ use crate::support::log::Log;
 use crate::support::secrets::Secrets;
 use crate::support::{App, KEY};
 
-/// Everything that is written anywhere: events and spans at TRACE of every library, also those that
-/// log by the facade `log`; what panics say; names and labels of metrics.
+/// Captures all output: events and spans of every library at TRACE, including the `log` facade,
+/// panic messages, and names and labels of metrics.
 fn log() -> &'static Log {
     static LOG: OnceLock<Log> = OnceLock::new();
     LOG.get_or_init(|| {
@@ -48,8 +48,8 @@ fn log() -> &'static Log {
     })
 }
 
-/// What is in a log that is the whole: our own events, those of every library beneath, what a
-/// panic says, and metrics.
+/// What a complete log contains: events of this crate and of every library beneath, a panic
+/// message, and metrics.
 const EXPECTED: &[&str] = &[
     "flow started",
     "code exchanged",
@@ -135,7 +135,7 @@ async fn app(store: impl TokenStore) -> App {
     App::with(|builder| builder.store(store).timeout(Duration::from_millis(500))).await
 }
 
-/// What one has to know of a flow: its state, its code, and the browser's cookies by now.
+/// The secrets of a flow: its state, its code, and the browser's current cookies.
 async fn begin(app: &App, browser: &mut TestBrowser, path: &str, secrets: &mut Secrets) -> String {
     let callback = app.callback(browser, path).await;
     secrets.add("code", &hostile::parameter(&callback, "code"));
@@ -154,7 +154,7 @@ fn keep_token(app: &App, secrets: &mut Secrets) {
     secrets.add("access token", &app.fake.latest_token().unwrap());
 }
 
-/// A whole life: login, callback, calls, dead token, step-up, logout with revocation.
+/// A whole life cycle: login, callback, calls, dead token, step-up, logout with revocation.
 async fn live(app: &App, secrets: &mut Secrets) {
     secrets.add("client secret", app.fake.client_secret());
     secrets.add("key", KEY);
@@ -165,7 +165,7 @@ async fn live(app: &App, secrets: &mut Secrets) {
     keep_token(app, secrets);
     let token = app.fake.latest_token().unwrap();
 
-    // Webflow repeats the token in whatever it says.
+    // Webflow echoes the token in every response.
     for status in [400, 403, 404, 409, 500] {
         let body = json!({"code": token, "message": format!("Bearer {token}\n{token}"),
             "externalReference": token, "details": [{"authorization": token}]});
@@ -194,7 +194,7 @@ async fn live(app: &App, secrets: &mut Secrets) {
     assert_eq!(answer.status(), 200);
     answer.into_body().collect().await.unwrap();
 
-    // Cookies that are broken, and callbacks that are refused.
+    // Malformed cookies, and refused callbacks.
     let line = cookie_line(&browser);
     raw_get(app, "/sites", &[&line[..line.len() - 3]]).await;
     raw_get(app, "/sites", &[&format!("{line}\u{e9}=")]).await;
@@ -206,7 +206,7 @@ async fn live(app: &App, secrets: &mut Secrets) {
     raw_get(app, &denied, &[&line]).await;
     raw_request(app, "POST", LOGOUT, &[&line, "Origin: https://evil.example"]).await;
 
-    // The token is refused: a 401 for a script, and for a navigation a new consent.
+    // Webflow rejects the token: a script gets a 401, a navigation a new consent.
     app.fake.revoke(&token);
     let callback = begin(app, &mut browser, "/sites", secrets).await;
     browser.visit(&callback).await.unwrap();
@@ -216,7 +216,7 @@ async fn live(app: &App, secrets: &mut Secrets) {
     keep_cookies(&browser, secrets);
     keep_token(app, secrets);
 
-    // Revocation that fails and repeats what it was sent, then one that works.
+    // A revocation that fails and echoes the request, then one that succeeds.
     let token = app.fake.latest_token().unwrap();
     let echo = json!({"error": token, "message": app.fake.client_secret()});
     app.fake.fail_next(Endpoint::Revoke, Fault::json(400, &echo));
@@ -227,7 +227,7 @@ async fn live(app: &App, secrets: &mut Secrets) {
     browser.submit(&app.url(&format!("{LOGOUT}?revoke=true"))).await.unwrap();
 }
 
-/// Exchanges that fail in every way, with answers that repeat the request.
+/// Exchanges that fail in every way, with responses that echo the request.
 async fn fail(app: &App, secrets: &mut Secrets) {
     let client_secret = app.fake.client_secret().to_owned();
     for status in [200, 400, 401, 418, 500] {

@@ -1,7 +1,7 @@
-//! Whether a token is still valid after a 401.
+//! Introspects a token after a 401, to find out whether it is still valid.
 //!
 //! Webflow answers 401 for a token that "is invalid or does not have access to the requested
-//! resource". Only introspection, which needs neither scope nor resource, tells the two apart.
+//! resource". Introspection needs neither scope nor resource, so only it tells the two apart.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,13 +19,13 @@ use crate::util::clock::is_within;
 use crate::util::log;
 use crate::webflow::{Introspection, LOOKUP_BUDGET, TokenLookupError, introspect};
 
-/// How long a confirmed token is not introspected again.
-const BELIEVED: Duration = Duration::from_secs(10);
+/// How long a token that was found valid is not introspected again.
+const ALIVE_TTL: Duration = Duration::from_secs(10);
 
-/// How many confirmed tokens are remembered. Beyond that, the oldest are introspected again.
+/// How many valid tokens are remembered.
 const MAX_REMEMBERED: usize = 4096;
 
-/// What introspection says of a token.
+/// The result of introspecting a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
     Alive,
@@ -36,9 +36,9 @@ pub enum Life {
 
 type Key = [u8; 32];
 
-/// Introspections that a 401 asked for.
+/// Introspections triggered by a 401.
 pub struct Confirmations {
-    /// One per token, kept alive by those who wait for it.
+    /// One per token, kept alive by the callers that wait for it.
     pending: Mutex<HashMap<Key, Weak<OnceCell<Life>>>>,
     /// When a token was found alive, in Unix milliseconds.
     alive: Cache<Key, u64>,
@@ -54,7 +54,7 @@ impl Confirmations {
     /// The remembered result, or that of `ask`. Concurrent calls with the same key share one `ask`.
     /// Only [`Life::Alive`] is remembered. `now` is in Unix milliseconds.
     async fn life(&self, key: Key, now: u64, ask: impl Future<Output = Life>) -> Life {
-        if self.alive.get(&key).is_some_and(|since| is_within(BELIEVED, since, now)) {
+        if self.alive.get(&key).is_some_and(|since| is_within(ALIVE_TTL, since, now)) {
             return Life::Alive;
         }
         let cell = self.join(key);
@@ -80,7 +80,7 @@ impl Confirmations {
         if let Some(cell) = pending.get(&key).and_then(Weak::upgrade) {
             return cell;
         }
-        // Drops entries that nobody waits for.
+        // Cancelled callers leave entries behind.
         pending.retain(|_, cell| cell.strong_count() > 0);
         let cell = Arc::default();
         pending.insert(key, Arc::downgrade(&cell));
@@ -93,21 +93,21 @@ impl Confirmations {
 }
 
 impl ApiClient {
-    /// Whether the token is valid, as far as Webflow tells before `deadline`.
+    /// Introspects the token, or returns the remembered result. [`Life::Unknown`] at the deadline.
     pub async fn life_of(&self, token: &WebflowToken, deadline: Instant) -> Life {
         let secret = token.access_token();
         let key = Sha256::digest(secret.expose_secret()).into();
         let budget = self.budget.min(LOOKUP_BUDGET);
         let ask = async {
             let found = introspect(&self.http, &self.endpoints, secret, budget).await;
-            life_by(token, found, self.clock.unix_millis())
+            record(token, found, self.clock.unix_millis())
         };
         let life = self.confirmations.life(key, self.clock.unix_millis(), ask);
         timeout_at(deadline, life).await.unwrap_or(Life::Unknown)
     }
 }
 
-fn life_by(token: &WebflowToken, found: Result<Introspection, TokenLookupError>, now: u64) -> Life {
+fn record(token: &WebflowToken, found: Result<Introspection, TokenLookupError>, now: u64) -> Life {
     match found {
         Ok(found) => {
             token.state().seen_alive(now);
@@ -139,7 +139,7 @@ mod tests {
     const KEY: Key = [7; 32];
 
     #[tokio::test]
-    async fn w1_callers_at_the_same_time_share_one_introspection() {
+    async fn w1_concurrent_callers_share_one_introspection() {
         for life in [Life::Alive, Life::Dead, Life::Unknown] {
             let (confirmations, asked) = (Confirmations::default(), AtomicUsize::new(0));
             let gate = Semaphore::new(0);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn w1_a_caller_that_leaves_does_not_take_the_answer_along() {
+    async fn w1_dropping_one_caller_does_not_cancel_the_others() {
         let (confirmations, gate) = (Confirmations::default(), Semaphore::new(0));
         let call = || {
             confirmations.life(KEY, 0, async {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn w1_what_is_remembered_is_bounded() {
+    async fn w1_remembered_tokens_are_bounded() {
         let confirmations = Confirmations::default();
         for i in 0..10_000_u32 {
             let mut key = KEY;
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn w1_only_alive_is_remembered_and_only_for_a_while() {
+    async fn w1_only_valid_tokens_are_remembered_and_only_briefly() {
         let confirmations = Confirmations::default();
         let ask = async |now, life| confirmations.life(KEY, now, async { life }).await;
         assert_eq!(ask(1000, Life::Unknown).await, Life::Unknown);

@@ -1,4 +1,4 @@
-//! What can go wrong with a call.
+//! Errors of calls, and Webflow's error bodies.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -16,11 +16,11 @@ use crate::grant::token::WebflowToken;
 use crate::problem::FailureKind;
 use crate::webflow::retry_after;
 
-/// Why a call to Webflow's Data API has no usable answer.
+/// Why a call to Webflow's Data API failed.
 ///
-/// Handlers may return it: with axum it becomes a `problem+json` answer (see
-/// [`status`](Self::status)), and [`Unauthorized`](Self::Unauthorized) makes the layer forget the
-/// dead token and ask the user for a new one. The other variants leave the grant as it is.
+/// Handlers may return it: with axum it becomes a `problem+json` response with the status
+/// [`status`](Self::status). [`Unauthorized`](Self::Unauthorized) also makes the layer remove the
+/// dead token and send the user to Webflow for a new one. The other variants keep the grant.
 ///
 /// ```no_run
 /// use tower_webflow_auth::{WebflowToken, api::ApiError};
@@ -30,7 +30,7 @@ use crate::webflow::retry_after;
 ///     match token.api().sites().await {
 ///         Ok(sites) => Ok(sites.len()),
 ///         Err(ApiError::Forbidden { body, .. }) if body.code == "missing_scopes" => Ok(0),
-///         Err(error) => Err(error), // a 401 asks the user again, the rest is a problem+json
+///         Err(error) => Err(error), // a dead token sends the user to Webflow
 ///     }
 /// }
 /// ```
@@ -38,69 +38,69 @@ use crate::webflow::retry_after;
 #[non_exhaustive]
 pub enum ApiError {
     /// 401, confirmed by introspection: the token was revoked, has expired, or was never valid.
-    #[error("Webflow does not accept the access token any more (401)")]
+    #[error("Webflow no longer accepts the access token (401)")]
     #[non_exhaustive]
     Unauthorized {
         /// The token, now marked as dead.
         token: WebflowToken,
-        /// What Webflow said.
+        /// Webflow's error body.
         body: WebflowErrorBody,
     },
-    /// 401, but introspection did not say that the token is invalid. Most likely the token has no
-    /// access to the resource, for example to another user's site. The grant is kept.
+    /// 401, but introspection did not find the token invalid. Most likely the token has no access
+    /// to the resource, for example to another user's site. The grant is kept.
     #[error("the token has no access to this resource ({body})")]
     #[non_exhaustive]
     NoAccess {
         /// Whether introspection confirmed that the token is valid; false if it failed.
         confirmed: bool,
-        /// What Webflow said.
+        /// Webflow's error body.
         body: WebflowErrorBody,
     },
-    /// 403: the token lacks a scope, or its user a right.
+    /// 403: the token lacks a scope, or its user lacks a permission.
     #[error("Webflow forbids this call ({body})")]
     #[non_exhaustive]
     Forbidden {
-        /// What Webflow said; the code `missing_scopes` tells that a scope is lacking.
+        /// Webflow's error body. Its code is `missing_scopes` if the token lacks a scope.
         body: WebflowErrorBody,
     },
     /// 429: too many calls in this minute.
-    #[error("Webflow's rate limit is used up (429)")]
+    #[error("Webflow's rate limit is exhausted (429)")]
     #[non_exhaustive]
     RateLimited {
-        /// How long to wait, if Webflow said so.
+        /// How long to wait, if Webflow named a time.
         retry_after: Option<Duration>,
-        /// What Webflow said.
+        /// Webflow's error body.
         body: WebflowErrorBody,
     },
-    /// Any other answer that is not a success.
-    #[error("Webflow answered with status {status} ({body})")]
+    /// Any other response that is not 2xx.
+    #[error("Webflow responded with status {status} ({body})")]
     #[non_exhaustive]
     Status {
-        /// The status of Webflow's answer.
+        /// The status of Webflow's response.
         status: StatusCode,
-        /// What Webflow said.
+        /// Webflow's error body.
         body: WebflowErrorBody,
     },
-    /// No answer, or only a part of it, within the time allowed.
+    /// No response, or only part of one, within the time limit.
     #[error("Webflow did not answer in time")]
     Timeout,
-    /// No connection, or one that broke.
+    /// The connection could not be made, or broke.
     #[error("Webflow cannot be reached")]
     Unreachable(#[source] reqwest::Error),
     /// The body is longer than 32 MiB.
-    #[error("Webflow's answer is too long")]
+    #[error("Webflow's response is too long")]
     TooLong,
     /// The body is not the JSON that the caller expects.
-    #[error("Webflow's answer is not the JSON expected")]
+    #[error("Webflow's response is not the expected JSON")]
     Decode(#[source] serde_json::Error),
-    /// The request cannot be sent; a mistake of the caller's.
+    /// The request cannot be sent: a mistake in the calling code.
     #[error("the request cannot be sent: {0}")]
     InvalidRequest(Cow<'static, str>),
 }
 
-/// The body of an error answer (Webflow Data API, *Error Handling*).
+/// The body of an error response (Webflow Data API, *Error Handling*).
 ///
-/// Every field is empty when Webflow's answer does not have it.
+/// Fields that Webflow omits are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 #[non_exhaustive]
@@ -108,13 +108,13 @@ pub struct WebflowErrorBody {
     /// A code such as `missing_scopes`.
     #[serde(deserialize_with = "text")]
     pub code: String,
-    /// A sentence for developers.
+    /// An explanation for developers.
     #[serde(deserialize_with = "text")]
     pub message: String,
-    /// Where Webflow says more about it.
+    /// A link to more information.
     #[serde(deserialize_with = "text")]
     pub external_reference: String,
-    /// More about single fields.
+    /// Details, for example about individual fields.
     pub details: Value,
 }
 
@@ -126,7 +126,7 @@ fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::
     })
 }
 
-/// Code and message, in one line and up to 200 characters each: errors end up in logs.
+/// Code and message on one line, at most 200 characters each, since errors end up in logs.
 impl std::fmt::Display for WebflowErrorBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.code.is_empty() {
@@ -148,7 +148,7 @@ fn one_line(text: &str, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
 }
 
 impl WebflowErrorBody {
-    /// Takes a secret out of every text, in case what answers shows the request that it got.
+    /// Redacts `secret` in every text, in case the server echoes the request.
     pub(crate) fn without(mut self, secret: &str) -> Self {
         for text in [&mut self.code, &mut self.message, &mut self.external_reference] {
             hide(text, secret);
@@ -181,8 +181,8 @@ fn hide_in(value: &mut Value, secret: &str) {
     }
 }
 
-/// The error of an answer that is neither a success nor 401. The secret is taken out of the body.
-pub async fn of_status(answer: ApiResponse, secret: &str, now: SystemTime) -> ApiError {
+/// The error for a response that is neither 2xx nor 401. `secret` is redacted in its body.
+pub async fn status_error(answer: ApiResponse, secret: &str, now: SystemTime) -> ApiError {
     let status = answer.status();
     let retry_after = retry_after(answer.headers(), now);
     let body: WebflowErrorBody = answer.error_body().await.unwrap_or_default();
@@ -212,7 +212,7 @@ impl ApiError {
     ) -> Self {
         let status = answer.status();
         let life = answer.extensions().get::<Life>().copied();
-        // A body that cannot be read says less; the status already decides what went wrong.
+        // An unreadable body counts as empty: the status alone decides the variant.
         let answer = ApiResponse::new(answer);
         let body: WebflowErrorBody = answer.error_body().await.unwrap_or_default();
         let body = body.without(token.access_token().expose_secret());
@@ -234,11 +234,12 @@ impl ApiError {
         }
     }
 
-    /// The status of the answer that a handler gives when it returns this error.
+    /// The status of the response when a handler returns this error.
     ///
-    /// 401 for a dead token, 403 for no access, 403, 404 and 429 as Webflow says, 504 for a
-    /// timeout, 400 for a request that cannot be sent, and 502 for everything else: what Webflow
-    /// refuses for reasons of its own is not the fault of the application's client.
+    /// - 401 for a dead token, and 403 for a token without access.
+    /// - 403, 404 and 429 as Webflow answered.
+    /// - 504 for a timeout, and 400 for a request that cannot be sent.
+    /// - 502 for everything else, since the application's client is not to blame.
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
@@ -266,7 +267,7 @@ impl ApiError {
         }
     }
 
-    /// What Webflow said, when it answered at all.
+    /// Webflow's error body, if Webflow responded with an error.
     pub const fn webflow(&self) -> Option<&WebflowErrorBody> {
         match self {
             Self::Unauthorized { body, .. }
@@ -278,7 +279,7 @@ impl ApiError {
         }
     }
 
-    /// Whether the call may work when it is made again later.
+    /// Whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::RateLimited { .. } | Self::Timeout | Self::Unreachable(_) => true,
@@ -294,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_body_may_lack_fields_or_have_others() {
+    fn error_body_tolerates_missing_and_unknown_fields() {
         let body: WebflowErrorBody =
             serde_json::from_str(r#"{"code": 400, "message": null, "x": 1}"#).unwrap();
         assert_eq!((body.code.as_str(), body.message.as_str()), ("400", ""));
@@ -302,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn o5_an_answer_that_shows_the_token_is_not_repeated() {
+    fn o5_an_echoed_token_is_redacted() {
         let text = r#"{"code": "tkn9", "message": "tkn9 and tkn9", "externalReference": "?tkn9",
             "details": ["tkn9", {"tkn9": {"a": "tkn9"}}, 9]}"#;
         let body: WebflowErrorBody = serde_json::from_str(text).unwrap();
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn o5_what_webflow_says_is_one_short_line_in_an_error() {
+    fn o5_an_error_shows_webflows_message_as_one_short_line() {
         let message = format!("a\nforged line\r\n\u{1b}[2J{}", "x".repeat(1000));
         let body = WebflowErrorBody { code: "c\n".repeat(500), message, ..Default::default() };
         let text = ApiError::Forbidden { body }.to_string();

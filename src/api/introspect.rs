@@ -1,16 +1,16 @@
-//! Introspection for callers that draw their own conclusion from a 401.
+//! Introspection for callers that interpret a 401 themselves.
 
 use http::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
-use super::error::of_status;
+use super::error::status_error;
 use super::{ApiBody, ApiClient, ApiError, ApiResponse, deadline};
 use crate::webflow::{Introspection, LOOKUP_BUDGET};
 
 impl ApiClient {
-    /// What Webflow says of the token; `None` if it answers 401.
+    /// Introspects the token; `None` if Webflow answers 401.
     pub async fn introspect(
         &self,
         token: &SecretString,
@@ -28,7 +28,7 @@ impl ApiClient {
                 Ok(Some(Introspection::from_answer(&body)))
             }
             StatusCode::UNAUTHORIZED => Ok(None),
-            _ => Err(of_status(answer, secret, self.clock.now()).await),
+            _ => Err(status_error(answer, secret, self.clock.now()).await),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Lists that come in pages.
+//! Paginated lists.
 
 use std::collections::{HashSet, VecDeque};
 use std::fmt;
@@ -12,13 +12,13 @@ use serde_json::{Map, Value};
 
 use super::{ApiError, ApiPath, ApiRequest, WebflowApi};
 
-/// The most that Webflow gives at once.
+/// The largest page that Webflow returns.
 const MAX_PAGE: usize = 100;
 
 impl WebflowApi {
-    /// All items of a list, over all its pages.
+    /// Reads all items of a list, across its pages.
     ///
-    /// Configure the call with the methods of [`ApiList`], then call [`all`](ApiList::all) or
+    /// Configure the request with the methods of [`ApiList`], then call [`all`](ApiList::all) or
     /// [`stream`](ApiList::stream). Source: Webflow Data API, *Pagination*.
     ///
     /// ```no_run
@@ -34,7 +34,7 @@ impl WebflowApi {
     }
 }
 
-/// A request for a list of Webflow's Data API.
+/// A request for a paginated list.
 ///
 /// Pages are requested by `cursor` if the response has `pagination.nextCursor`, otherwise by
 /// `offset`. A list that supports neither is requested once. A list that is `null` is empty.
@@ -120,7 +120,7 @@ impl<T> fmt::Debug for ApiList<T> {
     }
 }
 
-/// An error in the middle of a list.
+/// An error while reading a list, with the items read before it.
 ///
 /// It converts into its [`ApiError`], so `?` works in functions that return one.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +151,7 @@ enum Next {
 struct Pages<T> {
     list: ApiList<T>,
     next: Next,
-    /// How many items were read so far.
+    /// The number of items read so far.
     read: usize,
     /// The cursors so far. A repeated one ends the list.
     cursors: HashSet<String>,
@@ -179,7 +179,7 @@ impl<T: DeserializeOwned> Pages<T> {
             Next::Cursor(cursor) => request.query(&[("cursor", cursor)]),
         };
         let mut answer: Map<String, Value> = request.send().await?.json().await?;
-        let pagination = Pagination::of(&answer.remove("pagination").unwrap_or_default());
+        let pagination = Pagination::parse(&answer.remove("pagination").unwrap_or_default());
         let items = items(answer, self.list.field.as_deref())?;
         if let Next::Offset(offset) = asked {
             let same = || items.first() == self.first.as_ref();
@@ -223,7 +223,7 @@ struct Pagination {
 }
 
 impl Pagination {
-    fn of(value: &Value) -> Self {
+    fn parse(value: &Value) -> Self {
         let number = |name| usize::try_from(value.get(name)?.as_u64()?).ok();
         Self {
             limit: number("limit"),

@@ -1,4 +1,8 @@
-//! Calls to Webflow's Data API with a token.
+//! A client for Webflow's Data API, authorized by a user's token.
+//!
+//! [`WebflowToken::api`] returns a [`WebflowApi`], which builds requests ([`ApiRequest`]) and reads
+//! paginated lists ([`ApiList`]). Both retry within a time budget. [`ApiService`], the tower
+//! service beneath them, sends single attempts.
 //!
 //! ```no_run
 //! use serde_json::Value;
@@ -46,8 +50,8 @@ use crate::grant::token::WebflowToken;
 use crate::util::clock::Clock;
 use crate::webflow::Endpoints;
 
-/// What all tokens of a layer share: the connection pool, the address, and the time allowed for a
-/// call.
+/// State shared by all tokens of a layer: the connection pool, Webflow's endpoints, and the default
+/// time limit of a call.
 pub(crate) struct ApiClient {
     pub(crate) http: reqwest::Client,
     pub(crate) endpoints: Endpoints,
@@ -56,7 +60,7 @@ pub(crate) struct ApiClient {
     clock: Clock,
     confirmations: Confirmations,
     holds: Holds,
-    /// Removes the grant of a job's dead token.
+    /// Removes the grant of a dead token that a background job used.
     removal: OnceLock<Box<Removal>>,
 }
 
@@ -75,13 +79,13 @@ impl ApiClient {
         Self { http, endpoints, client_id, budget, clock, confirmations, holds, removal }
     }
 
-    /// Says how grants of dead tokens are removed; once, when the layer is built.
+    /// Sets how grants of dead tokens are removed. Called once, when the layer is built.
     pub(crate) fn remove_dead_by(&self, removal: impl Fn(&WebflowToken) + Send + Sync + 'static) {
         self.removal.set(Box::new(removal)).ok();
     }
 
-    /// No layer sees what a job's call has found, so the grant is removed here.
-    fn found_dead(&self, token: &WebflowToken) {
+    /// Removes the grant of a job's dead token. Outside a request, no layer would do so.
+    fn remove_if_for_job(&self, token: &WebflowToken) {
         if let Some(remove) = self.removal.get().filter(|_| token.is_for_job()) {
             remove(token);
         }
@@ -90,9 +94,9 @@ impl ApiClient {
 
 /// Webflow's Data API, called with one token.
 ///
-/// Paths are given in parts, `["sites", site_id, "pages"]`, or as a string that starts with `/`,
-/// for example `/v2/sites`; see [`ApiPath`]. They stay on Webflow's host. An answer that is not a
-/// success becomes an [`ApiError`] with Webflow's own code and message.
+/// A path is an array of segments, `["sites", site_id, "pages"]`, or a string that starts with `/`,
+/// such as `/v2/sites`; see [`ApiPath`]. It cannot leave Webflow's host. A response other than 2xx
+/// becomes an [`ApiError`] with Webflow's code and message.
 ///
 /// ```no_run
 /// use tower_webflow_auth::{WebflowToken, api::ApiError};
@@ -105,7 +109,7 @@ impl ApiClient {
 pub struct WebflowApi {
     token: WebflowToken,
     host: Host,
-    /// The time for each call of a job that waits out the rate limit.
+    /// The time limit of each call that waits out the rate limit. `None` for ordinary calls.
     patience: Option<Duration>,
 }
 
@@ -118,11 +122,11 @@ impl WebflowApi {
         &self.token
     }
 
-    /// Calls of a job, which nobody waits for: each may take `budget`, and 429 is repeated for as
-    /// long as that lasts. A list has the budget for each page.
+    /// Makes calls wait out the rate limit, for background jobs.
     ///
-    /// Once Webflow has answered 429 to a grant, the patient calls of that grant in this process wait
-    /// until the time that it names. Other calls never wait for them.
+    /// Each call may take up to `budget`, and is repeated after a 429 for as long as that lasts. In
+    /// a list, the budget is per page. After a 429, all patient calls of the same grant in this
+    /// process wait until the time that Webflow named. Other calls do not wait.
     ///
     /// Source: Webflow Data API, *Rate Limits*.
     ///
@@ -142,8 +146,8 @@ impl WebflowApi {
         self
     }
 
-    /// Reads published CMS items from `api-cdn.webflow.com`, in effect without a rate limit. It takes
-    /// `GET` only; other methods are [`ApiError::InvalidRequest`].
+    /// Sends the calls to `api-cdn.webflow.com`, which serves published CMS items and has no
+    /// effective rate limit. Methods other than `GET` are [`ApiError::InvalidRequest`].
     ///
     /// ```no_run
     /// use serde_json::Value;
@@ -160,7 +164,7 @@ impl WebflowApi {
         self
     }
 
-    /// The tower service that sends each attempt; see [`ApiService`].
+    /// Returns the tower service that sends each attempt; see [`ApiService`].
     pub fn service(&self) -> ApiService {
         ApiService::new(self.token.clone(), self.host, self.budget())
     }
@@ -169,32 +173,32 @@ impl WebflowApi {
         self.patience.unwrap_or(self.token.client().budget)
     }
 
-    /// A `GET` of `path`.
+    /// Builds a `GET` request for `path`.
     pub fn get(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::GET, path)
     }
 
-    /// A `POST` to `path`.
+    /// Builds a `POST` request to `path`.
     pub fn post(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::POST, path)
     }
 
-    /// A `PATCH` of `path`.
+    /// Builds a `PATCH` request for `path`.
     pub fn patch(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::PATCH, path)
     }
 
-    /// A `PUT` to `path`.
+    /// Builds a `PUT` request to `path`.
     pub fn put(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::PUT, path)
     }
 
-    /// A `DELETE` of `path`.
+    /// Builds a `DELETE` request for `path`.
     pub fn delete(&self, path: impl ApiPath) -> ApiRequest {
         self.request(Method::DELETE, path)
     }
 
-    /// A request with any method.
+    /// Builds a request with any method.
     pub fn request(&self, method: Method, path: impl ApiPath) -> ApiRequest {
         ApiRequest::new(self.service(), method, path, self.budget(), self.patience.is_some())
     }

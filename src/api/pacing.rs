@@ -1,4 +1,4 @@
-//! How long the patient calls of a grant wait after a 429.
+//! Holds back the patient calls of a grant after a 429.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::deadline;
 use crate::grant::token::WebflowToken;
 use crate::util::clock::Clock;
 
-/// How many grants are remembered; beyond it the oldest are forgotten, and meet a 429 of their own.
+/// How many tokens are remembered. The calls of a forgotten one may meet another 429.
 const MAX_REMEMBERED: usize = 4096;
 
-/// Until when Webflow wants no calls with a token.
+/// The time until which Webflow accepts no calls with a token.
 #[derive(Debug, Clone, Copy)]
 struct Hold {
     /// By the injected clock, in Unix milliseconds.
@@ -23,7 +23,7 @@ struct Hold {
     until: Instant,
 }
 
-/// The tokens whose rate limit is used up, by a hash of the token.
+/// The tokens whose rate limit is exhausted, by a hash of the token.
 pub struct Holds(Cache<[u8; 32], Hold>);
 
 impl Default for Holds {

@@ -1,4 +1,4 @@
-//! Request paths that an ID from outside cannot redirect.
+//! Request paths that an untrusted ID cannot redirect.
 
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
@@ -8,7 +8,7 @@ use crate::wire::paths::COMPONENT;
 /// The path of a call to Webflow's Data API.
 ///
 /// - An array or slice of segments, `["sites", site_id, "pages"]`, is relative to `/v2`. Each segment
-///   is percent-encoded. Use this form if an ID comes from outside.
+///   is percent-encoded. Use this form for untrusted IDs.
 /// - A string starts with a slash, includes `/v2` or `/beta`, and may have a query.
 ///
 /// An empty segment, `.` or `..` is [`ApiError::InvalidRequest`].
@@ -100,7 +100,7 @@ fn checked(text: &str) -> Result<(), ApiError> {
     if decoded.split(['/', '\\']).any(is_dots) { Err(dots()) } else { Ok(()) }
 }
 
-/// Like [`checked`], for a path whose parts are encoded: a slash inside a part is part of its name.
+/// Like [`checked`], for a path whose segments are encoded, so that an encoded slash is data.
 pub fn checked_encoded(text: &str) -> Result<(), ApiError> {
     on_host(text)?;
     let path = text.split('?').next().unwrap_or_default();
@@ -126,5 +126,5 @@ fn is_dots(part: &str) -> bool {
 }
 
 fn dots() -> ApiError {
-    ApiError::InvalidRequest("the path has segments of dots".into())
+    ApiError::InvalidRequest("the path has a segment . or ..".into())
 }

@@ -1,4 +1,4 @@
-//! A call before it is sent.
+//! The request builder, and the loop that sends a call with its retries.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use super::{ApiError, ApiPath, ApiResponse, WebflowErrorBody};
 use crate::util::clock::Clock;
 use crate::webflow::retry_after;
 
-/// A call to Webflow's Data API, to be filled and sent.
+/// A call to Webflow's Data API that has not been sent yet.
 ///
-/// Requests that cannot be sent (a path off Webflow's host, a body that does not serialize) are
-/// reported by [`send`](Self::send).
+/// Invalid requests (a path off Webflow's host, a body that does not serialize) are reported by
+/// [`send`](Self::send).
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -32,18 +32,18 @@ use crate::webflow::retry_after;
 /// ```
 ///
 /// # Retries
-/// A call is sent up to three times, as both official SDKs do it. Repeated are:
+/// A call is sent up to three times, as in both official SDKs:
 ///
-/// | method | after |
+/// | method | repeated after |
 /// | --- | --- |
-/// | `GET` | 408, 409, 429, 5xx, no connection, a connection closed before an answer |
-/// | `HEAD`, `PUT`, `DELETE`, `OPTIONS` | the same without 409 |
+/// | `GET` | 408, 409, 429, 5xx, no connection, a connection closed before a response |
+/// | `HEAD`, `PUT`, `DELETE`, `OPTIONS` | as for `GET`, except 409 |
 /// | any other | 429 |
 ///
-/// `Retry-After` (seconds, a fraction or a date) sets the pause, else `X-RateLimit-Reset` (Unix
-/// seconds). Without them the pauses are at most 1 s and 2 s, with jitter. A pause that does not fit
-/// into the rest of the [`timeout`](Self::timeout) is not begun; the error is returned immediately.
-/// An attempt that timed out is not repeated.
+/// `Retry-After` (whole or fractional seconds, or a date) sets the pause, otherwise
+/// `X-RateLimit-Reset` (Unix seconds). Without either, the pauses are at most 1 s and 2 s, with
+/// jitter. If a pause does not fit into the rest of the [`timeout`](Self::timeout), the error is
+/// returned immediately. An attempt that timed out is not repeated.
 #[must_use = "nothing is sent before `send`"]
 pub struct ApiRequest {
     service: ApiService,
@@ -51,7 +51,7 @@ pub struct ApiRequest {
     budget: Duration,
     repeat: Repeat,
     attempts: u32,
-    /// Waits out 429 and the other patient calls' 429.
+    /// Whether to wait out rate limits: those of this call, and those that other patient calls met.
     patient: bool,
     inner: Result<reqwest::RequestBuilder, ApiError>,
 }
@@ -64,7 +64,7 @@ impl ApiRequest {
         budget: Duration,
         patient: bool,
     ) -> Self {
-        let repeat = Repeat::of(&method);
+        let repeat = Repeat::for_method(&method);
         let inner = match path.into_path() {
             Ok(_) if service.host() == Host::Cdn && method != Method::GET => {
                 Err(ApiError::InvalidRequest("the CDN takes GET only".into()))
@@ -86,10 +86,10 @@ impl ApiRequest {
 
     /// Clones the request. An error moves to the clone.
     pub(super) fn duplicate(&mut self) -> Self {
-        let again = self.inner.as_ref().ok().and_then(reqwest::RequestBuilder::try_clone);
-        let spent = || Err(ApiError::InvalidRequest("the request was sent before".into()));
-        let inner = match again {
-            Some(again) => Ok(again),
+        let clone = self.inner.as_ref().ok().and_then(reqwest::RequestBuilder::try_clone);
+        let spent = || Err(ApiError::InvalidRequest("the request was already sent".into()));
+        let inner = match clone {
+            Some(clone) => Ok(clone),
             None => std::mem::replace(&mut self.inner, spent()),
         };
         Self { service: self.service.clone(), method: self.method.clone(), inner, ..*self }
@@ -110,9 +110,10 @@ impl ApiRequest {
         self.map(|request| request.header(name, value))
     }
 
-    /// The time for the whole call, with its retries and the body of the answer; the default is the
-    /// builder's [`timeout`](crate::config::WebflowAuthBuilder::timeout), 10 seconds, or what
-    /// [`patiently`](super::WebflowApi::patiently) was given.
+    /// Limits the whole call, including its retries and the response body.
+    ///
+    /// Defaults to the budget given to [`patiently`](super::WebflowApi::patiently), otherwise to
+    /// the builder's [`timeout`](crate::config::WebflowAuthBuilder::timeout) (10 seconds).
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.budget = timeout;
         self
@@ -124,22 +125,22 @@ impl ApiRequest {
         self
     }
 
-    /// Sends the call once only.
+    /// Disables retries.
     pub const fn no_retry(mut self) -> Self {
         self.attempts = 1;
         self.patient = false;
         self
     }
 
-    /// Sends the call and takes the head of the answer.
+    /// Sends the call, and returns when the head of the response has arrived.
     ///
     /// # Errors
-    /// [`ApiError`]: an answer that is not a success, no answer in time, no connection, or a
-    /// request that cannot be sent.
+    /// [`ApiError`]: a response other than 2xx, a timeout, a failed connection, or a request that
+    /// cannot be sent.
     ///
-    /// After a 401 the token is introspected. Only if that answers 401 too, the error is
-    /// [`ApiError::Unauthorized`], and a handler that returns it sends the user to Webflow for a
-    /// new token.
+    /// After a 401 the token is introspected. The error is [`ApiError::Unauthorized`] only if
+    /// introspection answers 401 too. A handler that returns this error sends the user to Webflow
+    /// for a new token.
     pub async fn send(self) -> Result<ApiResponse, ApiError> {
         let request = self.inner?.build().map_err(ApiError::from_transport)?;
         let client = self.service.token().client();
@@ -175,7 +176,7 @@ impl ApiRequest {
     }
 }
 
-/// Waits, unless the call's time ends first.
+/// Sleeps for `pause` and returns true, or returns false if the deadline would pass first.
 async fn wait(pause: Duration, deadline: Instant, clock: &Clock) -> bool {
     let fits = pause < deadline.saturating_duration_since(Instant::now());
     if fits {

@@ -1,4 +1,4 @@
-//! The answer to a call.
+//! Successful responses, and how their bodies are read.
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use serde::de::DeserializeOwned;
 
 use super::{ApiBody, ApiError};
 
-/// The longest body that is read into memory.
+/// The longest body of a successful response that is read into memory.
 const MAX_BODY_LEN: usize = 32 * 1024 * 1024;
 
-/// The longest body of an error answer that is read.
+/// The longest body of an error response that is read.
 const MAX_ERROR_LEN: usize = 64 * 1024;
 
-/// A successful answer of Webflow's Data API.
+/// A successful response of Webflow's Data API.
 ///
 /// The body is read by [`json`](Self::json), [`text`](Self::text) or [`bytes`](Self::bytes),
 /// within the time allowed for the whole call and up to 32 MiB.
@@ -26,18 +26,18 @@ const MAX_ERROR_LEN: usize = 64 * 1024;
 /// use tower_webflow_auth::{WebflowToken, api::ApiError};
 ///
 /// async fn sites(token: WebflowToken) -> Result<Value, ApiError> {
-///     let answer = token.api().get("/v2/sites").send().await?;
-///     if answer.rate_limit().is_some_and(|limit| limit.remaining < 5) {
+///     let response = token.api().get("/v2/sites").send().await?;
+///     if response.rate_limit().is_some_and(|limit| limit.remaining < 5) {
 ///         println!("slow down");
 ///     }
-///     answer.json().await
+///     response.json().await
 /// }
 /// ```
 pub struct ApiResponse {
     inner: Response<ApiBody>,
 }
 
-/// How many calls the token has left in the present minute.
+/// How many calls the token has left in the current minute.
 ///
 /// Source: Webflow Data API, *Rate Limits*: the headers `X-RateLimit-Limit` and
 /// `X-RateLimit-Remaining`.
@@ -65,7 +65,7 @@ impl ApiResponse {
         self.inner.headers()
     }
 
-    /// What the answer says of the rate limit; `None` if it says nothing.
+    /// The rate limit that the response reports, if any.
     pub fn rate_limit(&self) -> Option<RateLimit> {
         let number = |name| self.headers().get(name)?.to_str().ok()?.trim().parse().ok();
         Some(RateLimit {
@@ -74,7 +74,8 @@ impl ApiResponse {
         })
     }
 
-    /// The body, from JSON. An answer without content (204) is `()` or `None`.
+    /// Deserializes the body from JSON. A 204 (No Content) is read as `null`, that is `()` or
+    /// `None`.
     ///
     /// # Errors
     /// [`ApiError::Decode`] when the body is not the JSON that `T` expects, and the errors of
@@ -86,12 +87,12 @@ impl ApiResponse {
         serde_json::from_slice(json).map_err(ApiError::Decode)
     }
 
-    /// The body of an error answer, which no one needs to be long.
+    /// Deserializes the body of an error response, up to [`MAX_ERROR_LEN`].
     pub(super) async fn error_body<T: DeserializeOwned>(self) -> Result<T, ApiError> {
         serde_json::from_slice(&self.read(MAX_ERROR_LEN).await?).map_err(ApiError::Decode)
     }
 
-    /// The body as text; what is not UTF-8 becomes U+FFFD.
+    /// Reads the body as text. Invalid UTF-8 becomes U+FFFD.
     ///
     /// # Errors
     /// Those of [`bytes`](Self::bytes).
@@ -99,7 +100,7 @@ impl ApiResponse {
         Ok(String::from_utf8_lossy(&self.bytes().await?).into_owned())
     }
 
-    /// The body as it is.
+    /// Reads the body as bytes.
     ///
     /// # Errors
     /// [`ApiError::Timeout`], [`ApiError::TooLong`], or [`ApiError::Unreachable`] when the

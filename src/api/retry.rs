@@ -1,5 +1,5 @@
-//! Which attempts are repeated, and when. The rules are those of both official SDKs, except that a
-//! call ends within its time.
+//! The retry policy: which attempts are repeated, and after what pause. It is that of both official
+//! SDKs, except that a call ends within its time limit.
 
 use std::time::Duration;
 
@@ -9,31 +9,31 @@ use super::ApiError;
 use crate::crypto::random;
 use crate::webflow::closed_unanswered;
 
-/// All attempts of a call together.
+/// The most attempts that a call makes.
 pub const ATTEMPTS: u32 = 3;
 
-/// Before the second attempt; then twice as long. Both are shortened by up to a half.
+/// The pause before the second attempt. It doubles with each further attempt.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Before a second attempt on a connection that was closed: most often it was a kept one.
+/// The pause after a connection was closed without a response, most often a stale pooled one.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause of a patient call to which Webflow names no time.
+/// The longest pause of a patient call when Webflow names none.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What of a method may be repeated.
+/// When it is safe to repeat a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
-    /// Changes nothing.
+    /// The request changes nothing.
     Read,
-    /// Changes nothing more the second time.
+    /// Repeating the request changes nothing further.
     Idempotent,
-    /// Only what Webflow has refused to begin.
+    /// Only after a 429: Webflow did not process the request.
     Refused,
 }
 
 impl Repeat {
-    pub fn of(method: &Method) -> Self {
+    pub fn for_method(method: &Method) -> Self {
         if method == Method::GET {
             Self::Read
         } else if [Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS].contains(method) {
@@ -53,13 +53,13 @@ impl Repeat {
     }
 }
 
-/// How often a call may still be sent.
+/// The attempts that a call has made and may still make.
 #[derive(Debug, Clone, Copy)]
 pub struct Attempts {
     pub repeat: Repeat,
     /// Attempts left, the next one included.
     pub left: u32,
-    /// Whether 429 is repeated for as long as the call's time lasts.
+    /// Whether a 429 is repeated until the call's time limit.
     pub patient: bool,
     made: u32,
 }
@@ -69,8 +69,8 @@ impl Attempts {
         Self { repeat, left, patient, made: 0 }
     }
 
-    /// The pause before the next attempt, after one was answered with `status`; `None` when there is
-    /// no next one. `asked` is the wait that the answer asks for.
+    /// The pause before the next attempt after a response with `status`, or `None` to give up.
+    /// `asked` is the pause that the response asks for.
     pub fn after_status(
         &mut self,
         status: StatusCode,
@@ -88,7 +88,7 @@ impl Attempts {
         Some(asked.unwrap_or_else(|| self.pause(FIRST_PAUSE)))
     }
 
-    /// The pause before the next attempt, after one that has no answer.
+    /// The pause before the next attempt after one without a response, or `None` to give up.
     pub fn after_failure(&mut self, error: &ApiError) -> Option<Duration> {
         let unanswered = match error {
             ApiError::Unreachable(cause) => cause.is_connect() || closed_unanswered(cause),
@@ -107,7 +107,7 @@ impl Attempts {
         (self.left > 0).then_some(())
     }
 
-    /// Between a half and all of `first`, doubled with each attempt.
+    /// `first`, doubled with each attempt and shortened by up to half as jitter.
     fn pause(self, first: Duration) -> Duration {
         let doublings = self.made.saturating_sub(1).min(16);
         let longest = first.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
@@ -123,7 +123,7 @@ mod tests {
     const REPEATABLE: [u16; 7] = [408, 409, 429, 500, 502, 503, 504];
 
     fn repeated(method: &Method) -> Vec<u16> {
-        let repeat = Repeat::of(method);
+        let repeat = Repeat::for_method(method);
         let status = |code| StatusCode::from_u16(code).unwrap();
         (100..600).filter(|code| repeat.repeats(status(*code))).collect()
     }

@@ -1,4 +1,4 @@
-//! One attempt of a call, as a tower service.
+//! The tower service that sends one attempt of a call.
 
 use std::fmt;
 use std::pin::Pin;
@@ -21,18 +21,18 @@ use super::{ApiError, deadline};
 use crate::grant::token::WebflowToken;
 use crate::webflow::retry_after;
 
-/// Sends requests to Webflow with a token: the tower service below everything else in this module.
+/// A tower service that sends requests to Webflow with a token.
 ///
-/// Made by [`WebflowApi::service`](super::WebflowApi::service). Stack your own layers on it, for
-/// example to trace, cache or limit calls, or hand it to a generated client.
+/// [`WebflowApi::service`](super::WebflowApi::service) creates it. Wrap it in your own layers, for
+/// example to trace, cache or limit calls, or pass it to a generated client.
 ///
-/// - The URI is a path (`/v2/sites`) or an absolute address on one of Webflow's hosts. Any other is
+/// - The URI is a path (`/v2/sites`) or an absolute URL on one of Webflow's hosts. Any other is
 ///   [`ApiError::InvalidRequest`], and nothing is sent.
-/// - It sends one attempt, with the token as the bearer in place of any `Authorization` that the
-///   request has. It never retries.
-/// - Every status is `Ok`. After a 401 it asks Webflow whether the token is still valid, and marks
-///   it as dead if not.
-/// - Answer and body must arrive within the builder's
+/// - The token is sent as the bearer. It replaces any `Authorization` header of the request.
+/// - It never retries.
+/// - Every status is `Ok`. After a 401 the service introspects the token, and marks it as dead if
+///   Webflow rejects it.
+/// - The response and its body must arrive within the builder's
 ///   [`timeout`](crate::config::WebflowAuthBuilder::timeout), or the time given to
 ///   [`patiently`](super::WebflowApi::patiently).
 ///
@@ -59,7 +59,7 @@ pub struct ApiService {
     budget: Duration,
 }
 
-/// The host to which a path belongs.
+/// The host against which a path is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Host {
     Api,
@@ -85,7 +85,7 @@ impl ApiService {
         self
     }
 
-    /// The address of a path.
+    /// Resolves a path against the host.
     pub(super) fn url(&self, path: &str) -> Url {
         let endpoints = &self.token.client().endpoints;
         match self.host {
@@ -104,11 +104,12 @@ impl ApiService {
         }
         let mut sent = reqwest::Request::new(parts.method, self.resolve(&parts.uri)?);
         *sent.headers_mut() = parts.headers;
-        // A `Host` of the caller's would name another server than the address does.
+        // A `Host` header from the caller could name a different server than the URL.
         sent.headers_mut().remove(HOST);
         let secret = self.token.access_token().expose_secret();
-        let mut bearer = HeaderValue::try_from(format!("Bearer {secret}"))
-            .map_err(|_| ApiError::InvalidRequest("the access token cannot be a header".into()))?;
+        let mut bearer = HeaderValue::try_from(format!("Bearer {secret}")).map_err(|_| {
+            ApiError::InvalidRequest("the access token is not a header value".into())
+        })?;
         bearer.set_sensitive(true);
         sent.headers_mut().insert(AUTHORIZATION, bearer);
         *sent.body_mut() = Some(body.into());
@@ -116,11 +117,11 @@ impl ApiService {
         Ok(sent)
     }
 
-    /// The address that is asked: on one of Webflow's hosts, or nothing is sent there.
+    /// The URL to send to, or an error if it is not on one of Webflow's hosts.
     fn resolve(&self, uri: &Uri) -> Result<Url, ApiError> {
         let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         checked_encoded(path)?;
-        let elsewhere = || ApiError::InvalidRequest("the address is not one of Webflow's".into());
+        let elsewhere = || ApiError::InvalidRequest("the URL is not on a Webflow host".into());
         match (uri.scheme(), uri.authority()) {
             (None, None) => Ok(self.url(path)),
             (Some(_), Some(authority)) if !authority.as_str().contains('@') => {
@@ -153,7 +154,8 @@ impl ApiService {
         Ok(response)
     }
 
-    /// Whether the token is valid, which a 401 leaves open unless introspection itself answers it.
+    /// Whether the token is still valid. A 401 does not settle that, unless introspection itself
+    /// returned it.
     async fn confirm(&self, is_introspection: bool, deadline: Instant) -> Life {
         let life = if is_introspection {
             Life::Dead
@@ -162,7 +164,7 @@ impl ApiService {
         };
         if life == Life::Dead {
             self.token.state().mark_dead();
-            self.token.client().found_dead(&self.token);
+            self.token.client().remove_if_for_job(&self.token);
         }
         life
     }
@@ -191,10 +193,10 @@ impl fmt::Debug for ApiService {
     }
 }
 
-/// The body of an answer of [`ApiService`], as it arrives.
+/// The streaming response body of [`ApiService`].
 ///
-/// Collect it with `http_body_util::BodyExt`, for example by `body.collect().await?.to_bytes()`. Its
-/// error is [`ApiError::Timeout`], or [`ApiError::Unreachable`] when the connection breaks.
+/// Collect it with `http_body_util::BodyExt`: `body.collect().await?.to_bytes()`. Its error is
+/// [`ApiError::Timeout`], or [`ApiError::Unreachable`] when the connection breaks.
 #[derive(Debug)]
 pub struct ApiBody(pub(super) reqwest::Body);
 

@@ -1,4 +1,4 @@
-//! The calls that every application makes, with types.
+//! Typed methods for the most common calls.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,45 +9,45 @@ use crate::grant::scope::{Scope, Scopes};
 use crate::grant::user::WebflowUser;
 use crate::webflow::{Introspection, SiteIds, is_usable_id};
 
-/// What Webflow says of the token itself (Webflow Data API, Token, *Get Authorization Info*).
+/// The result of introspecting a token (Webflow Data API, Token, *Get Authorization Info*).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TokenInfo {
-    /// The id of the authorization.
+    /// The ID of the authorization.
     pub authorization_id: Option<String>,
-    /// What the user allows at present.
+    /// The scopes currently granted.
     #[serde(serialize_with = "as_list")]
     pub scopes: Scopes,
-    /// The ids of the sites that it covers.
+    /// The IDs of the sites that the token covers.
     pub sites: Vec<String>,
-    /// The ids of the workspaces that it covers.
+    /// The IDs of the workspaces that the token covers.
     pub workspaces: Vec<String>,
     /// Calls allowed per minute.
     pub rate_limit: Option<u32>,
 }
 
-/// A site (Webflow Data API, Sites, *List Sites*). What Webflow leaves out is empty.
+/// A site (Webflow Data API, Sites, *List Sites*). Fields that Webflow omits are empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SiteInfo {
-    /// The site's id.
+    /// The site's ID.
     #[serde(deserialize_with = "text")]
     pub id: String,
-    /// The id of its workspace.
+    /// The ID of its workspace.
     #[serde(deserialize_with = "text")]
     pub workspace_id: String,
-    /// The name that its users gave it.
+    /// The name that its users see.
     #[serde(deserialize_with = "text")]
     pub display_name: String,
-    /// The name in its `webflow.io` address.
+    /// The name in its `webflow.io` URL.
     #[serde(deserialize_with = "text")]
     pub short_name: String,
-    /// The address of a picture of it.
+    /// The URL of a preview image.
     #[serde(deserialize_with = "text")]
     pub preview_url: String,
-    /// Its time zone, as in `Europe/Berlin`.
+    /// Its time zone, such as `Europe/Berlin`.
     #[serde(deserialize_with = "text")]
     pub time_zone: String,
     /// When it was last published, in RFC 3339; empty if never.
@@ -60,7 +60,7 @@ struct Sites {
     sites: Option<Vec<SiteInfo>>,
 }
 
-/// An answer of `/beta/token/resolve`.
+/// A response of `/beta/token/resolve`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResolvedUser {
@@ -73,16 +73,15 @@ fn as_list<S: Serializer>(scopes: &Scopes, serializer: S) -> Result<S::Ok, S::Er
     serializer.collect_seq(scopes.iter().map(Scope::as_str))
 }
 
-/// A text; `null` is empty.
+/// A string, empty for `null`.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl WebflowApi {
-    /// What Webflow says of this token; needs no scope.
+    /// Introspects this token. Needs no scope.
     ///
-    /// When the scopes are no longer those that are known here, the layer looks the grant up
-    /// again with the next request.
+    /// If the scopes have changed, the layer updates the stored grant on its next request.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -101,7 +100,7 @@ impl WebflowApi {
         })
     }
 
-    /// The user who gave the grant; needs `authorized_user:read`.
+    /// Returns the user who authorized the grant. Needs `authorized_user:read`.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -109,8 +108,10 @@ impl WebflowApi {
         self.fetch("/v2/token/authorized_by").await
     }
 
-    /// The sites that the grant covers; needs `sites:read`. Leaves out sites whose ID is
-    /// empty, longer than 128 bytes, or has characters other than printable ASCII.
+    /// Returns the sites that the grant covers. Needs `sites:read`.
+    ///
+    /// Sites whose ID is empty, longer than 128 bytes or not printable ASCII are left out. A
+    /// workspace ID of that kind is returned empty.
     ///
     /// # Errors
     /// [`ApiError`].
@@ -125,7 +126,7 @@ impl WebflowApi {
         Ok(sites)
     }
 
-    /// The ids of the sites that the grant covers, by one attempt.
+    /// The IDs of the sites that the grant covers, without retries.
     pub(crate) async fn site_ids(&self) -> Result<Vec<String>, ApiError> {
         let SiteIds(ids) = self.get("/v2/sites").no_retry().send().await?.json().await?;
         Ok(ids)

@@ -1,5 +1,7 @@
-//! Panels of Hybrid Apps, as far as it needs no store and no Webflow: the bearer that a panel
-//! presents, the origins that panels have, and the limits of the panel path.
+//! Panels of Hybrid Apps: the bearer that a panel presents, the origins that panels have, and the
+//! limits of the panel path.
+//!
+//! Nothing here uses the store or calls Webflow.
 
 pub mod origins;
 pub mod refusals;
@@ -17,16 +19,16 @@ use origins::Origins;
 use refusals::Refusals;
 use verified::VerifiedBearers;
 
-/// What all layers of one application share for its panels.
+/// The state for panels that all layers of one application share.
 pub struct Panels {
-    /// Where panels sign in.
+    /// The path at which panels sign in.
     pub path: String,
     pub origins: Origins,
-    /// How long a bearer lasts.
+    /// How long a bearer is valid.
     pub lifetime: Duration,
     pub verified: VerifiedBearers,
     pub refusals: Refusals,
-    /// One permit for each post that may be worked on at the same time.
+    /// One permit for each sign-in that may be in progress.
     pub posts: Arc<Semaphore>,
 }
 
@@ -44,7 +46,7 @@ impl Panels {
     }
 }
 
-/// What the builder is told of panels. Without an origin there are none.
+/// The builder's settings for panels, which are enabled by the first origin.
 pub struct PanelSettings {
     pub path: String,
     pub origins: Vec<HeaderValue>,

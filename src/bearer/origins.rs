@@ -1,7 +1,9 @@
-//! The origins of panels, and what browsers are told for them (Fetch Standard, *CORS protocol*).
+//! The origins of panels, and their CORS headers (Fetch Standard, *CORS protocol*).
 //!
-//! CORS is no lock: a request of another origin is answered as well, and the browser keeps the
-//! response from the page. Credentials are never allowed, since a bearer needs none.
+//! CORS does not reject requests: other origins get a response, too, but the browser hides it from
+//! the page. Credentials are never allowed, since a bearer needs none.
+
+use std::sync::{Arc, LazyLock};
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -14,29 +16,31 @@ use url::Url;
 use crate::problem::{Answer, answer};
 use crate::webflow::is_https_or_loopback;
 
-/// How long a browser may remember a preflight, in seconds.
+/// How long a browser may cache a preflight, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const ALLOWED_HEADERS: HeaderValue = HeaderValue::from_static("authorization, content-type");
 
-/// The origins that panels of this application have.
-pub struct Origins(Vec<HeaderValue>);
+/// The origins of this application's panels.
+pub struct Origins(Vec<Reader>);
 
 impl Origins {
-    pub const fn new(origins: Vec<HeaderValue>) -> Self {
-        Self(origins)
+    pub fn new(origins: Vec<HeaderValue>) -> Self {
+        Self(origins.into_iter().map(|origin| Reader(Arc::new(Some(origin)))).collect())
     }
 
     /// Who may read the response to a request with these headers.
     pub fn reader(&self, headers: &HeaderMap) -> Reader {
         let mut sent = headers.get_all(ORIGIN).iter();
-        let origin = sent.next().filter(|origin| self.0.contains(origin));
-        Reader(origin.filter(|_| sent.next().is_none()).cloned())
+        let (Some(origin), None) = (sent.next(), sent.next()) else { return Reader::nobody() };
+        let listed = self.0.iter().find(|reader| (*reader.0).as_ref() == Some(origin));
+        listed.cloned().unwrap_or_else(Reader::nobody)
     }
 
-    /// The response to a preflight of a listed origin that asks for a bearer, or for the panel path.
+    /// The response to a preflight of a listed origin, for a request with a bearer or to the panel
+    /// path.
     pub fn preflight(&self, headers: &HeaderMap, is_panel_path: bool) -> Option<Answer> {
         let reader = self.reader(headers);
-        reader.0.as_ref()?;
+        (*reader.0).as_ref()?;
         let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         Method::from_bytes(method.as_bytes()).ok()?;
         if !is_panel_path && !asks_for_authorization(headers) {
@@ -58,19 +62,23 @@ fn asks_for_authorization(headers: &HeaderMap) -> bool {
     names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"authorization"))
 }
 
-/// The panel that may read a response, if its origin is listed.
+/// The panel that may read a response, if its origin is listed. A pointer, even inside an `Option`:
+/// every admitted request has room for one.
 #[derive(Debug, Clone)]
-pub struct Reader(Option<HeaderValue>);
+pub struct Reader(Arc<Option<HeaderValue>>);
 
 impl Reader {
-    pub const NOBODY: Self = Self(None);
+    pub fn nobody() -> Self {
+        static NOBODY: LazyLock<Reader> = LazyLock::new(|| Reader(Arc::new(None)));
+        NOBODY.clone()
+    }
 
-    /// Adds what the response lacks; headers of the application stay as they are.
+    /// Adds the missing headers. Headers set by the application stay.
     pub fn add_to(&self, headers: &mut HeaderMap) {
         if !varies_by_origin(headers) {
             headers.append(VARY, HeaderValue::from_static("Origin"));
         }
-        if let Some(origin) = &self.0
+        if let Some(origin) = &*self.0
             && !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
         {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -87,11 +95,11 @@ fn varies_by_origin(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The origin as browsers send it; an error says what is wrong with the text.
+/// Parses an origin in the form that browsers send. The error is a predicate of the text.
 pub fn parse(text: &str) -> Result<HeaderValue, &'static str> {
-    let url = Url::parse(text).map_err(|_| "is no origin")?;
+    let url = Url::parse(text).map_err(|_| "is not an origin")?;
     if text.contains('*') {
-        return Err("is more than one origin");
+        return Err("matches more than one origin");
     }
     if !is_https_or_loopback(&url) {
         return Err("is not https");
@@ -99,7 +107,7 @@ pub fn parse(text: &str) -> Result<HeaderValue, &'static str> {
     if url.origin().ascii_serialization() != text {
         return Err("is not written as browsers send it");
     }
-    HeaderValue::from_str(text).map_err(|_| "is no origin")
+    HeaderValue::from_str(text).map_err(|_| "is not an origin")
 }
 
 #[cfg(test)]
@@ -121,9 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn b4_only_the_very_origin_is_listed() {
-        let reader =
-            |sent: &[&str]| origins().reader(&headers(sent.iter().map(|sent| (ORIGIN, *sent)))).0;
+    fn b4_origins_match_exactly() {
+        let reader = |sent: &[&str]| {
+            let reader = origins().reader(&headers(sent.iter().map(|sent| (ORIGIN, *sent))));
+            (*reader.0).clone()
+        };
         assert_eq!(reader(&[PANEL]).unwrap(), PANEL);
         assert_eq!(reader(&["http://localhost:1337"]).unwrap(), "http://localhost:1337");
         for other in [
@@ -143,12 +153,12 @@ mod tests {
         ] {
             assert_eq!(reader(&[other]), None, "{other}");
         }
-        assert_eq!(reader(&[PANEL, PANEL]), None, "twice is no origin");
+        assert_eq!(reader(&[PANEL, PANEL]), None, "a repeated header");
         assert_eq!(reader(&[]), None);
     }
 
     #[test]
-    fn b4_a_preflight_is_answered_for_listed_origins_and_bearers() {
+    fn b4_preflights_are_for_listed_origins_and_bearers() {
         let method = (ACCESS_CONTROL_REQUEST_METHOD, "PUT");
         let bearer = (ACCESS_CONTROL_REQUEST_HEADERS, "content-type, Authorization");
         let asked = |pairs: &[_], path| origins().preflight(&headers(pairs.to_vec()), path);
@@ -175,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn b4_headers_of_the_application_stay() {
+    fn b4_headers_of_the_application_are_kept() {
         let listed = origins().reader(&headers([(ORIGIN, PANEL)]));
         let mut own = headers([(VARY, "Accept"), (ACCESS_CONTROL_ALLOW_ORIGIN, "*")]);
         listed.add_to(&mut own);
@@ -194,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn b4_an_origin_is_given_as_browsers_send_it() {
+    fn b4_configured_origins_must_have_the_form_that_browsers_send() {
         assert!(parse("https://abc.webflow-ext.com:8443").is_ok());
         for wrong in [
             "",

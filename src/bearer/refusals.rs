@@ -1,4 +1,4 @@
-//! How many ID tokens of a site Webflow has refused of late.
+//! Limits how many ID tokens of a site Webflow may refuse within a minute.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +12,10 @@ use crate::util::clock::is_within;
 const MAX_REFUSED: usize = 20;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Only sites with a grant get an entry, so that made-up sites take no memory.
+/// Only sites with a grant get an entry, so invented sites take no memory.
 const MAX_SITES: usize = 1024;
 
-/// The times of the last refusals of each site, in Unix milliseconds, the oldest first.
+/// The times of each site's last refusals, in Unix milliseconds, oldest first.
 pub struct Refusals(sync::Cache<String, Arc<Mutex<VecDeque<u64>>>>);
 
 impl Default for Refusals {
@@ -25,7 +25,7 @@ impl Default for Refusals {
 }
 
 impl Refusals {
-    /// How long nothing is asked for that site, if it has had its share of refusals.
+    /// How long to wait before Webflow may be asked about that site, if it has reached the limit.
     pub fn wait(&self, site_id: &str, now: u64) -> Option<Duration> {
         let times = self.0.get(site_id)?;
         let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b5_a_site_has_twenty_refusals_within_a_minute() {
+    fn b5_a_site_may_have_twenty_refusals_within_a_minute() {
         let refusals = Refusals::default();
         for i in 0..20 {
             assert_eq!(refusals.wait("a", 1000 + i), None);

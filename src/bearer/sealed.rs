@@ -1,7 +1,8 @@
 //! The bearer: a sealed panel session, bound to one version of one grant.
 //!
-//! The text is `wfp_` and the base64url of JSON, sealed under a key for this purpose alone. The cookie's
-//! name and the client id are bound in, so that a bearer is worth nothing at another app.
+//! The text is `wfp_` and the base64url of JSON, sealed with a key derived for this purpose. The
+//! session cookie's name and the client ID are associated data, so a bearer is invalid at another
+//! app.
 
 use std::fmt;
 
@@ -18,12 +19,12 @@ use crate::store::{TokenKey, TokenVersion};
 
 pub const PREFIX: &str = "wfp_";
 
-/// The longest bearer: servers commonly refuse header lines over 8 KiB, and the request has others.
+/// The longest bearer. Servers commonly reject more than 8 KiB of headers.
 const MAX_LEN: usize = 4096;
 
 /// A bearer that this application has issued.
 pub struct Bearer {
-    /// As it is presented.
+    /// The text that a panel presents.
     pub text: Zeroizing<Vec<u8>>,
     pub session: PanelSession,
     /// The grant that resolved the ID token.
@@ -46,7 +47,7 @@ struct Plain {
     expires_unix_secs: u64,
 }
 
-/// Seals a session; `None` if the text would be too long to be presented.
+/// Seals a session. `None` if the text would be longer than [`MAX_LEN`].
 pub fn seal(
     session: &PanelSession,
     token: &WebflowToken,
@@ -70,7 +71,7 @@ pub fn seal(
 }
 
 impl Bearer {
-    /// What the text says; `None` unless a key of the ring sealed it for this app and it has not
+    /// Opens a bearer. `None` unless a key of the ring sealed it for this app and it has not
     /// expired.
     pub fn open(text: &[u8], binding: &str, keyring: &Keyring, now: u64) -> Option<Self> {
         if text.len() > MAX_LEN {
@@ -90,8 +91,8 @@ impl Bearer {
         now < self.expires_unix_secs
     }
 
-    /// Whether that is the very grant, and not one that has replaced it.
-    pub fn is_of(&self, token: &WebflowToken) -> bool {
+    /// Whether the bearer was issued for this version of the grant, not for one that it replaced.
+    pub fn was_issued_for(&self, token: &WebflowToken) -> bool {
         let grant = token.grant();
         grant.version == self.version && grant.key == self.key
     }
@@ -125,14 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn b2_a_bearer_opens_until_its_time_is_over() {
+    fn b2_a_bearer_opens_until_it_expires() {
         let keyring = Keyring::generate();
         let (text, token) = bearer(&keyring);
         let opened = Bearer::open(text.as_bytes(), BINDING, &keyring, 999).unwrap();
         assert_eq!(opened.session, session());
-        assert!(opened.is_of(&token));
+        assert!(opened.was_issued_for(&token));
         let older = WebflowToken::for_test([]).obtained_at(std::time::UNIX_EPOCH);
-        assert!(!opened.is_of(&older.build()), "another version");
+        assert!(!opened.was_issued_for(&older.build()), "another version");
         assert!(!opens(&text, &keyring, BINDING, 1000));
     }
 
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn b2_what_was_sealed_for_another_use_is_no_bearer() {
+    fn b2_a_value_sealed_for_another_purpose_is_not_a_bearer() {
         let keyring = Keyring::generate();
         let plain = br#"{"u":{},"s":"s","k":{"subject":"user:1","grant":"g"},"v":1,"e":9}"#;
         let text = |purpose| {
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_does_not_fit_into_a_header_is_not_sealed() {
+    fn a_session_too_long_for_a_header_is_not_sealed() {
         let token = WebflowToken::for_test([]).build();
         let mut long = session();
         long.user.email = Some("x".repeat(4000));

@@ -1,4 +1,4 @@
-//! Who uses a panel, and at which site.
+//! The session of a panel.
 
 use std::sync::Arc;
 
@@ -10,11 +10,10 @@ use crate::grant::user::WebflowUser;
 
 /// The session of a panel: who uses it, and the site that is open in the Designer.
 ///
-/// An extractor for routes that a Designer Extension calls with the bearer that it got from
-/// [`panel_path`](crate::WebflowAuthLayer::panel_path). A request without such a bearer is answered
-/// 401 with `WWW-Authenticate: Bearer`, also when it has a session cookie;
-/// `Option<PanelSession>` is `None` then. [`WebflowToken`] is the grant of
-/// that site on the same request.
+/// An extractor for routes that a Designer Extension calls with the bearer from
+/// [`panel_path`](crate::WebflowAuthLayer::panel_path). A request without such a bearer, even one
+/// with a session cookie, gets a 401 with `WWW-Authenticate: Bearer`; `Option<PanelSession>` is
+/// `None`. On the same request, [`WebflowToken`] is the grant of that site.
 ///
 /// ```no_run
 /// use axum::{Router, routing::get};
@@ -30,20 +29,20 @@ use crate::grant::user::WebflowUser;
 /// ```
 ///
 /// # Security
-/// The grant may allow more than this user may do at Webflow: somebody else may have given it.
-/// Check `user` before a handler does something that not every user of the site should be able to.
+/// The grant may allow more than this user may do at Webflow, since another user may have given it.
+/// Check `user` before doing anything that not every user of the site may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "handlers take it apart")]
 pub struct PanelSession {
     /// The user of the panel, as Webflow resolved the ID token. `id` is never `None`.
     pub user: WebflowUser,
-    /// The site's ID. Webflow has confirmed that the ID token was issued for it, or has named no
-    /// site; then the grant that resolved the token covers it.
+    /// The site's ID. Webflow has confirmed that the ID token was issued for this site. If Webflow
+    /// named no site, the grant that resolved the token covers this one.
     pub site_id: String,
 }
 
 impl PanelSession {
-    /// The session of a request that a layer has admitted by a bearer; for services without axum.
+    /// Returns the session of a request that a layer has admitted, for services without axum.
     ///
     /// ```
     /// use tower_webflow_auth::PanelSession;
@@ -54,8 +53,8 @@ impl PanelSession {
     /// ```
     pub fn of(extensions: &Extensions) -> Option<&Self> {
         let bearer = extensions.get::<Arc<Bearer>>()?;
-        // Another app's layer may have put its own token there since.
+        // An inner layer of another app may have replaced the token.
         let token = extensions.get::<WebflowToken>()?;
-        bearer.is_of(token).then_some(&bearer.session)
+        bearer.was_issued_for(token).then_some(&bearer.session)
     }
 }

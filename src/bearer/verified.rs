@@ -1,4 +1,4 @@
-//! The bearers that were opened a moment ago, so that most requests open none.
+//! A cache of opened bearers, so that most requests decrypt nothing.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use subtle::ConstantTimeEq;
 use super::sealed::{Bearer, PREFIX};
 use crate::crypto::keyring::Keyring;
 
-/// The characters behind the prefix by which a bearer is found. They hold its random nonce, so no
-/// two bearers share them.
+/// The length of the cache key: the characters after the prefix. They contain the bearer's random
+/// nonce, so no two bearers share them.
 const ID_LEN: usize = 40;
 
 type Id = [u8; ID_LEN];
 
-/// A bounded cache; the least used go first.
+/// A bounded cache that evicts the least used bearers.
 pub struct VerifiedBearers(Option<sync::Cache<Id, Arc<Bearer>>>);
 
 impl VerifiedBearers {
@@ -22,14 +22,14 @@ impl VerifiedBearers {
         Self((capacity > 0).then(|| sync::Cache::new(capacity)))
     }
 
-    /// The bearer if it was verified before and has not expired.
+    /// The bearer, if it is cached and has not expired.
     pub fn get(&self, text: &[u8], now: u64) -> Option<Arc<Bearer>> {
         let bearer = self.0.as_ref()?.get(id(text)?)?;
-        // The id is no secret; the rest must not be found out byte by byte.
+        // The ID is not a secret, but the rest must not leak through timing.
         (bearer.is_valid(now) && bool::from(bearer.text.ct_eq(text))).then_some(bearer)
     }
 
-    /// The bearer, opened anew if need be; `now` in Unix seconds.
+    /// The bearer, opened unless it is cached. `now` is in Unix seconds.
     pub fn verify(
         &self,
         text: &[u8],
@@ -62,7 +62,7 @@ mod tests {
     use crate::grant::user::WebflowUser;
 
     #[test]
-    fn b2_a_verified_bearer_still_expires_and_no_other_passes_for_it() {
+    fn b2_a_cached_bearer_expires_and_matches_only_itself() {
         let (bearers, keyring) = (VerifiedBearers::new(10), Keyring::generate());
         let token = WebflowToken::for_test([]).build();
         let session = PanelSession { user: WebflowUser::default(), site_id: "s".into() };

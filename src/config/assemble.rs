@@ -9,9 +9,9 @@ use crate::api::ApiClient;
 #[cfg(feature = "panels")]
 use crate::bearer::Panels;
 use crate::context::Context;
-use crate::context::pending::PendingFlows;
 #[cfg(feature = "webhooks")]
 use crate::delivery::{Webhooks, secrets::Secrets};
+use crate::flow_state::pending::PendingFlows;
 use crate::grant::state::TokenStates;
 use crate::identity::app::AppId;
 use crate::identity::session_cookie::Sliding;

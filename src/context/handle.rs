@@ -1,15 +1,16 @@
-//! The handle: the shared state for code outside a request.
+//! The handle, which gives code outside a request access to the shared state.
 //!
-//! Its methods are in `handle` and `lifecycle`.
+//! Its methods are defined in `handle`, `lifecycle` and `webhooks`.
 
 use std::sync::Arc;
 
 use super::Context;
 
-/// The way to stored tokens outside a request.
+/// Access to stored tokens outside a request.
 ///
-/// Made by [`WebflowAuthLayer::handle`](crate::WebflowAuthLayer::handle); clones share everything.
-/// A grant whose token turns out to be dead in a call of a job is removed by itself.
+/// [`WebflowAuthLayer::handle`](crate::WebflowAuthLayer::handle) creates it. Clones share their
+/// state. If a call with one of its tokens shows that Webflow rejects the token, the grant is
+/// removed automatically.
 ///
 /// ```no_run
 /// use tower_webflow_auth::{WebflowAuthHandle, api::ApiError};
@@ -20,7 +21,7 @@ use super::Context;
 ///     for token in handle.tokens_for_site(site_id).await? {
 ///         match token.api().sites().await {
 ///             Ok(sites) => return Ok(sites.len()),
-///             // The user has removed the app; the grant is being removed here, too.
+///             // The user has removed the app. The handle removes the grant.
 ///             Err(ApiError::Unauthorized { .. }) => {}
 ///             Err(error) => return Err(error.into()),
 ///         }

@@ -1,8 +1,8 @@
 //! The state that all clones of one layer, its services and handles share.
+//!
+//! It knows neither the gate nor the middleware.
 
-pub mod flow_cookie;
 pub mod handle;
-pub mod pending;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,8 +17,9 @@ use http::{HeaderMap, HeaderValue};
 use percent_encoding::utf8_percent_encode;
 use tokio::sync::Semaphore;
 
-use crate::context::flow_cookie::FlowJar;
 use crate::crypto::keyring::Keyring;
+use crate::flow_state::cookie::FlowJar;
+use crate::flow_state::pending::PendingFlows;
 use crate::grant::policy::{GrantPolicy, Selection};
 use crate::grant::scope::Scopes;
 use crate::hooks::Hooks;
@@ -36,28 +37,27 @@ use crate::wire::cookies::{self, CookiePolicy};
 use crate::wire::paths::{COMPONENT, Paths, original_uri};
 use crate::wire::request_head::RequestHead;
 use crate::wire::return_to;
-use pending::PendingFlows;
 
-/// How many cookies of the session's name are looked at.
+/// How many cookies with the session's name are verified.
 const MAX_SESSION_COOKIES: usize = 4;
 
-/// What one `build()` has made.
+/// The result of one `build()`.
 pub struct Context {
     pub webflow: Arc<WebflowClient>,
-    /// Everything that runs detached from a request.
+    /// The tasks that outlive their request.
     pub tasks: Tasks,
     pub vault: Arc<Vault>,
     pub keyring: Keyring,
     pub clock: Clock,
     pub cookies: CookiePolicy,
-    /// What session signatures are bound to: the cookie's name and the client id.
+    /// The associated data of session signatures: the cookie's name and the client ID.
     pub session_binding: String,
     pub paths: Paths,
-    /// The application's origin, from `redirect_uri`: what requests say of it (`Host`,
-    /// `Forwarded`) is not trusted.
+    /// The application's origin, from `redirect_uri`. The requests' `Host` and `Forwarded` are not
+    /// trusted.
     pub origin: String,
     pub scopes: Scopes,
-    /// Further scopes that a login link may ask for: those of `further_scopes` and of the layers
+    /// Further scopes that a login link may request: those of `further_scopes` and of the layers
     /// with `require_scopes`.
     pub further_scopes: RwLock<Scopes>,
     pub subjects: SubjectSource,
@@ -66,29 +66,29 @@ pub struct Context {
     pub flow_lifetime: Duration,
     pub sliding: Sliding,
     pub pending: PendingFlows,
-    /// One permit for each logout that may be in progress: it goes on when its browser hangs up.
+    /// One permit for each logout in progress, since it continues after its connection is dropped.
     pub logouts: Arc<Semaphore>,
     /// Whether the store is lost with the process.
     pub volatile: bool,
     pub selection: Selection,
     pub application: ApplicationId,
     pub hooks: Hooks,
-    /// Whether a login at another host was logged.
+    /// Whether the warning about another host was logged.
     pub host_warned: AtomicBool,
     #[cfg(feature = "webhooks")]
     pub webhooks: crate::delivery::Webhooks,
-    /// `None` where no origin of a panel is configured.
+    /// `None` if no panel's origin is configured.
     #[cfg(feature = "panels")]
     pub panels: Option<crate::bearer::Panels>,
 }
 
 impl Context {
-    /// What the request's head says.
+    /// Reads the request's head.
     pub fn head<'r>(&self, parts: &'r Parts) -> RequestHead<'r> {
         RequestHead::read(&parts.method, original_uri(parts), &parts.headers, &self.cookies)
     }
 
-    /// Whose request it is.
+    /// Determines whose request it is.
     pub async fn who(&self, parts: &Parts) -> Result<Who, Problem> {
         match &self.subjects {
             SubjectSource::Resolver(resolver) => identity::resolve(resolver, parts).await,
@@ -111,7 +111,7 @@ impl Context {
         }
     }
 
-    /// Whether browsers have sessions of the crate's own, rather than the application's users.
+    /// Whether subjects are this crate's browser sessions, rather than the application's users.
     pub const fn subjects_are_sessions(&self) -> bool {
         matches!(self.subjects, SubjectSource::Session)
     }
@@ -128,8 +128,8 @@ impl Context {
         self.sessions(headers).into_iter().next()
     }
 
-    /// The sessions whose cookies are signed and have not expired, the newest first. There are
-    /// several where the cookies' attributes were changed and browsers keep both forms.
+    /// The sessions with a valid signature that have not expired, newest first. There are several
+    /// if the cookie's attributes have changed and the browser keeps both forms.
     pub fn sessions<'h>(&self, headers: &'h HeaderMap) -> Vec<(Session, &'h str)> {
         let now = self.clock.unix_secs();
         let mut sessions: Vec<_> = cookies::named(headers, self.cookies.session_name())
@@ -142,7 +142,7 @@ impl Context {
         sessions
     }
 
-    /// The `Set-Cookie` value for a session of that id that begins now.
+    /// The `Set-Cookie` value for a session with this ID that begins now.
     pub fn session_cookie(&self, id: &str) -> Option<HeaderValue> {
         let now = self.clock.unix_secs();
         let lifetime = self.sliding.lifetime.min(self.sliding.max_lifetime);
@@ -160,7 +160,7 @@ impl Context {
         self.cookies.set(self.cookies.session_name(), &value, Duration::from_secs(lifetime))
     }
 
-    /// The `Set-Cookie` value that lets the session last longer, where that is due.
+    /// The `Set-Cookie` value that extends the session, if that is due.
     pub fn slide(&self, subject: &Subject, head: &RequestHead<'_>) -> Option<HeaderValue> {
         if !subject.is_session() || !head.is_page_load() {
             return None;
@@ -170,23 +170,24 @@ impl Context {
         self.set_session(&session.slide(self.clock.unix_secs(), self.sliding)?)
     }
 
-    /// The `Set-Cookie` values that end the browser's session, in every form of the cookie that
-    /// this browser may have.
+    /// The `Set-Cookie` values that end the browser's session, in every form that its cookie may
+    /// have.
     pub fn session_removals(&self, headers: &HeaderMap) -> Vec<HeaderValue> {
         let name = self.cookies.session_name();
         self.cookies.remove(name).into_iter().chain(self.other_session_removal(headers)).collect()
     }
 
-    /// The `Set-Cookie` value that removes the session cookie of the form that is not set here.
+    /// The `Set-Cookie` value that removes the session cookie in the form that is not used now.
     pub fn other_session_removal(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let name = self.cookies.session_name();
         let sent = cookies::named(headers, name).take(2).count();
-        // One cookie of an application that has switched forms may be of the former one.
+        // After a switch to the partitioned form, a single cookie may have the former one.
         let possible = if self.cookies.is_cross_site() { sent > 0 } else { sent > 1 };
         self.cookies.other_form().filter(|_| possible)?.remove(name)
     }
 
-    /// A link that begins a login. Without a login path that is the page itself, which challenges.
+    /// A link that starts a login. Without a login path it is the page itself, which then redirects
+    /// to Webflow.
     pub fn login_url(&self, return_to: &str, scopes: Option<&Scopes>) -> String {
         let Some(login) = &self.paths.login else {
             return return_to.to_owned();
@@ -205,7 +206,7 @@ impl Context {
         format!("{}{}", self.origin, self.login_url("/", scopes))
     }
 
-    /// A path to return to: on this origin, and none of the crate's own endpoints.
+    /// The path, if it is a page of the application on this origin, otherwise `/`.
     pub fn return_to(&self, path: &str) -> String {
         self.own_page(path).unwrap_or_else(|| "/".to_owned())
     }
@@ -218,7 +219,7 @@ impl Context {
         (!is_taken).then_some(own)
     }
 
-    /// Whether panels sign in at that path.
+    /// Whether this is the panel path.
     #[cfg(feature = "panels")]
     pub fn is_panel_path(&self, path: &str) -> bool {
         self.panels.as_ref().is_some_and(|panels| panels.path == path)
@@ -230,20 +231,20 @@ impl Context {
         false
     }
 
-    /// Lets login links ask for these scopes, too.
+    /// Allows login links to request these scopes.
     pub fn allow_scopes(&self, scopes: &Scopes) {
         let mut further = self.further_scopes.write().unwrap_or_else(PoisonError::into_inner);
         *further = further.union(scopes);
     }
 
-    /// Whether a login link may ask for these scopes: anybody can make a link.
+    /// Whether a login link may request these scopes. Checked because anybody can make a link.
     pub fn may_ask_for(&self, scopes: &Scopes) -> bool {
         let further = self.further_scopes.read().unwrap_or_else(PoisonError::into_inner);
         self.scopes.union(&further).contains_all(scopes)
     }
 
-    /// Warns once if the browser uses another host than the redirect URI's: it will not send the
-    /// flow's cookie there.
+    /// Warns once if the browser uses another host than the redirect URI's, since it will not send
+    /// the flow's cookie to the callback.
     pub fn check_host(&self, head: &RequestHead<'_>) {
         let own = self.origin.split_once("://").map_or("", |(_, authority)| authority);
         let host = head.headers().get(HOST).and_then(|host| host.to_str().ok());
@@ -259,9 +260,9 @@ impl Context {
         }
     }
 
-    /// Renders a problem, unless the application has its own response for it.
+    /// Renders a problem, or the application's own response to it.
     pub fn fail(&self, problem: &Problem, head: &RequestHead<'_>) -> Answer {
-        // A challenge is no failure, and is counted as such.
+        // A challenge is not a failure, and has its own counter.
         if problem.kind != FailureKind::LoginRequired {
             metrics::flow_failed(problem.kind.as_str());
         }
@@ -279,7 +280,7 @@ impl Context {
         }
     }
 
-    /// What stands in a flow cookie for the application's user.
+    /// The application's user as a flow cookie stores it. `None` if subjects are sessions.
     pub fn user_digest(&self, subject: &Subject) -> Option<String> {
         (!self.subjects_are_sessions()).then(|| URL_SAFE_NO_PAD.encode(subject.digest()))
     }

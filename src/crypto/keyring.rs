@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn k4_weak_keys_are_refused_and_all_of_them_are_named() {
+    fn k4_all_weak_keys_are_rejected_and_named() {
         let short = STANDARD_NO_PAD.encode([7; 31]);
         let zero = STANDARD_NO_PAD.encode([0; 32]);
         let example = STANDARD_NO_PAD.encode(EXAMPLE_KEY);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn both_alphabets_open_the_same_things_with_and_without_padding() {
+    fn both_base64_alphabets_work_with_and_without_padding() {
         let key = [0xfb; 32];
         let standard = base64::engine::general_purpose::STANDARD.encode(key);
         let url = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key);

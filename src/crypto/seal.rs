@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn k1_after_a_roll_the_old_opens_and_after_the_drop_it_does_not() {
+    fn k1_a_rotated_key_still_opens_and_a_dropped_one_does_not() {
         let (old, new) = (Keyring::generate_base64(), Keyring::generate_base64());
         let both = Keyring::from_base64(&format!("{new},{old}")).unwrap();
         let (old, new) = (Keyring::from_base64(&old).unwrap(), Keyring::from_base64(&new).unwrap());
@@ -210,7 +210,7 @@ mod tests {
     /// Created by another implementation of HKDF and XChaCha20-Poly1305 (`PyCryptodome`), which
     /// proves that the documented format is the real one.
     #[test]
-    fn k1_what_an_earlier_version_sealed_still_opens() {
+    fn k1_values_sealed_by_an_earlier_version_open() {
         const HEADER: &str = "01da2e308b000102030405060708090a0b0c0d0e0f1011121314151617";
         for (purpose, context, plain, ciphertext) in [
             (Purpose::Token, "ada", "a grant", "f98cf2831e64f16a84352a3a9efb3748ba08e90dbecf60"),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn every_use_has_a_key_of_its_own() {
+    fn every_purpose_has_its_own_key() {
         let ring = ring(&[9; 32]);
         let key = &ring.keys()[0];
         assert!(key.token != key.flow && key.token != key.session && key.flow != key.session);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn s7_a_mac_of_another_length_is_none() {
+    fn s7_a_mac_of_another_length_is_rejected() {
         let ring = ring(&[9; 32]);
         let tag = ring.sign_session(b"id");
         assert!(ring.session_key(b"id", &tag).is_some());
@@ -250,7 +250,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sealing_is_undone_by_opening(plain: Vec<u8>, context: Vec<u8>) {
+        fn sealed_values_round_trip(plain: Vec<u8>, context: Vec<u8>) {
             let ring = ring(&[2; 32]);
             let sealed = ring.seal(Purpose::Flow, &context, &plain);
             let opened = ring.open(Purpose::Flow, &context, &sealed).unwrap();
@@ -258,7 +258,7 @@ mod tests {
         }
 
         #[test]
-        fn s7_no_changed_bit_no_cut_and_no_addition_opens(at: prop::sample::Index, bit in 0_u8..8) {
+        fn s7_modified_values_do_not_open(at: prop::sample::Index, bit in 0_u8..8) {
             let ring = ring(&[3; 32]);
             let sealed = ring.seal(Purpose::Flow, b"name", b"some content");
             let mut changed = sealed.clone();

@@ -1,4 +1,4 @@
-//! Which deliveries were handled, and which are being handled: one and the same runs once.
+//! Deduplicates deliveries: the same one is handled once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,42 +7,41 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::signature::{Signature, WINDOW_MILLIS};
 
-/// How many handled deliveries are remembered; more than 50 arrive a second for that long only if
-/// somebody floods.
+/// How many handled deliveries are remembered: over 50 per second for the whole window.
 const CAPACITY: usize = 16_384;
 
-/// The deliveries of one process. A delivery is known by its verified signature, which covers its
+/// The deliveries of one process, identified by their verified signature, which covers the
 /// timestamp.
 #[derive(Debug, Default)]
 pub struct Deliveries(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// By timestamp, so that the first is the first to leave the window.
+    /// Ordered by timestamp, so that the first entry leaves the window first.
     handled: BTreeSet<(u64, Signature)>,
-    /// One lock for each delivery that is being handled or waited for.
+    /// One lock per delivery that is being handled or waits for a copy of itself.
     running: HashMap<Signature, Arc<AsyncMutex<()>>>,
 }
 
-/// What is to be done with a delivery.
+/// What to do with a delivery.
 #[derive(Debug)]
 pub enum Turn {
-    /// It was handled before.
+    /// Skip it: it was already handled.
     Repeated,
     Run(Running),
 }
 
-/// The exclusive right to handle a delivery. Dropped without [`handled`](Self::handled), it
-/// passes to the next copy.
+/// The exclusive right to handle a delivery. If it is dropped without a call of
+/// [`handled`](Self::handled), the next copy gets it.
 #[derive(Debug)]
 pub struct Running {
     millis: u64,
-    // Before the slot: its lock is released first.
+    // Declared before the slot, so that the lock is released first.
     _guard: OwnedMutexGuard<()>,
     slot: Slot,
 }
 
-/// A share in a delivery's lock; the last one removes it from the table.
+/// A reference to a delivery's lock. The last one removes the lock from the table.
 #[derive(Debug)]
 struct Slot {
     deliveries: Arc<Deliveries>,
@@ -91,7 +90,7 @@ impl Running {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.deliveries.state();
-        // Nobody takes a share but under the lock held here, so two means this one and the table's.
+        // References are only taken while `state` is locked, so two are this one and the table's.
         if Arc::strong_count(&self.lock) == 2 {
             state.running.remove(&self.signature);
         }
@@ -110,7 +109,7 @@ mod tests {
         Signature::parse(format!("{number:064x}").as_bytes()).unwrap()
     }
 
-    /// Handles the delivery if it is its turn right now; `None` when it would have to wait.
+    /// Handles the delivery if that needs no waiting, otherwise `None`.
     fn run(deliveries: &Arc<Deliveries>, number: u64, millis: u64, now: u64) -> Option<bool> {
         match deliveries.turn(signature(number), millis).now_or_never()? {
             Turn::Repeated => Some(false),
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn h3_a_delivery_runs_once_and_is_forgotten_when_its_timestamp_is_stale() {
+    fn h3_a_delivery_runs_once_and_is_forgotten_after_the_window() {
         let deliveries = Arc::new(Deliveries::default());
         assert_eq!(run(&deliveries, 1, NOW, NOW), Some(true));
         assert_eq!(run(&deliveries, 1, NOW, NOW + WINDOW_MILLIS), Some(false));
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn h3_copies_wait_and_run_one_at_a_time_until_one_is_handled() {
+    async fn h3_copies_run_one_at_a_time_until_one_is_handled() {
         let deliveries = Arc::new(Deliveries::default());
         let turn = || deliveries.turn(signature(1), NOW);
         let Turn::Run(first) = turn().await else { panic!("nothing runs yet") };
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_copy_that_is_dropped_while_it_waits_leaves_nothing() {
+    async fn a_copy_dropped_while_waiting_leaves_no_lock() {
         let deliveries = Arc::new(Deliveries::default());
         let turn = || deliveries.turn(signature(1), NOW);
         let Turn::Run(first) = turn().await else { panic!("nothing runs yet") };
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn h3_of_too_many_the_oldest_is_forgotten() {
+    fn h3_at_capacity_the_oldest_is_forgotten() {
         let deliveries = Arc::new(Deliveries::default());
         for number in 0..CAPACITY as u64 + 10 {
             assert_eq!(run(&deliveries, number, NOW + number, NOW), Some(true));
@@ -176,7 +175,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes in whatever order, a delivery within the window runs once.
+        /// A delivery within the window runs once, whatever the order of arrivals.
         #[test]
         fn no_delivery_runs_twice_within_its_window(
             arrivals in prop::collection::vec((0_u64..8, 0_u64..600_000), 1..100),

@@ -1,4 +1,6 @@
-//! What makes a webhook's delivery one of Webflow's, and one that was not handled before.
+//! Decides whether a webhook's delivery comes from Webflow, and whether it was already handled.
+//!
+//! It knows nothing of HTTP.
 
 pub mod handled;
 pub mod secrets;
@@ -9,7 +11,7 @@ use std::sync::Arc;
 use handled::Deliveries;
 use secrets::Secrets;
 
-/// What all webhook layers of one `WebflowAuthLayer` share.
+/// The state that all webhook layers of one `WebflowAuthLayer` share.
 pub struct Webhooks {
     pub secrets: Secrets,
     pub deliveries: Arc<Deliveries>,

@@ -4,13 +4,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::signature::{Signature, Timestamp};
 
-/// The shortest secret in bytes; Webflow's have 64.
+/// The shortest accepted secret, in bytes. Webflow's have 64.
 const MIN_LEN: usize = 16;
 
-/// What to do about a [`problem`].
-pub const REMEDY: &str = "give it as Webflow shows it, or leave the setting out";
+/// The remedy for a [`problem`].
+pub const REMEDY: &str = "copy it from Webflow, or remove the setting";
 
-/// Secrets, the client's own first.
+/// The secrets, the client secret first.
 #[derive(Clone)]
 pub struct Secrets(Vec<SecretString>);
 
@@ -31,13 +31,13 @@ impl Secrets {
         self.0.len()
     }
 
-    /// Whether one of them signed the body.
+    /// Whether one of the secrets signed the body.
     pub fn signed(&self, signature: &Signature, timestamp: &Timestamp, body: &[u8]) -> bool {
-        self.0.iter().any(|secret| signature.is_of(secret, timestamp, body))
+        self.0.iter().any(|secret| signature.verify(secret, timestamp, body))
     }
 }
 
-/// What is wrong with a secret that is too short to be one.
+/// What is wrong with a secret, as a predicate, if it is too short.
 pub fn problem(secret: &SecretString) -> Option<String> {
     let secret = secret.expose_secret().trim();
     if secret.is_empty() {

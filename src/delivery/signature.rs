@@ -1,4 +1,4 @@
-//! A delivery's signature and timestamp: how they are read, checked, and (for the fake) made.
+//! A delivery's signature and timestamp: parsing, verification and, for the fake, signing.
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
@@ -7,7 +7,7 @@ use sha2::Sha256;
 /// How far a timestamp may be from now, either way. Source: Webflow, *Working with Webhooks*.
 pub const WINDOW_MILLIS: u64 = 5 * 60 * 1000;
 
-/// The longest timestamp in digits; `u64::MAX` has as many.
+/// The most digits of a timestamp: as many as `u64::MAX` has.
 const MAX_DIGITS: usize = 20;
 
 /// An HMAC-SHA-256, the value of `x-webflow-signature`.
@@ -15,15 +15,15 @@ const MAX_DIGITS: usize = 20;
 pub struct Signature([u8; 32]);
 
 impl Signature {
-    /// Exactly 64 hex digits of either case.
+    /// Parses exactly 64 hex digits of either case.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(text, &mut bytes).ok()?;
         Some(Self(bytes))
     }
 
-    /// Whether the secret made this signature for the body. Takes as long for every wrong one.
-    pub fn is_of(&self, secret: &SecretString, timestamp: &Timestamp, body: &[u8]) -> bool {
+    /// Whether `secret` made this signature over the timestamp and body. Compares in constant time.
+    pub fn verify(&self, secret: &SecretString, timestamp: &Timestamp, body: &[u8]) -> bool {
         mac(secret, timestamp, body).is_some_and(|mac| mac.verify_slice(&self.0).is_ok())
     }
 
@@ -38,7 +38,7 @@ impl Signature {
     }
 }
 
-/// What is signed: the timestamp as it came, a colon, and the raw body.
+/// The signed message: the timestamp as received, a colon, and the raw body.
 fn mac(secret: &SecretString, timestamp: &Timestamp, body: &[u8]) -> Option<Hmac<Sha256>> {
     let mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()).ok()?;
     Some(mac.chain_update(&timestamp.text).chain_update(":").chain_update(body))
@@ -47,13 +47,13 @@ fn mac(secret: &SecretString, timestamp: &Timestamp, body: &[u8]) -> Option<Hmac
 /// The value of `x-webflow-timestamp`: Unix time in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timestamp {
-    /// The field as it came, since that is what is signed.
+    /// The header's value as received, which is what was signed.
     text: String,
     millis: u64,
 }
 
 impl Timestamp {
-    /// One to twenty ASCII digits that fit 64 bits.
+    /// Parses one to twenty ASCII digits that fit into 64 bits.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if !(1..=MAX_DIGITS).contains(&text.len()) || !text.iter().all(u8::is_ascii_digit) {
             return None;
@@ -96,12 +96,12 @@ mod tests {
         SECRET.into()
     }
 
-    /// The vector is good by the check of Webflow's JavaScript SDK.
+    /// Webflow's JavaScript SDK accepts this test vector.
     #[test]
-    fn a_signature_that_the_official_sdk_accepts_is_good() {
+    fn accepts_a_signature_that_the_official_sdk_accepts() {
         let timestamp = Timestamp::parse(b"1663849649733").unwrap();
         let signature = Signature::parse(SIGNATURE.as_bytes()).unwrap();
-        assert!(signature.is_of(&secret(), &timestamp, BODY.as_bytes()));
+        assert!(signature.verify(&secret(), &timestamp, BODY.as_bytes()));
         let upper = Signature::parse(SIGNATURE.to_uppercase().as_bytes()).unwrap();
         assert_eq!(upper, signature);
         let made = Signature::sign(&secret(), &timestamp, BODY.as_bytes()).unwrap();
@@ -171,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_signed_verifies_and_no_changed_bit_does(
+        fn a_signature_verifies_until_a_bit_changes(
             secret in "[ -~]{16,80}",
             millis: u64,
             body in prop::collection::vec(any::<u8>(), 0..200),
@@ -179,21 +179,21 @@ mod tests {
         ) {
             let (secret, timestamp) = (SecretString::from(secret), Timestamp::at(millis));
             let signature = Signature::sign(&secret, &timestamp, &body).unwrap();
-            prop_assert!(signature.is_of(&secret, &timestamp, &body));
+            prop_assert!(signature.verify(&secret, &timestamp, &body));
             prop_assert_eq!(Signature::parse(signature.to_hex().as_bytes()), Some(signature));
 
             let mut forged = signature;
             forged.0[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(!forged.is_of(&secret, &timestamp, &body));
+            prop_assert!(!forged.verify(&secret, &timestamp, &body));
             let later = Timestamp::at(millis.wrapping_add(1));
-            prop_assert!(!signature.is_of(&secret, &later, &body));
+            prop_assert!(!signature.verify(&secret, &later, &body));
             let mut longer = body.clone();
             longer.push(b'\n');
-            prop_assert!(!signature.is_of(&secret, &timestamp, &longer));
+            prop_assert!(!signature.verify(&secret, &timestamp, &longer));
             if let Some(byte) = body.get(bit % body.len().max(1)).copied() {
                 let mut changed = body.clone();
                 changed[bit % body.len()] = byte ^ 1;
-                prop_assert!(!signature.is_of(&secret, &timestamp, &changed));
+                prop_assert!(!signature.verify(&secret, &timestamp, &changed));
             }
         }
 

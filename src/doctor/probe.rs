@@ -111,7 +111,7 @@ mod tests {
     use http::HeaderValue;
 
     #[test]
-    fn the_date_of_an_answer_is_read() {
+    fn the_date_header_is_parsed() {
         let mut headers = HeaderMap::new();
         assert_eq!(unix_secs(&headers), None);
         headers.insert(DATE, HeaderValue::from_static("Sun, 06 Nov 1994 08:49:37 GMT"));

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_has_a_remedy_under_each_line_that_is_not_well() {
+    fn the_table_has_a_remedy_under_each_line_that_is_not_ok() {
         let report = Report::new(vec![
             Check::ok("client", "id abc"),
             Check::warning("store", "in memory\nonly", "set a store"),

@@ -181,7 +181,7 @@ mod tests {
     use crate::doctor::Status::{Failed, Ok as Well, Warning};
 
     #[test]
-    fn what_is_copied_wrong_is_seen_and_not_shown() {
+    fn miscopied_credentials_are_noticed_but_not_shown() {
         assert_eq!(client("abc", "def").status(), Well);
         for (id, secret) in
             [("\"abc\"", "s3cret"), ("abc", "'s3cret'"), ("abc", "s3 cret"), ("<id>", "s3cret")]
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_do_not_last_are_warned_of() {
+    fn temporary_hosts_cause_a_warning() {
         assert_eq!(redirect_uri("https://app.example.com/cb", false).status(), Well);
         for (uri, cross_site) in [
             ("http://127.0.0.1:3000/cb", false),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_that_is_not_documented_is_named() {
+    fn undocumented_scopes_are_named() {
         assert_eq!(scopes(&Scopes::from([Scope::SITES_READ])).status(), Well);
         let typo = scopes(&[Scope::SITES_READ, Scope::new("site:read").unwrap()].into());
         assert_eq!(typo.status(), Warning);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_without_the_scope_for_sites_is_named() {
+    fn failures_without_the_sites_scope_are_named() {
         assert_eq!(sites(&Scopes::from([Scope::SITES_READ])).map(|check| check.status()), None);
         let check = sites(&Scopes::from([Scope::CMS_READ])).unwrap();
         assert_eq!(check.status(), Warning);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn k4_keys_are_judged_by_what_they_look_like() {
+    fn k4_weak_looking_keys_are_reported() {
         let random = Keyring::from_base64(&Keyring::generate_base64()).unwrap();
         assert_eq!(keyring(&random).status(), Well);
         assert_eq!(keyring(&Keyring::generate()).status(), Warning);

@@ -1,4 +1,4 @@
-//! Values that handlers can return: API errors, and the request for a new token.
+//! Values that handlers can return: errors, and the request for a new token.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ impl IntoResponse for Reauthorize {
     }
 }
 
-/// The problem as JSON, which the layer replaces with a page for browsers.
+/// Responds with JSON, which the layer replaces with a page for browsers.
 fn respond_with_page(problem: Problem) -> Response {
     let mut response = problem.json().map(Body::from);
     response.extensions_mut().insert(HasPage(Arc::new(problem)));
@@ -48,7 +48,7 @@ impl IntoResponse for BeginError {
             Self::Subject => catalog::subject_unavailable(),
             Self::DataTooLong { .. } | Self::Data(_) => {
                 let error = &self as &dyn std::error::Error;
-                tracing::error!(target: log::APPLICATION, error, "a login could not begin");
+                tracing::error!(target: log::APPLICATION, error, "a login could not be started");
                 catalog::internal()
             }
         };

@@ -41,9 +41,11 @@ impl<S: Sync> OptionalFromRequestParts<S> for WebflowToken {
     }
 }
 
-/// The user of the panel, where the request has a panel's bearer; otherwise the user who gave the
-/// request's grant. Without one it is 403 `missing-scopes` when the grant
-/// lacks `authorized_user:read`, and 503 with `Retry-After` while Webflow could not be asked.
+/// The panel's user if the request carries a panel's bearer, otherwise the user who authorized the
+/// request's grant.
+///
+/// If that user is unknown, the rejection is a 403 `missing-scopes` for a grant without
+/// `authorized_user:read`, and otherwise a 503 with `Retry-After`.
 impl<S: Sync> FromRequestParts<S> for WebflowUser {
     type Rejection = WebflowTokenRejection;
 
@@ -57,7 +59,7 @@ impl<S: Sync> FromRequestParts<S> for WebflowUser {
     }
 }
 
-/// `None` when the user has not connected Webflow, or is not known.
+/// `None` if the user has not connected Webflow, or is not known.
 impl<S: Sync> OptionalFromRequestParts<S> for WebflowUser {
     type Rejection = WebflowTokenRejection;
 
@@ -94,7 +96,7 @@ impl<S: Sync> FromRequestParts<S> for PanelSession {
     }
 }
 
-/// `None` when the request has no bearer of a panel.
+/// `None` if the request has no panel's bearer.
 #[cfg(feature = "panels")]
 impl<S: Sync> OptionalFromRequestParts<S> for PanelSession {
     type Rejection = WebflowTokenRejection;

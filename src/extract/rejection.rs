@@ -37,7 +37,7 @@ pub enum RejectionReason {
     NotConnected,
     /// The grant lacks the scope `authorized_user:read`, so its Webflow user is not known.
     MissingScope,
-    /// Webflow could not be asked yet who gave the grant.
+    /// The grant's Webflow user could not be looked up yet.
     UserPending,
     /// The request has no bearer of a panel.
     #[cfg(feature = "panels")]

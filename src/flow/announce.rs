@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::persist::{Kept, Known};
 use crate::context::Context;
-use crate::context::flow_cookie::Flow;
+use crate::flow_state::cookie::Flow;
 use crate::hooks::{NewGrant, Next, Refused, is_webflow_page};
 use crate::util::log;
 
-/// Where the hook sends the browser, if not to the flow's page.
+/// Returns where the hook redirects the browser, or `None` for the flow's `return_to`.
 ///
 /// # Errors
-/// When the hook refuses the grant, which is logged.
+/// The hook refused the grant. This is logged.
 pub async fn announce(
     context: &Arc<Context>,
     flow: &Flow,
@@ -42,7 +42,7 @@ fn new_grant(flow: &Flow, known: &Known, kept: &Kept) -> NewGrant {
     }
 }
 
-/// The address of a redirect that browsers may be sent to.
+/// The target of the hook's redirect, if it is a path of the application or a page of Webflow.
 fn location(context: &Context, next: Next) -> Option<String> {
     let Next::Redirect(to) = next else { return None };
     if is_webflow_page(&to) {
@@ -52,8 +52,8 @@ fn location(context: &Context, next: Next) -> Option<String> {
     if own.is_none() {
         tracing::error!(
             target: log::APPLICATION, to,
-            "on_authorized redirects to an address that is neither a path of the application nor a \
-             page of Webflow's: continuing as if it had not"
+            "ignoring a redirect of on_authorized: it leads to neither a path of the application \
+             nor a page of Webflow"
         );
     }
     own

@@ -5,8 +5,8 @@ use percent_encoding::utf8_percent_encode;
 
 use super::{make_room, see_other, set_cookies};
 use crate::context::Context;
-use crate::context::flow_cookie::{CODE_LIFETIME, Flow, FlowKind};
 use crate::crypto::random;
+use crate::flow_state::cookie::{CODE_LIFETIME, Flow, FlowKind};
 use crate::grant::scope::Scopes;
 use crate::identity::Who;
 use crate::identity::subject::Subject;
@@ -15,23 +15,24 @@ use crate::util::{log, metrics};
 use crate::wire::paths::COMPONENT;
 use crate::wire::request_head::RequestHead;
 
-/// The longest flow cookie, name and value; browsers keep up to 4096 bytes.
+/// The longest flow cookie, name and value together. Browsers ignore cookies over 4096 bytes
+/// (RFC 6265bis).
 const MAX_COOKIE_LEN: usize = 4000;
 
-/// Why a flow begins, and for what.
+/// What a new flow is for.
 pub struct Start<'a> {
     pub kind: FlowKind,
     pub scopes: &'a Scopes,
-    /// Checked already.
+    /// Already checked to be a path of the application.
     pub return_to: String,
-    /// Whose flow it is, where the application decides.
+    /// The subject that starts the flow, if known.
     pub subject: Option<&'a Subject>,
-    /// What the application gives it, as JSON.
+    /// The application's data for `on_authorized`, as JSON.
     pub data: Option<String>,
 }
 
 impl<'a> Start<'a> {
-    /// For a login with these scopes, the configured ones among them.
+    /// A login that requests `scopes`, which include the configured ones.
     pub fn login(context: &Context, scopes: &'a Scopes, return_to: String, who: &'a Who) -> Self {
         let stepping_up = scopes.len() > context.scopes.len();
         let kind = if stepping_up { FlowKind::StepUp } else { FlowKind::Login };
@@ -39,7 +40,7 @@ impl<'a> Start<'a> {
     }
 }
 
-/// Begins a flow: 303 to Webflow, with the cookie that binds the flow to this browser.
+/// Starts a flow: a 303 to Webflow, with the cookie that binds the flow to this browser.
 pub fn begin(
     context: &Context,
     head: &RequestHead<'_>,
@@ -66,8 +67,8 @@ pub fn begin(
     Ok(answer)
 }
 
-/// The `Set-Cookie` values that keep a flow in its browser: surplus flows make room for it. A long
-/// path to return to becomes `/` where the cookie would be too long.
+/// The `Set-Cookie` values that store a flow in the browser and remove surplus ones. If the cookie
+/// would be too long, `return_to` becomes `/`.
 pub fn cookies(
     context: &Context,
     head: &RequestHead<'_>,
@@ -90,8 +91,8 @@ pub fn cookies(
     Ok(cookies)
 }
 
-/// The authorization request of RFC 6749 section 4.1.1, in the encoding that Webflow documents:
-/// a space is `%20`.
+/// The URL of the authorization request (RFC 6749 section 4.1.1). Spaces are encoded as `%20`, as
+/// Webflow documents.
 pub fn authorize_url(context: &Context, scopes: &str, state: &str) -> String {
     let webflow = &context.webflow;
     let mut url = webflow.endpoints.authorize().to_string();

@@ -1,23 +1,22 @@
-//! A flow that the application's own handler begins.
+//! Logins that the application's own handlers start.
 
 use std::fmt;
 
 use http::request::Parts;
 use serde::Serialize;
 
-use super::allowed;
 use super::authorize::{Start, begin as redirect};
+use super::check_signed_in;
 use crate::context::Context;
 use crate::grant::scope::{Scope, Scopes};
 use crate::problem::Answer;
 
-/// The longest data that a flow carries, in bytes of JSON: it is in the flow's cookie.
+/// The most data that a flow carries, in bytes of JSON, since its cookie contains it.
 const MAX_DATA_LEN: usize = 1024;
 
-/// A login that the application begins itself; see
-/// [`begin`](crate::WebflowAuthLayer::begin).
+/// A login that the application starts itself; see [`begin`](crate::WebflowAuthLayer::begin).
 #[derive(Default)]
-#[must_use = "it begins when `WebflowAuthLayer::begin` gets it"]
+#[must_use = "pass it to `WebflowAuthLayer::begin` to start the login"]
 pub struct Login {
     return_to: Option<String>,
     scopes: Scopes,
@@ -25,25 +24,25 @@ pub struct Login {
 }
 
 impl Login {
-    /// A login with the configured scopes, which ends at `/`.
+    /// Creates a login that requests the configured scopes and returns to `/`.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Where the browser goes afterwards: a path of the application. Anything else counts as `/`.
+    /// The path of the application to return to afterwards. Any other value counts as `/`.
     pub fn return_to(mut self, path: impl Into<String>) -> Self {
         self.return_to = Some(path.into());
         self
     }
 
-    /// Scopes to ask for in addition to the configured ones.
+    /// Scopes to request in addition to the configured ones.
     pub fn scopes(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         self.scopes = scopes.into_iter().collect();
         self
     }
 
-    /// What [`on_authorized`](crate::config::WebflowAuthBuilder::on_authorized) gets with the grant: up to
-    /// 1 KiB of JSON. It travels in the flow's cookie, encrypted.
+    /// Data for [`on_authorized`](crate::config::WebflowAuthBuilder::on_authorized), up to 1 KiB of
+    /// JSON. The flow's cookie carries it, encrypted.
     pub fn data(mut self, data: &impl Serialize) -> Self {
         self.data = Some(serde_json::to_string(data));
         self
@@ -59,11 +58,11 @@ impl fmt::Debug for Login {
     }
 }
 
-/// Why a login could not begin.
+/// Why a login could not be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BeginError {
-    /// The data has more than 1 KiB as JSON: give an ID, and keep the rest in the application.
+    /// The data is longer than 1 KiB of JSON. Pass an ID, and keep the rest in the application.
     #[error("the login's data has {len} bytes of JSON; at most {MAX_DATA_LEN} fit into its cookie")]
     DataTooLong {
         /// Its length in bytes.
@@ -72,15 +71,15 @@ pub enum BeginError {
     /// The data cannot be serialized.
     #[error("the login's data cannot be serialized")]
     Data(#[source] serde_json::Error),
-    /// The token store failed a moment ago: the user would give consent for nothing.
+    /// The token store failed a moment ago, so a grant could not be stored.
     #[error("the token store is not available")]
     Store,
-    /// The application's [`SubjectResolver`](crate::SubjectResolver) failed, which was logged.
+    /// The application's [`SubjectResolver`](crate::SubjectResolver) failed. This is logged.
     #[error("the application's subject lookup failed")]
     Subject,
 }
 
-/// The response that begins the login, or a 401 if nobody is signed in to the application.
+/// The response that starts the login, or a 401 if nobody is signed in to the application.
 pub async fn begin(context: &Context, parts: &Parts, login: Login) -> Result<Answer, BeginError> {
     let data = login.data.transpose().map_err(BeginError::Data)?;
     if let Some(len) = data.as_ref().map(String::len).filter(|len| *len > MAX_DATA_LEN) {
@@ -91,8 +90,8 @@ pub async fn begin(context: &Context, parts: &Parts, login: Login) -> Result<Ans
     }
     let who = context.who(parts).await.map_err(|_| BeginError::Subject)?;
     let head = context.head(parts);
-    let answer = allowed(context, who).and_then(|who| {
-        // Links to try again name the scopes as well.
+    let answer = check_signed_in(context, who).and_then(|who| {
+        // The retry links of error pages request these scopes at the login path.
         context.allow_scopes(&login.scopes);
         let scopes = context.scopes.union(&login.scopes);
         let return_to = context.return_to(login.return_to.as_deref().unwrap_or("/"));

@@ -1,4 +1,4 @@
-//! The authorization response: what Webflow sends the browser back with.
+//! The authorization response (RFC 6749 section 4.1.2), which the browser brings to the callback.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use http::request::Parts;
 use super::authorize::{Start, begin};
 use super::exchange::{self, Arrival};
 use super::park::park;
-use super::{allowed, make_room, see_other, set_cookies};
+use super::{check_signed_in, make_room, see_other, set_cookies};
 use crate::context::Context;
-use crate::context::flow_cookie::{Flow, FlowError, FlowKind, flow_id};
-use crate::context::pending::Arrived;
+use crate::flow_state::cookie::{Flow, FlowError, FlowKind, flow_id};
+use crate::flow_state::pending::Arrived;
 use crate::gate::challenge::login_required;
 use crate::grant::scope::Scopes;
 use crate::grant::token::WebflowToken;
@@ -21,7 +21,7 @@ use crate::util::log;
 use crate::wire::query::{QueryError, single};
 use crate::wire::request_head::RequestHead;
 
-/// The longest authorization code that is sent on; Webflow's have 64 characters.
+/// The longest authorization code that is accepted. Webflow's have 64 characters.
 const MAX_CODE_LEN: usize = 4096;
 
 /// The callback's parameters (RFC 6749 sections 4.1.2 and 4.1.2.1).
@@ -47,7 +47,7 @@ pub async fn serve(
     head: &RequestHead<'_>,
 ) -> Result<Answer, Problem> {
     let arrived = arrive(context, parts, head).await;
-    // Every refusal of a callback offers a new login, unless it has a better link.
+    // Every refused callback offers a new login, unless it has a better link.
     arrived.map_err(|problem| match problem.kind {
         FailureKind::NotSignedIn => problem,
         _ if problem.retry_here => problem,
@@ -66,14 +66,14 @@ async fn arrive(
     }
     let Some(state) = parameters.state else {
         well_formed(parameters.code)?;
-        return installed(context, head, &allowed(context, context.who(parts).await?)?);
+        return install(context, head, &check_signed_in(context, context.who(parts).await?)?);
     };
-    // A code that waits in the flow's cookie is claimed by the state alone.
+    // A parked code is claimed by the state alone.
     let code = match parameters.code {
         None if context.sign_in.is_some() => None,
         code => Some(well_formed(code)?),
     };
-    let who = allowed(context, context.who(parts).await?)?;
+    let who = check_signed_in(context, context.who(parts).await?)?;
     let flow = match context.flows().find(head.headers(), &state) {
         Ok(flow) => flow,
         Err(FlowError::Expired) => {
@@ -82,7 +82,7 @@ async fn arrive(
         }
         Err(FlowError::Unknown) => return repeated(context, head, &who, &state, code).await,
     };
-    if !may_end(context, &flow, &who) {
+    if !may_complete(context, &flow, &who) {
         refuse("another subject", Some(&flow.id()));
         return Err(catalog::unknown_flow());
     }
@@ -91,13 +91,13 @@ async fn arrive(
     }
     let code = match code {
         Some(code) => code,
-        None => claimed(context, head, &flow)?,
+        None => parked_code(context, head, &flow)?,
     };
     complete(context, head, &who, flow, code).await
 }
 
-/// The code that waits in the flow's cookie. Only a page load claims it.
-fn claimed(context: &Context, head: &RequestHead<'_>, flow: &Flow) -> Result<String, Problem> {
+/// The code parked in the flow's cookie. Only a page load may claim it.
+fn parked_code(context: &Context, head: &RequestHead<'_>, flow: &Flow) -> Result<String, Problem> {
     let parked = flow.parked.as_ref().ok_or_else(catalog::malformed_callback)?;
     if head.is_page_load() {
         Ok(parked.code.clone())
@@ -110,9 +110,9 @@ fn well_formed(code: Option<String>) -> Result<String, Problem> {
     code.filter(|code| is_well_formed(code)).ok_or_else(catalog::malformed_callback)
 }
 
-/// Whether the flow may end in this browser now. One that a user of the application has begun ends
-/// for that user, or waits for them; one that nobody has begun ends for anybody.
-fn may_end(context: &Context, flow: &Flow, who: &Who) -> bool {
+/// Whether this browser may complete the flow. If a user of the application started it, only that
+/// user may, possibly after signing in. If nobody was signed in then, anybody may.
+fn may_complete(context: &Context, flow: &Flow, who: &Who) -> bool {
     match (&flow.user, who.subject()) {
         (None, _) => context.subjects_are_sessions() || context.sign_in.is_some(),
         (Some(_), None) => !context.subjects_are_sessions(),
@@ -124,7 +124,7 @@ fn refuse(reason: &'static str, flow: Option<&str>) {
     tracing::warn!(target: log::FLOW, flow, reason, "callback refused");
 }
 
-/// A good callback: the grant is obtained and stored, and the browser goes where it wanted to.
+/// A valid callback: obtains and stores the grant, and redirects the browser to `return_to`.
 async fn complete(
     context: &Arc<Context>,
     head: &RequestHead<'_>,
@@ -150,18 +150,19 @@ async fn complete(
     let landing = match context.pending.join(&arrived, work).await {
         Ok(landing) => landing,
         Err(problem) => {
-            // A claim is repeated without its code, and finds the grant by the flow alone.
-            let over = matches!(problem.kind, FailureKind::UnknownFlow | FailureKind::HookRefused)
-                || claims && problem.is_refused_code();
+            // A repeated claim needs no cookie: it finds the grant by its flow.
+            let has_ended =
+                matches!(problem.kind, FailureKind::UnknownFlow | FailureKind::HookRefused)
+                    || claims && problem.is_refused_code();
             let problem = if problem.retry_here {
                 problem
             } else {
                 problem.or_login_url(|| context.login_url(&return_to, None))
             };
             let mut answer = context.fail(&problem, head);
-            // The cookie of a code that Webflow refuses stays: another instance may have used the
-            // code and not stored its grant yet, and then a reload finds it.
-            if over {
+            // When Webflow refuses the code, the cookie stays: another instance may have used the
+            // code and not stored the grant yet, and a reload then finds it.
+            if has_ended {
                 set_cookies(&mut answer, removal);
             }
             return Ok(answer);
@@ -169,7 +170,7 @@ async fn complete(
     };
     let mut answer = see_other(landing.location.as_ref().unwrap_or(&return_to));
     set_cookies(&mut answer, removal);
-    // Tabs that were opened at the same moment have each got a cookie that the others never saw.
+    // Tabs opened at the same moment each set a flow cookie without seeing the others'.
     set_cookies(&mut answer, make_room(context, head, None));
     if let Some(session) = &landing.session {
         set_cookies(&mut answer, context.other_session_removal(head.headers()));
@@ -178,9 +179,9 @@ async fn complete(
     Ok(answer)
 }
 
-/// A code without state: an install that starts on Webflow's side. The code is not used, since
-/// nothing tells whose it is. A regular flow takes its place, once.
-fn installed(context: &Context, head: &RequestHead<'_>, who: &Who) -> Result<Answer, Problem> {
+/// A code without a state: an install that began at Webflow. The code is not used, since nothing
+/// shows whose it is. A regular flow is started instead, once.
+fn install(context: &Context, head: &RequestHead<'_>, who: &Who) -> Result<Answer, Problem> {
     let flows = context.flows().read(head.headers());
     if flows.open().any(|flow| flow.kind == FlowKind::Install) {
         refuse("without state, twice", None);
@@ -199,7 +200,7 @@ fn installed(context: &Context, head: &RequestHead<'_>, who: &Who) -> Result<Ans
     begin(context, head, start)
 }
 
-/// The user cancelled, or Webflow refused. Only known words of the query are used.
+/// An error response: the user cancelled, or Webflow refused. Only known error codes are used.
 async fn refused(
     context: &Context,
     parts: &Parts,
@@ -210,7 +211,7 @@ async fn refused(
     let who = context.who(parts).await?;
     let flow = match state.map(|state| context.flows().find(head.headers(), state)) {
         None | Some(Err(FlowError::Expired)) => None,
-        Some(Ok(flow)) if may_end(context, &flow, &who) => Some(flow),
+        Some(Ok(flow)) if may_complete(context, &flow, &who) => Some(flow),
         // Another user's flow counts as unknown.
         Some(Ok(_) | Err(FlowError::Unknown)) => {
             refuse("unknown state", None);
@@ -238,8 +239,8 @@ async fn refused(
     Ok(answer)
 }
 
-/// No flow of this browser has that state. If this session has completed a flow with it, the
-/// callback is repeated; or the user went back to the consent page and has chosen anew.
+/// No open flow of this browser has that state. If the subject has completed a flow with it, either
+/// the callback is repeated, or the user went back to the consent screen and chose again.
 async fn repeated(
     context: &Arc<Context>,
     head: &RequestHead<'_>,
@@ -250,7 +251,7 @@ async fn repeated(
     let id = flow_id(state);
     if let Some(subject) = who.subject() {
         let tokens = context.vault.load_anew(subject).await;
-        let tokens = tokens.map_err(|error| catalog::of_store(&error))?;
+        let tokens = tokens.map_err(|error| catalog::store_failed(&error))?;
         let led_to = |token: &&WebflowToken| {
             token.grant().details.flows.iter().any(|flow| flow.split('.').next() == Some(&id))
         };
@@ -261,10 +262,10 @@ async fn repeated(
                 !tokens.iter().any(|it| it.grant().details.flows.contains(&entry))
             };
             let Some(code) = code.filter(|code| is_new(code) && age < context.flow_lifetime) else {
-                tracing::info!(target: log::FLOW, flow = id, "callback repeated after its flow");
+                tracing::info!(target: log::FLOW, flow = id, "callback repeated after the flow completed");
                 return Ok(see_other(context.pending.location(&id).as_deref().unwrap_or("/")));
             };
-            tracing::info!(target: log::FLOW, flow = id, "the user has chosen again");
+            tracing::info!(target: log::FLOW, flow = id, "the user repeated the consent");
             let flow = Flow {
                 state: state.to_owned(),
                 session: subject.id().to_owned(),
@@ -283,7 +284,7 @@ async fn repeated(
     Err(unknown_flow(context))
 }
 
-/// On a developer's machine there is one more cause: another name for the same host.
+/// On a loopback address there is one more cause: another name for the same host.
 fn unknown_flow(context: &Context) -> Problem {
     if context.cookies.is_secure() {
         return catalog::unknown_flow();

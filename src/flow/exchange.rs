@@ -1,7 +1,7 @@
 //! From an authorization code to a stored grant.
 //!
-//! This runs in a task of its own: a browser that hangs up loses no token. Whatever happens after
-//! Webflow has issued a token, it ends up stored, or revoked.
+//! This runs in its own task, so that a dropped connection loses no token. Once Webflow has issued
+//! a token, it is either stored or revoked.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use tokio::time::sleep;
 use super::announce::announce;
 use super::persist::{Known, keep};
 use crate::context::Context;
-use crate::context::flow_cookie::{Flow, FlowKind};
-use crate::context::pending::{Before, Landing};
+use crate::flow_state::cookie::{Flow, FlowKind};
+use crate::flow_state::pending::{Before, Landing};
 use crate::grant::details::{Coverage, GrantDetails};
 use crate::grant::scope::Scopes;
 use crate::grant::token::WebflowToken;
@@ -30,10 +30,10 @@ use crate::util::{log, metrics};
 use crate::vault::cache::Tokens;
 use crate::webflow::{CallError, ExchangeError, Issued};
 
-/// The longest `Retry-After` that is waited for while a user waits.
+/// The longest `Retry-After` that a callback waits for.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// How long to look for what another instance may be storing at this moment.
+/// The pauses between lookups of a grant that another instance may be about to store.
 const OTHER_INSTANCE_POLLS: [Duration; 4] = [
     Duration::ZERO,
     Duration::from_millis(200),
@@ -41,22 +41,22 @@ const OTHER_INSTANCE_POLLS: [Duration; 4] = [
     Duration::from_millis(800),
 ];
 
-/// The time for a whole callback: store reads, exchange, lookups, writes and clean-up.
+/// The time limit of a whole callback: store reads, exchange, lookups, writes and clean-up.
 const CALLBACK_BUDGET: Duration = Duration::from_secs(10);
 
-/// What the steps after the exchange need of it, and those after the lookups.
+/// The time reserved for the steps after the exchange, and for those after the lookups.
 const AFTER_EXCHANGE: Duration = Duration::from_secs(3);
 const AFTER_LOOKUPS: Duration = Duration::from_millis(2500);
 
 /// How many past flows a grant remembers.
 const MAX_FLOWS: usize = 8;
 
-/// A callback whose state was found good.
+/// A callback with a valid state.
 pub struct Arrival {
     pub flow: Flow,
     pub code: SecretString,
     pub subject: Subject,
-    /// The session that the browser had until now.
+    /// The browser's session before this callback.
     pub previous: Option<Subject>,
 }
 
@@ -70,8 +70,8 @@ pub async fn complete(
     if let Some(session) = &before.session
         && arrival.subject.is_session()
     {
-        // Another tab has just ended in this session: both grants belong there. An earlier callback
-        // of this flow, whose response was lost, may have ended in the flow's own session.
+        // Another tab has just completed its flow in this session, so both grants belong there. An
+        // earlier callback of this flow, whose response was lost, may have used the flow's session.
         let joined = Subject::session(session);
         own = Some(std::mem::replace(&mut arrival.subject, joined));
     }
@@ -80,9 +80,8 @@ pub async fn complete(
     let code = flow_entry(&id, arrival.code.expose_secret());
     let deadline = Deadline::after(CALLBACK_BUDGET);
     let before_exchange = deadline.leaving(AFTER_EXCHANGE);
-    // The store is read first: a repeated callback needs no exchange, and while the store is down
-    // no token should be issued that cannot be kept, nor a former session be taken for an empty
-    // one.
+    // The store is read first: a repeated callback needs no exchange. While the store is down, no
+    // token should be issued, and a previous session must not look empty.
     let load_any = async |subject: Option<&Subject>| match subject {
         Some(subject) => load(&context, subject).await,
         None => Ok(Tokens::default()),
@@ -113,7 +112,7 @@ pub async fn complete(
     timer.exchange();
     let issued = match exchanged {
         Ok(issued) => issued,
-        // Another instance may be storing the grant of this code at this moment.
+        // Another instance may be about to store the grant of this code.
         Err(ExchangeError::InvalidGrant)
             if before.is_first_attempt
                 && deadline.limit(appears(&context, &arrival.subject, &code)).await
@@ -133,7 +132,7 @@ pub async fn complete(
     let details = learn(&context, &arrival.flow, flows, issued, lookups).await;
     let known = Known { present, previous };
     let kept = keep(&context, &arrival, &known, details, deadline).await;
-    let kept = kept.map_err(|error| of_failed_write(&error))?;
+    let kept = kept.map_err(|error| store_problem(&error))?;
     let token = &kept.token;
     tracing::info!(
         target: log::FLOW, flow = id,
@@ -142,7 +141,7 @@ pub async fn complete(
         sites = token.sites().len(),
         "grant stored"
     );
-    // The hook's time does not count against the callback's.
+    // The hook does not use up the callback's time.
     let left = deadline.left();
     let Ok(location) = announce(&context, &arrival.flow, &known, &kept).await else {
         kept.refuse(&context, &known).await;
@@ -157,8 +156,8 @@ fn landing(subject: &Subject, location: Option<String>) -> Landing {
     Landing { session: subject.is_session().then(|| subject.id().to_owned()), location }
 }
 
-/// How a grant remembers a flow that led to it: its id, and which code it was. A second code for
-/// the same flow is another choice of the user.
+/// How a grant records a flow that led to it: the flow's ID and a digest of the code. A second code
+/// for the same flow means that the user chose again.
 pub fn flow_entry(id: &str, code: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(code).into();
     let (start, _) = digest.split_at(6);
@@ -169,12 +168,12 @@ async fn load(context: &Arc<Context>, subject: &Subject) -> Result<Tokens, Probl
     context.vault.load_anew(subject).await.map_err(|error| {
         let cause = &error as &dyn Error;
         tracing::error!(target: log::FLOW, error = cause, "store unavailable: no code was exchanged");
-        of_failed_write(&error)
+        store_problem(&error)
     })
 }
 
-/// The problem of a store that failed, which was logged already.
-fn of_failed_write(error: &StoreError) -> Problem {
+/// The problem for a store error that is already logged.
+fn store_problem(error: &StoreError) -> Problem {
     if matches!(error, StoreError::Panicked) {
         catalog::internal()
     } else {
@@ -199,7 +198,7 @@ fn has_flow(tokens: &[WebflowToken], entry: &String) -> bool {
     tokens.iter().any(|token| token.grant().details.flows.contains(entry))
 }
 
-/// Whether the flow's grant is there, or comes to be there in a moment.
+/// Waits briefly for another instance to store the flow's grant, and returns whether it did.
 async fn appears(context: &Arc<Context>, subject: &Subject, entry: &String) -> bool {
     for pause in OTHER_INSTANCE_POLLS {
         sleep(pause).await;
@@ -210,7 +209,7 @@ async fn appears(context: &Arc<Context>, subject: &Subject, entry: &String) -> b
     false
 }
 
-/// The exchange, with one retry when Webflow asks to wait for a moment.
+/// Exchanges the code, with one retry after a short `Retry-After`.
 async fn exchange(context: &Arc<Context>, arrival: &Arrival) -> Result<Issued, ExchangeError> {
     let code = arrival.code.expose_secret();
     match context.webflow.exchange(code).await {
@@ -253,7 +252,7 @@ fn remembered<'a>(before: impl Iterator<Item = &'a WebflowToken>, entry: String)
     flows.split_off(flows.len().saturating_sub(MAX_FLOWS))
 }
 
-/// All that Webflow tells of the new grant until the deadline.
+/// Collects what Webflow reports about the new grant before the deadline.
 async fn learn(
     context: &Context,
     flow: &Flow,
@@ -270,9 +269,12 @@ async fn learn(
         .scopes
         .or_else(|| found.as_ref().and_then(|found| found.scopes.clone()))
         .unwrap_or_else(|| asked.clone());
-    let lacking = granted.missing(&asked);
-    if !lacking.is_empty() {
-        tracing::warn!(target: log::FLOW, flow = flow.id(), %lacking, "the grant is narrower than asked");
+    let missing = granted.missing(&asked);
+    if !missing.is_empty() {
+        tracing::warn!(
+            target: log::FLOW, flow = flow.id(), %missing,
+            "Webflow granted fewer scopes than requested"
+        );
     }
     let mut details = GrantDetails {
         access_token: issued.access_token,
@@ -285,6 +287,6 @@ async fn learn(
         flows,
         renewed: flow.kind == FlowKind::Reauthorize,
     };
-    coverage::ask(context, &details, deadline).await.add_to(&mut details);
+    coverage::look_up_missing(context, &details, deadline).await.add_to(&mut details);
     details
 }

@@ -1,9 +1,9 @@
-//! The login path: a flow that a link begins.
+//! The login path: a link that starts a flow.
 
 use http::request::Parts;
 
-use super::allowed;
 use super::authorize::{Start, begin};
+use super::check_signed_in;
 use crate::context::Context;
 use crate::gate::challenge::login_required;
 use crate::grant::scope::{Scope, Scopes};
@@ -11,8 +11,8 @@ use crate::problem::{Answer, Problem, catalog};
 use crate::wire::query::single;
 use crate::wire::request_head::RequestHead;
 
-/// The longest list of scopes that one login may ask for, in bytes: it is in the flow's cookie.
-/// All that Webflow documents take some 400.
+/// The longest list of scopes of one login, in bytes, since the flow's cookie contains it. All
+/// scopes that Webflow documents take about 400.
 const MAX_SCOPES_LEN: usize = 1024;
 
 pub async fn serve(
@@ -26,19 +26,18 @@ pub async fn serve(
     let scope = single(query, "scope").map_err(malformed)?;
     let scopes = scopes(context, scope.as_deref()).ok_or_else(catalog::malformed_login)?;
     let return_to = context.return_to(return_to.as_deref().unwrap_or("/"));
-    let who = allowed(context, context.who(parts).await?)?;
+    let who = check_signed_in(context, context.who(parts).await?)?;
     if !head.may_navigate() {
         return Err(login_required(context, &return_to, None));
     }
     begin(context, head, Start::login(context, &scopes, return_to, &who))
 }
 
-/// The application's own scopes and those asked for; `None` when one of them is malformed or never
-/// asked for by the application.
+/// The configured scopes and the requested ones. `None` if a requested scope is malformed, or not
+/// one that the application uses.
 fn scopes(context: &Context, asked: Option<&str>) -> Option<Scopes> {
     let asked = asked.unwrap_or_default();
-    // Checked before the list is read: the cost of a set of scopes grows with the square of their
-    // number.
+    // Checked before parsing, since building a set of scopes takes quadratic time.
     if asked.len() > MAX_SCOPES_LEN {
         return None;
     }

@@ -1,4 +1,4 @@
-//! The logout path: ends the session, and the authorization at Webflow too when that is asked for.
+//! The logout path: ends the session and, with `revoke=true`, the authorization at Webflow.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{see_other, set_cookies};
 use crate::context::Context;
-use crate::context::flow_cookie::{Flow, MAX_FLOWS};
+use crate::flow_state::cookie::{Flow, MAX_FLOWS};
 use crate::hooks::Why;
 use crate::identity::subject::Subject;
-use crate::lifecycle::revoke::{RevokeError, end_all};
+use crate::lifecycle::disconnect::{RevokeError, end_all};
 use crate::problem::{Answer, Problem, answer, catalog};
 use crate::store::StoreError;
 use crate::wire::query::single;
@@ -26,11 +26,11 @@ pub async fn serve(
     if !is_same_origin(&parts.headers, &context.origin) {
         return Err(catalog::cross_origin(&context.origin));
     }
-    // Given twice it could mean either.
+    // A repeated parameter is ambiguous.
     let revoke = single(head.query(), "revoke").map_err(|_| catalog::malformed_logout())?;
     let revoke = revoke.as_deref() == Some("true");
     let return_to = single(head.query(), "return_to").ok().flatten();
-    // This path takes no GET, so the page's link leads to the application's own pages.
+    // This path accepts no GET, so the page must not link to it.
     let elsewhere = |problem: Problem| problem.retry_here(false);
     let subject = context.who(parts).await.map_err(elsewhere)?.subject().cloned();
     let flows = context.flows().read(&parts.headers);
@@ -38,7 +38,7 @@ pub async fn serve(
     let permit = Arc::clone(&context.logouts).try_acquire_owned();
     let permit = permit.map_err(|_| catalog::too_many_logouts())?;
     let mut answer = match logout.run(context, permit).await {
-        Err(RevokeError::Store(error)) => return Err(elsewhere(catalog::of_store(&error))),
+        Err(RevokeError::Store(error)) => return Err(elsewhere(catalog::store_failed(&error))),
         Err(RevokeError::WebflowUnreachable) => context.fail(&catalog::webflow_not_told(), head),
         Ok(()) if head.wants_page() => {
             see_other(&context.return_to(return_to.as_deref().unwrap_or("/")))
@@ -50,17 +50,17 @@ pub async fn serve(
     Ok(answer)
 }
 
-/// A browser that logs out.
+/// What a logout ends.
 struct Logout {
     subject: Option<Subject>,
-    /// The flows that it has begun: a callback of theirs may be under way, may still come, or may
-    /// have made a session of which the browser never heard.
+    /// The browser's open flows. Their callbacks may be running, may still arrive, or may have
+    /// created a session whose cookie was lost.
     flows: Vec<Flow>,
     revoke: bool,
 }
 
 impl Logout {
-    /// Ends all of it, in its own task: a browser that hangs up leaves no half of it.
+    /// Runs in its own task, so that a dropped connection leaves no logout half done.
     async fn run(
         self,
         context: &Arc<Context>,
@@ -81,12 +81,11 @@ impl Logout {
     async fn end(&self, context: &Arc<Context>) -> Result<(), RevokeError> {
         let expires = |flow: &Flow| flow.expires_unix_secs(context.flow_lifetime);
         let flows: Vec<_> = self.flows.iter().map(|flow| (flow.id(), expires(flow))).collect();
-        // First, since a callback that is under way may be moving grants from one session to
-        // another.
+        // First, since a running callback may be moving grants between sessions.
         context.pending.end(&flows).await;
         let ended = self.end_subjects(context).await;
         if matches!(ended, Err(RevokeError::Store(_))) {
-            // A logout that failed has changed nothing: its flows can still be completed.
+            // A failed logout changes nothing, so its flows stay open.
             context.pending.reopen(&flows);
         }
         ended
@@ -108,11 +107,11 @@ impl Logout {
     }
 }
 
-/// Whether the request comes from a page of this origin, by `Sec-Fetch-Site` and `Origin`: each
-/// that is there must say so, and one of them must be there.
+/// Whether the request comes from a page of this origin. `Sec-Fetch-Site` or `Origin` must be
+/// present, and each that is present must agree.
 fn is_same_origin(headers: &HeaderMap, own: &str) -> bool {
     let site = headers.get("sec-fetch-site").map(|site| site == "same-origin" || site == "none");
-    // A page that sends no referrer sends `null` here, also to its own origin.
+    // With `Referrer-Policy: no-referrer`, browsers send `Origin: null` even to the same origin.
     let origin = headers
         .get(ORIGIN)
         .filter(|origin| site.is_none() || *origin != "null")
@@ -126,7 +125,7 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     #[test]
-    fn o1_only_requests_of_this_origin_log_out() {
+    fn o1_only_same_origin_requests_log_out() {
         let own = "https://app.example.com";
         for (expected, headers) in [
             (true, vec![("origin", own)]),

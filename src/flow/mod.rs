@@ -1,7 +1,8 @@
 //! The authorization code flow (RFC 6749 section 4.1): the redirect to Webflow, the callback, the
-//! exchange, and the end of a session.
+//! code exchange, and the logout.
 //!
-//! It may use everything but the middleware. Problems are returned with `?` and rendered here.
+//! It may use every module except the middleware. Each path returns its [`Problem`] with `?`, and
+//! [`serve`] renders it.
 
 mod announce;
 pub mod authorize;
@@ -31,7 +32,7 @@ pub use callback::{is_well_formed, known_error};
 /// Answers a request for one of the crate's own paths.
 pub async fn serve(context: Arc<Context>, endpoint: Endpoint, parts: Parts) -> Answer {
     let head = context.head(&parts);
-    // No user sees these, so the application is not asked.
+    // No user sees these, so `on_error` is not called.
     let plain = |problem: Problem| Ok(problem.respond(&head));
     let served = match (endpoint, &parts.method) {
         (Endpoint::Callback | Endpoint::Login, &Method::HEAD) => Ok(answer(StatusCode::OK, "")),
@@ -51,16 +52,16 @@ pub async fn serve(context: Arc<Context>, endpoint: Endpoint, parts: Parts) -> A
     served.unwrap_or_else(|problem| context.fail(&problem, &head))
 }
 
-/// Whose browser takes part in a flow. Nobody has to be signed in yet where the application has said
-/// at which page that can be done.
-fn allowed(context: &Context, who: Who) -> Result<Who, Problem> {
+/// Rejects a browser in which nobody is signed in to the application, unless `sign_in_at` is set:
+/// then the user can sign in later.
+fn check_signed_in(context: &Context, who: Who) -> Result<Who, Problem> {
     match who {
         Who::Stranger if context.sign_in.is_none() => Err(catalog::not_signed_in()),
         who => Ok(who),
     }
 }
 
-/// A 303, which browsers follow by GET.
+/// A 303, which browsers follow with a GET.
 pub fn see_other(location: &str) -> Answer {
     let mut answer = answer(StatusCode::SEE_OTHER, "");
     let location = HeaderValue::from_str(location).unwrap_or(HeaderValue::from_static("/"));
@@ -68,8 +69,7 @@ pub fn see_other(location: &str) -> Answer {
     answer
 }
 
-/// Drops surplus flow cookies of the browser, before one of `new_len` bytes is added if there is
-/// one.
+/// Removes surplus flow cookies. `new_len` is the length of a cookie about to be set, if any.
 fn make_room(
     context: &Context,
     head: &RequestHead<'_>,

@@ -1,7 +1,7 @@
 //! Callbacks in a browser where nobody is signed in to the application.
 //!
-//! The code is not exchanged, since nothing tells whose grant it would be. It is sealed into the
-//! flow's own cookie until somebody signs in there and claims it. Nothing is stored: a code that
+//! The code is not exchanged, since nothing shows whose grant it would be. It is sealed into the
+//! flow's cookie until somebody signs in and claims it. The server stores nothing: a code that
 //! nobody claims expires at Webflow.
 
 use percent_encoding::utf8_percent_encode;
@@ -9,7 +9,7 @@ use percent_encoding::utf8_percent_encode;
 use super::authorize::cookies;
 use super::{see_other, set_cookies};
 use crate::context::Context;
-use crate::context::flow_cookie::{Flow, Parked};
+use crate::flow_state::cookie::{Flow, Parked};
 use crate::identity::sign_in::SignIn;
 use crate::identity::subject::Subject;
 use crate::problem::{Answer, Problem, catalog};
@@ -17,7 +17,7 @@ use crate::util::log;
 use crate::wire::paths::COMPONENT;
 use crate::wire::request_head::RequestHead;
 
-/// The longest code that is parked: the cookie has to stay below 4 KiB.
+/// The longest code that is parked, to keep the cookie below 4 KiB.
 const MAX_CODE_LEN: usize = 1024;
 
 /// Parks the code, if the callback has one, and sends the browser to the sign-in page.
@@ -44,8 +44,8 @@ pub fn park(
     Ok(answer)
 }
 
-/// The redirect to the callback, for a browser with a code that this user may claim: it is not sent
-/// to Webflow again.
+/// If the browser holds a parked code that this user may claim, redirects it to the callback rather
+/// than to Webflow.
 pub fn claim(
     context: &Context,
     head: &RequestHead<'_>,

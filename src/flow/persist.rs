@@ -12,44 +12,43 @@ use crate::grant::details::{GrantDetails, Sites};
 use crate::grant::policy::GrantPolicy;
 use crate::grant::token::WebflowToken;
 use crate::hooks::Why;
-use crate::lifecycle::revoke::{remove_later, report, revoke_now_or_later};
+use crate::lifecycle::disconnect::{remove_later, report, revoke_now_or_later};
 use crate::store::{GrantId, StoreError, TokenKey, TokenVersion};
 use crate::util::deadline::Deadline;
 use crate::util::log;
 use crate::vault::Draft;
 use crate::vault::cache::Tokens;
 
-/// How often a write is tried, with doubling pauses: 3 attempts within about a third of a second
-/// besides their own time.
+/// How often a write is attempted. The pauses double, and add up to about a third of a second.
 const WRITE_ATTEMPTS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the clean-up after a failed write needs of the callback's time.
+/// The time reserved for the clean-up after a failed write.
 const CLEAN_UP: Duration = Duration::from_millis(1500);
 
-/// What was stored before the grant.
+/// The grants stored before the new one.
 pub struct Known {
-    /// The subject's own grants.
+    /// The subject's grants.
     pub present: Tokens,
-    /// Those of the session that the browser had until now.
+    /// The grants of the browser's previous session.
     pub previous: Tokens,
 }
 
-/// A row that this callback writes: the new grant, or one moved from the former session.
+/// A row that this callback writes: the new grant, or one moved from the previous session.
 #[derive(Clone)]
 struct Written {
-    /// The version it had under the former session.
+    /// The version that a moved grant had under the previous session.
     moved_from: Option<TokenVersion>,
     draft: Draft,
 }
 
-/// A grant that was stored. What it replaces is still there.
+/// A stored grant. The grants that it replaces are not removed yet.
 pub struct Kept {
     pub token: WebflowToken,
     written: Vec<Written>,
 }
 
-/// Stores the grant. If it cannot be stored, it is revoked at Webflow and nothing has changed.
+/// Stores the grant. On failure, revokes it at Webflow and undoes the writes.
 pub async fn keep(
     context: &Arc<Context>,
     arrival: &Arrival,
@@ -75,12 +74,12 @@ pub async fn keep(
 }
 
 impl Kept {
-    /// The grant of the same key, whose row the new one has overwritten.
+    /// The grant with the same key, whose row the new one has overwritten.
     pub fn overwritten<'k>(&self, known: &'k Known) -> Option<&'k WebflowToken> {
         known.present.iter().find(|old| old.grant().key == self.token.grant().key)
     }
 
-    /// The row to which a grant of the former session was moved.
+    /// The row to which a grant of the previous session was moved.
     fn moved(&self, old: &WebflowToken) -> Option<&Written> {
         let version = Some(old.grant().version);
         self.written.iter().find(|row| row.moved_from == version)
@@ -94,14 +93,14 @@ impl Kept {
 
     /// The subject's other grants that the new one covers, newest first.
     fn covered<'k>(&'k self, known: &'k Known) -> impl Iterator<Item = &'k WebflowToken> {
-        // With one grant for each subject there are no others.
+        // With one grant per subject there are no others.
         let new = self.token.grant();
         let others = known.present.iter().filter(|old| old.grant().key != new.key);
         others.filter(|old| covers(&new.details, &old.grant().details))
     }
 
-    /// Removes the grants that the new one replaces: those of a session that ends here, which
-    /// nobody could reach once its cookie is replaced, and those that the new one covers.
+    /// Removes the grants that the new one replaces: those of the previous session, which nobody
+    /// can reach once its cookie is replaced, and those that the new one covers.
     pub async fn replace(&self, context: &Arc<Context>, known: &Known, deadline: Deadline) {
         if let Some(old) = self.overwritten(known) {
             report(context, old, Why::Replaced);
@@ -117,7 +116,7 @@ impl Kept {
                     }
                 }
                 Ok(false) => {
-                    // The user signed out or revoked it while it was being moved: it must not stay.
+                    // The user signed out or revoked it during the move, so the copy must not stay.
                     if let Some(moved) = moved {
                         take_back(context, moved.draft.token()).await;
                     }
@@ -125,7 +124,7 @@ impl Kept {
                 Err(error) => {
                     tracing::warn!(
                         target: log::FLOW, error = &error as &dyn Error,
-                        "a replaced grant could not be removed; retrying in the background"
+                        "could not remove a replaced grant; retrying in the background"
                     );
                     remove_later(context, old, why);
                 }
@@ -133,11 +132,10 @@ impl Kept {
         }
     }
 
-    /// Takes everything back, since the application does not want the grant: the former grants are
-    /// as they were, and the new token is revoked at Webflow. What the store cannot do now is
-    /// retried in the background.
+    /// Undoes everything because the application refused the grant: restores the former grants, and
+    /// revokes the new token at Webflow. Failed writes are retried in the background.
     pub async fn refuse(self, context: &Arc<Context>, known: &Known) {
-        // Nobody is told that it has gone: it never counted.
+        // `on_revoked` does not hear of a grant that the application refused.
         self.token.state().take_report();
         let former = self.overwritten(known);
         for moved in self.written.iter().filter(|row| row.moved_from.is_some()) {
@@ -155,22 +153,22 @@ impl Kept {
     }
 }
 
-/// Puts the grant back that was there before `token`.
+/// Restores the grant that `token` has overwritten.
 async fn put_back(context: &Arc<Context>, token: &WebflowToken, draft: Draft) {
     let Err(error) = context.vault.put_back(token, &draft).await else { return };
     tracing::warn!(
         target: log::FLOW, error = &error as &dyn Error,
-        "the former grant could not be put back; retrying in the background"
+        "could not restore the former grant; retrying in the background"
     );
     let (own, token) = (Arc::clone(context), token.clone());
-    context.tasks.retry_later("the return of a former grant", move || {
+    context.tasks.retry_later("restoring a former grant", move || {
         let (context, token, draft) = (Arc::clone(&own), token.clone(), draft.clone());
         async move { context.vault.put_back(&token, &draft).await.is_ok() }
     });
 }
 
-/// Writes the grant, after those of the former session that it does not cover: the new one stays
-/// the newest.
+/// Moves the grants of the previous session that the new one does not cover, then writes the new
+/// one, so that it is the newest.
 async fn store(
     context: &Arc<Context>,
     arrival: &Arrival,
@@ -196,34 +194,38 @@ async fn store(
     Ok(draft.token().clone())
 }
 
-/// The authorization's id at Webflow, or the flow's where introspection could not tell it.
+/// Webflow's authorization ID, or the flow's ID if introspection failed.
 fn grant_id(details: &GrantDetails, flow: &str) -> GrantId {
-    let told = details.coverage.as_ref().and_then(|coverage| coverage.authorization_id.clone());
-    GrantId::new(told.unwrap_or_else(|| format!("flow-{flow}")))
+    let coverage = details.coverage.as_ref();
+    let authorization = coverage.and_then(|coverage| coverage.authorization_id.clone());
+    GrantId::new(authorization.unwrap_or_else(|| format!("flow-{flow}")))
 }
 
-/// Whether all that an old grant covered is covered by the new one.
+/// Whether the new grant covers everything that the old one covered.
 fn covers(new: &GrantDetails, old: &GrantDetails) -> bool {
     let (Some(new), Some(old)) = (&new.coverage, &old.coverage) else { return false };
     let within = |old: &[String], new: &[String]| old.iter().all(|id| new.contains(id));
     let sites = match (&new.sites, &old.sites) {
-        // Of single sites it is not told which workspace they are of.
+        // Webflow does not report the workspace of an individual site, hence the guard.
         (Sites::Listed(_), _) if !old.workspaces.is_empty() => true,
-        // Sites that are added to a whole workspace later are covered as well.
+        // The old grant also covers sites that are added to its workspace later.
         (_, Sites::Listed(_)) => false,
         (new, Sites::Named(old)) => within(old, new.ids()),
     };
     sites && within(&old.workspaces, &new.workspaces)
 }
 
-/// Every attempt writes the same row: one whose acknowledgement was lost is not written twice.
+/// Every attempt writes the same row, so a lost acknowledgement duplicates nothing.
 async fn save(context: &Arc<Context>, draft: &Draft) -> Result<(), StoreError> {
     let mut pause = FIRST_PAUSE;
     let mut attempt = 1;
     loop {
         match context.vault.save(draft).await {
             Err(error) if attempt < WRITE_ATTEMPTS => {
-                tracing::warn!(target: log::FLOW, attempt, error = &error as &dyn Error, "the write is tried again");
+                tracing::warn!(
+                    target: log::FLOW, attempt, error = &error as &dyn Error,
+                    "the write failed; retrying"
+                );
                 sleep(pause).await;
                 pause *= 2;
                 attempt += 1;
@@ -233,8 +235,8 @@ async fn save(context: &Arc<Context>, draft: &Draft) -> Result<(), StoreError> {
     }
 }
 
-/// Revokes a token that could not be stored, and removes what was written. What the deadline cuts
-/// off goes on in the background.
+/// Revokes a token that could not be stored, and removes the rows written so far. Past the deadline
+/// this continues in the background.
 async fn undo(
     context: &Arc<Context>,
     details: GrantDetails,
@@ -253,8 +255,8 @@ async fn undo(
     deadline.limit(context.tasks.run(work)).await;
 }
 
-/// Removes a row that must not stay: now, or else in the background. The write of a failed callback
-/// may have succeeded although its answer was lost.
+/// Removes a row that must not stay, now or in the background. The row may exist even if its write
+/// failed, since the acknowledgement may have been lost.
 async fn take_back(context: &Arc<Context>, token: &WebflowToken) {
     if context.vault.remove(token).await.is_err() {
         remove_later(context, token, None);
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_covers_another_only_if_nothing_of_that_one_would_be_lost() {
+    fn a_grant_covers_another_only_if_nothing_is_lost() {
         let unknown = GrantDetails { coverage: None, ..grant(&[], &[]) };
         for (expected, new, old) in [
             (true, grant(&[], &["w1"]), grant(&[], &["w1"])),

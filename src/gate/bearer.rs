@@ -1,5 +1,7 @@
-//! Decides on requests with a panel's bearer. It alone says whose request it is: cookies are neither
-//! read nor set, and nobody is redirected.
+//! Decides on requests that carry a panel's bearer.
+//!
+//! The bearer alone identifies the user: cookies are neither read nor set, and no response is a
+//! redirect.
 
 use std::sync::Arc;
 
@@ -19,39 +21,40 @@ use crate::problem::{Answer, Problem, catalog};
 use crate::store::StoreError;
 use crate::util::{log, metrics};
 
-/// A bearer that was admitted.
+/// An admitted bearer.
 pub struct Panel {
     bearer: Arc<Bearer>,
     pub reader: Reader,
 }
 
 impl Panel {
-    /// Lets handlers see whose session it is.
+    /// Makes the session available to handlers.
     pub fn insert_into(self, extensions: &mut Extensions) {
         extensions.insert(self.bearer);
     }
 }
 
-/// A bearer that is this layer's to judge.
+/// A bearer that this layer has to verify.
 pub struct Presented<'r> {
     panels: &'r Panels,
     headers: &'r HeaderMap,
-    /// `None` when `Authorization` is there more than once.
+    /// `None` if the request has several `Authorization` headers.
     text: Option<&'r [u8]>,
 }
 
-/// The bearer of a request. With the application's own users, only the crate's own bearers are.
+/// The bearer of a request. If the application has its own users, bearers without this crate's
+/// prefix are left to the application.
 pub fn presented<'r>(context: &'r Context, headers: &'r HeaderMap) -> Option<Presented<'r>> {
     let panels = context.panels.as_ref()?;
-    let every = matches!(context.subjects, SubjectSource::Session);
-    let judged = |value| bearer(value).filter(|text| every || text.starts_with(PREFIX.as_bytes()));
+    let takes_all = matches!(context.subjects, SubjectSource::Session);
+    let own = |value| bearer(value).filter(|text| takes_all || text.starts_with(PREFIX.as_bytes()));
     let mut sent = headers.get_all(AUTHORIZATION).iter();
-    let first = judged(sent.next()?);
+    let first = own(sent.next()?);
     let text = match sent.next() {
         None => Some(first?),
         Some(second) => {
-            let any = first.is_some()
-                || std::iter::once(second).chain(sent).any(|it| judged(it).is_some());
+            let any =
+                first.is_some() || std::iter::once(second).chain(sent).any(|it| own(it).is_some());
             any.then_some(None)?
         }
     };
@@ -67,7 +70,7 @@ fn bearer(value: &HeaderValue) -> Option<&[u8]> {
 }
 
 impl Presented<'_> {
-    /// Admits a bearer that was verified a moment ago; `None` if more has to be done.
+    /// Admits a recently verified bearer, or returns `None` if that takes more work.
     pub fn fast_path(self, guard: &Guard) -> Option<(WebflowToken, Panel)> {
         let context = &guard.context;
         let now = context.clock.unix_millis();
@@ -99,19 +102,21 @@ impl Presented<'_> {
                 refresh(context, &slot.tokens);
                 Now::Decided(admit(guard, token, panel))
             }
-            // Another instance may have written the grant since that entry was read.
+            // Another instance may have written the grant since the cache read its entry.
             None => Now::Later(Lookup::Bearer(panel, true)),
         }
     }
 }
 
-/// Decides with the grants that the store has; `anew` when the cache's entry lacks the bearer's.
+/// Decides with the grants in the store. `anew` bypasses the cache.
 pub async fn decide(guard: &Guard, panel: Panel, anew: bool) -> Decision {
     let context = &guard.context;
     let subject = panel.bearer.key.subject();
     let tokens = match live_grants(context, subject, anew).await {
         Ok(tokens) => tokens,
-        Err(error) => return Decision::Answer(answer(&catalog::of_store(&error), &panel.reader)),
+        Err(error) => {
+            return Decision::Answer(answer(&catalog::store_failed(&error), &panel.reader));
+        }
     };
     let Some(token) = granted(&panel.bearer, &tokens) else {
         tracing::debug!(target: log::PANELS, "the grant of a bearer has ended");
@@ -120,10 +125,12 @@ pub async fn decide(guard: &Guard, panel: Panel, anew: bool) -> Decision {
     admit(guard, token, panel)
 }
 
-/// The bearer's own grant, while it still covers the site.
+/// The bearer's grant, while it still covers the site.
 fn granted<'t>(bearer: &Bearer, tokens: &'t [WebflowToken]) -> Option<&'t WebflowToken> {
     tokens.iter().find(|token| {
-        bearer.is_of(token) && !token.is_dead() && token.covers_site(&bearer.session.site_id)
+        bearer.was_issued_for(token)
+            && !token.is_dead()
+            && token.covers_site(&bearer.session.site_id)
     })
 }
 
@@ -140,20 +147,20 @@ fn admit(guard: &Guard, token: &WebflowToken, panel: Panel) -> Decision {
     Decision::Answer(answer(&problem, &panel.reader))
 }
 
-/// The 401 of a bearer that is worth nothing, or not any more.
+/// The 401 for an invalid or expired bearer.
 pub fn refused(reader: &Reader) -> Answer {
     answer(&catalog::panel::bearer_refused(), reader)
 }
 
-/// The 401 of a bearer whose token a handler has found dead.
+/// The 401 for a bearer whose token a handler has found dead.
 pub fn refused_by_handler(removed: Result<bool, StoreError>, reader: &Reader) -> Answer {
     match removed {
         Ok(_) => refused(reader),
-        Err(error) => answer(&catalog::of_store(&error), reader),
+        Err(error) => answer(&catalog::store_failed(&error), reader),
     }
 }
 
-/// As JSON, since a script has sent the bearer.
+/// Always JSON, since bearers are sent by scripts.
 fn answer(problem: &Problem, reader: &Reader) -> Answer {
     let mut answer = problem.json();
     reader.add_to(answer.headers_mut());
@@ -170,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn b3_the_scheme_is_bearer_in_any_case() {
+    fn b3_bearer_scheme_is_case_insensitive() {
         let text = |value| bearer(&HeaderValue::from_static(value)).map(<[u8]>::to_vec);
         for value in ["Bearer wfp_x", "bearer wfp_x", "BEARER  wfp_x ", "Bearer\twfp_x"] {
             assert_eq!(text(value).unwrap(), b"wfp_x", "{value}");

@@ -1,10 +1,10 @@
-//! The challenge: what a request without a usable token gets.
+//! The challenge: the response to a request without a usable token.
 
 use crate::context::Context;
-use crate::context::flow_cookie::FlowKind;
 use crate::flow::authorize::{Start, begin};
 use crate::flow::park::claim;
 use crate::flow::see_other;
+use crate::flow_state::cookie::FlowKind;
 use crate::grant::scope::Scopes;
 use crate::identity::subject::Subject;
 use crate::problem::{Answer, Problem, catalog};
@@ -12,7 +12,7 @@ use crate::util::{log, metrics};
 use crate::wire::query::single;
 use crate::wire::request_head::{RequestHead, RequestKind};
 
-/// Sends a navigation to Webflow; tells everything else where a login begins.
+/// Redirects a navigation to Webflow. Any other request gets a 401 with a login link.
 pub fn challenge(
     context: &Context,
     head: &RequestHead<'_>,
@@ -22,7 +22,7 @@ pub fn challenge(
 ) -> Result<Answer, Problem> {
     check_misplaced_callback(context, head)?;
     if head.kind() == RequestKind::Navigation {
-        // Consent would be given for nothing while the grant cannot be stored.
+        // While the store is down, the user's consent could not be stored.
         if context.vault.has_just_failed() {
             return Err(catalog::store_unavailable());
         }
@@ -39,8 +39,8 @@ pub fn challenge(
     Err(login_required(context, &return_to, more))
 }
 
-/// Sends a navigation of a browser where nobody is signed in to the application's sign-in page, and
-/// tells everything else where that is.
+/// For a browser in which nobody is signed in to the application: redirects a navigation to the
+/// sign-in page. Any other request gets a 401 with a link to it.
 pub fn sign_in(context: &Context, head: &RequestHead<'_>) -> Result<Answer, Problem> {
     let Some(sign_in) = &context.sign_in else { return Err(catalog::not_signed_in()) };
     if head.is_page_load() {
@@ -53,7 +53,8 @@ pub fn sign_in(context: &Context, head: &RequestHead<'_>) -> Result<Answer, Prob
     Err(catalog::not_signed_in().login_url(sign_in.url(&next)))
 }
 
-/// A callback that arrives at another path would send the user to consent again and again.
+/// Without this check, a callback that arrives at another path would send the user to the consent
+/// screen in a loop.
 fn check_misplaced_callback(context: &Context, head: &RequestHead<'_>) -> Result<(), Problem> {
     let query = head.query();
     if !head.wants_page() || !query.contains("code=") {
@@ -76,8 +77,8 @@ fn check_misplaced_callback(context: &Context, head: &RequestHead<'_>) -> Result
     Err(catalog::misplaced_callback(path, callback))
 }
 
-/// The 401 for everything that cannot be redirected. No cookie is set, so that scripts do not
-/// leave abandoned flows behind.
+/// The 401 for a request that cannot be redirected. It sets no cookie, so that scripts leave no
+/// abandoned flows behind.
 pub fn login_required(context: &Context, return_to: &str, scopes: Option<&Scopes>) -> Problem {
     metrics::challenged("401");
     let login_url = context.login_url(return_to, scopes);
@@ -88,8 +89,8 @@ pub fn login_required(context: &Context, return_to: &str, scopes: Option<&Scopes
     }
 }
 
-/// Where to go after a login that a script has asked for: the page that the script belongs to,
-/// where the browser names it, rather than the script's own request.
+/// Where to return after a login that a script's request needs: the page of the script, if the
+/// browser names it, rather than the request's path.
 pub fn return_to(context: &Context, head: &RequestHead<'_>) -> String {
     if let Some(page) = head.page(&context.origin) {
         return context.return_to(&page);

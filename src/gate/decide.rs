@@ -1,7 +1,7 @@
-//! The decision on a request: forward it with a token, or answer it.
+//! The decision on a request, in three stages.
 //!
-//! Most requests are decided by [`fast_path`], from a session cookie that was verified a moment
-//! ago. [`decide_now`] decides what can be decided without waiting; [`decide`] does the rest.
+//! [`fast_path`] decides most requests, from a recently verified session cookie. [`decide_now`]
+//! decides what needs no waiting. [`decide`] awaits the store or the application.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use super::bearer::{self, Panel};
 use super::challenge::{challenge, sign_in};
 use super::guard::{Guard, Mode};
 use crate::context::Context;
-use crate::context::flow_cookie::FlowKind;
+use crate::flow_state::cookie::FlowKind;
 use crate::grant::policy::GrantPolicy;
 use crate::grant::token::{WebflowGrants, WebflowToken};
 use crate::identity::Who;
 use crate::identity::subject::Subject;
 use crate::lifecycle::coverage::refresh;
-use crate::lifecycle::revoke::remove_dead;
+use crate::lifecycle::disconnect::remove_dead;
 use crate::problem::{Answer, Problem, catalog};
 use crate::store::StoreError;
 use crate::util::metrics;
 use crate::vault::cache::Tokens;
 use crate::wire::request_head::RequestHead;
 
-/// What happens to a request.
+/// The outcome for a request.
 pub enum Decision {
     Forward(Admitted),
     Answer(Answer),
@@ -37,12 +37,12 @@ pub enum Decision {
 #[derive(Default)]
 pub struct Admitted {
     pub token: Option<WebflowToken>,
-    /// All of the subject's grants, where there may be several.
+    /// All of the subject's grants, if the grant policy allows several.
     pub grants: Option<Tokens>,
-    /// The panel whose bearer the request has.
+    /// The panel whose bearer the request carries.
     #[cfg(feature = "panels")]
     pub panel: Option<Panel>,
-    /// The session cookie set anew, for the response.
+    /// A renewed session cookie for the response.
     pub slide: Option<HeaderValue>,
 }
 
@@ -62,7 +62,7 @@ impl Admitted {
     }
 }
 
-/// What is known without waiting.
+/// The result of deciding without waiting.
 pub enum Now {
     Decided(Decision),
     Later(Lookup),
@@ -70,33 +70,33 @@ pub enum Now {
 
 /// What a decision has to wait for.
 pub enum Lookup {
-    /// The subject's grants, from the store.
+    /// The subject's grants.
     Grants(Subject),
-    /// The same, past the cache: a stale entry must not send anybody to Webflow.
+    /// The subject's grants, bypassing the cache: a stale entry must not send anybody to Webflow.
     GrantsAnew(Subject),
     /// The application's user.
     Identity,
-    /// The grant of a bearer, past the cache if so marked.
+    /// The grant of a bearer. True bypasses the cache.
     #[cfg(feature = "panels")]
     Bearer(Panel, bool),
 }
 
-/// A grant that replaced a dead one and is itself rejected within this window is not replaced
-/// again: Webflow refuses what it has just issued, and the browser would loop.
+/// A grant that replaced a dead one and is itself rejected within this window is not replaced:
+/// Webflow refuses tokens that it has just issued, and the browser would loop.
 const LOOP_WINDOW: Duration = Duration::from_secs(60);
 
-/// What the cookies and the cache alone decide.
+/// A decision from the request's head and the cache alone.
 pub enum Fast {
-    /// The session was admitted a moment ago.
+    /// The session was verified recently.
     Admit(WebflowToken),
-    /// The bearer was admitted a moment ago.
+    /// The bearer was verified recently.
     #[cfg(feature = "panels")]
     Panel(WebflowToken, Panel),
-    /// Nobody is connected, and nobody has to be.
+    /// There is no session, and the layer is optional.
     Pass,
 }
 
-/// Decides what can be decided without a signature, an allocation or taking the request apart.
+/// Decides without verifying a signature, allocating, or splitting the request.
 pub fn fast_path<B>(guard: &Guard, request: &Request<B>, head: &RequestHead<'_>) -> Option<Fast> {
     let Guard { context, mode } = guard;
     #[cfg(feature = "panels")]
@@ -124,8 +124,8 @@ pub fn fast_path<B>(guard: &Guard, request: &Request<B>, head: &RequestHead<'_>)
     Some(Fast::Admit(token))
 }
 
-/// Whether the token has the scopes that the layer requires: its own, and the configured ones unless
-/// the user has declined them.
+/// Whether the token has the scopes that the layer requires and the configured ones, except those
+/// that the user declined.
 pub fn is_enough(mode: &Mode, token: &WebflowToken) -> bool {
     match mode {
         Mode::Required { scopes } => {
@@ -144,7 +144,7 @@ pub fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -> Now {
     if let Some(token) = parts.extensions.get::<WebflowToken>()
         && token.belongs_to(&context.vault.client)
     {
-        // A layer further out has admitted the request already.
+        // An outer layer has already admitted the request.
         let grants = parts.extensions.get::<WebflowGrants>().map(|grants| Arc::clone(&grants.0));
         let grants = grants.unwrap_or_else(|| Tokens::from([token.clone()]));
         let subject = token.subject();
@@ -157,7 +157,7 @@ pub fn decide_now(guard: &Guard, parts: &Parts, head: &RequestHead<'_>) -> Now {
     }
 }
 
-/// Decides after waiting for what was missing.
+/// Decides after awaiting `lookup`.
 pub async fn decide(guard: &Guard, parts: &Parts, lookup: Lookup) -> Decision {
     let head = guard.context.head(parts);
     let lookup = match lookup {
@@ -179,13 +179,13 @@ pub async fn decide(guard: &Guard, parts: &Parts, lookup: Lookup) -> Decision {
     };
     let decision = match find_grants(guard, parts, subject, anew).await {
         Ok((subject, grants)) => authorize(guard, parts, &head, &subject, &grants),
-        Err(error) => Err(catalog::of_store(&error)),
+        Err(error) => Err(catalog::store_failed(&error)),
     };
     settle(guard, &head, decision)
 }
 
-/// The grants of the request's subject. Where the browser sends cookies of several sessions, the
-/// newest session that has a grant counts.
+/// The grants of the request's subject. If the browser sends several session cookies, the newest
+/// session with a grant counts.
 async fn find_grants(
     guard: &Guard,
     parts: &Parts,
@@ -214,7 +214,7 @@ fn settle(guard: &Guard, head: &RequestHead<'_>, decision: Result<Decision, Prob
     decision.unwrap_or_else(|problem| Decision::Answer(guard.context.fail(&problem, head)))
 }
 
-/// Decides for whose request it is, as far as the cache knows that subject's grants.
+/// Decides for a known identity, as far as its grants are cached.
 fn decide_for(guard: &Guard, parts: &Parts, head: &RequestHead<'_>, who: Who) -> Now {
     let Guard { context, mode } = guard;
     let decision = match (who, mode) {
@@ -247,7 +247,7 @@ fn decide_for(guard: &Guard, parts: &Parts, head: &RequestHead<'_>, who: Who) ->
     Now::Decided(settle(guard, head, decision))
 }
 
-/// Nobody is signed in to the application. Its own sign-in page must not lead to itself.
+/// Nobody is signed in to the application. Its sign-in page is forwarded: a redirect would loop.
 fn stranger(context: &Context, head: &RequestHead<'_>) -> Result<Decision, Problem> {
     let path = head.path().split('?').next().unwrap_or_default();
     if context.sign_in.as_ref().is_some_and(|sign_in| sign_in.path() == path) {
@@ -256,20 +256,20 @@ fn stranger(context: &Context, head: &RequestHead<'_>) -> Result<Decision, Probl
     sign_in(context, head).map(Decision::Answer)
 }
 
-/// Whether these grants admit the request. If not, they must not come from the cache: another
-/// instance may have completed a login a moment ago.
+/// Whether cached grants admit the request. If not, the store must be asked: another instance may
+/// have just completed a login.
 fn admits(guard: &Guard, parts: &Parts, grants: &Tokens) -> bool {
     match &guard.mode {
         Mode::Optional => !grants.is_empty() || guard.context.sessions(&parts.headers).len() < 2,
         Mode::Required { .. } => match guard.context.selection.pick(parts, grants) {
             Ok(token) => token.is_some_and(|token| is_enough(&guard.mode, &token)),
-            // The closure has panicked, which no other reading changes.
+            // The closure panicked. Reading the store would not help.
             Err(_) => true,
         },
     }
 }
 
-/// The subject's grants, without those that died unnoticed.
+/// The subject's grants, without dead ones, which are removed. `anew` bypasses the cache.
 pub async fn live_grants(
     context: &Arc<Context>,
     subject: &Subject,
@@ -287,7 +287,7 @@ pub async fn live_grants(
     for dead in tokens.iter().filter(|token| token.is_dead()) {
         remove_dead(context, dead).await?;
     }
-    // Another instance may have replaced one long ago.
+    // Another instance may already have replaced them.
     let present = context.vault.load_anew(subject).await?;
     Ok(present.iter().filter(|token| !token.is_dead()).cloned().collect())
 }
@@ -323,8 +323,8 @@ fn authorize(
     }
 }
 
-/// Asks for the missing scopes in addition to the granted ones. Scopes that the user declined a
-/// moment ago are not asked for again: the browser would loop.
+/// Requests the missing scopes in addition to the granted ones. Scopes that the user has just
+/// declined are an error instead, since the browser would loop.
 fn step_up(guard: &Guard, head: &RequestHead<'_>, token: &WebflowToken) -> Result<Answer, Problem> {
     let context = &guard.context;
     let wanted = guard.wanted().union(token.scopes());
@@ -339,19 +339,19 @@ fn step_up(guard: &Guard, head: &RequestHead<'_>, token: &WebflowToken) -> Resul
     challenge(context, head, Some(token.subject()), FlowKind::StepUp, &wanted)
 }
 
-/// Whether the token was obtained a moment ago, by clocks that may differ.
+/// Whether the token was obtained within [`LOOP_WINDOW`], in either direction since clocks differ.
 pub fn is_new(context: &Context, token: &WebflowToken) -> bool {
     let age = context.clock.now().duration_since(token.obtained_at());
     age.unwrap_or_else(|ahead| ahead.duration()) < LOOP_WINDOW
 }
 
-/// The request as the inner service gets it: with the token, or with a mark by which an extractor
-/// sees that the layer was there and had none.
+/// The request for the inner service. Without a token it carries the guard, so that extractors know
+/// that the layer ran.
 pub fn forward<B>(guard: &Arc<Guard>, mut parts: Parts, admitted: Admitted, body: B) -> Request<B> {
     if let Some(token) = admitted.token {
         parts.extensions.insert(token);
     } else {
-        // A token from the layer of another app is not this layer's to pass on.
+        // A token from another app's layer must not reach this layer's handlers.
         parts.extensions.remove::<WebflowToken>();
         parts.extensions.remove::<WebflowGrants>();
         parts.extensions.insert(Arc::clone(guard));

@@ -16,12 +16,12 @@ pub struct Guard {
 pub enum Mode {
     /// A token, with at least these scopes.
     Required { scopes: Scopes },
-    /// Nothing: a token is added when there is one.
+    /// Nothing. A token is added if there is one.
     Optional,
 }
 
 impl Guard {
-    /// The scopes that this layer requires beyond the configured ones; mostly none.
+    /// The scopes that this layer requires beyond the configured ones, if any.
     pub fn scopes(&self) -> Option<&Scopes> {
         match &self.mode {
             Mode::Required { scopes } => Some(scopes).filter(|scopes| !scopes.is_empty()),
@@ -29,7 +29,7 @@ impl Guard {
         }
     }
 
-    /// The scopes to ask for when this layer challenges.
+    /// The scopes that a challenge of this layer requests.
     pub fn wanted(&self) -> Scopes {
         match self.scopes() {
             Some(scopes) => self.context.scopes.union(scopes),

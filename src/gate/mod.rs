@@ -1,4 +1,6 @@
-//! The decision on a request: forward it with a token, or answer it.
+//! Decides whether a request reaches the handler: forward it with a token, or answer it.
+//!
+//! It may use `flow` and everything below it, but knows neither tower nor axum.
 
 #[cfg(feature = "panels")]
 pub mod bearer;

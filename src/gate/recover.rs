@@ -1,4 +1,4 @@
-//! Recovery: the handler has found its token dead, so the user is sent to Webflow after all.
+//! Recovery: a handler has found its token dead, so the user is sent to Webflow.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use super::decide::{Admitted, is_new};
 use super::guard::Guard;
 #[cfg(feature = "panels")]
 use crate::bearer::origins::Reader;
-use crate::context::flow_cookie::FlowKind;
 use crate::flow::see_other;
+use crate::flow_state::cookie::FlowKind;
 use crate::grant::token::{Reauthorize, WebflowToken};
-use crate::lifecycle::revoke::remove_dead;
+use crate::lifecycle::disconnect::remove_dead;
 use crate::problem::{Answer, Problem, catalog};
 use crate::wire::request_head::{RequestHead, RequestKind, SavedHead};
 use crate::wire::return_to;
@@ -26,7 +26,7 @@ pub struct Recovery {
     /// The token with which the request was admitted.
     token: WebflowToken,
     head: SavedHead,
-    /// Who may read the response, where the request has a panel's bearer.
+    /// Who may read the response, if the request carries a panel's bearer.
     #[cfg(feature = "panels")]
     panel: Option<Reader>,
 }
@@ -49,8 +49,8 @@ impl Recovery {
         self
     }
 
-    /// `None` when the request carries no token: nothing can be found dead then.
-    pub fn of_admitted(
+    /// `None` for a request without a token.
+    pub fn for_admitted(
         guard: &Arc<Guard>,
         admitted: &Admitted,
         head: &RequestHead<'_>,
@@ -93,8 +93,8 @@ impl Recovery {
         token.belongs_to(self.token.client()) && token.subject() == self.token.subject()
     }
 
-    /// The answer that replaces the handler's: exactly the dead version is removed, and the user
-    /// is asked for a new grant.
+    /// The response that replaces the handler's. Removes exactly the dead version, and asks the
+    /// user for a new grant.
     pub async fn recover(self, reauthorize: Reauthorize) -> Answer {
         #[cfg(feature = "panels")]
         if let Some(reader) = &self.panel {
@@ -109,11 +109,12 @@ impl Recovery {
     async fn answer(&self, head: &RequestHead<'_>, dead: &WebflowToken) -> Result<Answer, Problem> {
         let context = &self.guard.context;
         let was_there =
-            remove_dead(context, dead).await.map_err(|error| catalog::of_store(&error))?;
+            remove_dead(context, dead).await.map_err(|error| catalog::store_failed(&error))?;
         let tokens = context.vault.load_anew(dead.subject()).await;
-        let tokens = tokens.map_err(|error| catalog::of_store(&error))?;
+        let tokens = tokens.map_err(|error| catalog::store_failed(&error))?;
         if tokens.iter().any(|token| !token.is_dead()) {
-            // A token that is not this request's and was already removed would only be met again.
+            // If the dead token is another one and was already removed, repeating the request would
+            // only meet it again.
             let same = dead.grant().version == self.token.grant().version;
             return try_again(head, was_there || same);
         }
@@ -125,10 +126,10 @@ impl Recovery {
     }
 }
 
-/// The answer when a newer token, or another grant, is there already: the same request works now,
-/// and a browser that `may_go` makes it by itself.
-fn try_again(head: &RequestHead<'_>, may_go: bool) -> Result<Answer, Problem> {
-    if may_go && head.kind() == RequestKind::Navigation {
+/// The response if there is another live grant, so that the same request now succeeds. A navigation
+/// is redirected to itself if `may_redirect`.
+fn try_again(head: &RequestHead<'_>, may_redirect: bool) -> Result<Answer, Problem> {
+    if may_redirect && head.kind() == RequestKind::Navigation {
         return Ok(see_other(&return_to::own_path(head.path())));
     }
     Err(catalog::token_replaced())

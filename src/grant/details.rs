@@ -1,4 +1,4 @@
-//! What is known of a grant.
+//! The details of a grant that the store keeps encrypted.
 
 use std::time::SystemTime;
 
@@ -7,23 +7,23 @@ use secrecy::SecretString;
 use super::scope::{Scope, Scopes};
 use super::user::WebflowUser;
 
-/// The part of a grant that is sealed.
+/// The encrypted part of a stored grant.
 #[derive(Clone)]
 pub struct GrantDetails {
     pub access_token: SecretString,
     pub scopes: Scopes,
     pub obtained_at: SystemTime,
-    /// What the token covers; `None` until an introspection has succeeded.
+    /// What the token covers. `None` until an introspection has succeeded.
     pub coverage: Option<Coverage>,
-    /// Who gave the grant; `None` without the scope, or until Webflow has told.
+    /// Who authorized the grant. `None` without the scope, or until a lookup has succeeded.
     pub user: Option<WebflowUser>,
-    /// `expires_in` and `refresh_token` as they were issued: a JSON object.
+    /// `expires_in` and `refresh_token` as issued, in a JSON object.
     pub extra: Option<SecretString>,
-    /// Ids of the flows that led here, newest last: a repeated callback is known by them.
+    /// The flows that led to this grant, newest last, by which a repeated callback is recognized.
     pub flows: Vec<String>,
-    /// What the flow asked for: what is lacking of it was refused, and not forgotten.
+    /// The scopes that were requested. One that is here but not in `scopes` was declined.
     pub asked: Scopes,
-    /// Whether it was asked for because the token before it had died.
+    /// Whether the grant replaces one whose token Webflow rejected.
     pub renewed: bool,
 }
 
@@ -42,8 +42,8 @@ pub struct Coverage {
 pub enum Sites {
     /// Introspection names them.
     Named(Vec<String>),
-    /// Introspection names none, as for a whole workspace. `/v2/sites` lists them; `None` until it
-    /// has answered.
+    /// Introspection names none, as for a whole workspace. `/v2/sites` lists them. `None` until
+    /// that call has succeeded.
     Listed(Option<Vec<String>>),
 }
 
@@ -54,7 +54,7 @@ impl Default for Sites {
 }
 
 impl Sites {
-    /// Those that an introspection names, if any.
+    /// The sites that introspection names, if any.
     pub fn named(ids: Vec<String>) -> Self {
         if ids.is_empty() { Self::default() } else { Self::Named(ids) }
     }
@@ -66,7 +66,7 @@ impl Sites {
         }
     }
 
-    /// With what `/v2/sites` lists now. A site that introspection names stays.
+    /// Updates the sites with those that `/v2/sites` lists. Sites named by introspection stay.
     pub fn list(&mut self, listed: Vec<String>) {
         match self {
             Self::Named(named) => {
@@ -79,7 +79,7 @@ impl Sites {
     }
 }
 
-/// What of a grant is still to be looked up.
+/// The details of a grant that still have to be looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Missing {
     pub coverage: bool,
@@ -94,7 +94,7 @@ impl Missing {
 }
 
 impl GrantDetails {
-    /// What is to be looked up; `introspect` is false where the application does without.
+    /// The details to look up. `introspect` is false if the application has disabled introspection.
     pub fn missing(&self, introspect: bool) -> Missing {
         let unlisted = |it: &Coverage| it.sites == Sites::Listed(None);
         Missing {
@@ -105,8 +105,8 @@ impl GrantDetails {
         }
     }
 
-    /// Takes over what an introspection tells. Sites that were listed before stay, for the same
-    /// workspaces.
+    /// Updates the details from an introspection. Sites listed before stay if the workspaces are
+    /// the same.
     pub fn learn(&mut self, scopes: Option<Scopes>, mut coverage: Coverage) {
         if let Some(scopes) = scopes {
             self.scopes = scopes;
@@ -123,8 +123,8 @@ impl GrantDetails {
         self.coverage = Some(coverage);
     }
 
-    /// Takes over the sites that `/v2/sites` lists. Without a coverage nothing is known of which
-    /// workspaces they are.
+    /// Updates the sites from `/v2/sites`. Ignored without coverage, since their workspaces are
+    /// then unknown.
     pub fn list_sites(&mut self, listed: Vec<String>) {
         if let Some(coverage) = &mut self.coverage {
             coverage.sites.list(listed);
@@ -173,7 +173,7 @@ pub mod tests {
     }
 
     #[test]
-    fn what_is_missing_depends_on_scopes_and_on_what_introspection_names() {
+    fn missing_details_depend_on_scopes_and_introspection() {
         let both = [Scope::SITES_READ, Scope::AUTHORIZED_USER_READ];
         let missing = |details: &GrantDetails| {
             let Missing { coverage, sites, user } = details.missing(true);
@@ -201,7 +201,7 @@ pub mod tests {
     }
 
     #[test]
-    fn another_introspection_keeps_the_list_of_the_same_workspace() {
+    fn a_new_introspection_keeps_the_listed_sites_of_the_same_workspace() {
         let mut grant = details(&[Scope::SITES_READ]);
         grant.learn(None, coverage(&[], &["w"]));
         grant.list_sites(ids(&["a"]));
@@ -216,7 +216,7 @@ pub mod tests {
     }
 
     #[test]
-    fn the_user_goes_with_the_scope() {
+    fn the_user_is_removed_with_the_scope() {
         let mut grant = details(&[Scope::AUTHORIZED_USER_READ]);
         grant.user = Some(WebflowUser::default());
         grant.learn(None, coverage(&[], &[]));

@@ -292,14 +292,14 @@ mod tests {
     }
 
     #[test]
-    fn webflows_lists_are_read_with_spaces_and_with_commas() {
+    fn scope_lists_may_have_spaces_or_commas() {
         let spaces = Scopes::parse_lenient("sites:read cms:read");
         assert_eq!(spaces, Scopes::parse_lenient("cms:read, sites:read,,"));
         assert_eq!(Scopes::parse_lenient("<b> sites:read").to_string(), "sites:read");
     }
 
     #[test]
-    fn a_typo_in_scopes_of_ones_own_is_named() {
+    fn typos_in_configured_scopes_are_named() {
         assert_eq!("sites:read,cms:read".parse(), Ok(Scopes::parse_lenient("sites:read cms:read")));
         let error = "sites:read cmsread <b>".parse::<Scopes>().unwrap_err();
         assert_eq!(error.problems().len(), 2, "{error}");

@@ -1,37 +1,37 @@
-//! What this process has learned of a token, for as long as it matters.
+//! What this process knows about each token version.
 //!
-//! Tokens are read from the store again and again; what is known of one must not end with the
-//! object that was read. The store's rows have it by version.
+//! A token may be read from the store many times. Its state must outlive each copy, so it is kept
+//! by version.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use quick_cache::sync;
 
-use super::listing::Listings;
+use super::site_listings::Listings;
 use crate::store::TokenVersion;
 
-/// The pause after a lookup, in milliseconds; it doubles with each failure.
+/// The pause after a lookup, in milliseconds. It doubles with each failure.
 const FIRST_PAUSE: u64 = 10_000;
 const LONGEST_PAUSE: u64 = 3_600_000;
 
-/// The states of the tokens that were used last; a full registry forgets the least used.
+/// The states of recently used tokens. A full registry evicts the least used.
 pub struct TokenStates(sync::Cache<TokenVersion, Arc<TokenState>>);
 
-/// What is known of one version of a token.
+/// What is known about one version of a token.
 #[derive(Debug, Default)]
 pub struct TokenState {
-    /// Webflow does not accept it any more, or its user has signed out.
+    /// Webflow rejects it, or its user has signed out.
     dead: AtomicBool,
     /// When introspection last accepted it, in Unix milliseconds.
     alive_at: AtomicU64,
-    /// `on_revoked` was told.
+    /// `on_revoked` was called.
     reported: AtomicBool,
-    /// Something of the grant is to be looked up.
+    /// Some details of the grant have to be looked up.
     outdated: AtomicBool,
-    /// What introspection said may be out of date.
+    /// The last introspection may be out of date.
     doubted: AtomicBool,
-    /// When the next lookup may begin, in Unix milliseconds, and the pause that led there.
+    /// When the next lookup may start, in Unix milliseconds, and the pause before it.
     lookup_at: AtomicU64,
     pause: AtomicU64,
     listings: Listings,
@@ -42,8 +42,8 @@ impl TokenStates {
         Self(sync::Cache::new(capacity))
     }
 
-    /// The state of that version; a new one if nothing is known of it.
-    pub fn of(&self, version: TokenVersion, outdated: bool) -> Arc<TokenState> {
+    /// Returns the state of that version, creating it if necessary.
+    pub fn get_or_create(&self, version: TokenVersion, outdated: bool) -> Arc<TokenState> {
         let new = || {
             let state = TokenState { outdated: AtomicBool::new(outdated), ..TokenState::default() };
             Ok::<_, std::convert::Infallible>(Arc::new(state))
@@ -60,12 +60,12 @@ impl TokenState {
         self.dead.store(true, Ordering::Relaxed);
     }
 
-    /// Takes the mark back, when a removal that it announced has failed.
+    /// Undoes [`mark_dead`](Self::mark_dead) after the removal of the grant has failed.
     pub fn revive(&self) {
         self.dead.store(false, Ordering::Relaxed);
     }
 
-    /// Webflow has accepted the token, at `now` in Unix milliseconds.
+    /// Records that Webflow accepted the token at `now`, in Unix milliseconds.
     pub fn seen_alive(&self, now: u64) {
         self.alive_at.fetch_max(now, Ordering::Relaxed);
     }
@@ -78,12 +78,12 @@ impl TokenState {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// Whether `on_revoked` is still to be told that it was removed. True to one caller.
+    /// Whether `on_revoked` still has to be called. True for one caller only.
     pub fn take_report(&self) -> bool {
         !self.reported.swap(true, Ordering::Relaxed)
     }
 
-    /// Has what introspection says of the grant looked up anew.
+    /// Requests another introspection.
     pub fn mark_outdated(&self) {
         self.doubted.store(true, Ordering::Relaxed);
         self.outdated.store(true, Ordering::Relaxed);
@@ -93,24 +93,24 @@ impl TokenState {
         self.doubted.load(Ordering::Relaxed)
     }
 
-    /// The listings of its sites.
+    /// The listings of the grant's sites.
     pub const fn listings(&self) -> &Listings {
         &self.listings
     }
 
-    /// Whether it is dead, or a lookup is due.
+    /// Whether the token is dead, or a lookup is due.
     pub fn needs_attention(&self, now: u64) -> bool {
         self.is_dead() || self.outdated.load(Ordering::Relaxed) && self.is_due(now)
     }
 
-    /// A clock that was set back ends a pause.
+    /// A clock that is set back ends the pause.
     fn is_due(&self, now: u64) -> bool {
         let at = self.lookup_at.load(Ordering::Relaxed);
         now >= at || at - now > self.pause.load(Ordering::Relaxed)
     }
 
-    /// Whether something should be looked up at `now`, in Unix milliseconds. True to one caller; the
-    /// next pause begins then, longer than the last.
+    /// Whether a lookup should start at `now`, in Unix milliseconds. True for one caller only,
+    /// after which the next, longer pause begins.
     pub fn take_outdated(&self, now: u64) -> bool {
         let at = self.lookup_at.load(Ordering::Relaxed);
         if !self.outdated.load(Ordering::Relaxed) || !self.is_due(now) {
@@ -127,14 +127,14 @@ impl TokenState {
         mine
     }
 
-    /// Everything was looked up: the next pause is a short one.
+    /// Records that all lookups succeeded, which resets the pause.
     pub fn looked_up(&self, now: u64) {
         self.outdated.store(false, Ordering::Relaxed);
         self.pause.store(FIRST_PAUSE, Ordering::Relaxed);
         self.lookup_at.store(now.saturating_add(FIRST_PAUSE), Ordering::Relaxed);
     }
 
-    /// Introspection has answered.
+    /// Records a successful introspection.
     pub fn introspected(&self) {
         self.doubted.store(false, Ordering::Relaxed);
     }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_an_hour_and_a_success_makes_them_short_again() {
+    fn pauses_double_up_to_an_hour_and_success_resets_them() {
         let state = TokenState::default();
         assert!(!state.take_outdated(0), "nothing is out of date");
         state.mark_outdated();
@@ -164,21 +164,21 @@ mod tests {
     }
 
     #[test]
-    fn c5_what_is_known_outlives_the_object_that_was_read() {
+    fn c5_state_outlives_the_token_object() {
         let states = TokenStates::new(100);
         let version = TokenVersion::generate(1, 1);
-        states.of(version, false).mark_dead();
-        assert!(states.of(version, false).is_dead());
-        assert!(!states.of(TokenVersion::generate(1, 2), false).is_dead());
-        states.of(version, false).revive();
-        assert!(!states.of(version, false).is_dead());
+        states.get_or_create(version, false).mark_dead();
+        assert!(states.get_or_create(version, false).is_dead());
+        assert!(!states.get_or_create(TokenVersion::generate(1, 2), false).is_dead());
+        states.get_or_create(version, false).revive();
+        assert!(!states.get_or_create(version, false).is_dead());
     }
 
     #[test]
     fn states_are_bounded() {
         let states = TokenStates::new(100);
         for i in 0..10_000 {
-            states.of(TokenVersion::generate(i, 0), true).mark_dead();
+            states.get_or_create(TokenVersion::generate(i, 0), true).mark_dead();
         }
         assert!(states.0.len() <= 101);
     }

@@ -39,7 +39,7 @@ pub struct WebflowToken(Arc<Grant>, Whose);
 enum Whose {
     /// The layer, which also asks the user for a new one.
     Request,
-    /// Nobody but the call itself.
+    /// The call itself.
     Job,
 }
 
@@ -89,28 +89,28 @@ impl WebflowToken {
     /// Returns the IDs of the sites that the token covers, as far as they are known.
     ///
     /// If the grant covers a whole workspace, they come from `GET /v2/sites`, which requires the
-    /// scope `sites:read`; without it the list is empty. It is also empty while Webflow could not
-    /// be asked; later requests try again. To find a site that was added to the workspace since, use
+    /// scope `sites:read`. Without the scope, or while that call fails, the list is empty; later
+    /// requests repeat the call. To find a site that was added to the workspace since, use
     /// [`tokens_for_site_in`](crate::WebflowAuthHandle::tokens_for_site_in).
     pub fn sites(&self) -> &[String] {
         self.0.details.sites()
     }
 
-    /// Whether the grant covers the site, by what is known: one of [`sites`](Self::sites).
+    /// Whether the site is one of [`sites`](Self::sites).
     pub fn covers_site(&self, site_id: &str) -> bool {
         self.sites().iter().any(|id| id == site_id)
     }
 
-    /// Returns the IDs of the workspaces that the token covers. Empty if Webflow names none, or
-    /// could not be asked yet.
+    /// Returns the IDs of the workspaces that the token covers. Empty if Webflow names none, or the
+    /// token could not be introspected yet.
     pub fn workspaces(&self) -> &[String] {
         self.0.details.workspaces()
     }
 
-    /// Who gave the grant.
+    /// Returns the user who authorized the grant.
     ///
-    /// `None` without the scope `authorized_user:read`, and while Webflow could not be asked: the
-    /// requests that follow ask again. Whether the email address is verified, Webflow does not say.
+    /// `None` without the scope `authorized_user:read`, or while the lookup fails; later requests
+    /// repeat it. Webflow does not state whether the email address is verified.
     pub fn user(&self) -> Option<&WebflowUser> {
         self.0.details.user.as_ref()
     }
@@ -139,10 +139,10 @@ impl WebflowToken {
         Reauthorize(self.clone())
     }
 
-    /// Returns the address that opens a site in Webflow's Designer with this app:
+    /// Returns the URL that opens a site in Webflow's Designer with this app:
     /// `https://{short name}.design.webflow.com?app={client id}`.
     ///
-    /// `None` when the site's short name is not a DNS label.
+    /// `None` if the site's short name is not a DNS label.
     pub fn designer_link(&self, site: &SiteInfo) -> Option<String> {
         let name = Some(&site.short_name).filter(|name| is_label(name))?;
         let app = utf8_percent_encode(&self.0.client.client_id, COMPONENT);
@@ -154,7 +154,7 @@ impl WebflowToken {
         WebflowApi::new(self.clone())
     }
 
-    /// The same token for use outside of a request: its confirmed death removes the grant.
+    /// Marks the token as used outside a request: if a call finds it dead, the grant is removed.
     pub(crate) fn for_job(&self) -> Self {
         Self(Arc::clone(&self.0), Whose::Job)
     }

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// A Webflow user: who gave a grant, or who uses a Designer Extension.
+/// A Webflow user, who authorized a grant or uses a Designer Extension.
 ///
-/// Behind [`WebflowAuthLayer`](crate::WebflowAuthLayer) every handler can take it as an argument;
-/// it is then the user of [`WebflowToken::user`](crate::WebflowToken::user), and needs the scope
-/// `authorized_user:read`. A field that Webflow leaves out is `None`. Source: Webflow Data API,
-/// Token, *Get Authorization User Info*.
+/// An extractor behind [`WebflowAuthLayer`](crate::WebflowAuthLayer): it yields the user of
+/// [`WebflowToken::user`](crate::WebflowToken::user), which needs the scope `authorized_user:read`.
+/// A field that Webflow omits is `None`. Source: Webflow Data API, Token, *Get Authorization User
+/// Info*.
 ///
 /// ```no_run
 /// use tower_webflow_auth::WebflowUser;
@@ -19,13 +19,13 @@ use serde_json::Value;
 /// ```
 ///
 /// # Security
-/// Webflow does not say that it verifies the email address. Identify a user by `id`, and do not
-/// let an email address alone open an existing account.
+/// Webflow does not state that it verifies the email address. Identify a user by `id`, and never
+/// match an existing account by email address alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct WebflowUser {
-    /// The user's id at Webflow.
+    /// The user's ID at Webflow.
     #[serde(deserialize_with = "text")]
     pub id: Option<String>,
     /// The email address, which is not verified.
@@ -39,7 +39,7 @@ pub struct WebflowUser {
     pub last_name: Option<String>,
 }
 
-/// A text or number; anything else counts as left out.
+/// A string or number. Anything else counts as omitted.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::String(text) => Some(text),

@@ -1,4 +1,4 @@
-//! `on_authorized`: a grant was stored, and the browser has not gone on yet.
+//! `on_authorized`: runs after a grant was stored and before the browser is redirected.
 
 use std::error::Error;
 use std::fmt;
@@ -37,23 +37,23 @@ impl NewGrant {
         &self.token
     }
 
-    /// Who gave it; `None` without the scope `authorized_user:read`, or while Webflow could not be
-    /// asked.
+    /// The user who authorized it. `None` without the scope `authorized_user:read`, or if the
+    /// lookup failed.
     pub fn user(&self) -> Option<&WebflowUser> {
         self.token.user()
     }
 
-    /// Whose grant it is.
+    /// The subject that the grant belongs to.
     pub fn subject(&self) -> &Subject {
         self.token.subject()
     }
 
-    /// The path that the browser goes to, unless the hook says otherwise.
+    /// The path that the browser returns to, unless the hook redirects it.
     pub fn return_to(&self) -> &str {
         &self.return_to
     }
 
-    /// Whether the subject, or the browser's former session, had no grant before.
+    /// Whether neither the subject nor the browser's previous session had a grant before.
     pub const fn is_first(&self) -> bool {
         self.first
     }
@@ -63,16 +63,16 @@ impl NewGrant {
         self.former.as_ref()
     }
 
-    /// The IDs of the sites that no grant of the subject covered before; at the first grant, all of
-    /// its sites. Sites that Webflow has not named yet are not among them.
+    /// The IDs of the sites that no grant of the subject covered before. For a first grant, these
+    /// are all of its sites, as far as they are known.
     pub fn new_sites(&self) -> &[String] {
         &self.new_sites
     }
 
-    /// What [`Login::data`](crate::Login::data) gave the flow; `None` if it gave nothing.
+    /// Deserializes the data given to [`Login::data`](crate::Login::data), if any.
     ///
     /// # Errors
-    /// When the data does not have the form of `T`.
+    /// The data is not a `T`.
     pub fn data<T: DeserializeOwned>(&self) -> Option<Result<T, serde_json::Error>> {
         self.data.as_deref().map(serde_json::from_str)
     }
@@ -92,30 +92,30 @@ impl fmt::Debug for NewGrant {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Next {
-    /// To the page that the flow began at.
+    /// To [`NewGrant::return_to`].
     #[default]
     Continue,
-    /// Elsewhere; see [`redirect`](Self::redirect).
+    /// To another page; see [`redirect`](Self::redirect).
     Redirect(String),
 }
 
 impl Next {
-    /// To a path of the application, to a site in the Designer
+    /// Redirects to a path of the application, to a site in the Designer
     /// (`https://{short name}.design.webflow.com/..`), or to `https://webflow.com/dashboard`.
     ///
-    /// Any other target is logged as an error, and the browser goes to the page that the flow
-    /// began at.
+    /// Any other target is logged as an error and ignored, as if the hook had returned
+    /// [`Continue`](Self::Continue).
     pub fn redirect(to: impl Into<String>) -> Self {
         Self::Redirect(to.into())
     }
 }
 
-/// The hook does not want the grant.
+/// The hook returned an error, which refuses the grant.
 #[derive(Debug)]
 pub struct Refused(pub HookError);
 
 impl Hooks {
-    /// Runs the hook. A panic counts as [`Next::Continue`], and so does running out of time.
+    /// Runs the hook. A panic or a timeout counts as [`Next::Continue`].
     pub async fn authorized(&self, new: impl FnOnce() -> NewGrant) -> Result<Next, Refused> {
         let Some(hook) = &self.authorized else { return Ok(Next::Continue) };
         let new = new();
@@ -124,8 +124,8 @@ impl Hooks {
     }
 }
 
-/// Whether it is an address of Webflow's that a hook may send browsers to. Browsers read addresses
-/// more liberally than this: what is not written exactly so is refused.
+/// Whether the URL is a page of Webflow to which a hook may redirect. Browsers parse URLs
+/// leniently, so only these exact forms are accepted.
 pub fn is_webflow_page(url: &str) -> bool {
     let is_plain =
         |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>');

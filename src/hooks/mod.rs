@@ -3,7 +3,7 @@
 //! [`on_error`](crate::config::WebflowAuthBuilder::on_error) and
 //! [`on_revoked`](crate::config::WebflowAuthBuilder::on_revoked).
 //!
-//! Each runs behind a guard: a panic is logged, and the asynchronous ones have a time limit.
+//! A panic of a hook is caught and logged. Asynchronous hooks have a time limit of 10 seconds.
 
 mod authorized;
 mod revoked;
@@ -30,7 +30,7 @@ pub use revoked::{Gone, Why};
 pub(crate) use authorized::{OnAuthorized, Refused, is_webflow_page};
 pub(crate) use revoked::OnRevoked;
 
-/// The time for one run of an asynchronous hook.
+/// The time limit of an asynchronous hook.
 const BUDGET: Duration = Duration::from_secs(10);
 
 type OnError = dyn Fn(&AuthFailure) -> Option<Response<Bytes>> + Send + Sync;
@@ -43,7 +43,8 @@ pub(crate) struct Hooks {
     pub(crate) revoked: Option<Arc<OnRevoked>>,
 }
 
-/// A refusal or failure that the crate answers by itself.
+/// A refusal or failure to which the crate itself responds, as
+/// [`on_error`](crate::config::WebflowAuthBuilder::on_error) receives it.
 #[derive(Debug, Clone)]
 pub struct AuthFailure {
     kind: FailureKind,
@@ -60,7 +61,7 @@ impl AuthFailure {
         self.kind
     }
 
-    /// The status of the answer.
+    /// The status of the response.
     pub const fn status(&self) -> StatusCode {
         self.status
     }
@@ -75,21 +76,21 @@ impl AuthFailure {
         &self.detail
     }
 
-    /// Where the user can try again: a path, percent-encoded so that it can stand in double quotes.
-    /// In single quotes it has to be escaped like any text.
+    /// The path at which the user can try again. It is percent-encoded and safe in a double-quoted
+    /// HTML attribute; in single quotes it must be escaped like any text.
     pub fn login_url(&self) -> Option<&str> {
         self.login_url.as_deref()
     }
 
-    /// Whether the answer should be a page rather than `problem+json`.
+    /// Whether the response should be a page rather than `problem+json`.
     pub const fn wants_page(&self) -> bool {
         self.wants_page
     }
 }
 
 impl Hooks {
-    /// The crate's response to a problem, or the application's in its place, which gets the
-    /// headers that keep it out of caches, too.
+    /// The response to a problem: that of `on_error` with the security headers added, otherwise the
+    /// crate's own.
     pub(crate) fn answer(&self, problem: &Problem, head: &RequestHead<'_>) -> Answer {
         let own = || problem.respond(head);
         let Some(hook) = &self.error else { return own() };
@@ -112,7 +113,7 @@ impl Hooks {
     }
 }
 
-/// Runs an asynchronous hook; `None` if it panics or takes longer than [`BUDGET`], which is logged.
+/// Runs an asynchronous hook. If it panics or exceeds [`BUDGET`], logs that and returns `None`.
 async fn run<T>(name: &'static str, hook: impl Future<Output = T>) -> Option<T> {
     match timeout(BUDGET, CatchPanic(Box::pin(hook))).await {
         Ok(Some(outcome)) => Some(outcome),

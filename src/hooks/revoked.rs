@@ -1,4 +1,4 @@
-//! `on_revoked`: a grant has gone.
+//! `on_revoked`: runs after a grant was removed.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ pub struct Gone {
     why: Why,
 }
 
-/// Why a grant has gone.
+/// Why a grant was removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Why {
@@ -28,32 +28,32 @@ pub enum Why {
     /// The application revoked it, by [`revoke`](crate::WebflowAuthHandle::revoke) or
     /// [`revoke_grant`](crate::WebflowAuthHandle::revoke_grant).
     Revoked,
-    /// Webflow does not accept its token any more: most often, the app was uninstalled.
+    /// Webflow no longer accepts its token, most often because the app was uninstalled.
     Dead,
     /// A newer grant took its place. Webflow still accepts its token.
     Replaced,
 }
 
 impl Gone {
-    /// The grant as it was. Calls with its token fail unless [`why`](Self::why) is
-    /// [`Why::Replaced`], or the user signed out without revoking.
+    /// The removed grant. Calls with its token fail, unless [`why`](Self::why) is [`Why::Replaced`]
+    /// or the user signed out without revoking.
     pub const fn token(&self) -> &WebflowToken {
         &self.token
     }
 
-    /// Whose grant it was.
+    /// The subject that the grant belonged to.
     pub fn subject(&self) -> &Subject {
         self.token.subject()
     }
 
-    /// Why it has gone.
+    /// Why it was removed.
     pub const fn why(&self) -> Why {
         self.why
     }
 }
 
 impl Hooks {
-    /// Reports a grant that has gone, once, in a task that nothing waits for but a shutdown.
+    /// Runs the hook once per grant, in a background task.
     pub fn revoked(&self, tasks: &Tasks, token: &WebflowToken, why: Why) {
         if !token.state().take_report() {
             return;

@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 /// 16 bytes in base64url.
 const LEN: usize = 22;
 
-/// A digest of the app's name and client id.
+/// A digest of the app's name and client ID.
 ///
-/// A digest rather than both of them: its length is fixed, so no subject of one app can be read as
-/// one of another, whatever characters a client id has.
+/// Its length is fixed, so a subject of one app cannot be read as a subject of another, whatever
+/// characters a client ID contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppId(Arc<str>);
 
@@ -29,8 +29,8 @@ impl AppId {
         &self.0
     }
 
-    /// Whether the text has the form of an app's id.
-    pub fn is_one(text: &str) -> bool {
+    /// Whether the text has the form of an app's ID.
+    pub fn is_well_formed(text: &str) -> bool {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         text.len() == LEN && text.bytes().all(known)
     }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_that_is_malformed_makes_no_subject() {
+    fn a_malformed_app_is_not_a_subject() {
         for text in ["user@:1", "user@short:1", "user@AAAAAAAAAAAAAAAAAAAAAA", "other:1", "user"] {
             assert!(text.parse::<Subject>().is_err(), "{text}");
         }

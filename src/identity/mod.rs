@@ -45,7 +45,7 @@ pub enum Who {
 }
 
 impl Who {
-    /// The subject, where there is one.
+    /// The subject, if known.
     pub fn subject(&self) -> Option<&Subject> {
         match self {
             Self::Known(subject) => Some(subject),

@@ -24,7 +24,7 @@ pub struct Session {
     pub began_unix_secs: u64,
     /// When the session expires, by the server's clock.
     pub expires_unix_secs: u64,
-    /// Whether a former key of the ring has signed the cookie.
+    /// Whether an older key of the ring signed the cookie.
     pub has_old_key: bool,
 }
 
@@ -66,7 +66,7 @@ impl Session {
         })
     }
 
-    /// When the cookie is due to be set anew, in Unix seconds: the session slides while it is used.
+    /// When the cookie is due for renewal, in Unix seconds. `u64::MAX` if it is not renewed.
     pub fn slides_at(&self, sliding: Sliding) -> u64 {
         let Sliding { lifetime, max_lifetime } = sliding;
         let end = self.began_unix_secs.saturating_add(max_lifetime);
@@ -77,12 +77,12 @@ impl Session {
         if self.has_old_key {
             return 0;
         }
-        // The new cookie must end at least a day later, and no later than the session may.
+        // A renewal must extend the session by at least a day, but not beyond its end.
         let worth = self.expires_unix_secs.saturating_add(A_DAY);
         if worth > end { u64::MAX } else { worth.saturating_sub(lifetime) }
     }
 
-    /// The session as it is set anew now; `None` if it does not slide.
+    /// The renewed session, or `None` if it is not due for renewal.
     pub fn slide(&self, now: u64, sliding: Sliding) -> Option<Self> {
         let latest = now.saturating_add(sliding.lifetime);
         let plausible = self.began_unix_secs <= now.saturating_add(MAX_SKEW)
@@ -101,7 +101,7 @@ impl Session {
     }
 }
 
-/// How long a session lasts, in seconds: since its last use, and in all.
+/// How long a session lasts, in seconds: after its last renewal, and in total.
 #[derive(Debug, Clone, Copy)]
 pub struct Sliding {
     pub lifetime: u64,
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn c6_a_session_ends_when_its_cookie_says_by_the_servers_clock() {
+    fn c6_a_session_expires_by_the_servers_clock() {
         let ring = Keyring::generate();
         let value = session().sign("n", &ring).unwrap();
         assert!(Session::verify("n", &value, &ring, 999).is_some());
@@ -150,7 +150,7 @@ mod tests {
 
     /// Created by another implementation of HKDF and HMAC (Python's).
     #[test]
-    fn k1_what_an_earlier_version_signed_is_still_good() {
+    fn k1_signatures_of_an_earlier_version_are_valid() {
         const VALUE: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8.AgAAAAAAAAH0AAAAAAAAA-geT_\
                              PpNVTHvcPNZx1Px9xc-M0zI8PatfIxId1Ec1n47w";
         let ring = Keyring::from_bytes(&[9; 32]).unwrap();
@@ -184,7 +184,7 @@ mod tests {
         }
 
         #[test]
-        fn a_cookie_is_set_anew_when_it_gains_a_day() {
+        fn a_cookie_is_renewed_when_that_adds_a_day() {
             let fresh = session(BEGIN + 30 * DAY);
             assert_eq!(fresh.slide(BEGIN + DAY - 1, SLIDING), None);
             let slid = fresh.slide(BEGIN + DAY, SLIDING).unwrap();
@@ -202,7 +202,7 @@ mod tests {
         }
 
         #[test]
-        fn a_cookie_of_an_old_key_is_set_anew_at_once() {
+        fn a_cookie_signed_with_an_old_key_is_renewed_immediately() {
             let old = Session { has_old_key: true, ..session(BEGIN + 30 * DAY) };
             assert!(old.slide(BEGIN, SLIDING).is_some());
             let expired = Session { has_old_key: true, ..session(BEGIN + 400 * DAY) };
@@ -210,7 +210,7 @@ mod tests {
         }
 
         #[test]
-        fn times_that_this_configuration_cannot_have_written_do_not_slide() {
+        fn times_of_another_configuration_are_not_renewed() {
             assert_eq!(session(BEGIN + 40 * DAY).slide(BEGIN + 5 * DAY, SLIDING), None);
             let ahead = session(BEGIN + 30 * DAY);
             assert_eq!(ahead.slide(BEGIN - 61, SLIDING), None);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn s7_a_cookie_of_another_format_is_none_though_its_signature_is_good() {
+    fn s7_a_signed_cookie_of_another_format_is_rejected() {
         let ring = Keyring::generate();
         let id = random::token_256();
         let mut content = vec![FORMAT + 1];
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_is_bound_in() {
+    fn the_cookie_name_is_authenticated() {
         let ring = Keyring::generate();
         let value = session().sign("webflow-session", &ring).unwrap();
         assert!(Session::verify("__Host-webflow-session", &value, &ring, 0).is_none());

@@ -21,7 +21,7 @@ impl SignIn {
         self.0.split('?').next().unwrap_or_default()
     }
 
-    /// The address that leads to `next` once the user is signed in.
+    /// The URL of the sign-in page, with `next` as the page to return to.
     pub fn url(&self, next: &str) -> String {
         let separator = if self.0.contains('?') { '&' } else { '?' };
         format!("{}{separator}next={}", self.0, utf8_percent_encode(next, COMPONENT))

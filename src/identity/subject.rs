@@ -1,7 +1,7 @@
 //! Subjects: who a token belongs to.
 
-use std::borrow::Borrow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use super::app::AppId;
 /// assert_eq!(subject.as_str().parse(), Ok(subject.clone()));
 /// assert_ne!(subject, Subject::user("042"));
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subject(Arc<str>);
 
 /// The error for a subject whose ID is empty or longer than [`Subject::MAX_ID_LEN`], or for a
@@ -97,12 +97,12 @@ impl Subject {
         Ok(Self(format!("{}@{}:{}", self.kind(), app.as_str(), self.id()).into()))
     }
 
-    /// Where the store's subjects of an app begin: those of sessions, and those of users.
+    /// The lower bounds of an app's subjects in a store: of sessions, and of users.
     pub(crate) fn first_stored(app: &AppId) -> [Self; 2] {
         ["session", "user"].map(|kind| Self(format!("{kind}@{}:", app.as_str()).into()))
     }
 
-    /// The subject of a store's form; `None` if that belongs to another app.
+    /// The inverse of [`stored`](Self::stored). `None` for a subject of another app.
     pub(crate) fn of_app(&self, app: &AppId) -> Option<Self> {
         (self.app()? == app.as_str()).then(|| Self(format!("{}:{}", self.kind(), self.id()).into()))
     }
@@ -122,10 +122,10 @@ impl Subject {
     }
 }
 
-/// Allows looking up a map entry by the key text. Hashing and comparison agree with `str`.
-impl Borrow<str> for Subject {
-    fn borrow(&self) -> &str {
-        &self.0
+/// Hashes the bytes alone, as keys that were never checked to be text do; see [`vault`](crate::vault).
+impl Hash for Subject {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(self.0.as_bytes());
     }
 }
 
@@ -136,7 +136,7 @@ impl FromStr for Subject {
         let (kind, _) = key.split_once(':').ok_or(InvalidSubject)?;
         let (kind, app) =
             kind.split_once('@').map_or((kind, None), |(kind, app)| (kind, Some(app)));
-        if !matches!(kind, "user" | "session") || !app.is_none_or(AppId::is_one) {
+        if !matches!(kind, "user" | "session") || !app.is_none_or(AppId::is_well_formed) {
             return Err(InvalidSubject);
         }
         let subject = Self(key.into());

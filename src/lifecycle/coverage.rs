@@ -1,5 +1,5 @@
-//! Looks up what a grant covers and who gave it: at its callback, and again when that failed or when
-//! a response from Webflow shows that it has changed.
+//! Looks up what a grant covers and who authorized it: at the callback, and again if that failed or
+//! a response of Webflow shows that it has changed.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::util::deadline::Deadline;
 use crate::util::log;
 use crate::webflow::{CallError, Introspection, TokenLookupError};
 
-/// The time for all lookups of one grant together.
+/// The time limit for all lookups of one grant together.
 pub const LOOKUPS: Duration = Duration::from_secs(5);
 
-/// Looks up, in the background, what is missing or out of date of these grants.
+/// Looks up missing or outdated details of these grants in the background.
 pub fn refresh(context: &Arc<Context>, tokens: &[WebflowToken]) {
     for token in tokens {
         if token.state().take_outdated(context.clock.unix_millis()) {
@@ -28,7 +28,7 @@ pub fn refresh(context: &Arc<Context>, tokens: &[WebflowToken]) {
     }
 }
 
-/// What introspection says, unless the application does without.
+/// Introspects the token. `None` on failure, or if the application has disabled introspection.
 pub async fn introspect(
     context: &Context,
     token: &SecretString,
@@ -60,7 +60,7 @@ impl From<Introspection> for Coverage {
     }
 }
 
-/// What Webflow tells beyond introspection.
+/// Details that introspection does not report.
 #[derive(Default, Clone)]
 pub struct Learned {
     sites: Option<Vec<String>>,
@@ -78,8 +78,12 @@ impl Learned {
     }
 }
 
-/// Asks for the sites and the user that are missing.
-pub async fn ask(context: &Context, details: &GrantDetails, deadline: Deadline) -> Learned {
+/// Looks up the sites and the user, if missing.
+pub async fn look_up_missing(
+    context: &Context,
+    details: &GrantDetails,
+    deadline: Deadline,
+) -> Learned {
     let missing = details.missing(context.vault.introspect);
     let (webflow, token) = (&context.webflow, &details.access_token);
     let sites = async {
@@ -98,8 +102,8 @@ pub async fn ask(context: &Context, details: &GrantDetails, deadline: Deadline) 
         if !missing.user {
             return None;
         }
-        let told = answer(deadline.limit(webflow.user(token)).await);
-        told.inspect_err(|error| {
+        let user = answer(deadline.limit(webflow.user(token)).await);
+        user.inspect_err(|error| {
             let error = error as &dyn Error;
             tracing::warn!(target: log::GRANT, error, "the grant's user is not known yet");
         })
@@ -128,7 +132,7 @@ async fn look_up(context: &Context, token: &WebflowToken) {
         }
     };
     learn(&mut details);
-    let learned = ask(context, &details, deadline).await;
+    let learned = look_up_missing(context, &details, deadline).await;
     if !introspected && learned.sites.is_none() && learned.user.is_none() {
         return;
     }

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use super::coverage::refresh;
-use super::listing::list_anew;
+use super::new_sites::list_anew;
 use crate::context::Context;
-use crate::grant::listing::LookupError;
+use crate::grant::site_listings::LookupError;
 use crate::grant::token::WebflowToken;
 use crate::store::StoreError;
 use crate::webflow::is_id;
 
-/// The tokens that are not known to be dead. What is missing of them is looked up in the
-/// background.
+/// The tokens that are not known to be dead. Looks up their missing details in the background.
 pub fn live(context: &Arc<Context>, tokens: &[WebflowToken]) -> Vec<WebflowToken> {
     let live: Vec<_> = tokens.iter().filter(|token| !token.is_dead()).cloned().collect();
     refresh(context, &live);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::de::Error as _;
 use tokio::time::Instant;
 
-use super::revoke::remove_dead;
+use super::disconnect::remove_dead;
 use crate::api::{ApiError, ResolvedUser, deadline};
 use crate::context::Context;
 use crate::grant::scope::Scope;
@@ -21,9 +21,9 @@ const MAX_GRANTS: usize = 4;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdTokenError {
-    /// No stored grant is known to cover the site, or Webflow rejects the tokens of all that do. Its
-    /// users have not connected Webflow or have removed the app, or the site was added to their
-    /// workspace later.
+    /// No stored grant is known to cover the site, or Webflow rejects the tokens of all that do.
+    /// The site's users have not connected Webflow, have removed the app, or have added the site to
+    /// their workspace after the login.
     #[error("no grant covers the site")]
     NoGrant,
     /// Webflow rejects the ID token, or the token was issued for another site.
@@ -40,7 +40,7 @@ pub enum IdTokenError {
     Api(#[from] ApiError),
 }
 
-/// Who an ID token stands for, and the grant that resolved it.
+/// The user of an ID token, and the grant that resolved it.
 pub struct Resolved {
     pub user: WebflowUser,
     #[cfg_attr(not(feature = "panels"), expect(dead_code, reason = "panels are bound to it"))]
@@ -53,8 +53,8 @@ pub fn is_id_token(text: &str) -> bool {
     (1..=8192).contains(&text.len()) && text.bytes().all(known)
 }
 
-/// Asks Webflow with the grants of the site, newest first, until one resolves the ID token. A
-/// grant whose token turns out to be dead is removed.
+/// Tries the grants of the site, newest first, until one resolves the ID token at Webflow. Removes
+/// grants whose tokens turn out to be dead.
 pub async fn resolve(
     context: &Arc<Context>,
     grants: &[WebflowToken],
@@ -103,7 +103,7 @@ async fn ask(
 
 /// The user, unless the ID token was issued for another site.
 fn accept(resolved: ResolvedUser, site_id: &str) -> Result<WebflowUser, IdTokenError> {
-    // Webflow may omit the site. The grant that was used covers the claimed one.
+    // If Webflow omits the site, the grant that was used covers the claimed one.
     if resolved.site_id.is_some_and(|id| id != site_id) {
         tracing::warn!(target: log::API, "an ID token of another site was refused");
         return Err(IdTokenError::Refused);

@@ -1,4 +1,4 @@
-//! Takes over a token that was obtained without this crate.
+//! Imports tokens that were obtained without this crate.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::coverage::{LOOKUPS, ask};
+use super::coverage::{LOOKUPS, look_up_missing};
+use super::disconnect::report;
 use super::list::grants;
-use super::revoke::report;
 use crate::api::ApiError;
 use crate::context::Context;
 use crate::context::handle::WebflowAuthHandle;
@@ -35,18 +35,18 @@ pub enum ImportError {
     #[error("the token belongs to another app")]
     OtherApp,
     /// The token was created in a site's or workspace's settings, not by an app's OAuth flow.
-    #[error("the token is a site token, not one of an app")]
+    #[error("the token is a site token, not an app's token")]
     SiteToken,
     /// Webflow does not accept the token.
     #[error("Webflow does not accept the token")]
     Dead,
-    /// Which application the token must belong to is not known yet.
+    /// The app's ID at Webflow, which the token must carry, is not known yet.
     #[error(
         "the app's application ID is not known: set application_id (WEBFLOW_APP_ID), or let one \
          user connect first"
     )]
     ApplicationUnknown,
-    /// Webflow could not be asked.
+    /// The call to Webflow failed.
     #[error(transparent)]
     Api(#[from] ApiError),
     /// The store could not be used, or the subject is invalid.
@@ -55,29 +55,30 @@ pub enum ImportError {
 }
 
 /// How many stored grants are searched for the application's ID.
-const SEARCHED: usize = 1000;
+const MAX_SEARCHED: usize = 1000;
 
 impl WebflowAuthHandle {
     /// Stores a token that this app obtained before it used this crate.
     ///
-    /// The token is introspected: it must belong to this app and must not be a site token. Which app
-    /// that is says [`application_id`](crate::config::WebflowAuthBuilder::application_id), or a
-    /// grant that came by a login. Then the grant is stored as after a login: sealed, and found by
-    /// its sites and workspaces. No hook runs, and the user notices nothing.
+    /// The token is introspected first: it must belong to this app and must not be a site token.
+    /// The app is identified by
+    /// [`application_id`](crate::config::WebflowAuthBuilder::application_id), or by a grant from an
+    /// earlier login. The grant is then stored as after a login: encrypted, and indexed by its
+    /// sites and workspaces. `on_authorized` does not run.
     ///
-    /// Importing the same token for the same subject again changes nothing. With
-    /// [`GrantPolicy::Single`] the import replaces the subject's grant, which is not revoked at
-    /// Webflow.
+    /// Importing the same token for the same subject twice has no further effect. With
+    /// [`GrantPolicy::Single`] the import replaces the subject's grant: `on_revoked` runs, but the
+    /// old grant is not revoked at Webflow.
     ///
-    /// An import costs one to three calls to Webflow, which count against the token's rate limit and
-    /// not against a common one. Pace a long run all the same.
+    /// An import makes one to three calls to Webflow. They count against the rate limit of that
+    /// token alone, but a long run should be paced all the same.
     ///
     /// ```no_run
     /// use tower_webflow_auth::{ImportError, SecretString, Subject, WebflowAuthHandle};
     ///
     /// async fn import(handle: &WebflowAuthHandle, user: u64, token: String) -> Result<(), ImportError> {
     ///     match handle.import(&Subject::user(user), SecretString::from(token)).await {
-    ///         // The user has removed the app: they connect again when they come back.
+    ///         // The user has removed the app, and can connect again.
     ///         Ok(_) | Err(ImportError::Dead) => Ok(()),
     ///         Err(error) => Err(error),
     ///     }
@@ -85,10 +86,10 @@ impl WebflowAuthHandle {
     /// ```
     ///
     /// # Errors
-    /// [`ImportError`]; nothing is stored then.
+    /// [`ImportError`]. Nothing was stored.
     ///
     /// # Cancel safety
-    /// A dropped future has stored the grant or nothing.
+    /// If the future is dropped, the grant is either stored or not.
     pub async fn import(
         &self,
         subject: &Subject,
@@ -106,7 +107,8 @@ impl WebflowAuthHandle {
         }
         let key = TokenKey::new(subject.into_owned(), grant_id(context, &found, &token));
         let mut details = details(context, found, token);
-        ask(context, &details, Deadline::after(LOOKUPS)).await.add_to(&mut details);
+        let learned = look_up_missing(context, &details, Deadline::after(LOOKUPS)).await;
+        learned.add_to(&mut details);
         let former = present.iter().find(|it| it.grant().key == key);
         let draft = context.vault.draft(key, details)?;
         context.vault.save(&draft).await?;
@@ -131,9 +133,9 @@ async fn check_application(
     if told.id.as_ref() == Some(&known) { Ok(()) } else { Err(ImportError::OtherApp) }
 }
 
-/// Looks for a stored grant that came by an exchange and names its application.
+/// Searches for a stored grant that came from a login and names its application.
 async fn search(context: &Arc<Context>) -> Result<Option<String>, StoreError> {
-    let mut grants = pin!(grants(context, None).take(SEARCHED));
+    let mut grants = pin!(grants(context, None).take(MAX_SEARCHED));
     while let Some(token) = grants.next().await {
         let token = match token {
             Ok(token) => token,
@@ -154,7 +156,7 @@ fn is_same(a: &SecretString, b: &SecretString) -> bool {
     a.expose_secret().as_bytes().ct_eq(b.expose_secret().as_bytes()).into()
 }
 
-/// The authorization's ID at Webflow, or one that the token alone decides.
+/// Webflow's authorization ID, or an ID derived from the token.
 fn grant_id(context: &Context, found: &Introspection, token: &SecretString) -> GrantId {
     if context.vault.grants == GrantPolicy::Single {
         return GrantId::default();

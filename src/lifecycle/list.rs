@@ -15,37 +15,37 @@ use crate::store::{GrantId, StoreError, TokenKey};
 
 /// A stored grant without its token.
 ///
-/// Made by [`WebflowAuthHandle::list_grants`].
+/// [`WebflowAuthHandle::list_grants`] returns it.
 #[derive(Clone)]
 pub struct StoredGrant(WebflowToken);
 
 impl StoredGrant {
-    /// Whose grant it is.
+    /// The subject that the grant belongs to.
     pub fn subject(&self) -> &Subject {
         self.0.subject()
     }
 
-    /// Which of the subject's grants it is.
+    /// The ID of this grant among its subject's grants.
     pub fn grant_id(&self) -> &GrantId {
         self.0.grant_id()
     }
 
-    /// The key of its row, to continue a listing behind it.
+    /// The key of its row, to continue a listing after it.
     pub fn key(&self) -> &TokenKey {
         &self.0.grant().key
     }
 
-    /// What the user allowed.
+    /// The scopes that the user granted.
     pub fn scopes(&self) -> &Scopes {
         self.0.scopes()
     }
 
-    /// The ids of the sites that it covers, as far as they are known.
+    /// The IDs of the sites that it covers, as far as they are known.
     pub fn sites(&self) -> &[String] {
         self.0.sites()
     }
 
-    /// The ids of the workspaces that it covers.
+    /// The IDs of the workspaces that it covers.
     pub fn workspaces(&self) -> &[String] {
         self.0.workspaces()
     }
@@ -63,11 +63,10 @@ impl fmt::Debug for StoredGrant {
 }
 
 impl WebflowAuthHandle {
-    /// Lists every stored grant of this app, in the store's order, from the first one behind
-    /// `after`.
+    /// Lists all stored grants of this app in the store's order, starting after `after`.
     ///
-    /// A row that no key of the ring opens is logged and left out. A job asks
-    /// [`tokens`](Self::tokens) for the tokens that it needs.
+    /// A row that no key of the ring opens is logged and skipped. The items contain no tokens; use
+    /// [`tokens`](Self::tokens) to get them.
     ///
     /// ```no_run
     /// # use tower_webflow_auth::WebflowAuthHandle;
@@ -83,8 +82,8 @@ impl WebflowAuthHandle {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError`], after which the stream ends; [`StoreError::Unsupported`] when the store
-    /// cannot list its rows.
+    /// [`StoreError`], after which the stream ends. [`StoreError::Unsupported`] if the store cannot
+    /// list its rows.
     pub fn list_grants(
         &self,
         after: Option<&TokenKey>,
@@ -93,7 +92,7 @@ impl WebflowAuthHandle {
     }
 }
 
-/// Every stored grant that opens.
+/// All stored grants that a key of the ring opens.
 pub fn grants(
     context: &Arc<Context>,
     after: Option<&TokenKey>,

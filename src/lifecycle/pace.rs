@@ -1,4 +1,4 @@
-//! How fast a job goes over the stored grants, and where it begins.
+//! How fast a job processes the stored grants, and where it starts.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::store::TokenKey;
 
-/// How long after a first 401 the second one is asked for.
+/// The default time between a first 401 and the second check.
 const CONFIRM_AFTER: Duration = Duration::from_secs(60);
 
-/// How much of the time that a slow consumer has lost is caught up.
+/// How much of the time lost to a slow consumer is caught up.
 const CATCH_UP: Duration = Duration::from_millis(100);
 
-/// How fast a job goes over the stored grants, and where it begins.
+/// How fast a job processes the stored grants, and where it starts.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,20 +30,20 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// At most this many calls or writes per second; at least one.
+    /// Allows at most `count` calls or writes per second, at least one.
     pub fn per_second(count: u32) -> Self {
         Self { per_second: count.max(1), after: None, confirm_after: CONFIRM_AFTER }
     }
 
-    /// Begins behind this key, in the store's order; default at the first row. The key of an item
-    /// is made of its subject and grant ID.
+    /// Starts after this key, in the store's order. By default, a job starts at the first row.
+    /// Build the key of an item from its subject and grant ID.
     pub fn after(mut self, key: &TokenKey) -> Self {
         self.after = Some(key.clone());
         self
     }
 
-    /// How long [`verify_grants`](crate::WebflowAuthHandle::verify_grants) waits between the two
-    /// answers 401 that prove a token dead; default 60 seconds.
+    /// Sets how long [`verify_grants`](crate::WebflowAuthHandle::verify_grants) waits between the
+    /// two 401s that prove a token dead. Defaults to 60 seconds.
     pub const fn confirm_after(mut self, pause: Duration) -> Self {
         self.confirm_after = pause;
         self
@@ -63,7 +63,7 @@ impl Pace {
     }
 }
 
-/// Says when the next call or write may begin.
+/// Delays each call or write until it may start.
 pub struct Ticker {
     period: Duration,
     next: Instant,
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn i8_a_pace_is_kept_and_a_pause_is_not_caught_up() {
+    async fn i8_ticks_keep_the_pace_and_do_not_catch_up() {
         let mut ticker = Pace::per_second(10).ticker();
         let start = Instant::now();
         for _ in 0..=20 {

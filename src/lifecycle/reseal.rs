@@ -1,4 +1,4 @@
-//! Seals every row with the newest key, so that an old key can be dropped.
+//! Encrypts every row with the newest key, so that an old key can be removed.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::vault::{Resealed, Vault};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResealError {
-    /// No key of the ring opens the row. It counts as no grant.
+    /// No key of the ring opens the row. The layer ignores such rows.
     #[error("no key of the ring opens a stored grant")]
     Unopenable(TokenKey),
     /// The store could not be read or written.
@@ -22,15 +22,15 @@ pub enum ResealError {
 }
 
 impl WebflowAuthHandle {
-    /// Seals every row of this app that an older key has sealed with the newest one.
+    /// Encrypts this app's rows that are under an older key with the newest one.
     ///
-    /// The stream has one item for each row that it wrote, and one for each that it could not open.
-    /// Rows under the newest key are skipped, so a run that was interrupted is continued by starting
-    /// another one, and a second run does nothing. A row that is changed or removed meanwhile is
-    /// skipped. Several instances may run it concurrently, while users sign in and out.
+    /// The stream yields one item for each row that it wrote, and one for each that it could not
+    /// open. Rows under the newest key are skipped, so a new run continues an interrupted one, and
+    /// a second run does nothing. A row that changes during the run is skipped. Several instances
+    /// may run this concurrently, while users sign in and out.
     ///
-    /// The order of a rollover: give every instance both keys, the new one first; reseal; wait until
-    /// sessions that the old key has signed have ended or were renewed
+    /// To rotate a key: give every instance both keys, the new one first; reseal; wait until the
+    /// sessions signed with the old key have expired or were renewed
     /// ([`session_lifetime`](crate::config::WebflowAuthBuilder::session_lifetime)); remove the old
     /// key.
     ///
@@ -51,8 +51,8 @@ impl WebflowAuthHandle {
     /// ```
     ///
     /// # Errors
-    /// [`ResealError`] for a row that cannot be opened or written, after which the stream goes on,
-    /// and for a page of rows that cannot be read, after which it ends.
+    /// [`ResealError`]. The stream continues after a row that cannot be opened or written, and ends
+    /// after a page of rows that cannot be read.
     #[expect(clippy::needless_pass_by_value, reason = "built for this call")]
     pub fn reseal(
         &self,

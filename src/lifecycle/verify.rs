@@ -1,7 +1,7 @@
-//! Asks Webflow of every stored grant whether it still exists, and removes those that do not.
+//! Introspects every stored grant, and removes those that no longer exist at Webflow.
 //!
-//! Nobody is told of an uninstall, so a job has to look. One 401 is not believed: a Webflow that
-//! answers 401 to everything for a minute would cost every grant.
+//! Webflow does not announce an uninstall, so a job has to check. A single 401 is not enough: an
+//! outage in which Webflow answers 401 to everything would cost every grant.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use std::sync::Arc;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
+use super::disconnect::remove_dead;
 use super::list::grants;
 use super::pace::{Pace, Ticker};
-use super::revoke::remove_dead;
 use crate::api::ApiError;
 use crate::context::Context;
 use crate::context::handle::WebflowAuthHandle;
@@ -19,10 +19,10 @@ use crate::grant::token::WebflowToken;
 use crate::identity::subject::Subject;
 use crate::store::{GrantId, StoreError};
 
-/// How many grants may wait for their second look. With more, the oldest is waited for.
+/// How many grants may wait for their second check. Beyond that, the job waits for the oldest.
 const MAX_SUSPECTS: usize = 10_000;
 
-/// What Webflow says of a stored grant.
+/// The result of checking a stored grant at Webflow.
 #[derive(Debug)]
 pub struct Verified {
     subject: Subject,
@@ -37,40 +37,41 @@ pub struct Verified {
 pub enum GrantState {
     /// Its token works.
     Alive,
-    /// Webflow has refused its token twice, and the grant was removed here.
+    /// Webflow rejected its token twice, and the grant was removed here.
     Gone,
-    /// Webflow did not say; the grant stays.
+    /// The check failed. The grant stays.
     Unknown(ApiError),
 }
 
 impl Verified {
-    fn of(token: &WebflowToken, state: GrantState) -> Self {
+    fn new(token: &WebflowToken, state: GrantState) -> Self {
         Self { subject: token.subject().clone(), grant: token.grant_id().clone(), state }
     }
 
-    /// Whose grant it is.
+    /// The subject that the grant belongs to.
     pub const fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Which of the subject's grants it is.
+    /// The ID of this grant among its subject's grants.
     pub const fn grant_id(&self) -> &GrantId {
         &self.grant
     }
 }
 
 impl WebflowAuthHandle {
-    /// Introspects every stored grant of this app, and removes those that are gone.
+    /// Introspects all stored grants of this app, and removes those that no longer exist at
+    /// Webflow.
     ///
-    /// Webflow does not announce an uninstall; this finds it out. A grant is removed, and
-    /// [`on_revoked`](crate::config::WebflowAuthBuilder::on_revoked) runs, only when Webflow answers
+    /// Webflow does not announce an uninstall, so run this regularly. A grant is removed, and
+    /// [`on_revoked`](crate::config::WebflowAuthBuilder::on_revoked) runs, only if Webflow answers
     /// 401 twice, [`confirm_after`](Pace::confirm_after) apart, with no success in between. Other
-    /// grants are looked at meanwhile, so items come out of order.
+    /// grants are checked in the meantime, so items come out of order.
     ///
-    /// The stream does nothing unless it is polled. Dropped, it may have passed over grants that
-    /// wait for their second look; the next full run looks at them again. To continue a run, begin
+    /// The stream does nothing unless it is polled. If it is dropped, grants that were waiting for
+    /// their second check are left to the next full run. To continue a run, start
     /// [after](Pace::after) the key of the last item. A row that no key of the ring opens is logged
-    /// and left out.
+    /// and skipped.
     ///
     /// ```no_run
     /// # use tower_webflow_auth::WebflowAuthHandle;
@@ -90,9 +91,9 @@ impl WebflowAuthHandle {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError`]: when a page of rows cannot be read, the stream goes on with the grants that
-    /// wait for their second look and then ends; when one grant cannot be read or removed, it goes
-    /// on with the others.
+    /// [`StoreError`]. If a page of rows cannot be read, the stream finishes the grants that wait
+    /// for their second check, and ends. If a single grant cannot be read or removed, it continues
+    /// with the others.
     pub fn verify_grants(
         &self,
         pace: Pace,
@@ -113,12 +114,12 @@ struct Run {
     context: Arc<Context>,
     pace: Pace,
     ticker: Ticker,
-    /// Those that were not looked at yet; `None` at the end.
+    /// The grants not checked yet. `None` at the end.
     grants: Option<BoxStream<'static, Result<WebflowToken, StoreError>>>,
     suspects: VecDeque<Suspect>,
 }
 
-/// A grant whose token Webflow has refused once.
+/// A grant whose token Webflow has rejected once.
 struct Suspect {
     token: WebflowToken,
     due: Instant,
@@ -133,7 +134,7 @@ impl Run {
             let is_due = |suspect: &mut Suspect| must_wait || suspect.due <= Instant::now();
             if let Some(suspect) = self.suspects.pop_front_if(is_due) {
                 sleep_until(suspect.due).await;
-                match self.look_again(suspect).await {
+                match self.check_again(suspect).await {
                     Some(item) => return Some(item),
                     None => continue,
                 }
@@ -145,16 +146,16 @@ impl Run {
                     return Some(Err(error));
                 }
                 Some(Ok(token)) => {
-                    if let Some(state) = self.look(&token).await {
-                        return Some(Ok(Verified::of(&token, state)));
+                    if let Some(state) = self.check(&token).await {
+                        return Some(Ok(Verified::new(&token, state)));
                     }
                 }
             }
         }
     }
 
-    /// Introspects a token. `None` for one that is refused, which becomes a suspect.
-    async fn look(&mut self, token: &WebflowToken) -> Option<GrantState> {
+    /// Introspects a token. `None` if it is rejected, which makes it a suspect.
+    async fn check(&mut self, token: &WebflowToken) -> Option<GrantState> {
         self.ticker.tick().await;
         match token.client().introspect(token.access_token()).await {
             Ok(Some(_)) => {
@@ -177,19 +178,19 @@ impl Run {
         });
     }
 
-    async fn look_again(&mut self, suspect: Suspect) -> Option<Result<Verified, StoreError>> {
+    async fn check_again(&mut self, suspect: Suspect) -> Option<Result<Verified, StoreError>> {
         let Suspect { token, refused_at, .. } = suspect;
         let stored = match self.context.vault.load_anew(token.subject()).await {
             Ok(stored) => stored,
             Err(error) => return Some(Err(error)),
         };
-        let item = |state| Some(Ok(Verified::of(&token, state)));
+        let item = |state| Some(Ok(Verified::new(&token, state)));
         let Some(current) = stored.iter().find(|it| it.grant_id() == token.grant_id()) else {
             return item(GrantState::Gone);
         };
         let is_same = current.grant().version == token.grant().version;
         if !is_same || token.state().was_alive_since(refused_at) {
-            return self.look(current).await.map(|state| Ok(Verified::of(current, state)));
+            return self.check(current).await.map(|state| Ok(Verified::new(current, state)));
         }
         self.ticker.tick().await;
         match token.client().introspect(token.access_token()).await {

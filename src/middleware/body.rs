@@ -1,8 +1,8 @@
-//! The bodies in which the layer can respond.
+//! The response bodies that the layer can create.
 
 use bytes::Bytes;
 
-/// A response body that the layer can make: every type that is `From<Bytes>`.
+/// A response body that the layer can create: any type that is `From<Bytes>`.
 ///
 /// The layer responds with the inner service's body type. axum's `Body`, `Full<Bytes>` and
 /// reqwest's `Body` are such types; the bodies of middleware that wraps another body are not.

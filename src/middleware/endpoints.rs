@@ -1,4 +1,4 @@
-//! The crate's own paths as a service of their own.
+//! The service for the crate's own paths.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -22,11 +22,12 @@ use crate::problem::catalog;
 use crate::wire::body::ReadBody;
 use crate::wire::paths::original_uri;
 
-/// Answers the callback, login, logout and panel paths, for routers where no layer sees them.
+/// A service for the callback, login, logout and panel paths, for routers in which no layer
+/// receives them.
 ///
-/// Made by [`WebflowAuthLayer::endpoints_service`](crate::WebflowAuthLayer::endpoints_service).
-/// It goes by the request's path, so it must be mounted where that path is; any other path is
-/// answered 404 with a hint.
+/// [`WebflowAuthLayer::endpoints_service`](crate::WebflowAuthLayer::endpoints_service) creates it.
+/// Mount it at those paths: the request's path decides which one is served. Any other path gets a
+/// 404 with a hint.
 ///
 /// ```
 /// # use tower_webflow_auth::{Keyring, Scope, WebflowAuthLayer};

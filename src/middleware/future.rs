@@ -1,4 +1,4 @@
-//! The future of a response.
+//! The response future of the middleware.
 
 use std::fmt;
 use std::future::Future;
@@ -31,7 +31,7 @@ type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 struct Reading<B>(std::convert::Infallible, std::marker::PhantomData<B>);
 
 pin_project! {
-    /// The response of [`WebflowAuth`](super::WebflowAuth): the inner service's, or one of ours.
+    /// The response future of [`WebflowAuth`](super::WebflowAuth).
     pub struct ResponseFuture<S, ReqBody>
     where
         S: Service<Request<ReqBody>>,
@@ -44,13 +44,13 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, F, ReqBody> {
-        /// The inner service is at work.
+        /// The inner service has been called.
         Forwarding { #[pin] future: F, recovery: Option<Recovery>, slide: Option<Box<HeaderValue>> },
-        /// The answer is one of ours and has to be waited for.
+        /// The crate itself responds, asynchronously.
         Answering { answer: Boxed<Answer> },
-        /// The answer is one of ours and there.
+        /// The crate itself responds, immediately.
         Answered { answer: Option<Answer> },
-        /// The subject's grants are being looked up; the inner service waits, ready.
+        /// The gate awaits a lookup. The ready inner service has not been called yet.
         Deciding {
             decision: Boxed<(Parts, Decision)>,
             waiting: Option<(S, ReqBody, Arc<Guard>)>,
@@ -68,7 +68,7 @@ where
         Self { state: State::Forwarding { future, recovery, slide: None } }
     }
 
-    /// Like [`forwarding`](Self::forwarding), with a session cookie for the response.
+    /// Like [`forwarding`](Self::forwarding), with a renewed session cookie for the response.
     pub(crate) fn sliding(
         future: S::Future,
         recovery: Option<Recovery>,
@@ -133,11 +133,11 @@ where
                     };
                     let recovery = recovery.take().filter(|own| own.concerns(&reauthorize));
                     let Some(recovery) = recovery else {
-                        // A layer further out may know what to do with it.
+                        // It may concern an outer layer.
                         response.extensions_mut().insert(reauthorize);
                         return Poll::Ready(Ok(response));
                     };
-                    // Cookies that the application set meanwhile (its own session, say) hold.
+                    // Keep the cookies that the handler has set, such as the application's session.
                     let set: Vec<_> =
                         response.headers().get_all(SET_COOKIE).iter().cloned().collect();
                     let answer = Box::pin(async move {
@@ -163,7 +163,7 @@ where
                         (Decision::Answer(answer), _) => State::Answered { answer: Some(answer) },
                         (Decision::Forward(mut admitted), Some((mut service, body, guard))) => {
                             let head = guard.context.head(&parts);
-                            let recovery = Recovery::of_admitted(&guard, &admitted, &head);
+                            let recovery = Recovery::for_admitted(&guard, &admitted, &head);
                             let slide = admitted.slide.take().map(Box::new);
                             let request = decide::forward(&guard, parts, admitted, body);
                             State::Forwarding { future: service.call(request), recovery, slide }
@@ -184,7 +184,7 @@ where
     }
 }
 
-/// The page, with the cookies that the application has set.
+/// The page, with the cookies that the handler has set.
 fn page_with_cookies<B: From<Bytes>>(page: Answer, response: &Response<B>) -> Response<B> {
     let mut page = page.map(B::from);
     for cookie in response.headers().get_all(SET_COOKIE) {

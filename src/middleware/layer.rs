@@ -1,4 +1,4 @@
-//! The layer: wraps services, and holds what all of them share.
+//! The layer, which wraps services and holds the state that they share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,17 +13,18 @@ use crate::context::Context;
 use crate::flow::begin::{BeginError, Login, begin};
 use crate::gate::guard::{Guard, Mode};
 use crate::grant::scope::{Scope, Scopes};
-use crate::lifecycle::revoke::remove_dead_later;
+use crate::lifecycle::disconnect::remove_dead_later;
 
-/// The time that [`WebflowAuthLayer::shutdown`] waits.
+/// How long [`WebflowAuthLayer::shutdown`] waits.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 
-/// A tower layer that lets requests through once their user has connected Webflow.
+/// A tower layer that admits only requests whose user has connected Webflow.
 ///
-/// It answers the callback, login and logout paths by itself, wherever a request for them reaches
-/// it. To every other request of a connected user it adds a
-/// [`WebflowToken`](crate::WebflowToken); the rest it sends to Webflow (browsers that navigate) or
-/// answers 401 (everything else). Clones share everything, so one layer can stand on many routes.
+/// It serves the callback, login and logout paths itself, wherever a request for them reaches it.
+/// Any other request of a connected user is forwarded with a
+/// [`WebflowToken`](crate::WebflowToken). Without a connected user, a browser's navigation is
+/// redirected to Webflow, and any other request gets a 401. Clones share their state, so one layer
+/// can wrap many routes.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -67,14 +68,14 @@ impl WebflowAuthLayer {
         Self { guard: Arc::new(Guard { context, mode }) }
     }
 
-    /// This layer for routes that work without a token too: handlers take
+    /// Returns this layer for routes that also work without a token. Their handlers take
     /// `Option<WebflowToken>`.
     #[must_use]
     pub fn optional(&self) -> Self {
         Self::with_mode(Arc::clone(&self.guard.context), Mode::Optional)
     }
 
-    /// This layer for routes that need more scopes than the others.
+    /// Returns this layer for routes that need these scopes in addition to the configured ones.
     #[must_use]
     pub fn require_scopes(&self, scopes: impl IntoIterator<Item = Scope>) -> Self {
         let scopes = scopes.into_iter().collect();
@@ -82,51 +83,53 @@ impl WebflowAuthLayer {
         Self::with_mode(Arc::clone(&self.guard.context), Mode::Required { scopes })
     }
 
-    /// The path of the redirect URI, where Webflow sends browsers back to.
+    /// The callback path: that of the redirect URI.
     pub fn callback_path(&self) -> &str {
         &self.guard.context.paths.callback
     }
 
-    /// The path that begins a login; `None` when it is switched off.
+    /// The path that starts a login. `None` if it is disabled.
     pub fn login_path(&self) -> Option<&str> {
         self.guard.context.paths.login.as_deref()
     }
 
-    /// The path that ends a session; `None` when it is switched off.
+    /// The path that ends a session. `None` if it is disabled.
     pub fn logout_path(&self) -> Option<&str> {
         self.guard.context.paths.logout.as_deref()
     }
 
-    /// The path where panels get their bearer; `None` without a
+    /// The path where panels get their bearer. `None` without a
     /// [`panel_origin`](crate::config::WebflowAuthBuilder::panel_origin).
     ///
-    /// `POST {"idToken": .., "siteId": .., "workspaceId": ..}` from a Designer Extension, with what
-    /// `webflow.getIdToken()` and `webflow.getSiteInfo()` return; `workspaceId` may be left out. The
-    /// response is `{"token": .., "expiresAt": .., "user": {"id", "email", "firstName",
-    /// "lastName"}}`. The extension sends the token as `Authorization: Bearer`, and handlers take
-    /// [`PanelSession`](crate::PanelSession) and [`WebflowToken`](crate::WebflowToken). Errors are
-    /// `application/problem+json`; 409 `not-connected` has an absolute `login_url` for a pop-up
-    /// window, and the same request works once its login is complete. Source: Webflow, *Hybrid Apps*.
+    /// A Designer Extension sends `POST {"idToken": .., "siteId": .., "workspaceId": ..}`, with the
+    /// results of `webflow.getIdToken()` and `webflow.getSiteInfo()`; `workspaceId` is optional.
+    /// The response is `{"token": .., "expiresAt": .., "user": {"id", "email", "firstName",
+    /// "lastName"}}`. The extension then sends the token as `Authorization: Bearer`, and handlers
+    /// take [`PanelSession`](crate::PanelSession) and [`WebflowToken`](crate::WebflowToken).
+    ///
+    /// Errors are `application/problem+json`. A 409 `not-connected` has an absolute `login_url` for
+    /// a pop-up window; once that login is complete, the same request succeeds. Source: Webflow,
+    /// *Hybrid Apps*.
     #[cfg(feature = "panels")]
     pub fn panel_path(&self) -> Option<&str> {
         self.guard.context.panels.as_ref().map(|panels| panels.path.as_str())
     }
 
-    /// A service that answers the crate's own paths, for routers where no layer sees them.
+    /// Returns a service for the crate's own paths, for routers in which no layer receives them.
     pub fn endpoints_service(&self) -> EndpointsService {
         EndpointsService::new(Arc::clone(&self.guard.context))
     }
 
-    /// Begins a login from a handler of the application: the redirect to Webflow, with the flow's
-    /// cookie.
+    /// Starts a login from one of the application's handlers.
     ///
-    /// The response is the one of the login path, whatever the request's method and headers say: 303
-    /// to Webflow, or 401 where the application has users of its own and nobody is signed in. Protect
-    /// a handler that begins a login with [`data`](Login::data) from requests of other sites.
+    /// Whatever the request's method and headers, the response is a 303 to Webflow with the flow's
+    /// cookie, or a 401 if the application has its own users and nobody is signed in. A handler
+    /// that starts a login with [`data`](Login::data) must be protected against requests from other
+    /// sites (CSRF).
     ///
     /// # Errors
-    /// [`BeginError`] when the data does not fit, the token store failed a moment ago, or the
-    /// application's subject lookup failed.
+    /// [`BeginError`] if the data is too long or not serializable, the token store failed a moment
+    /// ago, or the application's subject lookup failed.
     ///
     /// ```
     /// use axum::body::Body;
@@ -151,12 +154,12 @@ impl WebflowAuthLayer {
         Ok(begin(self.context(), parts, login).await?.map(B::from))
     }
 
-    /// Waits for the work that outlives its request: code exchanges, store writes and revocations.
+    /// Waits for work that outlives its request: code exchanges, store writes and revocations.
     ///
-    /// Call it after the server has stopped accepting requests, so that no token that Webflow has
-    /// just issued is lost with the process. Pending retries make one last attempt. From now on
-    /// callbacks are answered 503 with `Retry-After`, before their code is exchanged. Returns true
-    /// when all work has ended, and false after 10 seconds. Calling it again is harmless.
+    /// Call this after the server has stopped accepting requests, so that no newly issued token is
+    /// lost with the process. Pending retries make one last attempt. From now on, callbacks get a
+    /// 503 with `Retry-After`, without exchanging their code. Returns true once all work has ended,
+    /// or false after 10 seconds. Calling it repeatedly is harmless.
     ///
     /// ```
     /// # async fn run(auth: tower_webflow_auth::WebflowAuthLayer, app: axum::Router) -> std::io::Result<()> {

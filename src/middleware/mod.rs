@@ -1,7 +1,7 @@
-//! The tower types behind [`WebflowAuthLayer`]: its service, its response future, and the
-//! service for the crate's own paths.
+//! The tower types behind [`WebflowAuthLayer`]: its service, its response future, and the service
+//! for the crate's own paths.
 //!
-//! Most applications never name them.
+//! Most applications never name these types.
 
 mod body;
 mod endpoints;

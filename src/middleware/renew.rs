@@ -1,10 +1,9 @@
-//! Sets a session's cookie anew on the response of a page load.
+//! Renews the session cookie on the response to a page load.
 
 use http::header::{CACHE_CONTROL, EXPIRES, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-/// Sets the cookie, unless a shared cache may keep the response or the response sets that cookie
-/// itself.
+/// Sets the cookie, unless a shared cache may store the response or the handler has set the cookie.
 pub fn set_session<B>(response: &mut Response<B>, cookie: HeaderValue) {
     let unfit =
         matches!(response.status(), StatusCode::SWITCHING_PROTOCOLS | StatusCode::NOT_MODIFIED);
@@ -24,7 +23,7 @@ fn name(cookie: &HeaderValue) -> Option<&[u8]> {
     cookie.as_bytes().split(|byte| *byte == b'=').next()
 }
 
-/// Whether a shared cache may keep the response (RFC 9111 section 3).
+/// Whether a shared cache may store the response (RFC 9111 section 3).
 fn may_be_shared(headers: &HeaderMap) -> bool {
     if !headers.contains_key(CACHE_CONTROL) {
         return headers.contains_key(EXPIRES);

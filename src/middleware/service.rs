@@ -1,4 +1,4 @@
-//! The service: serves the crate's own paths and forwards what the gate admits.
+//! The service: serves the crate's own paths, and forwards the requests that the gate admits.
 
 use std::mem;
 use std::sync::Arc;
@@ -21,10 +21,11 @@ use crate::panels;
 use crate::wire::paths::original;
 use crate::wire::request_head::RequestHead;
 
-/// The service that [`WebflowAuthLayer`](crate::WebflowAuthLayer) makes of another.
+/// The middleware of [`WebflowAuthLayer`](crate::WebflowAuthLayer).
 ///
-/// Generic over the request's body (any [`http_body::Body`]), the response's body (anything that is
-/// `From<Bytes>`) and the inner error, which passes unchanged. Readiness is the inner service's.
+/// Generic over the request body (any [`http_body::Body`]), the response body (any type that is
+/// `From<Bytes>`) and the inner service's error, which is passed on unchanged. It is ready when the
+/// inner service is.
 #[derive(Debug, Clone)]
 pub struct WebflowAuth<S> {
     inner: S,
@@ -36,24 +37,24 @@ impl<S> WebflowAuth<S> {
         Self { inner, guard }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, to be changed.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Gives the inner service back.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
 }
 
-/// Releases what the inner service has reserved to be ready (a permit, a place in a queue) when it
-/// will not be called. In tower, dropping the service is the only way.
+/// Releases what the inner service reserved when it became ready, such as a permit, if it will not
+/// be called. Dropping a service is the only way to do so in tower.
 fn release<S: Clone>(inner: &mut S) {
     *inner = inner.clone();
 }
@@ -91,7 +92,7 @@ where
                 Err(answer) => ResponseFuture::answered(answer),
             };
         }
-        // A CORS preflight carries no cookie; the inner service answers it, and gets no token.
+        // A CORS preflight carries no cookie. The inner service responds to it, without a token.
         if request.method() == Method::OPTIONS {
             #[cfg(feature = "panels")]
             if let Some(answer) = bearer::preflight(context, request.headers()) {
@@ -128,7 +129,7 @@ where
                 ResponseFuture::answered(answer)
             }
             Now::Decided(Decision::Forward(mut admitted)) => {
-                let recovery = Recovery::of_admitted(guard, &admitted, &head);
+                let recovery = Recovery::for_admitted(guard, &admitted, &head);
                 let slide = admitted.slide.take();
                 let request = decide::forward(guard, parts, admitted, body);
                 ResponseFuture::sliding(inner.call(request), recovery, slide)
@@ -139,7 +140,7 @@ where
                     let decision = decide::decide(&own, &parts, lookup).await;
                     (parts, decision)
                 };
-                // The service that was ready is the one to be called; its clone stays behind.
+                // Call the instance that was polled ready, and leave the clone behind.
                 let clone = inner.clone();
                 let ready = mem::replace(inner, clone);
                 ResponseFuture::deciding(Box::pin(decision), ready, body, Arc::clone(guard))

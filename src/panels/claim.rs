@@ -1,4 +1,4 @@
-//! What a panel claims: the site it is open on, and whose panel it is.
+//! The unverified claims of a panel: its site, its workspace and its user.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ use crate::lifecycle::id_token::is_id_token;
 use crate::problem::{Problem, catalog};
 use crate::webflow::is_plain_id;
 
-/// The body of a panel's request. Nothing of it is true before Webflow has confirmed it.
+/// The body of a panel's request. None of it can be trusted before Webflow has confirmed it.
 pub struct Claim {
     pub site_id: String,
     pub workspace_id: Option<String>,
@@ -15,7 +15,7 @@ pub struct Claim {
 
 impl Claim {
     /// # Errors
-    /// 400 when it is no object with the IDs, 401 when only the ID token is not one.
+    /// 400 if the body is not an object with the IDs, 401 if only the ID token is malformed.
     pub fn read(body: &[u8]) -> Result<Self, Problem> {
         let fields: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
         let mut fields = fields.ok_or_else(catalog::panel::malformed)?;
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn b1_a_claim_is_an_object_with_a_site() {
+    fn b1_a_claim_must_be_an_object_with_a_site() {
         assert_eq!(status_of(&json!({"siteId": "65427cf4", "idToken": "a.b-c_~+/=", "x": 1})), 200);
         assert_eq!(status_of(&json!({"siteId": "s", "workspaceId": "w", "idToken": "t"})), 200);
         for body in ["", "null", "[]", "\"x\"", "{", "{}", "\u{feff}{}", "{\"siteId\":\"s\"} x"] {
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn b1_an_id_token_that_is_absent_or_malformed_is_refused() {
+    fn b1_a_missing_or_malformed_id_token_is_refused() {
         assert_eq!(status_of(&json!({"siteId": "s"})), 401);
         let long = "x".repeat(8193);
         for token in [json!(null), json!(7), json!(""), json!("a b"), json!("a\n"), json!(long)] {

@@ -17,8 +17,8 @@ use crate::api::ApiError;
 use crate::bearer::Panels;
 use crate::bearer::origins::Reader;
 use crate::context::Context;
-use crate::grant::listing::LookupError;
 use crate::grant::scope::{Scope, Scopes};
+use crate::grant::site_listings::LookupError;
 use crate::grant::token::WebflowToken;
 use crate::lifecycle::find;
 use crate::lifecycle::id_token::{IdTokenError, resolve};
@@ -40,7 +40,7 @@ pub struct Post {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Checks what can be checked before the body is read; otherwise the response.
+/// Makes the checks that need no body. Returns the response if one fails, or for `OPTIONS`.
 pub fn admit(context: &Arc<Context>, parts: &Parts) -> Result<Post, Answer> {
     let Some(panels) = &context.panels else {
         return Err(catalog::misplaced_endpoints(&context.paths.callback).json());
@@ -69,7 +69,7 @@ fn check(
         return Err(catalog::panel::media_type().json());
     }
     let Ok(permit) = Arc::clone(&panels.posts).try_acquire_owned() else {
-        tracing::warn!(target: log::PANELS, "too many panels are signing in: one was turned away");
+        tracing::warn!(target: log::PANELS, "too many panels are signing in: refused one");
         return Err(catalog::panel::busy().json());
     };
     let declared = declared_len(&parts.headers, BODY_LIMIT);
@@ -77,17 +77,17 @@ fn check(
     Ok(Post { context: Arc::clone(context), reader: reader.clone(), declared, _permit: permit })
 }
 
-/// The response to an `OPTIONS` that is no preflight of a listed origin.
+/// The response to an `OPTIONS` that is not a preflight of a listed origin.
 fn options() -> Answer {
     let mut answer = answer(StatusCode::NO_CONTENT, "");
     let headers = answer.headers_mut();
     headers.insert(ALLOW, HeaderValue::from_static(METHODS));
-    Reader::NOBODY.add_to(headers);
+    Reader::nobody().add_to(headers);
     answer
 }
 
 impl Post {
-    /// The response, once the body is read.
+    /// Responds once the body is read.
     pub async fn answer(self, body: Result<Bytes, BodyError>) -> Answer {
         let served = match body {
             Ok(body) => self.serve(&body).await,
@@ -126,10 +126,12 @@ async fn find(
     workspace_id: Option<&str>,
 ) -> Result<Vec<WebflowToken>, Problem> {
     let Some(workspace_id) = workspace_id else {
-        return find::by_site(context, site_id).await.map_err(|error| catalog::of_store(&error));
+        return find::by_site(context, site_id)
+            .await
+            .map_err(|error| catalog::store_failed(&error));
     };
     find::by_site_in(context, site_id, workspace_id).await.map_err(|error| match error {
-        LookupError::Store(error) => catalog::of_store(&error),
+        LookupError::Store(error) => catalog::store_failed(&error),
         LookupError::Webflow(error) => problem_of_api(&error),
     })
 }
@@ -156,14 +158,14 @@ fn problem_of(context: &Context, error: &IdTokenError) -> Problem {
             catalog::missing_scopes(missing.to_string())
                 .login_url(context.absolute_login_url(Some(&wanted)))
         }
-        IdTokenError::Store(error) => catalog::of_store(error),
+        IdTokenError::Store(error) => catalog::store_failed(error),
         IdTokenError::Api(error) => problem_of_api(error),
     }
 }
 
 fn problem_of_api(error: &ApiError) -> Problem {
     let cause = error as &dyn std::error::Error;
-    tracing::warn!(target: log::PANELS, error = cause, "Webflow could not be asked for a panel");
+    tracing::warn!(target: log::PANELS, error = cause, "a panel's call to Webflow failed");
     match error {
         ApiError::Timeout => catalog::webflow_timeout(),
         ApiError::Unreachable(_) => catalog::webflow_unreachable(),
@@ -176,9 +178,9 @@ fn problem_of_api(error: &ApiError) -> Problem {
 
 type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
-/// Reads the body, and gives the future of the response.
+/// Reads the body, then yields the future of the response.
 ///
-/// It holds the body unboxed behind a pointer: a request's body need not be `Send` or `'static`.
+/// The body's type is not erased, since a request's body need not be `Send` or `'static`.
 pub struct Reading<B> {
     body: Pin<Box<ReadBody<B>>>,
     post: Option<Post>,

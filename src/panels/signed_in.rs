@@ -1,4 +1,4 @@
-//! The response of the panel path to a good ID token.
+//! The panel path's response to a valid ID token.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
@@ -14,7 +14,7 @@ use crate::grant::user::WebflowUser;
 use crate::lifecycle::id_token::Resolved;
 use crate::problem::{Answer, Problem, answer, catalog};
 
-/// The last second that RFC 3339 can write.
+/// The last second that RFC 3339 can express.
 const LAST_SECOND: u64 = 253_402_300_799;
 
 #[derive(Serialize)]
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_is_written_in_utc() {
+    fn the_expiry_is_formatted_in_utc() {
         assert_eq!(rfc_3339(0).unwrap(), "1970-01-01T00:00:00Z");
         assert_eq!(rfc_3339(1_800_000_000).unwrap(), "2027-01-15T08:00:00Z");
         assert_eq!(rfc_3339(LAST_SECOND).unwrap(), "9999-12-31T23:59:59Z");

@@ -15,7 +15,7 @@ use super::{FailureKind, Problem};
 use crate::store::StoreError;
 use crate::util::log;
 
-/// How long a client should wait before it tries an unavailable store again.
+/// How long clients should wait while the store is unavailable.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(5);
 const RATE_LIMIT_RETRY_AFTER: Duration = Duration::from_secs(60);
 const SHUTDOWN_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -30,7 +30,7 @@ pub fn login_required(login_url: String) -> Problem {
         FailureKind::LoginRequired,
         StatusCode::UNAUTHORIZED,
         "Webflow is not connected",
-        "Connect Webflow to continue. You come back to the application afterwards.",
+        "Connect Webflow to continue. You will return to the application afterwards.",
     )
     .login_url(login_url)
     .link_text("Connect Webflow")
@@ -58,7 +58,7 @@ pub fn missing_scopes(missing: String) -> Problem {
     problem.link_text("Ask again")
 }
 
-/// Webflow refuses a token that it issued a moment ago.
+/// Webflow refuses a token that it has just issued.
 pub fn renewed_token_refused(login_url: String) -> Problem {
     Problem::new(
         FailureKind::RenewedTokenRefused,
@@ -69,20 +69,20 @@ pub fn renewed_token_refused(login_url: String) -> Problem {
     .login_url(login_url)
 }
 
-/// The dead token was replaced meanwhile: the same request works now.
+/// The dead token has already been replaced, so the same request works now.
 pub fn token_replaced() -> Problem {
     Problem::new(
         FailureKind::TokenReplaced,
         StatusCode::SERVICE_UNAVAILABLE,
         "The connection to Webflow has just been renewed",
-        "Make the same request again.",
+        "Please repeat the request.",
     )
     .retry_after(Duration::from_secs(1))
     .retry_here(true)
 }
 
-/// The token store has failed: 503, or 500 if it panicked.
-pub fn of_store(error: &StoreError) -> Problem {
+/// The token store failed: 503, or 500 if it panicked. Logs the error.
+pub fn store_failed(error: &StoreError) -> Problem {
     let cause = error as &dyn std::error::Error;
     tracing::error!(target: log::STORE, error = cause, "the token store failed");
     if matches!(error, StoreError::Panicked) { internal() } else { store_unavailable() }
@@ -104,7 +104,7 @@ pub fn subject_unavailable() -> Problem {
         FailureKind::SubjectUnavailable,
         StatusCode::SERVICE_UNAVAILABLE,
         "Your sign-in cannot be checked right now",
-        "The application could not find out who you are. Please try again in a moment.",
+        "The application could not determine who you are. Please try again in a moment.",
     )
     .retry_after(STORE_RETRY_AFTER)
     .retry_here(true)
@@ -116,7 +116,7 @@ pub fn internal() -> Problem {
         FailureKind::Internal,
         StatusCode::INTERNAL_SERVER_ERROR,
         "Something went wrong",
-        "The application met an unexpected error. Please try again.",
+        "An unexpected error occurred in the application. Please try again.",
     )
     .retry_here(true)
 }
@@ -149,8 +149,8 @@ pub fn misplaced_endpoints(callback: &str) -> Problem {
         StatusCode::NOT_FOUND,
         "Not found",
         format!(
-            "The endpoints service is mounted at a path that is none of its own. The callback \
-             path is {callback}."
+            "The endpoints service is mounted at a path that it does not serve. Its callback path \
+             is {callback}."
         ),
     )
 }
@@ -160,7 +160,8 @@ pub fn malformed_login() -> Problem {
         FailureKind::MalformedLogin,
         StatusCode::BAD_REQUEST,
         "This sign-in link is malformed",
-        "It takes return_to, a path, and scope, a list of the application's scopes; each once.",
+        "It accepts return_to, a path, and scope, a list of the application's scopes, each at most \
+         once.",
     )
 }
 
@@ -180,7 +181,7 @@ pub fn malformed_logout() -> Problem {
         FailureKind::MalformedLogout,
         StatusCode::BAD_REQUEST,
         "This sign-out link is malformed",
-        "It has the parameter revoke twice. Nothing has changed: you are still signed in.",
+        "It repeats the parameter revoke. Nothing has changed: you are still signed in.",
     )
     .login_url("/")
     .link_text(BACK)
@@ -191,8 +192,8 @@ pub fn webflow_not_told() -> Problem {
         FailureKind::WebflowNotTold,
         StatusCode::BAD_GATEWAY,
         "You're signed out, but Webflow could not be notified",
-        "The application will ask Webflow again to end the authorization. You can also remove \
-         the app in your Webflow settings.",
+        "The application will keep trying to end the authorization. You can also remove the app \
+         in your Webflow settings.",
     )
     .login_url("/")
     .link_text(BACK)
@@ -205,7 +206,7 @@ pub fn malformed_callback() -> Problem {
         FailureKind::MalformedCallback,
         StatusCode::BAD_REQUEST,
         "This sign-in link is malformed",
-        "It does not have the form that Webflow gives it. Please start again.",
+        "It is not a link that Webflow creates. Please start again.",
     )
 }
 
@@ -219,7 +220,7 @@ pub fn flow_expired() -> Problem {
     .link_text("Start again")
 }
 
-/// `on_authorized` has returned an error.
+/// `on_authorized` returned an error.
 pub fn hook_refused() -> Problem {
     Problem::new(
         FailureKind::HookRefused,
@@ -242,7 +243,7 @@ pub fn unknown_flow() -> Problem {
     .link_text("Start again")
 }
 
-/// The same message with the cause that is most common on a developer's machine.
+/// [`unknown_flow`], with the most common cause on a developer's machine first.
 pub fn unknown_flow_on_loopback() -> Problem {
     unknown_flow().causes(&[OTHER_HOST, COOKIES_BLOCKED, OTHER_BROWSER, COMPLETED])
 }
@@ -258,15 +259,15 @@ const OTHER_BROWSER: (&str, &str) = (
 );
 const COMPLETED: (&str, &str) = (
     "It has already been completed, or you have signed out since",
-    "Each answer from Webflow works for one sign-in.",
+    "Each response from Webflow works for one sign-in only.",
 );
 const OTHER_HOST: (&str, &str) = (
-    "It was started at another name of this machine",
+    "It was started under another name of this machine",
     "Browsers do not send the cookies of localhost to 127.0.0.1. Open the application at the host \
      of its redirect URI.",
 );
 
-/// The callback arrives at a path where the layer guards the application.
+/// The callback arrived at a path of the application instead of the callback path.
 pub fn misplaced_callback(path: &str, callback: &str) -> Problem {
     Problem::new(
         FailureKind::MisplacedCallback,
@@ -286,44 +287,43 @@ pub fn more_scopes_required(login_url: String) -> Problem {
         FailureKind::LoginRequired,
         StatusCode::UNAUTHORIZED,
         "More Webflow permissions are needed",
-        "Allow them at Webflow to continue. You come back to the application afterwards.",
+        "Allow them at Webflow to continue. You will return to the application afterwards.",
     )
     .login_url(login_url)
     .link_text("Continue to Webflow")
 }
 
-/// The user is connected, and declined to allow more.
+/// The user is connected, but declined additional scopes.
 pub fn step_up_declined() -> Problem {
     Problem::new(
         FailureKind::AccessDenied,
         StatusCode::FORBIDDEN,
-        "You did not allow more",
-        "Access was declined on Webflow's page, so nothing has changed. What you allowed before \
-         is still there.",
+        "You declined the additional permissions",
+        "Nothing has changed: the permissions that you allowed before are still in place.",
     )
     .link_text("Ask again")
 }
 
-/// What Webflow sent instead of a code; `code` is one of the known ones.
+/// Webflow returned an error instead of an authorization code. `code` is a known error code.
 pub fn authorization_refused(code: &'static str) -> Problem {
     if code == "access_denied" {
         return Problem::new(
             FailureKind::AccessDenied,
             StatusCode::FORBIDDEN,
             "You did not connect Webflow",
-            "Access was declined on Webflow's page, so nothing has changed. You can connect \
+            "You declined access on Webflow's page, so nothing has changed. You can connect \
              whenever you like.",
         )
         .link_text("Connect Webflow");
     }
     let detail = match code {
         "invalid_scope" => {
-            "The application asks for scopes that its Webflow settings do not have. Its \
-             developers can add them there."
+            "The application requests scopes that are not enabled in its settings at Webflow. Its \
+             developers can enable them there."
         }
         "invalid_request" | "unauthorized_client" | "unsupported_response_type" => {
-            "Webflow refused the application's request. Its developers should compare client id \
-             and redirect URI with the app's settings at Webflow."
+            "Webflow refused the application's request. Its developers should compare the client \
+             ID and redirect URI with the app's settings at Webflow."
         }
         "server_error" | "temporarily_unavailable" => {
             "Webflow has a problem right now. Please try again in a moment."
@@ -343,7 +343,7 @@ pub fn invalid_grant() -> Problem {
         FailureKind::InvalidGrant,
         StatusCode::BAD_REQUEST,
         "Webflow did not accept this sign-in",
-        "Its code was used before or is older than 15 minutes. Please start again.",
+        "Its code was already used, or is older than 15 minutes. Please start again.",
     )
 }
 
@@ -379,12 +379,12 @@ pub fn webflow_busy(wait: Option<Duration>) -> Problem {
         FailureKind::WebflowBusy,
         StatusCode::SERVICE_UNAVAILABLE,
         "Webflow is busy",
-        "Webflow asks to wait before the next sign-in. Please try again in a minute.",
+        "Webflow is limiting sign-ins right now. Please try again in a minute.",
     )
     .retry_after(wait.unwrap_or(RATE_LIMIT_RETRY_AFTER))
 }
 
-/// No exchange was begun, and the flow can be completed later.
+/// No exchange was started, so the flow can be completed later.
 pub fn too_many_callbacks() -> Problem {
     Problem::new(
         FailureKind::TooManyCallbacks,
@@ -400,8 +400,8 @@ pub fn too_many_logouts() -> Problem {
     Problem::new(
         FailureKind::TooManyLogouts,
         StatusCode::SERVICE_UNAVAILABLE,
-        "Too many logouts at the moment",
-        "Nothing has changed. Please log out again in a moment.",
+        "Too many sign-outs at the moment",
+        "Nothing has changed. Please sign out again in a moment.",
     )
     .retry_after(SHUTDOWN_RETRY_AFTER)
 }

@@ -1,4 +1,4 @@
-//! What kinds of problems there are.
+//! The kinds of problems.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ macro_rules! kinds {
         }
 
         impl FailureKind {
-            /// Every kind that this version knows.
+            /// All kinds of this version.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
             /// The kind as text, for example `access-denied`. It does not change between versions.
@@ -59,9 +59,9 @@ kinds! {
     MalformedLogin = "malformed-login",
     /// The logout path's parameters are malformed.
     MalformedLogout = "malformed-logout",
-    /// One of the crate's own paths was asked with another method.
+    /// A request for one of the crate's own paths has a method that the path does not accept.
     MethodNotAllowed = "method-not-allowed",
-    /// The endpoints service is mounted at a path that is none of the crate's own.
+    /// The endpoints service is mounted at a path that it does not serve.
     MisplacedEndpoints = "misplaced-endpoints",
     /// The callback arrives at a path that is not the redirect URI's.
     MisplacedCallback = "misplaced-callback",
@@ -73,7 +73,7 @@ kinds! {
     NotSignedIn = "not-signed-in",
     /// Too many panels are signing in at the same time.
     PanelBusy = "panel-busy",
-    /// A panel's request is no JSON object with a `siteId`, or was cut off.
+    /// A panel's request is not a JSON object with a `siteId`, or was cut off.
     PanelMalformed = "panel-malformed",
     /// A panel's request is not JSON, or is compressed.
     PanelMediaType = "panel-media-type",
@@ -85,17 +85,17 @@ kinds! {
     Prefetch = "prefetch",
     /// Webflow refuses a token that it has just issued.
     RenewedTokenRefused = "renewed-token-refused",
-    /// The process is shutting down and begins no exchange.
+    /// The process is shutting down and starts no exchange.
     ShuttingDown = "shutting-down",
     /// The token store cannot be used.
     StoreUnavailable = "store-unavailable",
-    /// The application could not tell whose request it is.
+    /// The application could not determine whose request it is.
     SubjectUnavailable = "subject-unavailable",
-    /// Webflow does not accept the token any more.
+    /// Webflow no longer accepts the token.
     TokenRefused = "token-refused",
-    /// The token was replaced while the request was under way.
+    /// The token was replaced during the request.
     TokenReplaced = "token-replaced",
-    /// More callbacks are being worked on than the layer allows.
+    /// More callbacks are in progress than the layer allows.
     TooManyCallbacks = "too-many-callbacks",
     /// Webflow has refused too many ID tokens of one site within a minute.
     TooManyIdTokens = "too-many-id-tokens",
@@ -105,17 +105,17 @@ kinds! {
     UnknownFlow = "unknown-flow",
     /// The grant's user is not known yet.
     UserPending = "user-pending",
-    /// Webflow's rate limit holds the exchange back.
+    /// Webflow's rate limit prevents the exchange.
     WebflowBusy = "webflow-busy",
     /// Webflow answered a handler's call with an error.
     WebflowError = "webflow-error",
-    /// Webflow refuses a handler's call; the token is good.
+    /// Webflow refuses a handler's call, but the token is valid.
     WebflowForbids = "webflow-forbids",
-    /// The session has ended, but Webflow could not be told.
+    /// The session has ended, but the authorization at Webflow could not be revoked.
     WebflowNotTold = "webflow-not-told",
-    /// Webflow's rate limit holds a handler's call back.
+    /// Webflow's rate limit prevents a handler's call.
     WebflowRateLimit = "webflow-rate-limit",
-    /// Webflow refused the exchange or gave an unusable answer.
+    /// Webflow refused the exchange, or its response is unusable.
     WebflowRefused = "webflow-refused",
     /// Webflow did not answer in time.
     WebflowTimeout = "webflow-timeout",
@@ -123,7 +123,7 @@ kinds! {
     WebflowUnreachable = "webflow-unreachable",
     /// Too many webhooks are being handled at the same time.
     WebhookBusy = "webhook-busy",
-    /// A webhook is no JSON object with a `triggerType`, or was cut off.
+    /// A webhook is not a JSON object with a `triggerType`, or was cut off.
     WebhookMalformed = "webhook-malformed",
     /// A webhook is not JSON, or is compressed.
     WebhookMediaType = "webhook-media-type",
@@ -131,7 +131,7 @@ kinds! {
     WebhookRefused = "webhook-refused",
     /// A webhook's body did not arrive in time.
     WebhookTimeout = "webhook-timeout",
-    /// A webhook is over the route's body limit.
+    /// A webhook's body exceeds the route's limit.
     WebhookTooLarge = "webhook-too-large",
 }
 

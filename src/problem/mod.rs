@@ -1,10 +1,12 @@
-//! Errors that users see (RFC 9457): what they are, their texts, and how they are rendered.
+//! Errors that users see, as a page or as problem details (RFC 9457).
 //!
-//! Every text is in `catalog`. Nothing here knows the layer.
+//! Every text is in [`catalog`]. Nothing here knows the layer or its state.
 
 pub mod catalog;
 mod kind;
 mod page;
+#[cfg(test)]
+mod pages_test;
 mod respond;
 
 use std::borrow::Cow;
@@ -15,7 +17,7 @@ use http::StatusCode;
 pub use kind::FailureKind;
 pub use respond::{Answer, HasPage, answer, guard_headers};
 
-/// A refusal or failure, in words for the application's user.
+/// A refusal or failure, worded for the application's users.
 #[derive(Debug, Clone)]
 pub struct Problem {
     pub kind: FailureKind,
@@ -24,16 +26,16 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     /// Where the user can try again.
     pub login_url: Option<String>,
-    /// What the page's link to it says.
+    /// The text of the page's link to `login_url`.
     pub link_text: &'static str,
-    /// Whether the page links to its own address where there is no `login_url`.
+    /// Whether the page links to itself if there is no `login_url`.
     pub retry_here: bool,
-    /// Possible causes, each with its remedy: on the page they replace the detail.
+    /// Possible causes, each with its remedy. On the page they replace the detail.
     pub causes: &'static [(&'static str, &'static str)],
     pub retry_after: Option<Duration>,
     /// The scopes that the grant lacks.
     pub missing_scopes: Option<String>,
-    /// The methods that the path takes.
+    /// The methods that the path accepts.
     pub allow: Option<&'static str>,
 }
 
@@ -69,7 +71,7 @@ impl Problem {
         self.kind == FailureKind::InvalidGrant
     }
 
-    /// The login URL, unless the problem has a link of its own.
+    /// Sets the login URL unless there is one.
     pub fn or_login_url(mut self, url: impl FnOnce() -> String) -> Self {
         self.login_url.get_or_insert_with(url);
         self

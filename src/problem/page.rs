@@ -1,4 +1,4 @@
-//! The one page that the crate shows of its own: what went wrong, and the way on.
+//! The only page of this crate: what went wrong, and one link to continue.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use super::Problem;
 
 const STYLE: &str = include_str!("page.css");
 
-/// The page. In a frame its link opens a window, since no login can take place in a frame.
+/// Renders the page. In a frame, its link opens a new window: a login cannot complete in a frame.
 pub fn problem(problem: &Problem, framed: bool) -> Markup {
     let (href, text) = link(problem);
     html! {
@@ -49,7 +49,7 @@ pub fn problem(problem: &Problem, framed: bool) -> Markup {
     }
 }
 
-/// The page's one link. An empty reference leads to the page's own address.
+/// The target and text of the page's link. An empty reference is the page's own URL.
 fn link(problem: &Problem) -> (&str, &str) {
     match &problem.login_url {
         Some(url) => (url, problem.link_text),
@@ -58,7 +58,7 @@ fn link(problem: &Problem) -> (&str, &str) {
     }
 }
 
-/// A picture for the eye only: the heading says it all.
+/// A decorative icon, hidden from screen readers.
 fn mark(problem: &Problem) -> Markup {
     let calm =
         problem.status == StatusCode::FORBIDDEN || problem.status == StatusCode::UNAUTHORIZED;
@@ -75,8 +75,8 @@ fn mark(problem: &Problem) -> Markup {
     }
 }
 
-/// No script, no frame around it, no request of any kind; the one style by its digest. Only the page
-/// for a frame may be framed.
+/// The page's `Content-Security-Policy`: no scripts and no requests, and only the inline style, by
+/// its digest. Only the page for a frame may be framed.
 pub fn policy(framed: bool) -> HeaderValue {
     static STYLE_ONLY: LazyLock<String> = LazyLock::new(|| {
         let digest = STANDARD.encode(Sha256::digest(STYLE));
@@ -102,12 +102,12 @@ mod tests {
     fn the_link(problem: &Problem) -> String {
         let page = super::problem(problem, false).into_string();
         let links: Vec<_> = page.split("<a href=\"").skip(1).collect();
-        assert_eq!(links.len(), 1, "one way on: {page}");
+        assert_eq!(links.len(), 1, "one link: {page}");
         links[0].split("</a>").next().unwrap().replace("\">", " ")
     }
 
     #[test]
-    fn every_page_has_one_way_on() {
+    fn every_page_has_one_link() {
         let problem = || Problem::new(KIND, StatusCode::BAD_GATEWAY, "Title", "Detail.");
         assert_eq!(the_link(&problem()), "/ Back to the application");
         assert_eq!(the_link(&problem().retry_here(true)), " Try again");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_take_the_place_of_the_detail_on_the_page_only() {
+    fn causes_replace_the_detail_on_the_page_only() {
         let problem = Problem::new(KIND, StatusCode::BAD_REQUEST, "Title", "The detail.")
             .causes(&[("Cookies & co.", "Allow them.")]);
         let page = super::problem(&problem, false).into_string();

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{FailureKind, Problem, page};
 use crate::wire::request_head::RequestHead;
 
-/// A response of the crate's own, before it takes the application's body type.
+/// A response of this crate, before its body is converted to the application's type.
 pub type Answer = Response<Bytes>;
 
 const PROBLEM_JSON: &str = "application/problem+json";
@@ -32,21 +32,20 @@ struct Json<'a> {
 }
 
 impl Problem {
-    /// The response to that request.
+    /// Renders the problem as the response to a request.
     pub fn respond(&self, head: &RequestHead<'_>) -> Answer {
         let mut answer = if head.wants_page() { self.page(head.is_framed()) } else { self.json() };
         self.complete(&mut answer, head);
         answer
     }
 
-    /// Adds the headers that belong to the status, also to an answer that the application has
-    /// made.
+    /// Adds the headers of a 401. The response may be one that `on_error` returned.
     pub fn complete(&self, answer: &mut Answer, head: &RequestHead<'_>) {
         if answer.status() != StatusCode::UNAUTHORIZED {
             return;
         }
         let headers = answer.headers_mut();
-        // gRPC clients look for a status of their own first.
+        // gRPC clients read this status before that of HTTP.
         if head.is_grpc() {
             headers.insert("grpc-status", HeaderValue::from_static("16"));
             headers.insert("grpc-message", HeaderValue::from_static("Webflow is not connected"));
@@ -60,7 +59,7 @@ impl Problem {
         }
     }
 
-    /// As `application/problem+json`.
+    /// Renders the problem as `application/problem+json`.
     pub fn json(&self) -> Answer {
         let json = Json {
             r#type: format!("urn:tower-webflow-auth:{}", self.kind),
@@ -101,8 +100,8 @@ impl Problem {
 }
 
 impl Problem {
-    /// A 401 names the scheme by which to authenticate (RFC 9110 section 15.5.2, RFC 6750 section
-    /// 3). No browser asks for a password for either.
+    /// The `WWW-Authenticate` that a 401 must have (RFC 9110 section 15.5.2, RFC 6750 section 3).
+    /// Browsers open no password prompt for these schemes.
     const fn scheme(&self) -> HeaderValue {
         HeaderValue::from_static(match self.kind {
             FailureKind::BearerRequired => "Bearer",
@@ -114,20 +113,20 @@ impl Problem {
     }
 }
 
-/// Goes with a handler's response that is a problem as JSON. The layer knows whether a browser shows
-/// it, and sends the page instead.
+/// Marks a handler's response that is a problem as JSON. If a browser will show it, the layer sends
+/// the page instead.
 #[derive(Debug, Clone)]
 pub struct HasPage(pub Arc<Problem>);
 
 impl HasPage {
-    /// The page that replaces the response, unless something has changed the response meanwhile.
+    /// The page that replaces the response, unless another layer has changed the response.
     pub fn page_for<B>(&self, response: &Response<B>) -> Option<Answer> {
         let json = response.headers().get(CONTENT_TYPE).is_some_and(|it| it == PROBLEM_JSON);
         (json && response.status() == self.0.status).then(|| self.0.page(false))
     }
 }
 
-/// A response with the headers that all of the crate's own responses carry.
+/// A response with the headers that all responses of this crate carry.
 pub fn answer(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
@@ -135,7 +134,7 @@ pub fn answer(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     answer
 }
 
-/// Keeps a response out of caches, its address out of `Referer`, and its type as declared.
+/// Disables caching, `Referer` and content sniffing.
 pub fn guard_headers(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_of_a_stand_in_has_the_scopes_that_it_says() {
+    async fn a_token_of_the_fake_has_the_given_scopes() {
         let webflow = FakeWebflow::start().await;
         let token = WebflowToken::for_test([Scope::CMS_READ]).webflow(&webflow).build();
         let error = token.api().sites().await.unwrap_err();

@@ -6,11 +6,12 @@
 //! signature check.
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use quick_cache::sync;
+use quick_cache::{Equivalent, sync};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 
@@ -65,43 +66,39 @@ struct Verified {
 /// A session cookie's value in words, which are compared faster than bytes in constant time.
 struct CookieWords {
     words: [u64; COOKIE_WORDS],
+    /// The last eight bytes, which may overlap the last word.
+    end: u64,
     len: usize,
 }
 
-/// The words of the longest value: those of `identity::session_cookie` have 110 bytes.
-const COOKIE_WORDS: usize = 16;
+/// The whole words of the longest value: those of `identity::session_cookie` have 110 bytes.
+const COOKIE_WORDS: usize = 15;
 
 impl CookieWords {
+    /// `None` if the value is shorter or longer than that of any session cookie.
     fn new(cookie: &[u8]) -> Option<Self> {
-        let (whole, rest) = cookie.as_chunks::<8>();
+        let (whole, end) = (cookie.as_chunks::<8>().0, cookie.last_chunk()?);
         let mut words = [0; COOKIE_WORDS];
-        if whole.len() >= COOKIE_WORDS {
-            return None;
+        for (word, chunk) in words.get_mut(..whole.len())?.iter_mut().zip(whole) {
+            *word = u64::from_ne_bytes(*chunk);
         }
-        let values = whole.iter().map(|chunk| u64::from_ne_bytes(*chunk));
-        words.iter_mut().zip(values.chain([last_word(rest)])).for_each(|(to, from)| *to = from);
-        Some(Self { words, len: cookie.len() })
+        Some(Self { words, end: u64::from_ne_bytes(*end), len: cookie.len() })
     }
 
     /// Whether that is the value. The time does not depend on where two values differ.
     fn is(&self, cookie: &[u8]) -> bool {
+        let (whole, Some(end)) = (cookie.as_chunks::<8>().0, cookie.last_chunk()) else {
+            return false;
+        };
         if self.len != cookie.len() {
             return false;
         }
-        let (whole, rest) = cookie.as_chunks::<8>();
-        let mut words = self.words.iter();
-        let mut difference = 0;
-        for (chunk, word) in whole.iter().zip(&mut words) {
+        let mut difference = u64::from_ne_bytes(*end) ^ self.end;
+        for (chunk, word) in whole.iter().zip(&self.words) {
             difference |= u64::from_ne_bytes(*chunk) ^ word;
         }
-        difference |= words.next().map_or(0, |word| last_word(rest) ^ word);
         difference.ct_eq(&0).into()
     }
-}
-
-/// Fewer than eight bytes, padded with zeros.
-fn last_word(rest: &[u8]) -> u64 {
-    rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
 /// A read under way. Dropping it from the map makes its outcome void for the cache.
@@ -151,7 +148,7 @@ impl Cache {
     /// The second value says whether the cookie is due to be set anew.
     pub fn session(&self, cookie: &[u8], now: u64) -> Option<(WebflowToken, bool)> {
         let key = SessionKey::of(cookie)?;
-        let slot = self.entries.as_ref()?.get(key.as_str()?)?;
+        let slot = self.entries.as_ref()?.get(&key)?;
         let verified = slot.verified.get()?;
         let good = now / 1000 < verified.expires_unix_secs
             && self.is_fresh(&slot, now)
@@ -360,9 +357,18 @@ impl SessionKey {
         rest.copy_from_slice(id);
         Some(Self(key))
     }
+}
 
-    fn as_str(&self) -> Option<&str> {
-        std::str::from_utf8(&self.0).ok()
+/// Looks up the entry of a [`Subject`] without the check that the key is UTF-8.
+impl Equivalent<Subject> for SessionKey {
+    fn equivalent(&self, subject: &Subject) -> bool {
+        self.0 == *subject.as_str().as_bytes()
+    }
+}
+
+impl Hash for SessionKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
     }
 }
 

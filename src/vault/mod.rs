@@ -5,9 +5,10 @@
 //! logged by a digest of its subject.
 
 pub mod cache;
+mod plain;
 mod reseal;
 mod scan;
-mod sealed_form;
+mod seal;
 mod writes;
 
 use std::borrow::Cow;
@@ -36,8 +37,9 @@ use crate::vault::cache::{Cache, Slot, Tokens};
 
 pub use reseal::Resealed;
 #[cfg(feature = "_fuzzing")]
-pub use sealed_form::context;
-pub use sealed_form::unseal;
+#[cfg(feature = "_fuzzing")]
+pub use seal::context;
+pub use seal::unseal;
 pub use writes::{Draft, WriteLocks};
 
 /// For how long a failure of the store keeps newcomers from being sent to Webflow.
@@ -221,7 +223,7 @@ impl Vault {
 
     fn token(&self, key: TokenKey, version: TokenVersion, details: GrantDetails) -> WebflowToken {
         let outdated = details.missing(self.introspect).any();
-        let state = self.states.of(version, outdated);
+        let state = self.states.get_or_create(version, outdated);
         // A scope that was asked for and is not granted was declined.
         let asked = details.asked.union(&details.scopes);
         let lacks_configured = !asked.contains_all(&self.configured);

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Vault, sealed_form};
-use crate::crypto::keyring::Purpose;
+use super::{Vault, seal};
 use crate::store::{SealedToken, StoreError, TokenKey};
 use crate::util::metrics;
 
@@ -36,22 +35,15 @@ impl Vault {
             if vault.is_newest(&stored) {
                 return Ok(Resealed::Skipped);
             }
-            let Some(anew) = vault.sealed_anew(&stored) else { return Ok(Resealed::Unopenable) };
+            let Some(anew) = seal::reseal(&vault.keyring, &stored) else {
+                return Ok(Resealed::Unopenable);
+            };
             let written = vault.store.update(&anew).await?;
             Ok(if written { Resealed::Written } else { Resealed::Skipped })
         });
         let resealed = resealed.await;
         timer.store("update");
         resealed
-    }
-
-    /// The same row under the newest key: the content is not parsed, so nothing of it is lost.
-    fn sealed_anew(&self, row: &SealedToken) -> Option<SealedToken> {
-        let context = sealed_form::context(row.key(), row.version());
-        let plain = self.keyring.open(Purpose::Token, &context, row.sealed())?;
-        let sealed = self.keyring.seal(Purpose::Token, &context, &plain);
-        let anew = SealedToken::new(row.key().clone(), row.version(), sealed, row.obtained_at());
-        Some(anew.with_sites(row.sites().to_vec()).with_workspaces(row.workspaces().to_vec()))
     }
 
     /// The key that the application knows.

@@ -13,8 +13,7 @@ use tokio::sync::{Mutex as AsyncMutex, oneshot};
 use tokio::time::timeout;
 
 use super::Vault;
-use super::sealed_form::{Plain, context};
-use crate::crypto::keyring::Purpose;
+use super::seal::seal;
 use crate::crypto::random;
 use crate::grant::details::GrantDetails;
 use crate::grant::policy::GrantPolicy;
@@ -256,12 +255,7 @@ impl Vault {
         version: TokenVersion,
         details: &GrantDetails,
     ) -> Result<SealedToken, StoreError> {
-        let key = key.stored(&self.app)?;
-        let json = Plain::to_json(details)?;
-        let sealed = self.keyring.seal(Purpose::Token, &context(&key, version), &json);
-        Ok(SealedToken::new(key, version, sealed, details.obtained_at)
-            .with_sites(details.sites().to_vec())
-            .with_workspaces(details.workspaces().to_vec()))
+        seal(&self.keyring, key.stored(&self.app)?, version, details)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which app at Webflow this is.
+//! The app's identity at Webflow.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +14,8 @@ impl ApplicationId {
         Self { configured, learned: Mutex::default() }
     }
 
-    /// Takes the ID from a token that came by an exchange, which proves whose it is.
+    /// Learns the ID from a token that came from a code exchange, which proves that it is this
+    /// app's.
     pub fn learn(&self, id: Option<&str>) {
         if let Some(id) = id {
             *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.to_owned());

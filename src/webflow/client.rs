@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn e14_only_https_beyond_this_machine_uses_a_proxy() {
+    fn e14_only_remote_https_uses_a_proxy() {
         for (to, expected) in [
             ("https://api.webflow.com", true),
             ("https://127.0.0.1:1", false),

@@ -141,7 +141,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn n2_an_answer_without_a_usable_token_is_none() {
+    fn n2_a_response_without_a_usable_token_is_rejected() {
         for bad in [
             json!({}),
             json!([]),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_matter_later_is_kept_as_it_came() {
+    fn undocumented_fields_are_kept_verbatim() {
         let issued = Issued::from_answer(&json!({"access_token": "t", "expires_in": null}));
         assert!(issued.unwrap().extra.is_none());
         let answer = json!({"access_token": "t", "expires_in": 3600, "refresh_token": "r"});
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn n4_a_token_in_an_answer_that_is_no_success_is_none() {
+    fn n4_a_token_in_an_error_response_is_ignored() {
         for (status, taken) in [(200, true), (201, true), (302, false), (400, false), (500, false)]
         {
             let status = http::StatusCode::from_u16(status).unwrap();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn o7_scopes_that_cannot_be_read_are_none_and_not_all_that_was_asked_for() {
+    fn o7_malformed_scopes_do_not_count_as_the_requested_ones() {
         for odd in [json!("cms:write:x"), json!([7]), json!(["cms write"]), json!(",")] {
             let issued = Issued::from_answer(&json!({"access_token": "t", "scope": odd})).unwrap();
             assert!(issued.scopes.unwrap().is_empty(), "{odd}");

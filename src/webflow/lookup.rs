@@ -1,4 +1,4 @@
-//! What a token is good for beyond its introspection: the sites it covers, and its user.
+//! Lookups beyond introspection: the sites that a token covers, and its user.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::call;
 use super::{CallError, WebflowClient, is_usable_id};
 use crate::grant::user::WebflowUser;
 
-/// The time for one lookup while a user waits for the callback.
+/// The time limit of one lookup, since a user is waiting.
 pub const LOOKUP_BUDGET: Duration = Duration::from_secs(5);
 
-/// The longest answer of `/v2/sites`, which has no pages: thousands of sites.
+/// The longest response of `/v2/sites`. It is not paginated, and may list thousands of sites.
 const MAX_SITES_LEN: usize = 8 * 1024 * 1024;
 
 /// Why a token could not be looked up.
@@ -23,21 +23,21 @@ const MAX_SITES_LEN: usize = 8 * 1024 * 1024;
 pub enum TokenLookupError {
     #[error("Webflow answered the lookup with status {0}")]
     Status(u16),
-    #[error("Webflow's answer to the lookup is not the JSON expected")]
+    #[error("Webflow's response to the lookup is not the expected JSON")]
     Malformed,
     #[error(transparent)]
     Call(#[from] CallError),
 }
 
-/// The ids in an answer of `GET /v2/sites` (Webflow Data API, *List Sites*), each once. Those that
-/// cannot be used are left out.
+/// The IDs in a response of `GET /v2/sites` (Webflow Data API, *List Sites*), without duplicates
+/// and unusable IDs.
 #[derive(Deserialize)]
 #[serde(from = "SitesAnswer")]
 pub struct SiteIds(pub Vec<String>);
 
 #[derive(Deserialize)]
 struct SitesAnswer {
-    /// Null is an answer: no sites. A body without the field is none.
+    /// `null` means no sites. A missing field is an error.
     #[serde(deserialize_with = "Option::deserialize")]
     sites: Option<Vec<Entry>>,
 }
@@ -61,14 +61,14 @@ impl From<SitesAnswer> for SiteIds {
 }
 
 impl WebflowClient {
-    /// The sites that a token covers; needs `sites:read`.
+    /// Returns the sites that a token covers. Needs `sites:read`.
     pub async fn sites(&self, token: &SecretString) -> Result<Vec<String>, TokenLookupError> {
         let SiteIds(ids) = self.look_up(self.endpoints.sites(), token, MAX_SITES_LEN).await?;
         Ok(ids)
     }
 
-    /// The user who gave the grant; needs `authorized_user:read` (Webflow Data API, Token, *Get
-    /// Authorization User Info*).
+    /// Returns the user who authorized the grant. Needs `authorized_user:read` (Webflow Data API,
+    /// Token, *Get Authorization User Info*).
     pub async fn user(&self, token: &SecretString) -> Result<WebflowUser, TokenLookupError> {
         self.look_up(self.endpoints.authorized_by(), token, call::MAX_BODY_LEN).await
     }
@@ -95,7 +95,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn sites_are_read_from_every_shape_of_the_answer() {
+    fn sites_are_parsed_from_every_response_shape() {
         let ids = |json| serde_json::from_value::<SiteIds>(json).map(|SiteIds(ids)| ids);
         assert_eq!(ids(json!({"sites": null})).unwrap(), Vec::<String>::new());
         assert_eq!(ids(json!({"sites": []})).unwrap(), Vec::<String>::new());

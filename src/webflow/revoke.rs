@@ -65,7 +65,7 @@ mod tests {
     use http::{HeaderMap, StatusCode};
 
     #[test]
-    fn a_token_is_revoked_when_webflow_says_so_and_not_before() {
+    fn only_did_revoke_proves_a_revocation() {
         for (expected, status, body) in [
             (true, 200, r#"{"did_revoke": true}"#),
             (true, 400, r#"{"error": "invalid_token"}"#),

@@ -1,5 +1,6 @@
-//! What the layer itself reads of a body: the trigger and two ids, in one pass and without keeping
-//! anything else.
+//! The parts of a body that the layer itself needs: the trigger and two IDs.
+//!
+//! They are read in one pass that stores nothing else.
 
 use std::fmt;
 
@@ -62,7 +63,7 @@ impl<'de> Visitor<'de> for EnvelopeVisitor {
     }
 }
 
-/// The ids of a payload; none when it is no object or they have another form.
+/// The IDs of a payload. `None` if it is not an object, or the ID is malformed.
 #[derive(Default)]
 struct Ids {
     site: Option<String>,
@@ -77,7 +78,7 @@ enum Field {
     Items,
 }
 
-/// A key, if it is one that matters.
+/// A key of an object, `None` if it is irrelevant.
 struct Key(Option<Field>);
 
 impl<'de> Deserialize<'de> for Key {
@@ -105,16 +106,16 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// Any value, checked in full. [`IgnoredAny`] would not hold it to the parser's depth limit.
+/// Any value. Unlike [`IgnoredAny`], it enforces the parser's depth limit.
 struct Skipped;
 
-/// A string with the form of an id, or `None` for any other value.
+/// A string that has the form of an ID, or `None` for any other value.
 struct Id(Option<String>);
 
-/// The ids of a list's first element: items that are published come in a list.
+/// The IDs of a list's first element, since published items come as a list.
 struct First(Ids);
 
-/// Implements a visitor that takes every kind of value; only what is named differs.
+/// Implements a visitor that accepts any value: `$otherwise`, unless one of the methods handles it.
 macro_rules! lenient {
     ($type:ty, $otherwise:expr, { $($method:item)* }) => {
         impl<'de> Deserialize<'de> for $type {
@@ -214,7 +215,7 @@ lenient!(Ids, Ids::default(), {
                 }
             }
         }
-        // An item speaks for the payload only where the payload says nothing itself.
+        // An item's ID counts only if the payload has no such field.
         Ok(Ids { site: site.unwrap_or(item.site), workspace: workspace.unwrap_or(item.workspace) })
     }
 });

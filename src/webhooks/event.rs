@@ -1,4 +1,4 @@
-//! A verified event, as the handler gets it.
+//! The verified event that a handler receives.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::Trigger;
 use super::envelope::Envelope;
 use crate::context::handle::WebflowAuthHandle;
 use crate::delivery::signature::Timestamp;
-use crate::grant::listing::LookupError;
+use crate::grant::site_listings::LookupError;
 use crate::grant::token::WebflowToken;
 
 /// An event that Webflow sent and signed.
@@ -76,24 +76,23 @@ impl WebflowEvent {
 
     /// The `siteId` of the payload.
     ///
-    /// `None` when the payload has none, as in e-commerce events, or one that is no string of 1 to
-    /// 64 characters of `[A-Za-z0-9_-]`. For published items, which come as a list, it is the
-    /// first item's.
+    /// `None` if the payload has none, as in e-commerce events, or if it is not a string of 1 to 64
+    /// characters from `[A-Za-z0-9_-]`. Published items come as a list: it is the ID of the first.
     pub fn site_id(&self) -> Option<&str> {
         self.0.site_id.as_deref()
     }
 
-    /// The `workspaceId` of the payload, which only events of collection items have; see
-    /// [`site_id`](Self::site_id) for the form.
+    /// The `workspaceId` of the payload, which only events of collection items have. The rules are
+    /// those of [`site_id`](Self::site_id).
     pub fn workspace_id(&self) -> Option<&str> {
         self.0.workspace_id.as_deref()
     }
 
-    /// The payload as `T`, for example a type of [`payload`](super::payload) or
+    /// Deserializes the payload as `T`, for example a type of [`payload`](super::payload) or
     /// `serde_json::Value`.
     ///
     /// # Errors
-    /// When the body has no payload, or one of another shape than `T`.
+    /// The body has no payload, or the payload is not a `T`.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice::<Payload<T>>(&self.0.raw).map(|body| body.payload)
     }
@@ -103,22 +102,22 @@ impl WebflowEvent {
         &self.0.raw
     }
 
-    /// When Webflow sent this delivery, in milliseconds. A repetition of a failed delivery has a
-    /// time of its own.
+    /// When Webflow sent this delivery, to the millisecond. A retry of a failed delivery has a new
+    /// time.
     pub fn sent_at(&self) -> SystemTime {
         self.0.sent_at
     }
 
     /// The tokens of the grants that cover the event's site, newest first.
     ///
-    /// Empty when no grant covers the site, and for an event without a
-    /// [`site_id`](Self::site_id). With a [`workspace_id`](Self::workspace_id) a site that was added
-    /// to its workspace later is found as well, as by
+    /// Empty if no grant covers the site, or the event has no [`site_id`](Self::site_id). If the
+    /// event has a [`workspace_id`](Self::workspace_id), a site that was added to its workspace
+    /// after the login is found as well; see
     /// [`tokens_for_site_in`](WebflowAuthHandle::tokens_for_site_in).
     ///
     /// # Errors
-    /// [`LookupError`]: the store cannot be read or has no lookup by site, or no grant is found and
-    /// Webflow could not be asked.
+    /// [`LookupError`]: the store cannot be read or has no lookup by site, or no stored grant covers
+    /// the site and the call to Webflow failed.
     pub async fn tokens(&self) -> Result<Vec<WebflowToken>, LookupError> {
         let handle = &self.0.handle;
         match (self.site_id(), self.workspace_id()) {

@@ -1,4 +1,4 @@
-//! The event as an argument of axum handlers.
+//! The axum extractor for events.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use super::WebflowEvent;
 use crate::problem::catalog;
 use crate::util::log;
 
-/// Why [`WebflowEvent`] could not be extracted: no [`WebhookLayer`](super::WebhookLayer) is on the
-/// route. As a response it is 500 with a hint.
+/// The rejection of the [`WebflowEvent`] extractor: the route has no
+/// [`WebhookLayer`](super::WebhookLayer). As a response it is a 500 with a hint.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct WebflowEventRejection;

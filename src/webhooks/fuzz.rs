@@ -1,4 +1,4 @@
-//! The fuzz targets of webhooks; see [`crate::fuzzing`].
+//! Fuzz targets for webhooks; see [`crate::fuzzing`].
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
@@ -14,12 +14,12 @@ use super::payload::{
 use crate::delivery::signature::{Signature, WINDOW_MILLIS};
 use crate::webflow::is_plain_id;
 
-/// Every seed that is to be accepted was signed about this time.
+/// The time at which the accepted seeds were signed, approximately.
 const NOW: u64 = 1_800_000_000_000;
 const LIMIT: usize = 1024 * 1024;
 
-/// The headers of a delivery, one a line: a letter for the name, then the value. Accepted when the
-/// body would be read.
+/// The headers of a delivery, one per line: a letter for the name, then the value. Returns whether
+/// the body would be read.
 pub fn head(data: &[u8]) -> bool {
     let mut headers = HeaderMap::new();
     for line in data.split(|&byte| byte == b'\n') {
@@ -47,18 +47,18 @@ pub fn head(data: &[u8]) -> bool {
     assert_eq!(head.signature.to_hex().as_bytes(), sent);
     assert!(head.timestamp.millis().abs_diff(NOW) <= WINDOW_MILLIS);
     let secret = SecretString::from("the secret of the fuzz targets");
-    assert!(!head.signature.is_of(&secret, &head.timestamp, data), "a guess was right");
+    assert!(!head.signature.verify(&secret, &head.timestamp, data), "a guessed signature is valid");
     let right = Signature::sign(&secret, &head.timestamp, data).expect("a signature");
-    assert!(right.is_of(&secret, &head.timestamp, data));
+    assert!(right.verify(&secret, &head.timestamp, data));
     true
 }
 
-/// The body of a delivery whose signature is good. Accepted when the handler would run.
+/// The body of a delivery with a valid signature. Returns whether the handler would run.
 pub fn body(data: &[u8]) -> bool {
     let Some(envelope) = Envelope::parse(data) else {
         return false;
     };
-    // What is read in passing is what a reading of the whole finds.
+    // The one-pass reader must agree with a full parse.
     let whole: Value = serde_json::from_slice(data).expect("JSON");
     assert_eq!(whole["triggerType"], envelope.trigger);
     assert!(envelope.trigger.len() <= 128);

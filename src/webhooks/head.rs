@@ -1,4 +1,4 @@
-//! What is checked before a byte of the body is read.
+//! The checks made before the body is read.
 
 use http::{HeaderMap, HeaderName, Method};
 
@@ -9,7 +9,7 @@ use crate::wire::body::{declared_len, is_plain_json};
 pub const SIGNATURE: HeaderName = HeaderName::from_static("x-webflow-signature");
 pub const TIMESTAMP: HeaderName = HeaderName::from_static("x-webflow-timestamp");
 
-/// What the head of a delivery says; nothing of it is verified yet.
+/// The parsed head of a delivery. Its signature is not verified yet.
 #[derive(Debug)]
 pub struct Head {
     pub signature: Signature,
@@ -19,7 +19,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Reads the head, or says which check it fails first.
+    /// Parses the head, or returns the first check that fails.
     pub fn check(
         method: &Method,
         headers: &HeaderMap,
@@ -49,7 +49,7 @@ impl Head {
     }
 }
 
-/// A header's value if it is there exactly once.
+/// The value of a header that is present exactly once.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_head_passes() {
+    fn a_valid_head_passes() {
         assert!(signed(&[]).is_ok());
         let head = signed(&[
             ("content-type", "Application/JSON; charset=utf-8"),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn h5_a_header_that_is_there_twice_is_refused() {
+    fn h5_repeated_headers_are_refused() {
         let now = NOW.to_string();
         assert_eq!(signed(&[("x-webflow-signature", GOOD)]).unwrap_err(), Refusal::Malformed);
         assert_eq!(signed(&[("x-webflow-timestamp", &now)]).unwrap_err(), Refusal::Malformed);

@@ -1,4 +1,4 @@
-//! The layer of a route that receives webhooks.
+//! The layer for the route that receives webhooks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ const CONCURRENCY: usize = 256;
 
 /// A tower layer for the route that receives Webflow's webhooks.
 ///
-/// Made by [`WebflowAuthLayer::webhooks`](crate::WebflowAuthLayer::webhooks). The rules, in their
-/// order, are in the [module's documentation](super). Clones share the limit of concurrent
-/// deliveries; all layers of one `WebflowAuthLayer` share the memory of handled deliveries.
+/// [`WebflowAuthLayer::webhooks`](crate::WebflowAuthLayer::webhooks) creates it. The
+/// [module's documentation](super) lists its checks. Clones share the limit of concurrent
+/// deliveries. All webhook layers of one `WebflowAuthLayer` share the record of handled deliveries.
 ///
 /// ```
 /// use axum::{Router, http::StatusCode, routing::post};
@@ -49,10 +49,10 @@ pub struct WebhookLayer {
 }
 
 impl WebflowAuthLayer {
-    /// The layer for the route that receives Webflow's webhooks: it verifies their signatures.
+    /// Returns a layer that verifies webhooks, for the route that receives them.
     ///
-    /// The route needs no login, and this layer need not be around it. The rules are in the
-    /// [module's documentation](crate::webhooks).
+    /// The route needs no login, and need not be inside this layer. The
+    /// [module's documentation](crate::webhooks) lists the checks.
     ///
     /// ```
     /// use axum::{Router, http::StatusCode, routing::post};
@@ -85,14 +85,14 @@ impl WebhookLayer {
         }
     }
 
-    /// Accepts deliveries signed by this secret as well, on this route alone. Repeatable.
+    /// Also accepts deliveries signed with `secret`, on this route only. Can be called repeatedly.
     ///
-    /// A webhook that was created with a site's API token is signed by the `secretKey` that the
-    /// answer to its creation shows once. For one that counts on every route there is
+    /// A webhook created with a site's API token is signed with the `secretKey` that Webflow shows
+    /// once, in the response to its creation. To accept a secret on every route, use
     /// [`WebflowAuthBuilder::webhook_secret`](crate::config::WebflowAuthBuilder::webhook_secret).
     ///
     /// # Errors
-    /// [`ConfigError`] when the secret has fewer than 16 bytes.
+    /// [`ConfigError`] if the secret is shorter than 16 bytes.
     pub fn secret(mut self, secret: impl Into<SecretString>) -> Result<Self, ConfigError> {
         let secret = secret.into();
         if let Some(problem) = secrets::problem(&secret) {
@@ -103,16 +103,16 @@ impl WebhookLayer {
         Ok(self)
     }
 
-    /// The longest body in bytes; default 1 MiB. A longer one is answered 413.
+    /// Sets the length limit of a body in bytes. Defaults to 1 MiB. A longer body gets a 413.
     pub fn body_limit(mut self, bytes: usize) -> Self {
         self.body_limit = bytes;
         self
     }
 
-    /// How many deliveries may be read or handled at the same time, at least 1; default 256. One
-    /// more is answered 503 without being read, and Webflow sends it again.
+    /// Sets how many deliveries may be read or handled at the same time, at least 1. Defaults to
+    /// 256. Any further delivery gets a 503 without being read, and Webflow retries it.
     ///
-    /// Bodies take up to this number times the [`body_limit`](Self::body_limit) of memory.
+    /// Bodies take up to `deliveries` times the [`body_limit`](Self::body_limit) of memory.
     pub fn concurrency(mut self, deliveries: usize) -> Self {
         self.permits = Arc::new(Semaphore::new(deliveries.clamp(1, Semaphore::MAX_PERMITS)));
         self

@@ -1,29 +1,31 @@
-//! Receiving Webflow's webhooks, and registering them; feature `webhooks`.
+//! Receives Webflow's webhooks, and registers them at Webflow. Requires the feature `webhooks`.
 //!
-//! [`WebflowAuthLayer::webhooks`](crate::WebflowAuthLayer::webhooks) is a layer for the route that
-//! receives them. It checks in this order, and the first check that fails answers:
+//! [`WebflowAuthLayer::webhooks`](crate::WebflowAuthLayer::webhooks) returns a layer for the route
+//! that receives them. The layer makes these checks in order, and responds with the status of the
+//! first that fails:
 //!
 //! 1. The method is `POST` (405).
-//! 2. `x-webflow-signature` and `x-webflow-timestamp` are there once each and well-formed, and the
-//!    timestamp is within five minutes of now, either way (401).
-//! 3. There is no `Content-Encoding`, and a `Content-Type` is `application/json` (415).
+//! 2. `x-webflow-signature` and `x-webflow-timestamp` are present once each and well-formed, and
+//!    the timestamp is at most five minutes in the past or future (401).
+//! 3. There is no `Content-Encoding`, and the `Content-Type`, if any, is `application/json` (415).
 //! 4. Fewer than 256 deliveries are being read or handled (503).
-//! 5. The body has at most 1 MiB (413) and arrives within ten seconds (408).
-//! 6. The signature is that of the raw body, by the client secret, a
+//! 5. The body is at most 1 MiB long (413) and arrives within ten seconds (408).
+//! 6. The raw body was signed with the client secret, a
 //!    [`previous`](crate::config::WebflowAuthBuilder::previous_client_secret) one, or a
 //!    [webhook's own](crate::config::WebflowAuthBuilder::webhook_secret) (401). The comparison takes
 //!    constant time.
 //! 7. The body is a JSON object with a `triggerType` (400).
-//! 8. The very delivery was not handled before (200, without running the handler again).
+//! 8. The delivery was not handled before (200, without running the handler again).
 //!
-//! The handler then gets the request with its body as it came, and a [`WebflowEvent`]. Answer 2xx
-//! when the event is dealt with: it is sent on as 200, since Webflow counts everything else as
-//! failed. After anything else, or a panic, the next copy runs the handler again. The route needs no
-//! login, and no cookie is read or set. All 401s look alike; only the log has the reason.
+//! The handler then receives the request with its original body and a [`WebflowEvent`]. It should
+//! return 2xx once it has processed the event. The layer turns any 2xx into 200, since Webflow
+//! counts every other status as a failed delivery. After another status or a panic, the next copy
+//! of the delivery runs the handler again. The route needs no login, and no cookie is read or set.
+//! All 401s are identical: only the log has the reason.
 //!
-//! The same signed request runs the handler once within its five minutes, on one process. A
-//! *repetition* that Webflow makes after a failure is signed anew and runs it again, so handlers
-//! have to be idempotent.
+//! Within its five minutes, the same signed request runs the handler only once per process. When
+//! Webflow *retries* a failed delivery, it signs a new request, which runs the handler again.
+//! Handlers must therefore be idempotent.
 //!
 //! ```
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -61,7 +63,7 @@ mod extract;
 #[allow(
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a panic is how a target tells what it has found"
+    reason = "fuzz targets report findings by panicking"
 )]
 pub(crate) mod fuzz;
 mod head;

@@ -1,4 +1,4 @@
-//! Why a delivery does not reach the handler, and what it is answered.
+//! Why a delivery does not reach the handler, and the response to it.
 
 use crate::problem::{Answer, Problem, catalog};
 use crate::util::log;
@@ -10,14 +10,14 @@ pub enum Refusal {
     Method,
     /// A header is missing.
     Unsigned,
-    /// A header is there twice or ill-formed.
+    /// A header is repeated or malformed.
     Malformed,
     /// The timestamp is more than five minutes from now.
     Stale,
     MediaType,
     TooLarge,
     Timeout,
-    /// The body broke off.
+    /// The body ended early.
     Incomplete,
     Forged,
     NotJson,
@@ -36,14 +36,14 @@ impl From<BodyError> for Refusal {
 }
 
 impl Refusal {
-    /// Logs the reason, which no answer shows.
+    /// Logs the reason, which the response does not reveal.
     pub fn log(self) {
         let reason = match self {
             Self::Method => return,
             Self::Busy => {
                 tracing::warn!(
                     target: log::WEBHOOKS,
-                    "too many webhook deliveries at the same time: one was turned away"
+                    "too many webhook deliveries at the same time: refused one"
                 );
                 return;
             }
@@ -51,9 +51,9 @@ impl Refusal {
                 tracing::warn!(
                     target: log::WEBHOOKS,
                     reason = "forged",
-                    "webhook refused: no configured secret made its signature; if the delivery is \
-                     Webflow's, the secret is another one, or a proxy, tunnel or middleware in \
-                     front re-encodes the body"
+                    "webhook refused: its signature matches no configured secret; if Webflow sent \
+                     it, its secret is not configured, or a proxy, tunnel or middleware in front \
+                     changes the body"
                 );
                 return;
             }

@@ -1,4 +1,4 @@
-//! A site's webhooks at Webflow, brought in line with what the application wants.
+//! Registers a site's webhooks at Webflow.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +10,13 @@ use crate::api::ApiError;
 use crate::context::handle::WebflowAuthHandle;
 use crate::grant::token::WebflowToken;
 
-/// How many webhooks a site may have for each trigger. Source: Webflow Data API, *Create Webhook*.
+/// Webflow's limit of webhooks per site and trigger (Webflow Data API, *Create Webhook*).
 const LIMIT: usize = 75;
 
-/// The webhooks of a site at Webflow, by one token.
+/// Registers and removes the webhooks of sites at Webflow, with one token.
 ///
-/// Made by [`WebflowAuthHandle::webhooks`]. The token needs
-/// the scope `sites:write`, and `sites:read` for the list.
+/// [`WebflowAuthHandle::webhooks`] creates it. The token needs the scopes `sites:read` and
+/// `sites:write`.
 ///
 /// ```no_run
 /// use tower_webflow_auth::webhooks::{SyncError, Trigger};
@@ -30,7 +30,7 @@ const LIMIT: usize = 75;
 ///     let wanted = [(Trigger::SitePublish, None), (Trigger::FormSubmission, Some("Contact"))];
 ///     let url = "https://app.example.com/hooks/webflow";
 ///     let synced = handle.webhooks(token).sync(site_id, url, &wanted).await?;
-///     println!("{} made, {} removed, {} kept", synced.made, synced.removed, synced.kept);
+///     println!("{} created, {} removed, {} kept", synced.made, synced.removed, synced.kept);
 ///     Ok(())
 /// }
 /// ```
@@ -47,23 +47,23 @@ pub struct Synced {
     pub made: usize,
     /// Webhooks that were removed.
     pub removed: usize,
-    /// Webhooks that were wanted and there already.
+    /// Wanted webhooks that already existed.
     pub kept: usize,
 }
 
-/// Why a [`sync`](SiteWebhooks::sync) did not come to its end. Running it again goes on from there.
+/// Why a [`sync`](SiteWebhooks::sync) did not finish. Running it again continues from there.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SyncError {
-    /// The site has as many webhooks of that trigger as Webflow allows.
-    #[error("the site has {limit} webhooks for {trigger}, the limit of Webflow")]
+    /// The site already has as many webhooks for the trigger as Webflow allows.
+    #[error("the site already has {limit} webhooks for {trigger}, which is Webflow's limit")]
     #[non_exhaustive]
     Limit {
         /// The trigger.
         trigger: Trigger,
-        /// How many Webflow allows for each trigger and site.
+        /// Webflow's limit per site and trigger.
         limit: usize,
-        /// What was done before.
+        /// What was done before the error.
         done: Synced,
     },
     /// A call to Webflow failed.
@@ -72,7 +72,7 @@ pub enum SyncError {
     Api {
         /// Why.
         source: ApiError,
-        /// What was done before.
+        /// What was done before the error.
         done: Synced,
     },
 }
@@ -86,10 +86,10 @@ impl SyncError {
     }
 }
 
-/// A trigger and a form's name: what makes two webhooks of one address twins.
+/// A trigger and a form's name. Webhooks with the same URL and subscription are duplicates.
 type Subscription = (String, Option<String>);
 
-/// A webhook as Webflow lists it; fields that are missing are empty.
+/// A webhook in Webflow's list. Missing fields are empty.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Listed {
@@ -131,34 +131,34 @@ impl Listed {
         (self.trigger_type.clone(), name.filter(|name| !name.is_empty()))
     }
 
-    /// Oldest first; the id decides between equal times, so that all instances agree.
+    /// Sorts the oldest first. The ID breaks ties, so that all instances agree.
     fn age(&self) -> (&str, &str) {
         (self.created_on.as_deref().unwrap_or_default(), &self.id)
     }
 }
 
 impl WebflowAuthHandle {
-    /// The webhooks of the token's sites at Webflow: to register and to remove them.
+    /// Returns a client that registers and removes the webhooks of the token's sites.
     pub fn webhooks(&self, token: &WebflowToken) -> SiteWebhooks {
         SiteWebhooks { token: token.clone() }
     }
 }
 
 impl SiteWebhooks {
-    /// Makes the site's webhooks to `url` those that are wanted: creates what is missing and
-    /// removes what is not wanted any more. Each is a trigger and, for
-    /// [`FormSubmission`](Trigger::FormSubmission) only, the name of a form.
+    /// Makes the site's webhooks for `url` exactly the wanted ones: creates those that are missing,
+    /// and removes the others.
     ///
-    /// Only webhooks whose address equals `url` byte for byte are touched. Of several with the
-    /// same trigger and filter the oldest stays. It can be run at any time and by several
-    /// instances at the same time; once all have returned, the webhooks are those wanted.
+    /// Each wanted webhook is a trigger and, for [`FormSubmission`](Trigger::FormSubmission) only,
+    /// the name of a form. Webhooks whose URL differs from `url` in any byte are left alone. Of
+    /// several with the same trigger and form, the oldest stays. Several instances may run this at
+    /// the same time: once all have returned, exactly the wanted webhooks exist.
     ///
     /// # Errors
-    /// [`SyncError::Limit`] when a trigger has 75 webhooks already, others' included;
-    /// [`SyncError::Api`] when a call fails, or when an argument cannot be sent.
+    /// [`SyncError::Limit`] if a trigger already has 75 webhooks, including those with other URLs.
+    /// [`SyncError::Api`] if a call fails or an argument is invalid.
     ///
     /// # Cancel safety
-    /// Dropped half way, it leaves what was done; the next run completes it.
+    /// If the future is dropped, changes made so far remain, and the next run completes them.
     pub async fn sync(
         &self,
         site_id: &str,
@@ -173,7 +173,7 @@ impl SiteWebhooks {
         }
     }
 
-    /// Removes every webhook of the site to `url`, and returns how many there were.
+    /// Removes all of the site's webhooks for `url`, and returns how many it removed.
     ///
     /// # Errors
     /// As for [`sync`](Self::sync).
@@ -181,7 +181,7 @@ impl SiteWebhooks {
         Ok(self.sync(site_id, url, &[]).await?.removed)
     }
 
-    /// The trigger whose limit is reached, if any.
+    /// Returns the trigger whose limit is reached, if any.
     async fn run(
         &self,
         site_id: &str,
@@ -208,7 +208,7 @@ impl SiteWebhooks {
             done.made += 1;
         }
         if done.made > 0 {
-            // Another instance may have created the same ones meanwhile.
+            // Another instance may have created the same webhooks at the same time.
             let listed = self.list(site_id).await?;
             self.prune(&listed, url, &wanted, done).await?;
         }
@@ -223,8 +223,8 @@ impl SiteWebhooks {
         Ok(listed)
     }
 
-    /// Removes the webhooks to `url` that are not wanted or are twins of an older one. Returns the
-    /// ids of those that stay.
+    /// Removes the webhooks for `url` that are not wanted or duplicate an older one. Returns the
+    /// IDs of those that stay.
     async fn prune(
         &self,
         listed: &[Listed],
@@ -241,7 +241,7 @@ impl SiteWebhooks {
             }
             match self.token.api().delete(["webhooks", &hook.id]).send().await {
                 Ok(_) => done.removed += 1,
-                // Another instance was faster.
+                // Another instance has removed it.
                 Err(ApiError::Status { status: StatusCode::NOT_FOUND, .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -263,12 +263,12 @@ impl SiteWebhooks {
     }
 }
 
-/// What is wanted, without repetitions.
+/// The wanted subscriptions, without duplicates.
 fn subscriptions(wanted: &[(Trigger, Option<&str>)]) -> Result<BTreeSet<Subscription>, ApiError> {
     let one = |(trigger, form): &(Trigger, Option<&str>)| {
         let form = form.filter(|form| !form.is_empty());
         if form.is_some() && *trigger != Trigger::FormSubmission {
-            let text = format!("a filter goes with form_submission only, not with {trigger}");
+            let text = format!("only form_submission takes the name of a form, not {trigger}");
             return Err(ApiError::InvalidRequest(text.into()));
         }
         Ok((trigger.as_str().to_owned(), form.map(str::to_owned)))

@@ -1,4 +1,4 @@
-//! The middleware: reads, verifies and hands on one delivery.
+//! The middleware: reads, verifies and forwards one delivery.
 
 use std::fmt;
 use std::mem;
@@ -23,11 +23,11 @@ use crate::problem::{self, Answer, catalog};
 use crate::util::log;
 use crate::wire::body::ReadBody;
 
-/// The service that [`WebhookLayer`] makes of another.
+/// The service that [`WebhookLayer`] wraps around an inner one.
 ///
-/// The request's body is read and given to the inner service again, so its type has to be
-/// `From<Bytes>`, as axum's `Body` and `Full<Bytes>` are; for hyper's `Incoming` map the request's
-/// body to one of these first. The response's body has to be `From<Bytes>` too.
+/// The request's body is read, verified, and passed to the inner service as bytes. Its type must
+/// therefore be `From<Bytes>`, like axum's `Body` and `Full<Bytes>`; convert hyper's `Incoming` to
+/// one of these first. The response's body must be `From<Bytes>` too.
 #[derive(Clone)]
 pub struct WebhookService<S> {
     inner: S,
@@ -39,17 +39,17 @@ impl<S> WebhookService<S> {
         Self { inner, layer }
     }
 
-    /// The inner service.
+    /// Returns a reference to the inner service.
     pub const fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The inner service, to be changed.
+    /// Returns a mutable reference to the inner service.
     pub const fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Gives the inner service back.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -72,7 +72,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        // The service that was ready is the one to be called; its clone stays behind.
+        // Call the instance that was polled ready, and leave the clone behind.
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
         let (method, headers) = (request.method(), request.headers());
@@ -119,14 +119,14 @@ where
     let running = match layer.deliveries.turn(head.signature, head.timestamp.millis()).await {
         Turn::Run(running) => running,
         Turn::Repeated => {
-            tracing::debug!(target: log::WEBHOOKS, trigger = envelope.trigger, "a webhook was delivered again");
+            tracing::debug!(target: log::WEBHOOKS, trigger = envelope.trigger, "duplicate webhook delivery");
             return Ok(problem::answer(StatusCode::OK, "").map(ResBody::from));
         }
     };
     let event = WebflowEvent::new(envelope, &head.timestamp, raw.clone(), layer.handle.clone());
     parts.extensions.insert(event);
     let request = Request::from_parts(parts, ReqBody::from(raw));
-    // A panic of `call` itself is caught as well as one of its future.
+    // `call` itself may panic, as well as its future.
     let handled = AssertUnwindSafe(async { inner.call(request).await }).catch_unwind().await;
     let Ok(handled) = handled else {
         tracing::error!(target: log::WEBHOOKS, "the handler of a webhook panicked");
@@ -141,7 +141,7 @@ where
     Ok(response)
 }
 
-/// Reads the body and checks what can be checked of it only then.
+/// Reads the body, and checks its signature and form.
 async fn read<B: Body>(
     layer: &WebhookLayer,
     head: &Head,

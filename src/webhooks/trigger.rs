@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 /// The kind of an event, the `triggerType` of a webhook.
 ///
-/// Webflow adds kinds over time. One that this version does not name is
-/// [`Other`](Self::Other) and passes like any other. Source: Webflow Data API, *All Events*.
+/// Webflow adds kinds over time. A kind that this version does not know is [`Other`](Self::Other),
+/// and reaches the handler like any other. Source: Webflow Data API, *All Events*.
 ///
 /// ```
 /// use tower_webflow_auth::webhooks::Trigger;
@@ -53,12 +53,12 @@ pub enum Trigger {
     BranchMerged,
     /// A page branch was deleted without a merge: [`Branch`](super::payload::Branch).
     BranchDeleted,
-    /// A kind that this version does not name.
+    /// A kind that this version does not know.
     Other(String),
 }
 
 impl Trigger {
-    /// Every kind that has a name here.
+    /// All kinds that this version knows.
     pub const KNOWN: [Self; 17] = [
         Self::FormSubmission,
         Self::SitePublish,

@@ -12,23 +12,23 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 
-/// The time for a whole body.
+/// The time limit for a whole body.
 const TIME: Duration = Duration::from_secs(10);
 
-/// Room for a body whose length is not declared.
+/// The initial capacity for a body whose length is not declared.
 const USUAL_LEN: usize = 4096;
 
-/// Why a body was not read to its end.
+/// Why a body was not read completely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyError {
     TooLarge,
     Timeout,
-    /// The body broke off.
+    /// The body ended early.
     Incomplete,
 }
 
-/// Whether every `Content-Type` is `application/json`, with whatever parameters, and no
-/// `Content-Encoding` changes the body.
+/// Whether every `Content-Type` is `application/json`, with any parameters, and every
+/// `Content-Encoding` is `identity`.
 pub fn is_plain_json(headers: &HeaderMap) -> bool {
     let is_plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
     let is_json = |value: &HeaderValue| {
@@ -39,7 +39,7 @@ pub fn is_plain_json(headers: &HeaderMap) -> bool {
         && headers.get_all(CONTENT_TYPE).iter().all(is_json)
 }
 
-/// The declared length of the body, unless it is over the limit.
+/// The declared length of the body, or an error if it exceeds the limit.
 pub fn declared_len(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, BodyError> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
     match declared.map(|length: u64| usize::try_from(length)) {
@@ -50,7 +50,7 @@ pub fn declared_len(headers: &HeaderMap, limit: usize) -> Result<Option<usize>, 
 }
 
 pin_project! {
-    /// Reads a body whole, up to a limit and within ten seconds.
+    /// Reads a whole body, up to a limit and within ten seconds.
     ///
     /// A named type rather than an `async fn`, so that a future that holds it is `Send` whenever
     /// the body is.
@@ -86,7 +86,7 @@ impl<B: Body> Future for ReadBody<B> {
         let read = this.read;
         while let Some(frame) = ready!(this.body.as_mut().poll_frame(cx)) {
             let Ok(frame) = frame else { return Poll::Ready(Err(BodyError::Incomplete)) };
-            // Nothing of trailers is used.
+            // Trailers are ignored.
             let Ok(mut data) = frame.into_data() else { continue };
             let whole = read.len().saturating_add(data.remaining());
             if whole > limit {
@@ -96,7 +96,7 @@ impl<B: Body> Future for ReadBody<B> {
                 return Poll::Ready(Ok(data.copy_to_bytes(data.remaining())));
             }
             if whole > read.capacity() {
-                // Twice as much each time, but never beyond the limit.
+                // Doubles the capacity, but never beyond the limit.
                 let room = this.declared.unwrap_or(USUAL_LEN);
                 let room = room.max(read.capacity().saturating_mul(2));
                 read.reserve_exact(room.clamp(whole, limit) - read.len());
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn h6_a_body_that_does_not_end_within_ten_seconds_is_given_up() {
+    async fn h6_a_body_times_out_after_ten_seconds() {
         let endless = stream::unfold((), |()| async {
             tokio::time::sleep(Duration::from_secs(3)).await;
             Some((Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"x"))), ()))
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_breaks_off_is_refused() {
+    async fn a_truncated_body_is_refused() {
         let broken = stream::iter([Ok(Frame::data(Bytes::from_static(b"x"))), Err("reset")]);
         let read = ReadBody::new(StreamBody::new(broken), 100, None).await;
         assert_eq!(read, Err(BodyError::Incomplete));

@@ -147,7 +147,7 @@ impl<'h> Found<'h> {
         for pair in Pairs(Some(header.as_bytes())) {
             if let Some(rest) = pair.strip_prefix(policy.session_name().as_bytes()) {
                 match rest.strip_prefix(b"=") {
-                    // Of several sessions the signature alone does not decide.
+                    // Several values under the same name need their signatures checked.
                     Some(_) if self.session.is_some() => self.needs_parsing = true,
                     Some(value) => self.session = Some(value),
                     None => self.needs_parsing = true,
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn c1_the_attributes_are_those_of_the_design() {
+    fn c1_cookies_have_the_documented_attributes() {
         let lifetime = Duration::from_secs(900);
         let set = CookiePolicy::new(true).set("__Host-x", "v", lifetime).unwrap();
         assert_eq!(set, "__Host-x=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=900");
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_one_pass_finds_the_first_session_and_what_it_leaves_to_the_parser() {
+    fn c2_one_pass_finds_the_first_session_or_defers_to_the_parser() {
         for (sent, session, needs_parsing, flows) in [
             (&b"a=1; webflow-session=v; webflow-session=w"[..], Some(&b"v"[..]), true, false),
             (b"webflow-session = v; webflow-session=w", Some(b"w"), true, false),
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn c1_over_https_every_name_is_bound_to_the_host_and_debug_shows_no_value() {
+    fn c1_https_names_have_the_host_prefix_and_debug_hides_values() {
         let (https, http) = (CookiePolicy::new(true), CookiePolicy::new(false));
         for name in [https.session_name(), https.flow_prefix()] {
             assert!(name.starts_with("__Host-webflow-"), "{name}");
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn c3_odd_cookies_are_passed_over_and_all_headers_are_read() {
+    fn c3_malformed_cookies_are_skipped_and_all_headers_are_read() {
         let headers = headers(&[
             b"a=1; noequals; =x;; x=first; y=\"2\"; \xff=1; xx=no",
             b"x = spaced ;x=last",

@@ -39,7 +39,7 @@ impl Paths {
     }
 }
 
-/// Whether it is one label of a host name, in lower case.
+/// Whether the text is a single DNS label in lower case.
 pub fn is_label(text: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=63).contains(&text.len())

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parameter_is_read_once_and_strictly() {
+    fn parameters_are_parsed_once_and_strictly() {
         assert_eq!(single("a=1&b=x+y%3D&c", "b"), Ok(Some("x y=".into())));
         assert_eq!(single("a=1&b=x+y%3D&c", "c"), Ok(Some(String::new())));
         assert_eq!(single("", "a"), Ok(None));

@@ -5,9 +5,9 @@
 //! unless it declares that a script made it (`X-Requested-With: XMLHttpRequest`, `Upgrade`). Other
 //! `X-Requested-With` values do not count, because Android WebViews send them with navigations.
 
-use http::header::{ACCEPT, COOKIE, REFERER};
+use http::header::{ACCEPT, COOKIE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use super::cookies::{CookiePolicy, Found};
 
@@ -25,7 +25,6 @@ pub enum RequestKind {
 /// A request's method, path and headers, read once.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestHead<'r> {
-    method: &'r Method,
     path: Option<&'r PathAndQuery>,
     headers: &'r HeaderMap,
     marks: Marks,
@@ -37,9 +36,12 @@ pub struct RequestHead<'r> {
     htmx_url: Option<&'r HeaderValue>,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "independent flags, each from one header")]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags, most from one header")]
 #[derive(Debug, Default, Clone, Copy)]
 struct Marks {
+    /// GET, and GET or HEAD.
+    get: bool,
+    safe: bool,
     prefetch: bool,
     fetch_metadata: bool,
     navigates: bool,
@@ -51,26 +53,30 @@ struct Marks {
 }
 
 impl Marks {
-    fn note(&mut self, name: &HeaderName, value: &HeaderValue) {
-        match name.as_str() {
-            "accept" => self.accepts = true,
-            "content-type" => self.grpc |= value.as_bytes().starts_with(b"application/grpc"),
-            "upgrade" => self.scripted = true,
-            "x-requested-with" => self.scripted |= equals(value, "XMLHttpRequest"),
-            "hx-request" => self.htmx |= equals(value, "true"),
-            // `Sec-Purpose` is the standard; browsers used the others before.
-            "sec-purpose" | "purpose" | "x-purpose" | "x-moz" => {
-                self.prefetch |= is_prefetch(value);
+    fn note(&mut self, name: &str, value: &HeaderValue) {
+        // The initial rules out most names without comparing strings.
+        match (name.as_bytes().first().unwrap_or(&0), name) {
+            (b'a', "accept") => self.accepts = true,
+            (b'c', "content-type") => {
+                self.grpc |= value.as_bytes().starts_with(b"application/grpc");
             }
-            "sec-fetch-mode" => {
+            (b'u', "upgrade") => self.scripted = true,
+            (b'h', "hx-request") => self.htmx |= equals(value, "true"),
+            (b's', "sec-fetch-mode") => {
                 self.fetch_metadata = true;
                 self.navigates |= equals(value, "navigate");
             }
-            "sec-fetch-dest" => {
+            (b's', "sec-fetch-dest") => {
                 self.fetch_metadata = true;
                 self.framed |= is_frame(value);
             }
-            other => self.fetch_metadata |= other.starts_with("sec-fetch-"),
+            // `Sec-Purpose` is the standard; browsers used the others before.
+            (b's', "sec-purpose") | (b'p', "purpose") | (b'x', "x-purpose" | "x-moz") => {
+                self.prefetch |= is_prefetch(value);
+            }
+            (b'x', "x-requested-with") => self.scripted |= equals(value, "XMLHttpRequest"),
+            (b's', _) => self.fetch_metadata |= name.starts_with("sec-fetch-"),
+            _ => {}
         }
     }
 }
@@ -82,22 +88,23 @@ impl<'r> RequestHead<'r> {
         headers: &'r HeaderMap,
         policy: &CookiePolicy,
     ) -> Self {
-        let mut marks = Marks::default();
+        let mut marks =
+            Marks { get: method == Method::GET, safe: is_safe(method), ..Marks::default() };
         let mut cookies = Found::default();
         let (mut referer, mut htmx_url) = (None, None);
         for (name, value) in headers {
             if *name == COOKIE {
                 cookies.note(value, policy);
-            } else if *name == REFERER {
-                referer = Some(value);
-            } else if name.as_str() == "hx-current-url" {
-                htmx_url = Some(value);
-            } else {
-                marks.note(name, value);
+                continue;
+            }
+            match name.as_str() {
+                "referer" => referer = Some(value),
+                "hx-current-url" => htmx_url = Some(value),
+                name => marks.note(name, value),
             }
         }
         let path = uri.path_and_query();
-        Self { method, path, headers, marks, page: None, cookies, referer, htmx_url }
+        Self { path, headers, marks, page: None, cookies, referer, htmx_url }
     }
 
     pub fn kind(&self) -> RequestKind {
@@ -110,8 +117,8 @@ impl<'r> RequestHead<'r> {
         }
     }
 
-    /// Whether a browser shows the response as a page, with any method: form submissions navigate
-    /// too.
+    /// Whether a browser shows the response as a page, whatever the method: form submissions
+    /// navigate, too.
     pub fn wants_page(&self) -> bool {
         self.page.unwrap_or_else(|| {
             let Marks { prefetch, fetch_metadata, navigates, scripted, accepts, htmx, .. } =
@@ -129,12 +136,12 @@ impl<'r> RequestHead<'r> {
 
     /// Whether a browser loads a page in order to show it.
     pub fn is_page_load(&self) -> bool {
-        self.method == Method::GET && self.kind() == RequestKind::Navigation
+        self.marks.get && self.kind() == RequestKind::Navigation
     }
 
     /// Whether the method is GET or HEAD, which a redirect may repeat.
-    pub fn is_safe(&self) -> bool {
-        is_safe(self.method)
+    pub const fn is_safe(&self) -> bool {
+        self.marks.safe
     }
 
     pub const fn is_htmx(&self) -> bool {
@@ -164,7 +171,7 @@ impl<'r> RequestHead<'r> {
         self.path.and_then(PathAndQuery::query).unwrap_or_default()
     }
 
-    /// Whether the answer is shown in a frame, where no login can take place.
+    /// Whether the response is shown in a frame, where a login cannot complete.
     pub const fn is_framed(&self) -> bool {
         self.marks.framed
     }
@@ -174,7 +181,7 @@ impl<'r> RequestHead<'r> {
         self.marks.fetch_metadata && !self.marks.navigates
     }
 
-    /// The address of the page that the request comes from: by `HX-Current-URL` for HTMX, else by
+    /// The URL of the page that the request comes from: `HX-Current-URL` for HTMX, otherwise
     /// `Referer` for scripts.
     fn page_url(&self) -> Option<&'r HeaderValue> {
         if self.marks.htmx {
@@ -184,7 +191,7 @@ impl<'r> RequestHead<'r> {
         }
     }
 
-    /// The path of the page that the request comes from, if that page is of this origin.
+    /// The path of the page that the request comes from, if that page has this origin.
     pub fn page(&self, origin: &str) -> Option<String> {
         let page: Uri = self.page_url()?.to_str().ok()?.parse().ok()?;
         let its_origin = format!("{}://{}", page.scheme_str()?, page.authority()?);
@@ -192,7 +199,7 @@ impl<'r> RequestHead<'r> {
         (its_origin == origin).then(|| path.to_owned())
     }
 
-    /// Keeps what a later response to this request may need.
+    /// Saves what a later response to this request may need.
     pub fn save(&self) -> SavedHead {
         let page_url = self.page_url();
         let kept = (self.cookies.flows || page_url.is_some()).then(|| {
@@ -200,20 +207,13 @@ impl<'r> RequestHead<'r> {
             let cookies = cookies.map(|value| (COOKIE, value.clone())).collect();
             Box::new(Kept { cookies, page_url: page_url.cloned() })
         });
-        SavedHead {
-            method: self.method.clone(),
-            path: self.path.cloned(),
-            marks: self.marks,
-            page: self.wants_page(),
-            kept,
-        }
+        SavedHead { path: self.path.cloned(), marks: self.marks, page: self.wants_page(), kept }
     }
 }
 
 /// A request's head after the request is gone. Saved for every authenticated request and almost
 /// never used, so it keeps headers only where a response may depend on them.
 pub struct SavedHead {
-    method: Method,
     path: Option<PathAndQuery>,
     marks: Marks,
     page: bool,
@@ -221,7 +221,7 @@ pub struct SavedHead {
 }
 
 struct Kept {
-    /// The cookies, where flows are open in this browser.
+    /// The cookies, if the browser may have open flows.
     cookies: HeaderMap,
     page_url: Option<HeaderValue>,
 }
@@ -237,7 +237,6 @@ impl SavedHead {
         let kept = self.kept.as_deref();
         let page_url = kept.and_then(|kept| kept.page_url.as_ref());
         RequestHead {
-            method: &self.method,
             path: self.path.as_ref(),
             headers: kept.map_or(&NONE, |kept| &kept.cookies),
             marks: self.marks,
@@ -284,12 +283,14 @@ fn is_prefetch(purpose: &HeaderValue) -> bool {
 }
 
 fn equals(found: &HeaderValue, value: &str) -> bool {
-    found.as_bytes().trim_ascii().eq_ignore_ascii_case(value.as_bytes())
+    let (found, value) = (found.as_bytes(), value.as_bytes());
+    found == value || found.trim_ascii().eq_ignore_ascii_case(value)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
 
     static POLICY: CookiePolicy = CookiePolicy::new(true);
 
@@ -315,7 +316,7 @@ mod tests {
     const NAVIGATE: (&str, &str) = ("sec-fetch-mode", "navigate");
 
     #[test]
-    fn navigations_are_told_from_everything_else() {
+    fn navigations_are_recognized() {
         for (pairs, expected) in [
             (vec![NAVIGATE], RequestKind::Navigation),
             (vec![HTML], RequestKind::Navigation),

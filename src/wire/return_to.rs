@@ -51,7 +51,7 @@ pub fn resolved(path: &str) -> Option<String> {
     Some(base.join(path).ok()?.path().to_owned())
 }
 
-/// Asks the URL standard's own algorithm.
+/// Checks the reference with the URL Standard's algorithm.
 fn resolves_here(reference: &str) -> bool {
     let Ok(base) = Url::parse("https://here.invalid/base/") else {
         return false;

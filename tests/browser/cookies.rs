@@ -27,7 +27,7 @@ mod s16 {
         let told = browser.text().await;
         browser.goto(&app.url("/auth/webflow/callback?code=c&state=forged")).await;
         assert_eq!(browser.text().await, told);
-        // It goes round no circle by itself, and begins anew when it is asked to.
+        // It does not loop, and starts over when the user asks.
         browser.press("Start again").await;
         browser.arrives_at("/oauth/authorize").await;
         browser.stop().await;
@@ -56,7 +56,7 @@ mod c1 {
         let app = support::router(&auth);
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
 
-        // The chain is one that a client can check, up to the test's own authority.
+        // The certificate chain is valid up to the test's authority.
         let authority = reqwest::Certificate::from_der(&trust.authority).unwrap();
         let client =
             reqwest::Client::builder().no_proxy().tls_certs_only([authority]).build().unwrap();
@@ -87,7 +87,7 @@ mod c1 {
 
 fn guarded(cookie: &Value, name: &str) {
     assert!(cookie["name"].as_str().unwrap().starts_with(name), "{cookie}");
-    // A domain without a dot in front: set without `Domain`, so for this host alone.
+    // A domain without a leading dot was set without `Domain`, so for this host only.
     assert_eq!((&cookie["domain"], &cookie["path"]), (&json!("localhost"), &json!("/")));
     assert_eq!((&cookie["secure"], &cookie["httpOnly"]), (&json!(true), &json!(true)));
     assert_eq!(cookie["sameSite"], "Lax");

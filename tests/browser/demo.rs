@@ -1,4 +1,4 @@
-//! The demo as a tour, taken in Chromium: without scripts, one step further, and out again.
+//! A tour of the demo in Chromium, without scripts: login, step-up and logout.
 
 use fantoccini::Locator;
 use serde_json::json;
@@ -48,17 +48,17 @@ async fn step_up_requests_one_more_scope_and_reports_the_result() {
     browser.arrives_at("/access").await;
     assert!(!browser.text().await.contains("cms:write"));
 
-    // Refused: the old connection stays as it was.
+    // Declined: the former connection is unchanged.
     browser.press("Allow").await;
     browser.arrives_at("/oauth/authorize").await;
     browser.says("See and change your CMS collections and their items").await;
     browser.press("Cancel").await;
-    browser.says("You did not allow more").await;
+    browser.says("You declined the additional permissions").await;
     browser.says("nothing has changed").await;
     browser.goto(&demo.url("/access")).await;
     assert_eq!(browser.heading().await, "What this demo may do");
 
-    // Agreed to, but not granted: the page tells by the token, not by its address.
+    // Accepted but not granted: the page goes by the token, not by its own URL.
     let less = json!({ "access_token": "t", "scope": "sites:read cms:read" });
     fake.fail_next(Endpoint::Token, Fault::json(200, &less));
     fake.fail_always(Endpoint::Sites, Fault::Status(500));
@@ -67,7 +67,7 @@ async fn step_up_requests_one_more_scope_and_reports_the_result() {
     browser.says("Webflow did not add: Change your CMS collections").await;
     fake.heal();
 
-    // Granted, by way of the page that needs it.
+    // Granted through the page that needs it.
     browser.goto(&demo.url("/auth/webflow/login?return_to=/access")).await;
     browser.press("Authorize").await;
     browser.arrives_at("/access").await;
@@ -97,7 +97,7 @@ async fn sign_out_keeps_the_authorization_and_disconnect_revokes_it() {
     browser.arrives_at("/").await;
     browser.says("Not connected").await;
 
-    // Webflow is down: signed out all the same, and told that Webflow was not.
+    // Webflow is down: the user is signed out anyway, and told that the revocation is pending.
     browser.goto(&demo.url("/disconnect")).await;
     browser.press("Authorize").await;
     browser.arrives_at("/disconnect").await;

@@ -1,5 +1,5 @@
-//! A real browser at the application and at the demo. Every test is ignored by default, since it
-//! needs Chromium and `ChromeDriver`; scripts/test installs them.
+//! A real browser on the application and the demo. Every test is ignored by default, since it needs
+//! Chromium and `ChromeDriver`; scripts/test installs them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(clippy::duplicate_mod, reason = "each example has its own `support`")]
 #![allow(clippy::wildcard_imports, reason = "case modules use their file")]

@@ -1,6 +1,6 @@
-//! Every page, as people see it: in Chromium, light and dark, narrow and wide.
+//! Every page in Chromium: light and dark, narrow and wide.
 //!
-//! Pictures of them all are left in `target/screenshots`.
+//! Leaves screenshots of all pages in `target/screenshots`.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::demo::Demo;
 use crate::support::webdriver::{Browser, Look};
 use crate::support::{App, axe};
 
-/// Holds the page that the browser shows to all that every page owes, and takes its pictures.
+/// Checks the current page against the rules for every page, and takes its screenshots.
 async fn inspect(browser: &Browser, name: &str, heading: &str) {
     assert_eq!(browser.heading().await, heading, "{name}");
     let url = browser.client.current_url().await.unwrap();
@@ -22,8 +22,8 @@ async fn inspect(browser: &Browser, name: &str, heading: &str) {
         .complaints()
         .await
         .into_iter()
-        // Chromium notes the status of a page that is an error, and asks for a picture that the
-        // test's application does not have.
+        // Chromium logs the error status, and requests an icon that the test's application does not
+        // have.
         .filter(|it| {
             let status = " - Failed to load resource: the server responded";
             !it.starts_with(&format!("{url}{status}"))
@@ -213,7 +213,7 @@ async fn error_pages_pass_every_check_and_have_one_link() {
         inspect(name, heading, "Try again").await;
         app.fake.heal();
     }
-    // The way on works once Webflow does.
+    // The page's link works once Webflow does.
     browser.press("Try again").await;
     browser.press("Authorize").await;
     browser.arrives_at("/sites").await;
@@ -231,7 +231,7 @@ async fn error_pages_pass_every_check_and_have_one_link() {
     browser.goto(&app.url("/cms")).await;
     browser.press("Cancel").await;
     browser.arrives_at("/auth/webflow/callback").await;
-    inspect("error-no-more", "You did not allow more", "Ask again").await;
+    inspect("error-no-more", "You declined the additional permissions", "Ask again").await;
 
     drop(folder);
     browser.goto(&app.url("/whoami")).await;

@@ -14,7 +14,7 @@ use tower_webflow_auth::testing::FakeWebflow;
 use crate::designer_example;
 use crate::support::webdriver::Browser;
 
-/// What the backend was sent: path, and whether a cookie came along.
+/// The requests to the backend: the path, and whether a cookie was sent.
 type Seen = Arc<Mutex<Vec<(String, bool)>>>;
 
 struct Stage {
@@ -24,8 +24,8 @@ struct Stage {
     seen: Seen,
 }
 
-/// The Designer at `designer.localhost`, the panel at `localhost`, and the backend at `127.0.0.1`
-/// are three sites to a browser.
+/// To a browser, the Designer at `designer.localhost`, the panel at `localhost` and the backend at
+/// `127.0.0.1` are three sites.
 async fn stage() -> Stage {
     let (backend, panel) = (
         TcpListener::bind("127.0.0.1:0").await.unwrap(),
@@ -63,7 +63,7 @@ async fn browser() -> Browser {
     Browser::with(&["--disable-popup-blocking"], &blocked).await
 }
 
-/// Waits until the panel in the frame says so.
+/// Waits until the panel in the frame shows this text.
 async fn panel_says(browser: &Browser, words: &str) {
     let status = format!("//*[@id='status'][contains(., \"{words}\")]");
     let wait = browser.client.wait().at_most(Duration::from_secs(20));
@@ -88,13 +88,13 @@ mod b8 {
         browser.client.switch_to_window(login).await.unwrap();
         browser.arrives_at("/oauth/authorize").await;
         browser.press("Authorize").await;
-        // The window closes itself, and the panel has noticed without being told.
+        // The window closes itself, and the panel notices by polling.
         browser.client.switch_to_window(designer).await.unwrap();
         browser.client.enter_frame(0).await.unwrap();
         panel_says(&browser, "ada@example.com at Shop").await;
         assert_eq!(browser.cookies().await.len(), 1, "the pop-up's session");
 
-        // A reload needs no login, and no cookie ever comes along from the frame.
+        // A reload needs no login, and the frame never sends a cookie.
         browser.client.enter_parent_frame().await.unwrap();
         browser.goto(&stage.designer).await;
         browser.client.enter_frame(0).await.unwrap();
@@ -116,7 +116,7 @@ mod b4 {
     async fn a_page_of_another_origin_cannot_read_the_answers() {
         let stage = stage().await;
         let browser = browser().await;
-        // The same panel under a host that is not listed.
+        // The same panel at a host that is not listed.
         browser.goto(&stage.designer.replace("localhost%3A", "evil.localhost%3A")).await;
         browser.client.enter_frame(0).await.unwrap();
         panel_says(&browser, "Failed to fetch").await;

@@ -1,4 +1,4 @@
-//! A real browser at the application: what people do at a flow, in Chromium.
+//! What people do during a flow, in Chromium.
 
 use fantoccini::Locator;
 use fantoccini::actions::{
@@ -17,7 +17,7 @@ async fn connects_in_two_tabs_goes_back_and_signs_out() {
     let browser = Browser::start().await;
     let client = &browser.client;
 
-    // Two tabs begin before either ends.
+    // Two tabs start before either completes.
     browser.goto(&app.url("/whoami?tab=1")).await;
     browser.arrives_at("/oauth/authorize").await;
     let first = client.window().await.unwrap();
@@ -33,14 +33,14 @@ async fn connects_in_two_tabs_goes_back_and_signs_out() {
     assert!(browser.text().await.contains("sites:read"));
     assert_eq!(app.fake.issued_tokens(), 2);
 
-    // Back to the consent screen and once more: a new code for a flow that has ended.
+    // Back to the consent screen and another Authorize: a new code for a completed flow.
     client.back().await.unwrap();
     browser.arrives_at("/oauth/authorize").await;
     browser.press("Authorize").await;
     browser.arrives_at("/").await;
     assert_eq!(browser.text().await, "connected");
 
-    // The session is a cookie that scripts do not see.
+    // Scripts cannot see the session cookie.
     let visible = client.execute("return document.cookie", Vec::new()).await.unwrap();
     assert_eq!(visible, "");
     let post = "const form = document.createElement('form'); form.method = 'post'; \
@@ -90,7 +90,7 @@ mod s8 {
         browser.goto(callback.as_str()).await;
         browser.arrives_at("/").await;
         assert_eq!(browser.text().await, "connected");
-        // The address of the callback is in no history: back leads to the page before it.
+        // The callback's URL is not in the history: Back leads to the page before it.
         browser.client.back().await.unwrap();
         browser.arrives_at("/whoami").await;
         assert_eq!(browser.text().await, session);
@@ -151,7 +151,7 @@ async fn consent_screen_works_by_keyboard_with_visible_focus() {
     let mut names = Vec::new();
     let mut element = press(Key::Tab).await;
     assert_eq!(element.prop("name").await.unwrap().unwrap(), "access", "the choice comes first");
-    // Down twice: from one workspace over the other to the single sites.
+    // Down twice: past both workspaces to the single sites.
     press(Key::Down).await;
     element = press(Key::Down).await;
     assert_eq!(element.prop("value").await.unwrap().unwrap(), "sites");
@@ -171,7 +171,7 @@ async fn consent_screen_works_by_keyboard_with_visible_focus() {
     let mut expected: Vec<_> = sites.map(|site| format!("site={}", site.id())).collect();
     expected.extend(["decision=authorize", "decision=cancel"].map(str::to_owned));
     assert_eq!(names, expected, "Tab goes through the form in its order");
-    // One step back, from Cancel to Authorize.
+    // Shift+Tab, from Cancel to Authorize.
     let back = KeyActions::new("keys".to_owned())
         .then(KeyAction::Down { value: Key::Shift.into() })
         .then(KeyAction::Down { value: Key::Tab.into() })

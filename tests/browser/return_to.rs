@@ -1,6 +1,6 @@
-//! R1 as a real browser sees it: some hundred hostile values of `return_to` go through a whole flow
-//! each, and Chromium follows the `Location` that comes of it. The same values as they are show
-//! that the list deserves its name, and that the test can tell.
+//! R1 in a real browser: some hundred hostile values of `return_to` each go through a whole flow,
+//! and Chromium follows the resulting `Location`. Followed unchanged, the same values lead
+//! elsewhere, which shows that the list is hostile and that the test can detect it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -100,7 +100,7 @@ fn hostile() -> Vec<String> {
     LEADS.iter().flat_map(|lead| HOSTS.map(|host| format!("{lead}{host}"))).collect()
 }
 
-/// Answers `/go/n` with the n-th location, and everything else with its own words.
+/// Redirects `/go/n` to the n-th location, and answers everything else with a fixed text.
 async fn redirector(locations: Arc<Mutex<Vec<HeaderValue>>>) -> std::net::SocketAddr {
     async fn go(
         State(locations): State<Arc<Mutex<Vec<HeaderValue>>>>,
@@ -119,7 +119,7 @@ async fn redirector(locations: Arc<Mutex<Vec<HeaderValue>>>) -> std::net::Socket
     address
 }
 
-/// Where a flow with that `return_to` ends: the callback's `Location`, as it is on the wire.
+/// The raw `Location` of the callback of a flow with that `return_to`.
 async fn location_of(app: &App, browser: &mut TestBrowser, return_to: &str) -> HeaderValue {
     let encoded = utf8_percent_encode(return_to, NON_ALPHANUMERIC);
     let login = format!("/auth/webflow/login?return_to={encoded}");
@@ -148,7 +148,8 @@ mod r1 {
         let locations = Arc::new(Mutex::new(Vec::new()));
         let address = redirector(Arc::clone(&locations)).await;
         let base = Url::parse(&format!("http://{address}/go/0")).unwrap();
-        // Every host leads to the test's own server, so that a browser that is led away arrives.
+        // Every host resolves to the test's server, so that a browser that is led away arrives
+        // there.
         let rules = format!("--host-resolver-rules=MAP * {address}");
         let browser = Browser::with(&[&rules], &json!({})).await;
         let follow = async |location: HeaderValue| {
@@ -169,7 +170,7 @@ mod r1 {
             assert_eq!(at, base.join(own).unwrap(), "the standard and the browser agree");
         }
 
-        // Every third of them as it is: with seven hosts, each host and each lead is among them.
+        // Every third value unchanged. With seven hosts, that covers each host and each prefix.
         let raw = hostile.iter().step_by(3);
         let mut led_away = 0;
         for raw in raw.filter_map(|raw| HeaderValue::from_bytes(raw.as_bytes()).ok()) {

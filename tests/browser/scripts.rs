@@ -1,4 +1,4 @@
-//! Scripts that meet the 401: the example `fetch`, in Chromium.
+//! Scripts that get a 401: the example `fetch`, in Chromium.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ async fn click(browser: &Browser, selector: &str) {
     browser.client.find(Locator::Css(selector)).await.unwrap().click().await.unwrap();
 }
 
-/// Waits until there are so many windows.
+/// Waits until there are that many windows.
 async fn windows(browser: &Browser, count: usize) -> Vec<WindowHandle> {
     for _ in 0..200 {
         let windows = browser.client.windows().await.unwrap();

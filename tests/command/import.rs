@@ -52,7 +52,7 @@ async fn a_malformed_line_is_named_and_nothing_is_imported() {
 }
 
 #[tokio::test]
-async fn what_webflow_does_not_answer_is_left_for_another_run() {
+async fn unanswered_tokens_are_left_for_another_run() {
     let mut stage = Stage::new().await;
     let token = stage.fake.issue_token([Scope::SITES_READ]);
     stage.secrets.add("token", &token);
@@ -73,7 +73,7 @@ async fn the_application_id_is_asked_for() {
     stage.run_with(&["import"], variables, &input).await.says(2, &["WEBFLOW_APP_ID"]);
 }
 
-/// `script` gives the command a terminal.
+/// `script` provides a terminal.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn progress_is_shown_on_a_terminal_only() {

@@ -62,7 +62,7 @@ impl Stage {
             .keyring(Keyring::from_base64(&self.key).unwrap())
     }
 
-    /// Stores a grant for the user, as the application does: its token.
+    /// Stores a grant for the user, as the application does, and returns its token.
     pub async fn connect(&mut self, user: &str) -> String {
         let token = self.fake.issue_token([Scope::SITES_READ]);
         self.secrets.add(user, &token);
@@ -107,7 +107,7 @@ impl Stage {
             .spawn()
             .unwrap();
         let mut stdin = process.stdin.take().unwrap();
-        // A command that reads nothing has closed it.
+        // A command that reads no input has already closed it.
         stdin.write_all(input.as_bytes()).await.ok();
         drop(stdin);
         let output = process.wait_with_output().await.unwrap();
@@ -123,7 +123,7 @@ impl Stage {
 }
 
 impl Ended {
-    /// The JSON objects of a run that ended with this status.
+    /// The JSON objects that a run printed. Asserts its exit status.
     #[track_caller]
     pub fn json(&self, status: i32) -> Vec<Value> {
         assert_eq!(self.status, status, "{}{}", self.stdout, self.stderr);

@@ -1,5 +1,5 @@
-//! Programs that do not compile, one at a time; main.rs compiles them with `--cfg case="..."`. Without
-//! it, this is empty.
+//! Programs that do not compile. main.rs compiles them one at a time, with `--cfg case="..."`.
+//! Without it, this crate is empty.
 #![allow(dead_code, missing_docs)]
 
 #[cfg(case = "closure_as_resolver")]

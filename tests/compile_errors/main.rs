@@ -1,8 +1,8 @@
-//! What the compiler says about the commonest mistakes.
+//! The compiler's messages for common mistakes.
 //!
-//! Each file in `cases` has one mistake. The test lets cargo compile it, and reads the compiler's JSON
-//! messages: it compares the crate's own words, not the compiler's layout, notes and line numbers,
-//! which change from release to release.
+//! Each file in `cases` has one mistake. The test lets cargo compile it, and reads the compiler's
+//! JSON messages. It compares the crate's own words, not the compiler's layout, notes and line
+//! numbers, which change from release to release.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::process::Command;
@@ -37,10 +37,10 @@ fn features() -> String {
     enabled.collect::<Vec<_>>().join(",")
 }
 
-/// Compiles a case: its errors.
+/// Compiles a case, and returns its errors.
 fn compile(case: &str) -> Vec<Mistake> {
     let mut cargo = Command::new(env!("CARGO"));
-    // What cargo has set for this test would make it compile dependencies again.
+    // Variables that cargo set for this test would make it compile the dependencies again.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_") {
@@ -58,7 +58,7 @@ fn compile(case: &str) -> Vec<Mistake> {
     let lines = stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let messages = lines.filter(|line| line["reason"] == "compiler-message");
     let errors = messages.map(|line| line["message"].clone());
-    // The last error only counts the others, and has no place in the code.
+    // The last error only counts the others, and has no span.
     let errors = errors.filter(|it| it["level"] == "error" && it["spans"][0].is_object());
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mistakes: Vec<_> = errors
@@ -78,7 +78,7 @@ fn compile(case: &str) -> Vec<Mistake> {
     mistakes
 }
 
-/// The case has one error, with these words.
+/// Asserts that the case has exactly one error, with these words.
 #[track_caller]
 fn explains(case: &str, message: &str, label: &str, remedies: &[&str]) {
     let mistakes = compile(case);

@@ -1,4 +1,4 @@
-//! Many instances over one engine: three demo processes, and the same browser at each in turn.
+//! Several instances with one engine: three demo processes, and one browser at each in turn.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault, TestBrowser};
 
 use crate::support::demo::Demo;
 
-/// Three instances that share an engine, a key and a redirect URI, as behind a balancer. The
+/// Three instances that share an engine, a key and a redirect URI, as behind a load balancer. The
 /// redirect URI names the first; the browser is sent on by hand, which is what a balancer does.
 struct Cluster {
     fake: FakeWebflow,
@@ -61,7 +61,7 @@ impl Cluster {
         self.instances[instance].url(path)
     }
 
-    /// Begins a flow at one instance: the callback, to be visited at another.
+    /// Starts a flow at one instance, and returns the callback to be visited at another.
     async fn callback(&self, browser: &mut TestBrowser, from: usize, to: usize) -> String {
         let challenge = browser.step(&self.url(from, "/whoami")).await.unwrap();
         let callback = self.fake.approve(challenge.location().unwrap()).unwrap();
@@ -73,7 +73,7 @@ impl Cluster {
         browser.fetch(Method::GET, &self.url(instance, "/whoami")).await.unwrap().status
     }
 
-    /// Waits up to a second for every instance to answer so.
+    /// Waits up to a second until every instance responds like this.
     async fn within_a_second(&self, browser: &mut TestBrowser, expected: StatusCode) {
         for instance in 0..self.instances.len() {
             let mut status = StatusCode::IM_A_TEAPOT;
@@ -101,7 +101,7 @@ async fn flow_touches_every_instance(store: String) {
         assert_eq!(cluster.status(&mut browser, instance).await, StatusCode::OK, "{instance}");
     }
 
-    // The same callback at another instance, as when a balancer repeats a request.
+    // The same callback at another instance, as if a load balancer had repeated the request.
     let mut repeated = before;
     let elsewhere = callback.replace(&cluster.instances[1].address, &cluster.instances[2].address);
     let back = repeated.step(&elsewhere).await.unwrap();
@@ -109,7 +109,7 @@ async fn flow_touches_every_instance(store: String) {
     assert_eq!(cluster.status(&mut repeated, 0).await, StatusCode::OK);
     assert_eq!(cluster.fake.requests_to("/oauth/access_token").len(), 1);
 
-    // What one instance ends has ended for the others within a second.
+    // A grant that one instance removes is gone for the others within a second.
     let logout = cluster.url(1, "/auth/webflow/logout?revoke=true");
     let out = browser.fetch(Method::POST, &logout).await.unwrap();
     assert_eq!(out.status, StatusCode::NO_CONTENT);
@@ -140,7 +140,7 @@ async fn rolling_key_rotation_logs_nobody_out(store: String) {
     let mut browser = TestBrowser::new();
     let callback = cluster.callback(&mut browser, 0, 0).await;
     browser.step(&callback).await.unwrap();
-    // First every instance learns the new key, then the new one takes the lead.
+    // First every instance gets the new key, then the new key moves to the front.
     for keys in [format!("{old},{new}"), format!("{new},{old}")] {
         for i in 0..3 {
             cluster.instances[i].stop();
@@ -161,14 +161,14 @@ async fn killed_instance_leaves_a_login_that_can_be_repeated(store: String) {
     let key = Keyring::generate_base64();
     let mut cluster = Cluster::start(store, &[&key; 3]).await;
 
-    // In mid-flow: another instance takes the callback.
+    // An instance dies during a flow: another one takes the callback.
     let mut browser = TestBrowser::new();
     let callback = cluster.callback(&mut browser, 2, 1).await;
     cluster.instances[2].kill();
     assert_eq!(browser.step(&callback).await.unwrap().status, StatusCode::SEE_OTHER);
     assert_eq!(cluster.status(&mut browser, 0).await, StatusCode::OK);
 
-    // In mid-exchange: the user is told to start again, and that works.
+    // An instance dies during the exchange: the user is told to start again, and that works.
     let mut browser = TestBrowser::new();
     let callback = cluster.callback(&mut browser, 0, 1).await;
     cluster.fake.fail_next(Endpoint::Token, Fault::Delay(Duration::from_secs(60)).after_effect());

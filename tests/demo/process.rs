@@ -1,4 +1,4 @@
-//! The demo as a process: its settings, its messages, its end, and what it leaves behind.
+//! The demo as a process: its settings, messages and shutdown, and what it leaves behind.
 
 use std::path::Path;
 use std::process::Command;

@@ -7,7 +7,11 @@ use crate::{files, read, root};
 /// Imports against the direction: the file, the module that it imports, and why it stays.
 const EXCEPTIONS: [(&str, &str, &str); 10] = [
     ("src/grant/token.rs", "api", "a token carries the client for its API calls"),
-    ("src/grant/listing.rs", "api", "callers that share a listing share the error of its call"),
+    (
+        "src/grant/site_listings.rs",
+        "api",
+        "callers that share a listing share the error of its call",
+    ),
     ("src/store/invalidation.rs", "vault", "a change reported by a store invalidates the cache"),
     ("src/identity/mod.rs", "problem", "a failed subject lookup is a problem for the user"),
     ("src/flow/callback.rs", "gate", "an install that a script follows gets the challenge's 401"),

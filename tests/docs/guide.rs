@@ -72,7 +72,7 @@ fn every_example_and_every_feature_is_listed() {
     let (_, features) = manifest.split_once("[features]").unwrap();
     let (features, _) = features.split_once("\n[").unwrap();
     for feature in features.lines().filter_map(|line| line.split_once(" = ")) {
-        // One that begins with `_` is the project's own.
+        // Features that start with `_` are internal.
         if feature.0 != "default" && !feature.0.starts_with('_') {
             assert!(readme.contains(&format!("| `{}` |", feature.0)), "{}", feature.0);
         }

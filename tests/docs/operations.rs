@@ -1,4 +1,4 @@
-//! The dashboard, the alerts and the runbook name only what exists, and leave nothing out.
+//! The dashboard, the alerts and the runbook are complete and refer only to what exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ fn metrics() -> BTreeMap<String, bool> {
     metrics
 }
 
-/// The crate's metrics that a text names, and which it thus must know.
+/// The crate's metrics that a text names. Panics if one does not exist.
 fn named(text: &str, metrics: &BTreeMap<String, bool>) -> BTreeSet<String> {
     let starts = text.match_indices("webflow_auth_").map(|(at, _)| &text[at..]);
     let series = starts.map(|rest| {
@@ -32,7 +32,7 @@ fn named(text: &str, metrics: &BTreeMap<String, bool>) -> BTreeSet<String> {
         let base = parts.iter().find_map(|part| series.strip_suffix(part));
         let histogram = base.filter(|base| metrics.get(*base) == Some(&true));
         let name = histogram.unwrap_or(series);
-        // A histogram is not queried by its plain name.
+        // Histograms are queried by the names of their series.
         assert_eq!(metrics.get(name), Some(&histogram.is_some()), "no series {series}");
         name.to_owned()
     };

@@ -1,13 +1,13 @@
-//! Every case of docs/threat-model.md has a test of its number, and every numbered test a case.
+//! Every case of docs/threat-model.md has a test with its number, and every numbered test a case.
 
 use std::collections::BTreeSet;
 
 use crate::{files, read, root};
 
-/// Faults of the core that were found later share the letter of the cookies' cases.
+/// Faults of the core that were found later share the letter C with the cases about cookies.
 const FAULTS: (char, std::ops::RangeInclusive<u32>) = ('C', 1..=27);
 
-/// Letter and number of `S9`, or of a name such as `s9` or `s9_parallel_callbacks`.
+/// The letter and number of `S9`, or of a name such as `s9` or `s9_parallel_callbacks`.
 fn case(name: &str) -> Option<(char, u32)> {
     let mut characters = name.chars();
     let letter = characters.next().filter(char::is_ascii_alphabetic)?.to_ascii_uppercase();

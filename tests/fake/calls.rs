@@ -1,4 +1,4 @@
-//! Calls to the Data API: the tower service, retries, patience, and where calls go.
+//! Calls to the Data API: the tower service, retries, patient calls, and hosts.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -37,7 +37,7 @@ fn status_with(status: u16, headers: &[(&'static str, &str)]) -> Fault {
     Fault::StatusWith { status, headers: map, body: Bytes::from_static(b"{}") }
 }
 
-/// Runs a future while the clock runs a second at each turn of the runtime.
+/// Runs a future while the clock advances a second at each turn of the runtime.
 async fn with_running_clock<T>(clock: &Clock, future: impl Future<Output = T>) -> T {
     tokio::select! {
         biased;
@@ -175,7 +175,7 @@ mod service {
 mod w9_retries {
     use super::*;
 
-    /// How often a call is sent that is always answered like this, with no wait.
+    /// How often a call is sent if it always gets this response, without pauses.
     async fn attempts(method: Method, status: u16) -> usize {
         let (fake, token) = stage().await;
         fake.answer(method.clone(), "/v2/x", status_with(status, &[("retry-after", "0")]));
@@ -213,13 +213,13 @@ mod w9_retries {
         assert_eq!(bodies, [(); 3].map(|()| Some(json!({"a": 1}))));
     }
 
-    /// What is waited by the clock before a call succeeds that is refused once.
+    /// How long a call waits, by the clock, if it is refused once and then succeeds.
     async fn waited(headers: &[(&'static str, &str)]) -> Duration {
         let (fake, token) = stage().await;
         fake.fail_next(Endpoint::Sites, status_with(503, headers));
         let call = token.api().get(SITES).timeout(Duration::from_secs(600)).send();
         let mut call = std::pin::pin!(call);
-        // The clock stands still until the answer is there, then it runs in steps.
+        // The clock stands still until the response has arrived, and then advances in steps.
         loop {
             tokio::select! {
                 biased;
@@ -253,7 +253,7 @@ mod w9_retries {
     }
 
     #[tokio::test]
-    async fn that_do_not_fit_are_not_begun() {
+    async fn that_do_not_fit_are_not_started() {
         let (fake, token) = stage().await;
         for (headers, asked) in [
             (&[("retry-after", "60")][..], Some(60)),
@@ -344,7 +344,7 @@ mod patience {
         let api = token.api().patiently(Duration::from_secs(300));
         let list = api.list::<Value>(["collections", &collection, "items"]).field("items");
         let job = tokio::spawn(list.page_size(PAGE).all());
-        // The 61st call of a minute is refused. Then the clock is turned until the next one comes.
+        // The 61st call of a minute is refused. Then the clock advances until the next one is sent.
         for refused in 1.. {
             let asked = 61 * refused;
             tokio::select! {

@@ -1,4 +1,4 @@
-//! What `FakeWebflow` serves of the Data API (W11).
+//! The part of the Data API that `FakeWebflow` serves (W11).
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ impl Stage {
         Self { fake, api, site }
     }
 
-    /// A call by its path below `/v2`; the answer's status and its JSON.
+    /// Calls a path below `/v2`, and returns the response's status and JSON.
     async fn call(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         let method: Method = method.parse().unwrap();
         let request = self.api.request(method, format!("/v2/{path}")).no_retry();
@@ -58,7 +58,7 @@ fn post(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn w11_introspection_names_the_app_by_an_id_of_its_own() {
+async fn w11_introspection_returns_the_application_id() {
     let stage = Stage::new().await;
     let answer = stage.get("token/introspect").await;
     let id = answer["application"]["id"].as_str().unwrap();
@@ -154,7 +154,7 @@ async fn w11_items_are_written_in_bulk() {
     let (status, _) = stage.call("PATCH", &format!("{items}/live"), changed.clone()).await;
     assert_eq!(status, 404, "they are not live");
 
-    // Publishing the site takes along what is neither a draft nor archived.
+    // Publishing the site publishes all items that are neither drafts nor archived.
     let path = format!("sites/{}/publish", stage.site);
     assert_eq!(stage.call("POST", &path, json!({})).await.0, 202);
     assert_eq!(names(&stage.get(&format!("{items}/live")).await), ["Three", "Four"]);
@@ -219,7 +219,7 @@ async fn w11_slugs_are_unique_in_a_collection() {
 }
 
 #[tokio::test]
-async fn collections_are_made_and_removed() {
+async fn collections_are_created_and_removed() {
     let stage = Stage::new().await;
     let path = format!("sites/{}/collections", stage.site);
     let body = json!({"displayName": "Recipes", "singularName": "Recipe"});

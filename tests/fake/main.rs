@@ -1,4 +1,4 @@
-//! `FakeWebflow` itself: its rules, its faults, and whether Webflow's own SDKs get along with it.
+//! `FakeWebflow` itself: its rules, its faults, and its compatibility with Webflow's own SDKs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 #[path = "../support/mod.rs"]

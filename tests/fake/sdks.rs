@@ -1,7 +1,7 @@
 //! Webflow's own SDKs, pinned, against `FakeWebflow`.
 //!
-//! What they send is the best evidence of what Webflow takes: this holds the fake to it, and by
-//! [`Trip`] any other client. Ignored by default; once, in `tests/official_sdks`:
+//! What they send is the best evidence of what Webflow accepts. The tests hold the fake to it and,
+//! through [`Trip`], any other client. Ignored by default. Once, in `tests/official_sdks`:
 //!
 //! ```text
 //! npm ci --ignore-scripts
@@ -27,7 +27,7 @@ const REDIRECT_URI: &str = "http://127.0.0.1:9/auth/webflow/callback";
 const STATE: &str = "a state/with+odd &signs";
 const SCOPES: &str = "authorized_user:read cms:read cms:write sites:read";
 
-/// The scopes of the endpoints that the step `use` calls.
+/// The scopes that the step `use` needs.
 const ALL_SCOPES: [Scope; 10] = [
     Scope::ASSETS_READ,
     Scope::ASSETS_WRITE,
@@ -43,8 +43,8 @@ const ALL_SCOPES: [Scope; 10] = [
 
 const STARTED_AT: u64 = 1_800_000_000;
 
-/// What a client sends on one trip through the flow, comparable between clients: hosts are left out,
-/// so are the encoding and the order of parameters.
+/// What a client sends in one flow, in a comparable form: without hosts, encoding and order of
+/// parameters.
 #[derive(Debug, PartialEq)]
 struct Trip {
     authorize: BTreeMap<String, String>,
@@ -53,8 +53,8 @@ struct Trip {
 }
 
 impl Trip {
-    /// What a client sent: the link that it sent the browser to, and the exchange as the fake
-    /// recorded it.
+    /// What a client sent: the link to which it redirected the browser, and the exchange as the
+    /// fake recorded it.
     fn recorded(authorize_url: &Url, exchange: &RecordedRequest) -> Self {
         let pairs: Vec<_> = authorize_url.query_pairs().into_owned().collect();
         let authorize: BTreeMap<_, _> = pairs.iter().cloned().collect();
@@ -67,7 +67,7 @@ impl Trip {
         }
     }
 
-    /// What every client of the fake's app has to send.
+    /// What every client of the fake's app must send.
     fn expected(webflow: &FakeWebflow, state: &str, code: &str) -> Self {
         let authorize = [
             ("response_type", "code"),
@@ -113,7 +113,7 @@ const PYTHON: Sdk = Sdk { program: ".venv/bin/python", script: "check.py" };
 impl Sdk {
     async fn run(&self, webflow: &FakeWebflow, step: &str, env: &[(&str, &str)]) -> Value {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/official_sdks");
-        // A bare name is looked up in PATH, as `join` would not.
+        // A bare name is looked up in `PATH`, unlike a joined path.
         let program = if self.program.contains('/') {
             folder.join(self.program)
         } else {
@@ -157,7 +157,7 @@ async fn the_sdk_gets_a_token(sdk: Sdk) {
     link.set_query(None);
     assert_eq!(link, *Endpoints::webflow().authorize());
 
-    // The SDK knows no other host than Webflow's; its query is taken to the fake as it is.
+    // The SDK only knows Webflow's host, so its query is sent to the fake unchanged.
     let mut link = webflow.endpoints().authorize().clone();
     link.set_query(Some(&query));
     let callback = webflow.approve(&link).unwrap();

@@ -1,5 +1,5 @@
-//! Webflow and the network as they are, by the numbers of the list of faults: E14, E15, E17 and W1
-//! to W10.
+//! How Webflow and the network really behave, by the numbers of the list of faults: E14, E15, E17
+//! and W1 to W10.
 use serde_json::{Value, json};
 use tower_webflow_auth::testing::{Access, Endpoint, Fault, RecordedRequest, TestBrowser};
 use tower_webflow_auth::{Scope, Subject, WebflowToken};
@@ -16,8 +16,8 @@ mod e14_proxies {
 
     use super::*;
 
-    /// Runs one test of this file in a process whose environment names a proxy, and tells the first
-    /// lines that the proxy was sent. The proxy hangs up on everybody.
+    /// Runs one test of this file in a process whose environment names a proxy. Returns the first
+    /// lines that the proxy received. The proxy closes every connection.
     async fn behind_a_proxy(test: &str) -> (bool, Vec<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = format!("http://{}", listener.local_addr().unwrap());
@@ -76,7 +76,7 @@ mod e14_proxies {
     }
 
     #[tokio::test]
-    async fn https_goes_by_way_of_the_proxy() {
+    async fn https_uses_the_proxy() {
         let (succeeded, asked) = behind_a_proxy("exchange_over_https").await;
         assert!(succeeded, "{asked:?}");
         assert!(!asked.is_empty());
@@ -86,7 +86,7 @@ mod e14_proxies {
     }
 }
 
-/// Begins a flow and ends it with a code, whatever Webflow it is that is behind the layer.
+/// Starts a flow and completes it with a code, whichever Webflow is behind the layer.
 async fn sign_in(app: &App, browser: &mut TestBrowser) -> tower_webflow_auth::testing::Page {
     let challenge = browser.step(&app.url("/whoami")).await.unwrap();
     let link = challenge.location().unwrap();
@@ -107,8 +107,8 @@ mod e15_reused_connections {
 
     use super::*;
 
-    /// A Webflow that answers the first request of a connection, keeps the connection open, and
-    /// closes it when the next request has arrived.
+    /// A Webflow that answers the first request of a connection, keeps it open, and closes it when
+    /// the next request has arrived.
     struct Webflow {
         endpoints: Endpoints,
         asked: Arc<Mutex<Vec<String>>>,
@@ -177,7 +177,7 @@ mod e15_reused_connections {
     }
 
     #[tokio::test]
-    async fn exchanges_are_sent_once_more() {
+    async fn exchanges_are_retried_once() {
         let webflow = Webflow::start().await;
         let endpoints = webflow.endpoints.clone();
         let app = App::with(|builder| builder.endpoints(endpoints).introspect(false)).await;
@@ -189,7 +189,7 @@ mod e15_reused_connections {
     }
 
     #[tokio::test]
-    async fn introspections_and_revocations_are_sent_once_more() {
+    async fn introspections_and_revocations_are_retried_once() {
         let webflow = Webflow::start().await;
         let endpoints = webflow.endpoints.clone();
         let app = App::with(|builder| builder.endpoints(endpoints)).await;
@@ -206,7 +206,7 @@ mod e15_reused_connections {
     }
 
     #[tokio::test]
-    async fn gets_are_sent_once_more_and_posts_are_not() {
+    async fn gets_are_retried_once_and_posts_are_not() {
         let webflow = Webflow::start().await;
         let token = WebflowToken::for_test([]).endpoints(webflow.endpoints.clone()).build();
         for _ in 0..6 {
@@ -319,7 +319,7 @@ mod w1_a_401_alone {
     }
 
     #[tokio::test]
-    async fn asks_whether_the_token_lives_and_believes_yes_for_ten_seconds() {
+    async fn introspects_the_token_and_remembers_success_for_ten_seconds() {
         let (app, token) = connected().await;
         app.fake.clear_log();
         app.fake.fail_always(Endpoint::Sites, not_authorized());
@@ -329,7 +329,7 @@ mod w1_a_401_alone {
             assert_eq!(error.status().as_u16(), 403, "{error:?}");
             assert_eq!(app.fake.requests_to(INTROSPECT).len(), asked);
         }
-        // Within the ten seconds it is believed even of a token that has died.
+        // Within the ten seconds, even a token that has died counts as valid.
         app.fake.revoke_everything();
         assert_eq!(token.api().sites().await.unwrap_err().status().as_u16(), 403);
         app.clock.advance(Duration::from_secs(10));
@@ -366,7 +366,7 @@ mod w1_a_401_alone {
     }
 
     #[tokio::test]
-    async fn is_what_the_stand_in_answers_for_foreign_sites() {
+    async fn is_what_the_fake_answers_for_foreign_sites() {
         let (app, token) = connected().await;
         let foreign = app.fake.workspaces()[1].sites()[0].id().to_owned();
         let path = format!("/v2/sites/{foreign}/collections");
@@ -565,7 +565,7 @@ mod lists {
     }
 
     #[tokio::test]
-    async fn w6_that_break_off_tell_what_was_read() {
+    async fn w6_that_break_off_return_what_was_read() {
         let (app, token) = connected().await;
         let first = page(0..100, &json!({"limit": 100, "offset": 0, "total": 250}));
         app.fake.fail_next(Endpoint::Collections, first);
@@ -580,14 +580,14 @@ mod lists {
     async fn w7_that_take_no_offset_are_read_once() {
         let (app, token) = connected().await;
         let whole = json!({"limit": 100, "offset": 0, "total": 120});
-        // The second answer shows that the offset was not taken; where it has no offset, that it
-        // has the same items.
+        // The second response shows that the offset was ignored, by its own offset or by repeating
+        // the first items.
         for again in [whole.clone(), json!({"limit": 100, "total": 120})] {
             app.fake.fail_next(Endpoint::Collections, page(0..100, &whole));
             app.fake.fail_next(Endpoint::Collections, page(0..100, &again));
             assert_eq!(all(&token).await.unwrap().len(), 100);
         }
-        // More than was asked for: neither limit nor offset is taken.
+        // More items than requested: neither `limit` nor `offset` is supported.
         app.fake.clear_log();
         let some = json!({"limit": 100, "offset": 0, "total": 5});
         app.fake.fail_next(Endpoint::Collections, page(0..3, &some));
@@ -631,7 +631,7 @@ mod lists {
     }
 
     #[tokio::test]
-    async fn of_the_stand_in_are_read_in_every_shape() {
+    async fn of_the_fake_are_read_in_every_shape() {
         let (app, token) = connected().await;
         let site = app.fake.workspaces()[0].sites()[0].id().to_owned();
         let path = ["sites", &site, "collections"];
@@ -671,7 +671,7 @@ mod w8_answers_without_content {
         assert_eq!(none, None);
         let list: Result<Vec<Value>, _> = delete().await.unwrap().json().await;
         assert!(matches!(list, Err(ApiError::Decode(_))), "{list:?}");
-        // An empty body is nothing else's answer.
+        // An empty body is valid for a 204 only.
         app.fake.fail_always(Endpoint::Items, Fault::body("application/json", ""));
         let cut: Result<Option<Value>, _> = delete().await.unwrap().json().await;
         assert!(matches!(cut, Err(ApiError::Decode(_))), "{cut:?}");
@@ -728,7 +728,7 @@ mod w10_paths {
             assert_eq!(error.status(), 400);
         }
         assert!(app.fake.log().is_empty());
-        // Dots elsewhere are no segments, and a query is no path.
+        // Other dots are not segments, and a query is not part of the path.
         api.get("/v2/sites?a=../b&c=%2e%2e").send().await.unwrap();
         let owned = String::from("/v2/sites");
         api.get(&owned).send().await.unwrap();

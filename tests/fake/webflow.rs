@@ -1,4 +1,4 @@
-//! `FakeWebflow` over HTTP: the rules it keeps and the faults it can be made to have.
+//! `FakeWebflow` over HTTP: the rules it enforces, and the faults it can simulate.
 
 use std::io::ErrorKind;
 use std::time::{Duration, UNIX_EPOCH};
@@ -235,7 +235,7 @@ async fn install_link_redirects_without_state() {
     let stage = Stage::new().await;
     let callback = stage.webflow.approve(stage.webflow.install_url()).unwrap();
     assert_eq!(param(&callback, "state"), None);
-    // Such a link has no redirect_uri either, so the exchange may have it or not.
+    // Such a link has no redirect_uri either, so the exchange may omit it.
     let mut body = stage.exchange_body(&param(&callback, "code").unwrap());
     body.as_object_mut().unwrap().remove("redirect_uri");
     assert_eq!(stage.exchange(&body).await.status(), StatusCode::OK);

@@ -11,7 +11,7 @@ use tower_webflow_auth::{Scope, Subject, WebflowToken};
 
 use crate::support::App;
 
-/// An application whose only user has connected Webflow, and that user's token.
+/// An application whose only user has connected Webflow, and the user's token.
 async fn connected() -> (App, WebflowToken) {
     let app = App::with(|builder| {
         builder.subject(|_| Some(Subject::user("ada"))).scopes([

@@ -1,4 +1,4 @@
-//! One budget for a callback, and a shutdown that waits for the work of requests that are gone.
+//! The time limit of a callback, and a shutdown that waits for work that outlives its request.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ mod e16_shutdown {
     use super::*;
 
     #[tokio::test]
-    async fn waits_for_an_exchange_whose_browser_hung_up() {
+    async fn waits_for_an_exchange_after_its_client_disconnected() {
         let store = TestStore::default();
         let kept = store.clone();
         let app = App::with(|builder| builder.store(kept)).await;
@@ -75,7 +75,7 @@ mod e16_shutdown {
     }
 
     #[tokio::test]
-    async fn answers_later_callbacks_503_before_their_exchange() {
+    async fn rejects_later_callbacks_before_their_exchange() {
         let app = App::start().await;
         let mut browser = TestBrowser::new();
         let callback = app.callback(&mut browser, "/sites").await;

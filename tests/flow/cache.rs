@@ -1,4 +1,4 @@
-//! The read cache in front of a store, seen from outside.
+//! The read cache in front of a store, tested through the application.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tower_webflow_auth::{Subject, config::CacheConfig};
 use crate::support::App;
 use crate::support::hostile::{OnSave, TestStore, call_from, settle, waits};
 
-/// A store that counts its reads, and is down, hangs or panics when told to.
+/// A store that counts its reads, and fails, hangs or panics on command.
 #[derive(Clone, Default)]
 struct Probe(Arc<Inner>);
 
@@ -258,7 +258,7 @@ mod n5 {
         let app = App::with(|builder| builder.store(store.clone())).await;
         let mut browser = TestBrowser::new();
         let callback = app.callback(&mut browser, "/sites").await;
-        // It is still read: it fails after the exchange.
+        // Reads still work, so the callback fails only after the exchange.
         store.on_save(OnSave::Refuse);
         let page = browser.step(&callback).await.unwrap();
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);

@@ -1,4 +1,4 @@
-//! The ways in which applications compose layers, each with a real flow.
+//! The ways in which applications compose layers, each tested with a complete flow.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn scopes(token: WebflowToken) -> String {
 
 const SCOPES: &str = "sites:read cms:read";
 
-/// Connects by way of `path` in an application of that shape, which must lead back to it.
+/// Connects by visiting `path` in this application. The flow must return to it.
 async fn works(path: &str, router: impl FnOnce(&WebflowAuthLayer) -> Router) -> (App, TestBrowser) {
     let app = App::with_router(|builder| builder, router).await;
     let mut browser = TestBrowser::new();
@@ -244,7 +244,7 @@ async fn with_an_inner_layer_that_changes_the_body() {
         Router::new().route("/x", get(scopes)).layer(
             ServiceBuilder::new()
                 .layer(auth.clone())
-                // Ours answers with the inner body's type, which must be made from bytes.
+                // The layer responds with the inner body's type, which must be `From<Bytes>`.
                 .layer(MapResponseBodyLayer::new(axum::body::Body::new))
                 .layer(CompressionLayer::new()),
         )

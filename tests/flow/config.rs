@@ -1,4 +1,4 @@
-//! Every problem of a configuration is named at once, with its remedy.
+//! A configuration error lists every problem, each with its remedy.
 
 use std::time::Duration;
 

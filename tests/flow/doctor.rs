@@ -1,4 +1,4 @@
-//! The doctor: every line that can fail is made to fail by a real fault.
+//! The doctor. Every line that can fail is made to fail by a real fault.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use tower_webflow_auth::{
 
 use crate::support::{App, KEY};
 
-/// The status of a line and the whole of what it says.
+/// The status and the full text of a line.
 fn line(report: &Report, name: &str) -> (Status, String) {
     let check = report.get(name).unwrap_or_else(|| panic!("no line {name:?} in\n{report}"));
     let remedy = check.remedy().unwrap_or_default();
@@ -202,7 +202,7 @@ mod n1 {
                 assert_line(&report, name, Status::Failed, words);
             }
         }
-        // A body without end does not hold it up either.
+        // An endless body does not delay it either.
         app.fake.fail_next(Endpoint::Authorize, Fault::Huge(1 << 40));
         assert_line(&app.auth.diagnose().await, "authorize page", Status::Ok, "");
     }
@@ -270,7 +270,7 @@ async fn warns_of_tunnels_and_frames() {
     };
     let report = builder().redirect_uri(tunnel).build().unwrap().diagnose().await;
     assert_line(&report, "redirect_uri", Status::Warning, "the address of a tunnel");
-    // An origin that cannot be resolved, or reached, is no missing application.
+    // An origin that cannot be resolved or reached is not a stopped application.
     assert_line(&report, "callback", Status::Failed, "https://1a2b");
     let framed = builder()
         .redirect_uri("https://127.0.0.1:1/cb")
@@ -296,7 +296,7 @@ impl TokenStore for Counting {
     }
 }
 
-/// Says that it is well, as the trait's default does, and is not.
+/// A store that claims to be healthy, like the trait's default, but is not.
 struct Broken {
     hangs: bool,
 }
@@ -387,7 +387,7 @@ async fn finds_paths_that_reach_no_layer() {
 
 #[tokio::test]
 async fn finds_a_rewritten_path() {
-    // A proxy that takes a prefix off, which only the outside knows of.
+    // A proxy that removes a prefix of which only clients know.
     async fn strip(mut request: Request, next: axum::middleware::Next) -> axum::response::Response {
         let path = request.uri().path().replacen("/auth", "", 1);
         *request.uri_mut() = path.parse().unwrap();
@@ -460,7 +460,7 @@ async fn finds_a_silent_port() {
         .timeout(Duration::from_millis(300))
         .build()
         .unwrap();
-    // The listener's queue takes the connection, and nobody answers.
+    // The listener's queue accepts the connection, but nobody responds.
     assert_line(&auth.diagnose().await, "callback", Status::Failed, "did not answer in time");
     let hang_up = tokio::spawn(async move {
         loop {

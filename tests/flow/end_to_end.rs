@@ -113,13 +113,13 @@ mod s8 {
         let subject = |page: tower_webflow_auth::testing::Page| page.json()["subject"].clone();
         let first = subject(browser.visit(&app.url("/whoami")).await.unwrap());
 
-        // The answer was lost: the browser still has its flow cookie, and asks again.
+        // The response was lost, so the browser repeats the callback with its flow cookie.
         let mut lost = before;
         let again = lost.step(&callback).await.unwrap();
         assert_eq!(again.location().unwrap().path(), "/sites");
         assert_eq!(subject(lost.visit(&app.url("/whoami")).await.unwrap()), first);
 
-        // The page was reloaded: the flow cookie is gone.
+        // The page is reloaded after the flow cookie was removed.
         let again = browser.step(&callback).await.unwrap();
         assert_eq!((again.status, again.location().unwrap().path()), (StatusCode::SEE_OTHER, "/"));
         assert_eq!(app.fake.requests_to("/oauth/access_token").len(), 1);
@@ -173,7 +173,7 @@ async fn cancelled_consent_shows_a_page_and_leaves_no_flow() {
     let consent = browser.visit(&app.url("/sites")).await.unwrap();
     let page = browser.press("Cancel", &consent).await.unwrap();
     assert_eq!(page.status, StatusCode::FORBIDDEN);
-    assert!(page.text.contains("You did not connect Webflow"), "{}", page.text);
+    assert!(page.text.contains("access-denied"), "{}", page.text);
     assert!(page.text.contains("/auth/webflow/login?return_to=%2Fsites"), "{}", page.text);
     assert!(browser.cookies("127.0.0.1").is_empty());
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");

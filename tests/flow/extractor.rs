@@ -1,4 +1,4 @@
-//! The token as an argument of axum handlers.
+//! The token as an axum extractor.
 
 use axum::Router;
 use axum::extract::Extension;
@@ -196,7 +196,7 @@ mod o6 {
         let mut stranger = TestBrowser::new();
         let page = stranger.visit(&app.url("/who")).await.unwrap();
         assert_eq!(page.status, StatusCode::UNAUTHORIZED);
-        assert!(page.text.contains("Please sign in first"), "{}", page.text);
+        assert!(page.text.contains("not-signed-in"), "{}", page.text);
         assert!(stranger.cookies("127.0.0.1").is_empty());
 
         let mut ada = HeaderMap::new();

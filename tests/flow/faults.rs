@@ -1,5 +1,5 @@
-//! Faults of the core, each once seen in a run: state that ended with the object, request or cookie
-//! that carried it.
+//! Regression tests for faults seen in runs: state that was lost together with the object, request
+//! or cookie that carried it.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ mod c4_failed_logout {
         let (app, store) = app().await;
         let mut browser = TestBrowser::new();
         let callback = app.callback(&mut browser, "/sites").await;
-        // The answer is lost: the browser keeps its flow cookie and hears of no session.
+        // The response is lost, so the browser keeps its flow cookie and gets no session cookie.
         browser.clone().step(&callback).await.unwrap();
         store.on_remove(OnRemove::Refuse);
         let left = browser.fetch(Method::POST, &app.url(LOGOUT)).await.unwrap();
@@ -77,7 +77,7 @@ mod c4_failed_logout {
 mod c5_dead_tokens {
     use super::*;
 
-    /// A handler that keeps Webflow's refusal to itself.
+    /// A handler that does not report Webflow's 401.
     async fn secretive(token: WebflowToken) -> &'static str {
         match token.api().sites().await {
             Ok(_) => "sites",
@@ -217,14 +217,15 @@ mod c15_back_button {
         let authorize = challenge.location().unwrap().to_string();
         let first = app.fake.approve(&authorize).unwrap().to_string();
         browser.step(&first).await.unwrap();
-        // Back at the consent page, the user agrees to something else: another code, the same state.
+        // Back at the consent screen, the user makes another choice: another code with the same
+        // state.
         let second = app.fake.approve(&authorize).unwrap().to_string();
         assert_ne!(first, second);
         let page = browser.step(&second).await.unwrap();
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
         assert_eq!((app.fake.issued_tokens(), store.rows().len()), (2, 1));
         assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "connected");
-        // The same code once more is a reload.
+        // Repeating the same code is a reload.
         browser.step(&second).await.unwrap();
         assert_eq!(app.fake.issued_tokens(), 2);
     }
@@ -244,7 +245,7 @@ mod c16_callback_at_another_path {
         assert_eq!(page.status, StatusCode::INTERNAL_SERVER_ERROR, "{}", page.text);
         assert!(page.text.contains("misplaced-callback"), "{}", page.text);
         assert!(log.text().contains("a callback arrived at another path"), "{}", log.text());
-        // Without a flow of this browser it is an ordinary request.
+        // Without a flow in this browser it is an ordinary request.
         let mut stranger = TestBrowser::new();
         let other = get_with(&app, &mut stranger, "/sites?code=a&state=b", &NAVIGATION).await;
         assert_eq!(other.status, StatusCode::SEE_OTHER);
@@ -369,7 +370,7 @@ mod c27_scopes_of_login_links {
         let app = App::with(|builder| builder.further_scopes([further])).await;
         for (scope, status) in [
             ("sites:read", 303),
-            // Named by a layer with `require_scopes`, and by the builder.
+            // Allowed by a layer with `require_scopes`, and by the builder.
             ("cms:write", 303),
             ("pages:read", 303),
             ("ecommerce:write", 400),
@@ -391,7 +392,7 @@ mod p1_new_scopes {
         let first = App::with(|b| b.store(kept.clone()).scopes([Scope::CMS_READ])).await;
         let mut browser = TestBrowser::new();
         first.connect(&mut browser, "/whoami").await;
-        // The application is deployed with one scope more.
+        // The application is deployed with an additional scope.
         let again = second_instance(&first, |b| {
             b.store(kept.clone()).scopes([Scope::CMS_READ, Scope::SITES_READ])
         })

@@ -1,5 +1,5 @@
-//! Tokens whose death is noticed late: by the next request, at another instance, or over and over
-//! by an application that keeps tokens of its own.
+//! Tokens whose rejection is noticed late: by the next request, at another instance, or repeatedly
+//! by an application that keeps its own copies of tokens.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use crate::support::App;
 use crate::support::hostile::eventually;
 use crate::support::hostile::{OnRemove, TestStore, second_instance};
 
-/// Handlers that keep Webflow's refusal to themselves.
+/// Handlers that do not report Webflow's 401.
 fn secretive(auth: &WebflowAuthLayer) -> Router {
     let swallow = |token: WebflowToken| async move {
         token.api().get("/v2/sites").send().await.map_or("failed", |_| "fine")
@@ -60,7 +60,7 @@ mod n8 {
         app.connect(&mut browser, "/x").await;
         app.fake.revoke_everything();
         browser.visit(&app.url("/x")).await.unwrap();
-        // Meanwhile she has connected again, somewhere else.
+        // Meanwhile she has connected again, at another instance.
         let mut elsewhere = TestBrowser::new();
         let login = elsewhere.step(&other.url("/auth/webflow/login")).await.unwrap();
         let callback = app.fake.approve(login.location().unwrap()).unwrap();
@@ -91,7 +91,7 @@ mod n8 {
         let mut browser = TestBrowser::new();
         assert_eq!(app.connect(&mut browser, "/x").await.text, "fine");
         app.fake.revoke_everything();
-        // The first one is forgotten and replaced; and then it is met again.
+        // The first token is removed and replaced, and then used again.
         let page = app.connect(&mut browser, "/x").await;
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
         assert!(page.text.contains("token-replaced"), "{}", page.text);
@@ -115,7 +115,7 @@ mod n12 {
         assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{}", page.text);
         assert!(page.headers.contains_key("retry-after") && page.set_cookies().is_empty());
         store.on_remove(OnRemove::Remove);
-        // It is still stored, but known to be dead: no handler meets it again.
+        // It is still stored but known to be dead, so no handler gets it again.
         assert_eq!(app.connect(&mut browser, "/x").await.text, "fine");
     }
 }

@@ -1,5 +1,5 @@
-//! Jobs over all stored grants: listing, verifying, importing, resealing; I5, I6 and I8 of the threat
-//! model.
+//! Jobs over all stored grants: listing, verifying, importing, resealing; I5, I6 and I8 of the
+//! threat model.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -23,7 +23,7 @@ use crate::support::App;
 use crate::support::hostile::{OnLoad, OnRemove, OnSave, TestStore, eventually, second_instance};
 use crate::support::log::logged;
 
-/// Fast enough that no test waits for it.
+/// So fast that no test has to wait.
 fn fast() -> Pace {
     Pace::per_second(100_000).confirm_after(Duration::ZERO)
 }
@@ -47,7 +47,7 @@ async fn with_application(store: &TestStore, revoked: &Arc<AtomicUsize>) -> App 
         })
     })
     .await;
-    // Proves which app it is.
+    // Identifies the app.
     app.connected().await;
     app
 }
@@ -109,12 +109,12 @@ mod p16 {
     }
 
     #[tokio::test]
-    async fn listing_goes_on_over_many_pages_and_ends_with_an_error() {
+    async fn listing_spans_many_pages_and_ends_after_an_error() {
         let store = TestStore::default();
         let (app, _) = with_grants(&store, &["ada"]).await;
         let template = store.rows().into_iter().find(|row| !row.key().subject().is_session());
         let template = template.unwrap();
-        // Rows that do not open are left out, and do not stop the listing.
+        // Rows that do not open are skipped, and do not stop the listing.
         for i in 0..500 {
             let subject = template.key().subject().as_str().replace("ada", &format!("a{i}"));
             let key = TokenKey::new(subject.parse().unwrap(), GrantId::default());
@@ -301,7 +301,7 @@ mod i8 {
                 && app.fake.requests_to("/v2/token/introspect").len() > 2
         })
         .await;
-        // The Data API's 401 asks introspection, which accepts the token.
+        // The Data API's 401 triggers an introspection, which accepts the token.
         app.clock.advance(Duration::from_secs(1));
         app.fake.fail_next(Endpoint::Sites, unauthorized());
         assert!(matches!(
@@ -335,7 +335,7 @@ mod i8 {
     }
 
     #[tokio::test]
-    async fn grant_that_was_renewed_meanwhile_is_judged_by_its_new_token() {
+    async fn renewed_grant_is_checked_with_its_new_token() {
         let store = TestStore::default();
         let (app, revoked) = with_grants(&store, &[]).await;
         let dead = import(&app, "ada").await;
@@ -365,7 +365,7 @@ mod i6 {
         [Keyring::from_base64(&both).unwrap(), Keyring::from_base64(new).unwrap()]
     }
 
-    /// An application under the old key with these users, and two instances that have both keys.
+    /// An application with the old key and these users, and two instances with both keys.
     async fn rolling(users: &[&str]) -> (TestStore, App, [App; 2], Keyring) {
         let (old, new) = (Keyring::generate_base64(), Keyring::generate_base64());
         let [both, newest] = keys(&old, &new);
@@ -449,7 +449,7 @@ mod i6 {
                 match i % 4 {
                     0 => drop(handles[i % 2].revoke(&subject).await.unwrap()),
                     1 => drop(handles[0].import(&subject, issue(&app)).await.unwrap()),
-                    // An instance that still has the old key only.
+                    // An instance that only has the old key.
                     2 => drop(app.auth.handle().import(&subject, issue(&app)).await.unwrap()),
                     _ => {}
                 }

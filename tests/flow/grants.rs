@@ -48,7 +48,7 @@ async fn app(users: bool) -> App {
     .await
 }
 
-/// Connects one workspace of the fake's user, by way of the login path.
+/// Connects one workspace of the fake's user through the login path.
 async fn connect(app: &App, browser: &mut TestBrowser, workspace: usize) -> String {
     let id = app.fake.workspaces()[workspace].id().to_owned();
     allow(app, browser, Access::Workspace(id.clone())).await;
@@ -80,12 +80,12 @@ async fn several(users: bool) {
     let page = browser.send(Method::GET, &app.url("/chosen"), &headers, None).await.unwrap();
     assert_eq!(page.status, StatusCode::UNAUTHORIZED, "no such grant");
 
-    // Connecting a workspace again replaces its grant only.
+    // Connecting a workspace again replaces only that workspace's grant.
     connect(&app, &mut browser, 0).await;
     let all = browser.visit(&app.url("/all")).await.unwrap().text;
     assert_eq!(all, format!("{first} {second}"));
 
-    // Disconnecting one leaves the other.
+    // Disconnecting one keeps the other.
     let handle = app.auth.handle();
     let [grant] = handle.tokens_for_workspace(&first).await.unwrap().try_into().unwrap();
     handle.revoke_grant(&grant).await.unwrap();
@@ -105,7 +105,7 @@ async fn user_holds_a_grant_per_workspace() {
     several(true).await;
 }
 
-/// Single sites of one workspace are no part of another, though their grant names no workspace.
+/// A grant of single sites does not belong to another workspace, although it names no workspace.
 async fn sites_beside_a_workspace(users: bool) {
     let app = app(users).await;
     let mut browser = TestBrowser::new();

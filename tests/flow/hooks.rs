@@ -1,4 +1,4 @@
-//! `on_authorized`, `on_revoked` and logins that the application begins itself.
+//! `on_authorized`, `on_revoked` and logins that the application starts itself.
 
 use std::future::ready;
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ fn ada(builder: WebflowAuthBuilder) -> WebflowAuthBuilder {
     builder.subject(|_| Some(Subject::user("ada")))
 }
 
-/// Every new grant, as the hook saw it.
+/// The new grants that the hook received.
 fn watch(builder: WebflowAuthBuilder, seen: &Seen<NewGrant>) -> WebflowAuthBuilder {
     let seen = Arc::clone(seen);
     builder.on_authorized(move |new| {
@@ -89,7 +89,7 @@ async fn former_grant_is_the_one_that_is_replaced() {
 }
 
 #[tokio::test]
-async fn reasons_are_told_once_each() {
+async fn each_reason_is_reported_once() {
     let why = Seen::default();
     let told = Arc::clone(&why);
     let app = App::with(|builder| {
@@ -196,7 +196,7 @@ mod i3 {
         let before = browser.clone();
         let (mut a, mut b) = (before.clone(), before.clone());
         let (a, b) = futures::join!(a.step(&callback), b.step(&callback));
-        // With the flow's cookie, as when the response was lost, and without it.
+        // With the flow's cookie, as after a lost response, and without it.
         let lost = before.clone().step(&callback).await;
         browser.step(&callback).await.unwrap();
         let reloaded = browser.step(&callback).await;
@@ -207,7 +207,7 @@ mod i3 {
         assert_eq!((runs.lock().unwrap().len(), app.fake.issued_tokens()), (1, 1));
     }
 
-    /// An application whose hook refuses, while it is told to.
+    /// An application whose hook refuses grants while the switch is on.
     async fn refusing(
         store: &TestStore,
         change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder,
@@ -249,7 +249,7 @@ mod i3 {
         assert!(!page.text.contains("tenant"), "the reason is for the log");
         assert!(browser.cookies("127.0.0.1").is_empty());
         assert_eq!((app.fake.live_tokens(), store.rows().len()), (0, 0));
-        // The flow is over, also with its cookie, and whatever the hook says now.
+        // The flow has ended, even with its cookie and even if the hook would accept now.
         *refuses.lock().unwrap() = false;
         for mut browser in [browser.clone(), cookies] {
             let page = browser.step(&callback).await.unwrap();
@@ -330,7 +330,7 @@ mod i3 {
     }
 
     #[tokio::test]
-    async fn former_grant_is_put_back_when_the_store_works_again() {
+    async fn former_grant_is_restored_once_the_store_recovers() {
         let store = TestStore::default();
         let (refuses, outage) = (Arc::new(Mutex::new(false)), store.clone());
         let (no, kept) = (Arc::clone(&refuses), store.clone());
@@ -358,7 +358,7 @@ mod i3 {
     }
 }
 
-/// The usual routes, and one of the application's own that begins a login.
+/// The usual routes, and a handler of the application that starts a login.
 fn with_begin(auth: &WebflowAuthLayer) -> Router {
     async fn begin(
         State(auth): State<WebflowAuthLayer>,
@@ -411,7 +411,7 @@ mod begin {
     }
 
     #[tokio::test]
-    async fn login_that_cannot_be_kept_does_not_begin() {
+    async fn login_does_not_start_while_the_store_is_down() {
         let store = TestStore::default();
         let kept = store.clone();
         let app = App::with_router(|builder| ada(builder).store(kept), with_begin).await;

@@ -1,4 +1,4 @@
-//! Every log line that the guide quotes is logged when the event that it stands for happens.
+//! Every log line that the guide quotes is logged when its event happens.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The application's own login decides whose token it is: with axum-login, tower-sessions and JWT.
+//! Tokens belong to the application's own users: with axum-login, tower-sessions and JWT.
 
 use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -20,11 +20,11 @@ async fn drive(
     let app = App::with_router(with_subject, router).await;
     let webflow = app.url("/webflow");
 
-    // O6: nobody is signed in, and nobody is given a session of ours.
+    // O6: while nobody is signed in, the crate sets no session cookie.
     let mut browser = TestBrowser::new();
     let page = browser.visit(&webflow).await.unwrap();
     assert_eq!(page.status, StatusCode::UNAUTHORIZED);
-    assert!(page.text.contains("Please sign in first"), "{}", page.text);
+    assert!(page.text.contains("not-signed-in"), "{}", page.text);
     assert!(page.set_cookies().iter().all(|set| !set.starts_with("webflow")));
     let fetched = browser.fetch(Method::GET, &webflow).await.unwrap();
     assert_eq!(fetched.json()["type"], "urn:tower-webflow-auth:not-signed-in");
@@ -33,14 +33,14 @@ async fn drive(
     let page = app.connect(&mut browser, "/webflow").await;
     assert_eq!((page.path(), page.text.as_str()), ("/webflow", "ada"));
 
-    // S4: a flow that Ada began is not completed while Bob is signed in.
+    // S4: a flow that Ada started is not completed while Bob is signed in.
     let callback = app.callback(&mut browser, "/auth/webflow/login").await;
     sign_in(&app, &mut browser, "bob").await;
     let page = browser.visit(&callback).await.unwrap();
     assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text);
     assert_eq!(app.fake.issued_tokens(), 1, "and its code is not used");
 
-    // Bob does not get Ada's token, and his own does not take hers away.
+    // Bob does not get Ada's token, and his own does not replace hers.
     let page = app.connect(&mut browser, "/webflow").await;
     assert_eq!(page.text, "bob");
     browser.visit(&app.url("/logout")).await.unwrap();
@@ -65,7 +65,7 @@ async fn with_a_custom_jwt_layer() {
     drive(jwt_example::with_subject, jwt_example::app).await;
 }
 
-/// Users that are looked up, by a look-up that can fail.
+/// A user lookup that can fail.
 struct LookUp;
 
 impl SubjectResolver for LookUp {
@@ -97,7 +97,7 @@ async fn with_an_async_resolver() {
             assert_eq!(page.status.as_u16(), status, "{user} at {path}");
             assert!(page.set_cookies().is_empty());
         }
-        // An error needs no user; one who cannot be found is not taken for none.
+        // An error response needs no user. A failed lookup is not treated as signed out.
         let url = app.url("/auth/webflow/callback?error=access_denied&state=b");
         let page = browser.send(Method::GET, &url, &headers, None).await.unwrap();
         let expected = if status == 401 { 400 } else { status };

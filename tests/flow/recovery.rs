@@ -1,4 +1,4 @@
-//! Tokens that die at Webflow.
+//! Recovery from tokens that Webflow rejects.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use tower_webflow_auth::{Subject, WebflowAuthLayer, WebflowToken, config::Webflo
 use crate::support::hostile::{CALLBACK, TestStore, eventually, headers, second_instance};
 use crate::support::{self, App};
 
-/// The token of a layer further out, where a layer further in puts its own in its place.
+/// The token of an outer layer, where an inner layer replaces it with its own.
 #[derive(Clone)]
 struct Outers(WebflowToken);
 
@@ -115,7 +115,7 @@ mod n8 {
             .layer(inner.auth.clone())
             .layer(axum::middleware::from_fn(stash))
             .layer(layer);
-        // Both are connected by ada, each by way of its own callback.
+        // Ada has connected both, each through its own callback.
         for (app, path) in [(&outer, "/connect"), (&inner, "/whoami")] {
             let navigate = headers(&[("x-user", "ada"), ("sec-fetch-mode", "navigate")]);
             let mut browser = TestBrowser::new();
@@ -177,14 +177,14 @@ mod s4 {
         );
         assert!(page.set_cookies().is_empty());
         assert_eq!(borrower.visit(&app.url("/sites")).await.unwrap().status, StatusCode::OK);
-        // Whose token it was is asked again, as after any 401.
+        // The token's owner is asked for a new grant, as after any 401.
         let page = lender.step(&app.url("/sites")).await.unwrap();
         assert_eq!(page.status, StatusCode::SEE_OTHER);
     }
 }
 
-/// The usual application and `/late`, whose handler calls Webflow and gives its answer only after
-/// the test has opened the gate, by closing it for good.
+/// The usual application and `/late`, whose handler calls Webflow and responds only after the test
+/// has opened the gate by closing the semaphore.
 async fn with_late_answers(
     change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder,
 ) -> (App, Arc<Semaphore>, Arc<AtomicUsize>) {
@@ -224,7 +224,7 @@ async fn late_401_keeps_the_newer_token() {
 }
 
 #[tokio::test]
-async fn retry_finds_the_token_that_was_renewed_meanwhile() {
+async fn retry_uses_the_renewed_token() {
     let ada = |builder: WebflowAuthBuilder| builder.subject(|_| Some(Subject::user("ada")));
     let (app, gate, held) = with_late_answers(ada).await;
     let mut tab = app.connected().await;
@@ -245,7 +245,7 @@ async fn retry_finds_the_token_that_was_renewed_meanwhile() {
     assert_eq!(app.fake.issued_tokens(), 2);
 }
 
-/// An application's own error type, which hands the crate's error on.
+/// An application's own error type, which wraps the crate's error.
 struct AppError(ApiError);
 
 impl IntoResponse for AppError {

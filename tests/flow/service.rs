@@ -1,4 +1,4 @@
-//! What a tower service owes its callers, and what this one owes the service inside it.
+//! The contract of a tower service, towards its callers and towards the inner service.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -19,8 +19,8 @@ use crate::support::App;
 type Req = Request<Full<Bytes>>;
 type Res = Response<Full<Bytes>>;
 
-/// An inner service that must be asked for readiness before each call, as tower demands, and is
-/// ready on its second poll only.
+/// An inner service that must be polled ready before each call, as tower requires, and becomes
+/// ready only on the second poll.
 #[derive(Debug, Default)]
 struct Strict {
     ready: bool,
@@ -29,7 +29,7 @@ struct Strict {
 }
 
 impl Clone for Strict {
-    /// A clone is not ready: the readiness that was waited for belongs to the original.
+    /// A clone is not ready: readiness belongs to the instance that was polled.
     fn clone(&self) -> Self {
         Self { ready: false, polled: false, called: Arc::clone(&self.called) }
     }

@@ -1,4 +1,4 @@
-//! An application with users of its own, in browsers where nobody is signed in yet.
+//! An application with its own users, in browsers where nobody is signed in yet.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn location(page: &Page) -> &str {
     page.headers.get("location").map_or("", |it| it.to_str().unwrap())
 }
 
-/// The path that `next` of a redirect to the sign-in page names.
+/// The path in the `next` parameter of a redirect to the sign-in page.
 fn next(page: &Page) -> String {
     assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
     assert!(location(page).starts_with("/sign-in?next="), "{}", location(page));
@@ -53,13 +53,13 @@ async fn with_store() -> (App, TestStore) {
     (App::with(|builder| with_users(builder).store(kept)).await, store)
 }
 
-/// Another instance over that store.
+/// Another instance with that store.
 async fn instance_beside(app: &App, store: &TestStore) -> App {
     let (store, clock) = (store.clone(), app.clock.clone());
     second_instance(app, |builder| with_users(builder).store(store).clock(clock)).await
 }
 
-/// Begins a flow while nobody is signed in, and comes back from Webflow: the path that claims it.
+/// Completes a flow at Webflow while nobody is signed in. Returns the path that claims its code.
 async fn parked(app: &App, browser: &mut TestBrowser) -> String {
     let callback = app.callback(browser, LOGIN).await;
     let page = browser.step(&callback).await.unwrap();
@@ -149,7 +149,8 @@ mod i1 {
         assert_nothing_happened(&app);
         assert!(store.rows().is_empty());
 
-        // Still nobody: back to the sign-in page, and the cookie is not written again.
+        // Nobody is signed in yet: another redirect to the sign-in page, without setting the cookie
+        // again.
         let again = browser.step(&app.url(&claim)).await.unwrap();
         assert_eq!(next(&again), claim);
         assert!(again.set_cookies().is_empty());
@@ -161,7 +162,7 @@ mod i1 {
         assert_eq!(browser.cookies(HOST), [("user".to_owned(), "ada".to_owned())]);
         assert_eq!(app.fake.issued_tokens(), 1);
 
-        // Twice: it finds what it led to.
+        // A repeated claim finds the grant.
         let twice = browser.step(&app.url(&claim)).await.unwrap();
         assert_eq!((twice.status, location(&twice)), (StatusCode::SEE_OTHER, "/"));
         assert_eq!(app.fake.issued_tokens(), 1);
@@ -218,15 +219,15 @@ mod i1 {
         for (minutes, expected) in [(14, "/whoami"), (15, CALLBACK)] {
             let mut browser = TestBrowser::new();
             let callback = app.callback(&mut browser, LOGIN).await;
-            // The flow's own time counts until the code has arrived.
+            // The flow's lifetime counts until the code arrives.
             app.clock.advance(Duration::from_secs(10 * 60));
             let claim = next(&browser.step(&callback).await.unwrap());
             app.clock.advance(Duration::from_secs(minutes * 60));
-            // Coming back with the code does not let it wait longer.
+            // Repeating the callback does not extend the wait.
             browser.step(&callback).await.unwrap();
             sign_in(&mut browser, "ada");
             let page = browser.visit(&app.url(&claim)).await.unwrap();
-            // Webflow accepts codes for 15 minutes, too; the fake counts from consent.
+            // Webflow accepts codes for 15 minutes, too. The fake counts from the consent.
             assert!(page.path() == expected || minutes == 14, "{}: {}", page.url, page.text);
             if minutes == 15 {
                 assert_eq!(page.status, StatusCode::BAD_REQUEST);
@@ -243,7 +244,7 @@ mod i1 {
         let cookies = browser.cookies(HOST);
         browser.submit(&app.url("/auth/webflow/logout")).await.unwrap();
         assert!(browser.cookies(HOST).is_empty());
-        // Not even somebody who has kept the cookie can claim it at this instance.
+        // Not even a browser that kept the cookie can claim the code at this instance.
         for (name, value) in cookies {
             browser.set_cookie(HOST, &name, &value);
         }
@@ -347,7 +348,7 @@ mod i1 {
     }
 
     #[tokio::test]
-    async fn install_from_webflows_side_waits_as_well() {
+    async fn install_waits_for_sign_in() {
         let app = start().await;
         let mut browser = TestBrowser::new();
         let page = browser.step(&app.url(&format!("{CALLBACK}?code=theirs"))).await.unwrap();

@@ -1,4 +1,4 @@
-//! Grants know their sites: at the callback, with later requests, and when a site was added since.
+//! The sites of a grant: looked up at the callback, on later requests, and after a site was added.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ fn site_ids(app: &App) -> Vec<String> {
     app.fake.workspaces()[0].sites().iter().map(|site| site.id().to_owned()).collect()
 }
 
-/// Logs in by the login path; the user picks the first workspace.
+/// Logs in through the login path. The user picks the first workspace.
 async fn connect(app: &App) -> TestBrowser {
     let workspace = Access::Workspace(workspace(app));
     connect_with(app, workspace).await
@@ -47,7 +47,7 @@ async fn one(handle: &WebflowAuthHandle, site: &str) -> WebflowToken {
     token
 }
 
-/// `/v2/sites` lists these from now on.
+/// Makes `/v2/sites` list these sites from now on.
 fn list(app: &App, ids: &[&str]) {
     let sites: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
     app.fake.fail_always(Endpoint::Sites, Fault::json(200, &json!({ "sites": sites })));
@@ -78,7 +78,7 @@ mod at_the_callback {
     }
 
     #[tokio::test]
-    async fn sites_that_introspection_names_are_not_listed() {
+    async fn sites_named_by_introspection_are_not_listed() {
         let app = App::start().await;
         let site = site_ids(&app).remove(0);
         connect_with(&app, Access::Sites(vec![site.clone()])).await;
@@ -112,7 +112,7 @@ mod at_the_callback {
     }
 
     #[tokio::test]
-    async fn null_is_an_answer() {
+    async fn null_means_no_sites() {
         let app = App::start().await;
         app.fake.fail_next(Endpoint::Sites, Fault::json(200, &json!({ "sites": null })));
         let mut browser = connect(&app).await;
@@ -158,7 +158,7 @@ mod with_later_requests {
     use super::*;
 
     #[tokio::test]
-    async fn what_failed_is_looked_up_at_once_and_then_at_doubling_intervals() {
+    async fn failed_lookups_are_retried_immediately_and_then_at_doubling_intervals() {
         let app = App::start().await;
         app.fake.fail_always(Endpoint::Sites, Fault::Status(500));
         let mut browser = connect(&app).await;
@@ -187,10 +187,10 @@ mod with_later_requests {
     }
 
     #[tokio::test]
-    async fn after_a_failed_introspection_all_is_looked_up() {
+    async fn after_a_failed_introspection_everything_is_looked_up() {
         let app = App::start().await;
         app.fake.fail_next(Endpoint::Introspect, Fault::Reset);
-        // A connection that closed unanswered is tried once more.
+        // A request whose connection closed without a response is retried once.
         app.fake.fail_next(Endpoint::Introspect, Fault::Status(500));
         let mut browser = connect(&app).await;
         assert_eq!(asked(&app, SITES), 0, "only after an introspection");
@@ -240,7 +240,7 @@ mod added_after_the_install {
     }
 
     #[tokio::test]
-    async fn the_workspace_id_only_says_where_to_look() {
+    async fn the_workspace_id_is_only_a_hint() {
         let app = App::start().await;
         connect(&app).await;
         let handle = app.auth.handle();
@@ -252,7 +252,7 @@ mod added_after_the_install {
     }
 
     #[tokio::test]
-    async fn made_up_ids_cost_one_call_a_minute_for_each_grant() {
+    async fn invented_ids_cost_one_call_per_grant_and_minute() {
         let app = App::with(|builder| builder.grants(GrantPolicy::PerWorkspace)).await;
         for _ in 0..3 {
             connect(&app).await;
@@ -275,7 +275,7 @@ mod added_after_the_install {
     }
 
     #[tokio::test]
-    async fn a_workspace_that_no_grant_has_costs_no_call() {
+    async fn a_workspace_without_a_grant_costs_no_call() {
         let app = App::start().await;
         connect(&app).await;
         let other = app.fake.workspaces()[1].id();
@@ -285,7 +285,7 @@ mod added_after_the_install {
     }
 
     #[tokio::test]
-    async fn callers_at_the_same_time_share_a_call() {
+    async fn concurrent_callers_share_a_call() {
         let app = App::start().await;
         connect(&app).await;
         list(&app, &["new"]);
@@ -297,7 +297,7 @@ mod added_after_the_install {
     }
 
     #[tokio::test]
-    async fn a_caller_that_leaves_takes_nothing_along() {
+    async fn dropping_one_caller_does_not_cancel_the_others() {
         let app = App::start().await;
         connect(&app).await;
         let (handle, workspace) = (app.auth.handle(), workspace(&app));
@@ -313,7 +313,7 @@ mod added_after_the_install {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_and_repeated_after_ten_seconds() {
+    async fn a_failure_is_returned_and_retried_after_ten_seconds() {
         let app = App::start().await;
         connect(&app).await;
         let (handle, workspace) = (app.auth.handle(), workspace(&app));
@@ -331,7 +331,7 @@ mod added_after_the_install {
     }
 
     #[tokio::test]
-    async fn another_grant_that_covers_the_site_outweighs_a_failure() {
+    async fn a_failure_is_ignored_if_another_grant_covers_the_site() {
         let app = App::start().await;
         connect(&app).await;
         connect(&app).await;
@@ -343,7 +343,7 @@ mod added_after_the_install {
     }
 
     #[tokio::test]
-    async fn a_dead_grant_is_removed_and_no_failure() {
+    async fn a_dead_grant_is_removed_without_an_error() {
         let app = App::start().await;
         connect(&app).await;
         let (handle, workspace) = (app.auth.handle(), workspace(&app));
@@ -354,7 +354,7 @@ mod added_after_the_install {
     }
 
     #[tokio::test]
-    async fn a_token_known_to_be_dead_is_not_among_the_results() {
+    async fn tokens_known_to_be_dead_are_not_returned() {
         let app = App::start().await;
         connect(&app).await;
         let (handle, workspace) = (app.auth.handle(), workspace(&app));
@@ -370,7 +370,7 @@ mod added_after_the_install {
     }
 
     #[tokio::test]
-    async fn two_changes_at_the_same_time_are_both_kept() {
+    async fn concurrent_changes_are_both_kept() {
         let app =
             App::with(|builder| builder.scopes([Scope::SITES_READ, Scope::AUTHORIZED_USER_READ]))
                 .await;
@@ -436,7 +436,7 @@ async fn c18_empty_scopes_of_exchange_and_introspection_grant_nothing() {
 }
 
 #[tokio::test]
-async fn fields_of_tokens_that_expire_are_sealed_and_warned_of_once() {
+async fn expiry_fields_are_stored_and_logged_once() {
     let (log, _capture) = crate::support::log::logged();
     let store = TestStore::default();
     let kept = store.clone();

@@ -1,4 +1,4 @@
-//! Sessions last while they are used, up to a maximum, and never by way of a shared cache.
+//! Sessions are extended while they are used, up to a maximum, and never through a shared cache.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ mod i4 {
     }
 
     #[tokio::test]
-    async fn no_cookie_is_put_on_what_shared_caches_may_keep() {
+    async fn sets_no_cookie_on_responses_that_shared_caches_may_store() {
         let app = App::with_router(
             |builder| builder,
             |auth| Router::new().route("/c/{how}", get(cached)).layer(auth.clone()),

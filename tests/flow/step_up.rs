@@ -31,9 +31,9 @@ async fn declined_step_up_keeps_the_grant_and_is_403() {
     let consent = browser.visit(&app.url("/cms")).await.unwrap();
     let page = browser.press("Cancel", &consent).await.unwrap();
     assert_eq!(page.status, StatusCode::FORBIDDEN, "{}", page.text);
-    assert!(page.text.contains("You did not allow more"), "{}", page.text);
+    assert!(page.text.contains("access-denied"), "{}", page.text);
     assert_eq!(browser.visit(&app.url("/whoami")).await.unwrap().json(), before);
-    // The way on asks for the same again, and comes back to the same page.
+    // The page's link requests the same scopes and returns to the same page.
     let again = page.text.split("href=\"").nth(1).unwrap().split('"').next().unwrap();
     let again = again.replace("&amp;", "&");
     assert!(again.contains("return_to=%2Fcms&scope=sites%3Aread%20cms%3Aread%20cms%3Awrite"));

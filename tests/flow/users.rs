@@ -1,4 +1,4 @@
-//! Who gave a grant: on the token, and as an argument of handlers.
+//! The user who authorized a grant: on the token, and as an extractor.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ async fn is_read_once_and_kept_with_the_grant() {
 }
 
 #[tokio::test]
-async fn without_the_scope_is_not_asked_for() {
+async fn is_not_requested_without_the_scope() {
     let app = app(&[Scope::SITES_READ]).await;
     let mut browser = connect(&app).await;
     for path in ["/maybe", "/token"] {
@@ -113,7 +113,7 @@ async fn is_looked_up_later_when_the_callback_could_not() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_user_are_asked_for_again() {
+async fn malformed_responses_are_looked_up_again() {
     for odd in
         [Fault::body("text/html", "<html>"), Fault::json(200, &json!(null)), Fault::Truncated]
     {
@@ -128,7 +128,7 @@ async fn answers_that_are_no_user_are_asked_for_again() {
 }
 
 #[tokio::test]
-async fn fields_that_webflow_leaves_out_are_none() {
+async fn omitted_fields_are_none() {
     let app = with_scope().await;
     app.fake.fail_next(Endpoint::AuthorizedBy, Fault::json(200, &json!({"email": null})));
     let mut browser = connect(&app).await;
@@ -137,7 +137,7 @@ async fn fields_that_webflow_leaves_out_are_none() {
 }
 
 #[tokio::test]
-async fn nobody_connected_and_a_missing_layer_are_told_apart() {
+async fn missing_connection_and_missing_layer_are_distinguished() {
     let app = with_scope().await;
     let mut browser = TestBrowser::new();
     let nobody = browser.visit(&app.url("/optional")).await.unwrap().text;
@@ -149,7 +149,7 @@ async fn nobody_connected_and_a_missing_layer_are_told_apart() {
 }
 
 #[tokio::test]
-async fn goes_when_the_scope_goes() {
+async fn is_removed_with_the_scope() {
     let app = with_scope().await;
     let mut browser = connect(&app).await;
     let shrunk = json!({"authorization": {"id": "a", "scope": "sites:read"}});

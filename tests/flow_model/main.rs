@@ -1,10 +1,10 @@
-//! The flow as a state machine: several browsers with several tabs, two instances over one store, and
-//! an attacker who sends callbacks into other browsers; users who sign in and out, and codes that
-//! wait for them; imports; keys that roll, and reseals; a store that fails, hangs or lags, answers
-//! that are lost, logouts in the middle, browsers that hang up, and a clock that jumps.
+//! The flow as a state machine: several browsers with several tabs, two instances over one store,
+//! and an attacker who sends callbacks into other browsers; users who sign in and out, and codes
+//! that wait for them; imports; keys that roll, and reseals; a store that fails, hangs or lags,
+//! answers that are lost, logouts in the middle, browsers that hang up, and a clock that jumps.
 //!
-//! proptest draws a plan of steps from a seed; `world` carries it out and checks after every step what
-//! the application promises. The seeds are fixed. `scripts/soak` runs fresh ones, and
+//! proptest draws a plan of steps from a seed; `world` carries it out and checks after every step
+//! what the application promises. The seeds are fixed. `scripts/soak` runs fresh ones, and
 //! `FLOW_MODEL_SEED=7 FLOW_MODEL_CASES=1 cargo test --all-features --test flow_model -- --ignored`
 //! runs the plan of one seed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
@@ -24,21 +24,22 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use world::World;
 
-/// Plans run at the same time: most of their time they wait for timeouts.
+/// Plans run concurrently, since they mostly wait for timeouts.
 const AT_ONCE: usize = 8;
 
-/// Seeds that were chosen blindly.
+/// Seeds that were chosen arbitrarily.
 const SEEDS: std::ops::Range<u64> = 0..24;
 
-/// Every seed whose plan has found a fault.
+/// The seeds whose plans have found a fault.
 const FOUND_A_FAULT: [u64; 5] = [
-    // Two instances that replace a grant at the same moment each tell `on_revoked` of it.
+    // Two instances that replace a grant at the same moment each report it to `on_revoked`.
     27,
-    // An instance whose removal fails tells it again of a row that another one has removed.
+    // An instance whose removal fails reports a row again that another one has removed.
     1047,
-    // A second choice at Webflow ended in an earlier session, and the present one was left behind.
+    // A second choice at Webflow led to an earlier session, and the current one was left behind.
     1_795_720_945,
-    // A callback whose response was lost was exchanged again after other tabs had ended elsewhere.
+    // A callback whose response was lost was exchanged again after other tabs had ended in another
+    // session.
     7020,
     7105,
 ];
@@ -68,7 +69,7 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
 
-/// Draws the plan of a seed and carries it out; on failure, the shortest plan that fails.
+/// Draws the plan of a seed and runs it. On failure, returns the shortest plan that fails.
 fn run(seed: u64) -> Result<(), String> {
     let config = Config {
         cases: 1,

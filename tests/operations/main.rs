@@ -1,5 +1,5 @@
-//! The dashboard's queries and the alerts in a real Prometheus that scrapes the demo. Needs Debian's
-//! package `prometheus` and the example built: scripts/operations has both.
+//! The dashboard's queries and the alerts, in a real Prometheus that scrapes the demo. Needs
+//! Debian's package `prometheus` and the example built: scripts/operations has both.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(unreachable_pub, reason = "nothing is outside of a test binary")]
@@ -36,7 +36,7 @@ async fn use_it(demo: &Demo) {
     assert_eq!(denied.status, StatusCode::FORBIDDEN, "{}", denied.text);
 }
 
-/// A login at whose exchange Webflow refuses the client.
+/// A login in whose exchange Webflow rejects the client.
 async fn be_refused(demo: &Demo) {
     let mut browser = TestBrowser::new();
     let consent = browser.visit(&demo.url("/sites")).await.unwrap();
@@ -59,7 +59,7 @@ fn queries() -> Vec<String> {
     queries
 }
 
-/// Whether a query has a result, and each of its values is a number.
+/// Whether a query has a result whose values are all numbers.
 fn has_data(result: &Value) -> bool {
     let samples = result.as_array().unwrap();
     let numbers = samples.iter().filter_map(|it| it["value"][1].as_str()?.parse::<f64>().ok());

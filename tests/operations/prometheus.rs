@@ -54,7 +54,7 @@ impl Prometheus {
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
-    /// The data of an answer of its API.
+    /// The data in a response of its API.
     pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Value {
         let request = self.client.get(format!("{}/api/v1/{path}", self.url)).query(query);
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
@@ -82,7 +82,7 @@ impl Prometheus {
         self.query("timestamp(up{job=\"demo\"} == 1)").await[0]["value"][1].clone()
     }
 
-    /// The names of the alerts that fire.
+    /// The names of the firing alerts.
     pub async fn firing(&self) -> Vec<String> {
         let alerts = self.get("alerts", &[]).await;
         let alerts = alerts["alerts"].as_array().unwrap();

@@ -11,7 +11,7 @@ use super::*;
 
 const INVALID: &str = "Bearer error=\"invalid_token\"";
 
-/// The answer to a bearer that is worth nothing.
+/// Asserts the response to an invalid bearer.
 #[track_caller]
 fn refused(answer: &Answer) {
     assert_eq!((answer.status.as_u16(), answer.kind()), (401, "bearer-refused"), "{}", answer.json);
@@ -26,7 +26,7 @@ async fn a_handler_gets_token_user_and_session() {
     let panel = Panel::start().await;
     let token = panel.bearer().await;
     let site = panel.site(0);
-    // The first request opens the bearer; those that follow find it verified.
+    // The first request decrypts the bearer. The following ones find it in the cache.
     for _ in 0..3 {
         let answer = panel.get("/whoami", &token).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.json);
@@ -77,7 +77,7 @@ mod b2 {
     }
 
     #[tokio::test]
-    async fn a_bearer_ends_with_its_hour() {
+    async fn a_bearer_expires_after_an_hour() {
         let panel = Panel::start().await;
         let token = panel.bearer().await;
         panel.clock.advance(Duration::from_secs(3598));
@@ -100,7 +100,7 @@ mod b2 {
         for auth in [
             layer().client_id("another"),
             layer().keyring(Keyring::generate()),
-            // The cookie's name, which is bound in, differs on https.
+            // The cookie's name, which is associated data, differs on https.
             layer().redirect_uri("https://app.example.com/auth/webflow/callback"),
         ] {
             let app = router(&auth.build().unwrap());
@@ -172,7 +172,7 @@ mod b2 {
     }
 
     #[tokio::test]
-    async fn a_bearer_of_a_grant_that_another_instance_has_just_written_is_good() {
+    async fn a_bearer_of_a_grant_just_written_by_another_instance_is_accepted() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tokens.db");
         let open = async || SqliteStore::open(&file).await.unwrap();
@@ -209,7 +209,7 @@ mod b3 {
     use super::*;
 
     #[tokio::test]
-    async fn only_the_header_is_looked_at() {
+    async fn only_the_header_is_read() {
         let panel = Panel::start().await;
         let token = panel.bearer().await;
         let cookie = format!("wfp={token}; access_token={token}");
@@ -222,7 +222,7 @@ mod b3 {
     }
 
     #[tokio::test]
-    async fn a_bearer_decides_beside_somebody_elses_session() {
+    async fn a_bearer_takes_precedence_over_a_session() {
         let panel = Panel::start().await;
         let token = panel.bearer().await;
         let cookie = panel.connect().await;
@@ -245,7 +245,7 @@ mod b3 {
     }
 
     #[tokio::test]
-    async fn a_bearer_that_is_there_twice_is_refused() {
+    async fn a_repeated_bearer_is_refused() {
         let panel = Panel::start().await;
         let token = panel.bearer().await;
         let (name, good) = bearer(&token);
@@ -256,7 +256,7 @@ mod b3 {
     }
 
     #[tokio::test]
-    async fn with_own_users_only_the_crates_own_bearers_are_judged() {
+    async fn with_own_users_only_the_crates_own_bearers_are_verified() {
         let panel = Panel::with(|builder| builder.subject(|_| Some(Subject::user(1)))).await;
         let token = panel.bearer_of_user().await;
         let mine = panel.get("/whoami", "the application's own").await;
@@ -268,7 +268,7 @@ mod b3 {
     }
 
     #[tokio::test]
-    async fn closures_of_the_application_are_not_asked() {
+    async fn closures_of_the_application_are_not_called() {
         let panel = Panel::with(|builder| {
             builder
                 .grants(GrantPolicy::PerWorkspace)
@@ -295,7 +295,7 @@ mod b6 {
     use tower_webflow_auth::testing::{Endpoint, Fault};
 
     #[tokio::test]
-    async fn the_panels_user_is_told_apart_from_who_connected() {
+    async fn the_panels_user_is_not_the_grants_user() {
         let panel = Panel::start().await;
         panel.connect().await;
         let other = json!({ "id": "another", "siteId": panel.site(0) });
@@ -341,7 +341,7 @@ mod b7 {
 }
 
 impl Panel {
-    /// With own users there is no session cookie; the flow's suffices.
+    /// With the application's own users there is no session cookie. The flow's cookie is enough.
     async fn bearer_of_user(&self) -> String {
         self.connect_user("/whoami").await;
         self.sign_in(self.site(0)).await.json["token"].as_str().unwrap().to_owned()

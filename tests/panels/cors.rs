@@ -1,4 +1,4 @@
-//! What browsers are told of a panel's origin.
+//! CORS headers for the origins of panels.
 
 use axum::http::{Method, StatusCode, header};
 use serde_json::json;
@@ -12,12 +12,12 @@ mod b4 {
     use super::*;
 
     #[tokio::test]
-    async fn answers_to_a_bearer_can_be_read_by_listed_origins_alone() {
+    async fn only_listed_origins_can_read_responses_to_a_bearer() {
         let panel = Panel::start().await;
         let token = panel.bearer().await;
         let (name, good) = bearer(&token);
         let evil = "https://evil.example";
-        // Twice: opened, and then found verified.
+        // Twice: decrypted, and then from the cache.
         for (path, authorization, status) in [
             ("/whoami", good.as_str(), 200),
             ("/whoami", &good, 200),
@@ -45,7 +45,7 @@ mod b4 {
     }
 
     #[tokio::test]
-    async fn answers_of_the_panel_path_can_be_read_by_listed_origins_alone() {
+    async fn only_listed_origins_can_read_responses_of_the_panel_path() {
         let panel = Panel::start().await;
         panel.connect().await;
         let good =

@@ -116,13 +116,13 @@ impl Panel {
         self.send(post(body)).await
     }
 
-    /// Signs the panel of a site in, as the Designer Extension does.
+    /// Signs in the panel of a site, as the Designer Extension does.
     pub(crate) async fn sign_in(&self, site: &str) -> Answer {
         let id_token = self.fake.id_token(site);
         self.post(&json!({ "siteId": site, "idToken": id_token })).await
     }
 
-    /// The bearer of the panel of the first site, which is connected first.
+    /// Connects the first site, and returns the bearer of its panel.
     pub(crate) async fn bearer(&self) -> String {
         self.connect().await;
         let answer = self.sign_in(self.site(0)).await;
@@ -135,7 +135,7 @@ impl Panel {
         self.send(request(Method::GET, path, &[(name, &value)])).await
     }
 
-    /// Connects the first two sites by a browser session; its cookie.
+    /// Connects the first two sites in a browser session, and returns its cookie.
     pub(crate) async fn connect(&self) -> String {
         let sites = vec![self.site(0).to_owned(), self.site(1).to_owned()];
         self.connect_to(Access::Sites(sites)).await

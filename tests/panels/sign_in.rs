@@ -74,7 +74,7 @@ async fn the_endpoints_service_answers_the_panel_path_too() {
 }
 
 #[tokio::test]
-async fn checks_come_in_their_order() {
+async fn checks_run_in_order() {
     let panel = Panel::start().await;
     panel.connect().await;
     let (site, limit) = (panel.site(0), 16 * 1024);
@@ -175,7 +175,7 @@ mod b1 {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_does_not_end_is_given_up() {
+    async fn an_endless_body_times_out() {
         let panel = Panel::start().await;
         let endless = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let mut request = post(&json!({}));
@@ -194,7 +194,7 @@ mod b5 {
     use super::*;
 
     #[tokio::test]
-    async fn made_up_sites_cost_no_call_to_webflow() {
+    async fn invented_sites_cost_no_call_to_webflow() {
         let panel = Panel::start().await;
         panel.connect().await;
         panel.fake.clear_log();
@@ -209,7 +209,7 @@ mod b5 {
     }
 
     #[tokio::test]
-    async fn made_up_sites_of_a_connected_workspace_cost_one_listing_a_minute() {
+    async fn invented_sites_of_a_connected_workspace_cost_one_listing_a_minute() {
         let panel = Panel::start().await;
         let workspace = panel.fake.workspaces()[0].id().to_owned();
         panel.connect_to(Access::Workspace(workspace.clone())).await;
@@ -230,7 +230,7 @@ mod b5 {
     }
 
     #[tokio::test]
-    async fn after_twenty_refusals_nothing_is_asked_for_a_minute() {
+    async fn after_twenty_refusals_no_call_is_made_for_a_minute() {
         let panel = Panel::start().await;
         panel.connect().await;
         let forged = json!({ "siteId": panel.site(0), "idToken": "f0rged" });
@@ -250,7 +250,7 @@ mod b5 {
     }
 
     #[tokio::test]
-    async fn posts_at_the_same_time_are_bounded() {
+    async fn concurrent_posts_are_bounded() {
         let panel = Panel::with(|builder| builder.max_panel_posts(2)).await;
         panel.connect().await;
         let hanging = || {
@@ -341,7 +341,7 @@ async fn webflow_that_hangs_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn grants_without_the_scope_are_told_apart() {
+async fn a_missing_scope_is_reported_as_such() {
     let panel = Panel::with(|builder| builder.scopes([Scope::SITES_READ])).await;
     panel.connect().await;
     let answer = panel.sign_in(panel.site(0)).await;
@@ -354,7 +354,7 @@ async fn grants_without_the_scope_are_told_apart() {
 }
 
 #[tokio::test]
-async fn without_a_cache_a_bearer_works_as_well() {
+async fn a_bearer_works_without_a_cache() {
     let panel = Panel::with(|builder| builder.cache(CacheConfig::off())).await;
     let token = panel.bearer().await;
     for _ in 0..3 {

@@ -18,7 +18,7 @@ use crate::support::KEY;
 use crate::support::hostile::{HOST, TestStore, call, cookies_of, headers};
 use crate::support::log::logged;
 
-/// Two apps, of which each has its own client at Webflow, behind one address.
+/// Two apps behind one address, each with its own client at Webflow.
 struct Host {
     address: SocketAddr,
     store: TestStore,
@@ -27,7 +27,7 @@ struct Host {
     server: JoinHandle<()>,
 }
 
-/// The paths below which the apps are; the second one is named after its path.
+/// The path prefixes of the apps. The second app is named after its prefix.
 const PATHS: [&str; 2] = ["plain", "staging"];
 
 impl Host {
@@ -159,7 +159,7 @@ mod i7 {
     }
 
     #[tokio::test]
-    async fn purge_of_one_app_takes_no_grant_of_the_other() {
+    async fn purge_of_one_app_keeps_the_grants_of_the_other() {
         let host = Host::start(|builder| builder).await;
         for app in [0, 1, 0] {
             host.connect(&mut TestBrowser::new(), app).await;
@@ -177,7 +177,7 @@ mod i7 {
     }
 
     #[tokio::test]
-    async fn cookies_of_two_apps_are_apart() {
+    async fn cookies_of_two_apps_are_separate() {
         let host = Host::start(|builder| builder).await;
         let mut browser = TestBrowser::new();
         for app in [0, 1] {

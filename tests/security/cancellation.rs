@@ -1,5 +1,5 @@
-//! Dropped at every point and panicking in every place: what was begun is whole afterwards, and
-//! the service goes on.
+//! Futures dropped at every point, and panics in every place: work is either complete or undone
+//! afterwards, and the service continues.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::support::hostile::{
     Answer, CALLBACK, Https, LOGOUT, OnLoad, OnRemove, OnSave, TestStore, eventually,
 };
 
-/// The future's output, unless it has to be polled more than that often: then it is dropped.
+/// Polls the future at most that often, then drops it. Returns its output if it was ready.
 async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
     struct Polled<'f, F> {
         future: Pin<&'f mut F>,
@@ -44,7 +44,7 @@ async fn polled<F: Future>(times: usize, future: F) -> Option<F::Output> {
     Polled { future: pin!(future), left: times }.await
 }
 
-/// An application whose store is the test's.
+/// An application with this store.
 async fn app() -> (Https, TestStore) {
     let store = TestStore::default();
     let kept = store.clone();
@@ -55,14 +55,14 @@ async fn with(change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder) -> 
     Https::start(change, support::router).await
 }
 
-/// A flow that waits for its callback: the callback's target, and the browser's cookies.
+/// A flow that awaits its callback: the callback's target and the browser's cookies.
 async fn begun(app: &Https, path: &str) -> (String, String) {
     let challenge = app.visit(path, "").await;
     let callback = app.fake.approve(challenge.location()).unwrap();
     (format!("{CALLBACK}?{}", callback.query().unwrap()), challenge.jar())
 }
 
-/// The cookies of a browser that is connected.
+/// The cookies of a connected browser.
 async fn connected(app: &Https) -> String {
     let (target, cookies) = begun(app, "/whoami").await;
     app.visit(&target, &cookies).await.jar()
@@ -86,7 +86,7 @@ mod n6 {
             let new = || app.fake.issued_tokens() - issued;
             eventually("the exchange", || new() == n.min(1)).await;
             eventually("the write", || store.rows().len() == app.fake.live_tokens()).await;
-            // The browser repeats what it got no answer to, and is logged in without another token.
+            // The browser repeats the unanswered request, and is logged in without another token.
             let again = app.visit(&target, &cookies).await;
             assert_eq!(again.status, StatusCode::SEE_OTHER, "after {n} polls: {}", again.text);
             assert_eq!(app.fake.issued_tokens(), issued + 1);
@@ -175,7 +175,7 @@ mod n6 {
             let done = polled(n, app.visit("/sites", &cookies)).await;
             assert!(app.auth.shutdown().await);
             assert_eq!(store.writes_dropped.load(Ordering::SeqCst), 0, "dropped after {n} polls");
-            // Whether or not the handler got so far as to find the token dead, the next one sees to it.
+            // If the handler did not get as far as finding the token dead, the next one does.
             let next = app.visit("/sites", &cookies).await;
             assert_eq!(next.status, StatusCode::SEE_OTHER, "after {n} polls: {}", next.text);
             assert!(next.location().contains("/oauth/authorize"), "after {n} polls");
@@ -190,8 +190,7 @@ mod n6 {
     }
 }
 
-/// Nothing has happened, or all of it: never a grant that is revoked and still there, nor one that
-/// is gone and still alive.
+/// Asserts all or nothing: no grant is revoked but still stored, or removed but still valid.
 fn assert_whole(app: &Https, store: &TestStore, n: usize) {
     let (live, rows) = (app.fake.live_tokens(), store.rows().len());
     assert_eq!(live, rows, "dropped after {n} polls: {live} alive, {rows} stored");
@@ -369,7 +368,7 @@ mod n14 {
     }
 }
 
-/// A store that panics in everything that need not be there.
+/// A store that panics in all optional methods.
 struct Panicky {
     rows: TestStore,
     panics: Arc<AtomicBool>,
@@ -421,7 +420,7 @@ impl TokenStore for Panicky {
     }
 }
 
-/// A switch for closures that panic when it is on.
+/// A switch that makes closures panic.
 #[derive(Clone, Default)]
 struct Switch(Arc<AtomicBool>);
 

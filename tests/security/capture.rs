@@ -1,4 +1,4 @@
-//! Tests that read the log get theirs, whatever other tests do meanwhile.
+//! Tests that capture the log get exactly their own, whatever other tests do at the same time.
 
 use std::thread;
 

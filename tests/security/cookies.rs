@@ -1,4 +1,4 @@
-//! Attacks by way of cookies: C of the threat model.
+//! Attacks through cookies: group C of the threat model.
 
 use std::time::{Duration, Instant};
 
@@ -73,7 +73,7 @@ mod c1 {
             let expected = ["httponly", "partitioned", "path=/", "samesite=none", "secure"];
             assert_eq!(attributes(set), expected, "{set}");
         }
-        // Such cookies come along with requests that other sites cause.
+        // Browsers send such cookies with requests from other sites.
         for hostile in [
             vec![("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")],
             vec![("sec-fetch-site", "same-site")],
@@ -118,7 +118,7 @@ mod c2 {
         };
         let honest = whoami(app.visit("/whoami", &mine).await);
         let value = theirs.split_once('=').unwrap().1;
-        // Without the prefix any host of the domain, and plain http, can set them.
+        // Without the prefix, any host of the domain can set them, even over plain http.
         for tossed in [
             format!("{SESSION}={value}; {mine}"),
             format!("{mine}; {SESSION}={value}"),
@@ -139,12 +139,13 @@ mod c2 {
     }
 
     #[tokio::test]
-    async fn tossed_flow_cookie_is_no_flow() {
+    async fn tossed_flow_cookie_is_not_a_flow() {
         let app = https().await;
         let attackers = app.visit("/whoami", "").await;
         let callback = app.fake.approve(attackers.location()).unwrap();
         let target = format!("{CALLBACK}?{}", callback.query().unwrap());
-        // What a neighbour can set has no `__Host-`; the seal is bound to the name that has it.
+        // Another host cannot set the `__Host-` prefix, and the encryption is bound to the full
+        // name.
         let tossed = attackers.jar().replace("__Host-", "");
         for cookies in [tossed.clone(), tossed.replace("webflow-", "__host-webflow-")] {
             let answer = app.visit(&target, &cookies).await;
@@ -164,7 +165,7 @@ mod c2 {
         let cold = raw_get(&app, "/whoami", &[&both]).await.body;
         let mut answers = vec![cold];
         for browser in [&mut ada, &mut bob] {
-            // Long enough for everything to be forgotten, then one of the two is looked up again.
+            // Long enough for every cache entry to expire. Then one of the two is looked up again.
             app.clock.advance(Duration::from_secs(60));
             for _ in 0..3 {
                 browser.visit(&app.url("/whoami")).await.unwrap();
@@ -201,7 +202,7 @@ mod c3 {
             let line = format!("Cookie: {prefix}{name}={value}{suffix}");
             let answer = raw_get(&app, "/", &[&line]).await;
             assert_eq!(answer.status, 200, "{prefix:.40}");
-            // A comma does not separate cookies: what stands before it belongs to the other one.
+            // A comma does not separate cookies: the text before it belongs to the other cookie.
             let expected = if prefix == "a=b," { "not connected" } else { "connected" };
             assert_eq!(answer.body, expected, "{prefix:.40}");
         }
@@ -276,7 +277,7 @@ mod c3 {
     }
 }
 
-/// A handler that finds its token dead, below a middleware that sets a cookie.
+/// A handler that finds its token dead, inside a middleware that sets a cookie.
 fn reauthorizing(auth: &WebflowAuthLayer) -> Router {
     async fn adds_a_cookie(request: Request, next: Next) -> Response {
         let mut response = next.run(request).await;

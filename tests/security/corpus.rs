@@ -1,4 +1,4 @@
-//! The fuzz targets' seeds and corpus, replayed: what a fuzzer once found stays found.
+//! Replays the seeds and the corpus of the fuzz targets as regression tests.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Seeds are named `good-*` when they are to be accepted and `bad-*` when not. The good ones that
-/// are sealed or signed were so by an earlier version, under a key that is in `src/fuzzing.rs`.
+/// Seeds named `good-*` must be accepted, and those named `bad-*` rejected. The good ones that are
+/// sealed or signed come from an earlier version, with a key that is in `src/fuzzing.rs`.
 #[test]
 fn seeds_are_accepted_or_refused_as_named() {
     for (target, run) in TARGETS {
@@ -67,7 +67,7 @@ mod s7 {
 
     #[test]
     fn no_bit_of_an_earlier_cookie_can_be_changed() {
-        // Before the session's value stands the time, eight bytes.
+        // The session's value follows the time, which has eight bytes.
         for (name, file, start) in [
             ("session_cookie", "good-one-now", 8),
             ("cookie_header", "good-one-session", 0),

@@ -1,4 +1,4 @@
-//! Redirects, headers, cookies and the other doors: R, C and O of the threat model.
+//! Redirects, headers, cookies and other entry points: groups R, C and O of the threat model.
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -273,7 +273,7 @@ mod o3 {
             assert!(page.set_cookies().is_empty(), "{headers:?}");
             assert_eq!(page.headers["content-type"], "application/problem+json");
             assert_eq!(page.headers["cache-control"], "no-store");
-            // A browser's script belongs to a page, which `Referer` would name.
+            // A browser's script belongs to a page, which `Referer` names.
             let script = headers.iter().any(|(name, _)| *name == "sec-fetch-mode");
             let return_to = if script { "%2F" } else { "%2Fsites" };
             let login_url = format!("/auth/webflow/login?return_to={return_to}");

@@ -1,4 +1,4 @@
-//! Attacks on what is kept, and on whose it is: K of the threat model.
+//! Attacks on stored data and its ownership: group K of the threat model.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ use crate::support::hostile::{
 use crate::support::log::logged;
 use crate::support::{self, App};
 
-/// The application's user: hex in a header, so that every byte can be one of a user's name.
+/// The application's user, in hex in a header, so that a name may contain any byte.
 fn user_of(parts: &Parts) -> Option<Subject> {
     let hex = parts.headers.get("x-user")?.to_str().ok()?;
     let bytes: Option<Vec<u8>> = (0..hex.len())
@@ -24,7 +24,7 @@ fn user_of(parts: &Parts) -> Option<Subject> {
     Some(Subject::user(String::from_utf8(bytes?).ok()?))
 }
 
-/// A browser whose user is signed in to the application under that name.
+/// A browser in which the user of that name is signed in.
 struct User {
     name: String,
     browser: TestBrowser,
@@ -54,7 +54,7 @@ impl User {
         assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
     }
 
-    /// Whose token the application uses for this user.
+    /// The owner of the token that the application uses for this user.
     async fn whoami(&mut self, app: &App) -> Option<String> {
         let page = self.visit(app, "/whoami").await;
         match page.status {
@@ -109,7 +109,7 @@ mod k1 {
     }
 
     #[tokio::test]
-    async fn row_under_a_dropped_key_is_no_token_and_no_error() {
+    async fn row_under_a_dropped_key_is_ignored_without_an_error() {
         let store = TestStore::default();
         let old = with_users(store.clone()).await;
         let mut ada = User::new("ada@example.com");
@@ -205,7 +205,7 @@ mod k2 {
 
     #[tokio::test]
     async fn rows_returned_for_another_subject_are_rejected() {
-        /// Answers every question with all rows there are.
+        /// A store that returns all rows for every lookup.
         struct Confused(TestStore);
         impl TokenStore for Confused {
             async fn load(
@@ -298,7 +298,7 @@ mod k3 {
     }
 }
 
-/// Names that some engine, pattern or normal form takes for one another.
+/// Names that some engine, pattern or normalization may confuse.
 fn look_alikes() -> Vec<String> {
     let mut names: Vec<String> = [
         "ada",
@@ -400,13 +400,13 @@ mod k5_k6 {
     use super::*;
 
     #[tokio::test]
-    async fn similar_user_names_stay_apart_in_memory() {
+    async fn similar_user_names_are_distinct_in_memory() {
         every_name_is_a_subject_of_its_own(tower_webflow_auth::store::MemoryStore::new()).await;
     }
 
     #[cfg(feature = "sqlite")]
     #[tokio::test]
-    async fn similar_user_names_stay_apart_in_sqlite() {
+    async fn similar_user_names_are_distinct_in_sqlite() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens.db");
         let store = tower_webflow_auth::store::SqliteStore::open(path).await.unwrap();

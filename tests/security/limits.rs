@@ -1,4 +1,4 @@
-//! What nobody can make the service do: send a secret elsewhere, keep memory, or work for long.
+//! Nobody can make the service leak a secret, retain memory, or work for long.
 
 use std::time::{Duration, Instant};
 
@@ -126,7 +126,7 @@ mod n13 {
                 for _ in 0..times {
                     let challenge = app.visit("/sites", "").await;
                     assert_eq!(challenge.status, StatusCode::SEE_OTHER);
-                    // A callback that nobody began, and a session that nobody signed.
+                    // A callback without a flow, and a session with an invalid signature.
                     let forged = "/auth/webflow/callback?code=c&state=s";
                     let cookie = "__Host-webflow-session=AAAA";
                     assert_eq!(app.visit(forged, cookie).await.status, StatusCode::BAD_REQUEST);
@@ -242,7 +242,7 @@ mod o7 {
             assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{method} {path}");
             assert_ne!(page.text, "cms");
         }
-        // Asked for all of it, and given less: by the exchange's answer, and by the introspection.
+        // All scopes were requested and fewer granted, by the exchange and by the introspection.
         for granted in ["sites:read cms:read", "cms:writer sites:read", "cms:write:x", "CMS:WRITE"]
         {
             let introspected = json!({"authorization": {"id": "a", "scope": granted}});

@@ -1,5 +1,5 @@
-//! Nothing is lost and nothing comes back: grants that are written, looked up, logged out and
-//! revoked all at the same time, by browsers that hang up and stores that lose answers.
+//! Grants are neither lost nor resurrected when they are written, looked up, logged out and revoked
+//! concurrently, with clients that disconnect and stores that lose acknowledgements.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -17,7 +17,7 @@ use crate::support::hostile::{
 
 const REVOKE: &str = "/oauth/revoke_authorization";
 
-/// Webflow takes so long that the client can hang up meanwhile.
+/// Webflow's delay, long enough for the client to disconnect.
 const UNDER_WAY: Fault = Fault::Delay(Duration::from_millis(500));
 
 async fn app() -> (App, TestStore) {
@@ -26,7 +26,7 @@ async fn app() -> (App, TestStore) {
     (App::with(|builder| builder.store(kept)).await, store)
 }
 
-/// The browser's own state in another place: what a second tab sends.
+/// A copy of the browser's cookies, as a second tab sends them.
 fn tab(browser: &TestBrowser) -> TestBrowser {
     browser.clone()
 }
@@ -88,7 +88,7 @@ async fn logout_ends_the_session_of_a_lost_callback_response() {
     let (app, store) = app().await;
     let mut browser = TestBrowser::new();
     let callback = app.callback(&mut browser, "/sites").await;
-    // The answer, and with it the session cookie, never reaches the browser.
+    // The response, with the session cookie, never reaches the browser.
     tab(&browser).step(&callback).await.unwrap();
     assert_eq!(store.rows().len(), 1);
     let mut late = tab(&browser);
@@ -123,7 +123,7 @@ async fn flow_open_at_logout_cannot_log_in_later() {
     let page = late.step(&callback).await.unwrap();
     assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text);
     assert_eq!((store.rows(), app.fake.issued_tokens()), (vec![], 1), "its code was not used");
-    // Nor is there anything that keeps the browser from beginning anew.
+    // Nothing prevents the browser from starting over.
     assert_eq!(app.connect(&mut browser, "/sites").await.status, StatusCode::OK);
 }
 
@@ -153,7 +153,7 @@ mod n6 {
     use super::*;
 
     #[tokio::test]
-    async fn logout_completes_after_a_hang_up() {
+    async fn logout_completes_after_a_disconnect() {
         let (app, store) = app().await;
         let browser = app.connected().await;
         app.fake.fail_next(Endpoint::Revoke, UNDER_WAY);
@@ -184,7 +184,7 @@ mod n6 {
     }
 
     #[tokio::test]
-    async fn removal_completes_after_a_hang_up() {
+    async fn removal_completes_after_a_disconnect() {
         let (app, store) = app().await;
         let browser = app.connected().await;
         app.fake.revoke_everything();
@@ -306,7 +306,7 @@ mod n9 {
         browser.step(&callback).await.unwrap();
         let asked = || app.fake.requests_to("/v2/token/introspect").len();
         assert_eq!(asked(), 1, "at the callback");
-        // Twenty minutes of a request each six seconds, each of which reads the store.
+        // Twenty minutes with a request every six seconds, each of which reads the store.
         for _ in 0..200 {
             app.clock.advance(Duration::from_secs(6));
             browser.visit(&app.url("/whoami")).await.unwrap();
@@ -336,7 +336,7 @@ mod s3 {
     #[tokio::test]
     async fn planted_flow_cookie_ends_only_that_flow() {
         let (app, store) = app().await;
-        // A victim is connected; an attacker logs out with a state that the victim's flow had.
+        // A victim is connected. An attacker logs out with the state of the victim's flow.
         let mut victim = TestBrowser::new();
         let callback = app.callback(&mut victim, "/sites").await;
         victim.step(&callback).await.unwrap();

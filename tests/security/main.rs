@@ -1,4 +1,4 @@
-//! Attacks and accidents: the cases of docs/threat-model.md, by their numbers. Needs no server.
+//! Attacks and accidents: the numbered cases of docs/threat-model.md. Needs no server.
 #![allow(
     clippy::expect_used,
     clippy::format_collect,

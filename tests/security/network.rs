@@ -1,4 +1,4 @@
-//! Webflow and the network: N of the threat model.
+//! Failures of Webflow and the network: group N of the threat model.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ mod n1_n2_n3_n4 {
             assert!(sessions.iter().all(|(name, _)| name != "webflow-session"), "{fault:?}");
             assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");
             app.fake.heal();
-            // The flow can be tried again.
+            // The flow can be retried.
             assert_eq!(
                 app.connect(&mut browser, "/sites").await.status,
                 StatusCode::OK,
@@ -87,7 +87,7 @@ mod n6 {
     use super::*;
 
     #[tokio::test]
-    async fn hang_up_during_the_exchange_loses_no_token() {
+    async fn disconnect_during_the_exchange_loses_no_token() {
         let app = App::start().await;
         let mut browser = TestBrowser::new();
         let callback = app.callback(&mut browser, "/sites").await;
@@ -128,6 +128,6 @@ async fn logout_ends_the_session_while_webflow_is_down() {
     assert!(page.text.contains("webflow-not-told"), "{}", page.text);
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");
     app.fake.heal();
-    // It is asked again in the background.
+    // The call is retried in the background.
     eventually("a second attempt", || app.fake.live_tokens() == 0).await;
 }

@@ -1,4 +1,4 @@
-//! What holds for any sequence of requests, by property tests through the service.
+//! Property tests through the service: what must hold for any sequence of requests.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ const MAX_COOKIE: usize = 4096;
 const MAX_HEADER: usize = 8192;
 const MAX_FLOWS: usize = 8;
 
-/// What a browser does next.
+/// A step of a browser.
 #[derive(Debug, Clone)]
 enum Step {
     /// Opens a protected page whose path has this length.
     Open(usize),
-    /// Follows a link to the login with a `return_to` of this length and so many more scopes.
+    /// Follows a login link with a `return_to` of this length and this many additional scopes.
     Login(usize, usize),
-    /// Comes back from Webflow with the n-th of the flows that are open.
+    /// Returns from Webflow with the n-th open flow.
     Return(usize),
-    /// Comes back from an installation, without a state.
+    /// Returns from an install, without a state.
     Install,
-    /// Waits for so many seconds.
+    /// Waits for that many seconds.
     Wait(u64),
-    /// Gets a cookie of that length from another host, by the name of a flow's.
+    /// Gets a cookie of that length from another host, named like a flow cookie.
     Toss(usize),
 }
 
@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
 #[derive(Default)]
 struct Browser {
     jar: Vec<(String, String)>,
-    /// Where Webflow was asked, for each flow that was begun.
+    /// The authorization URL of each started flow.
     begun: Vec<String>,
 }
 
@@ -69,7 +69,7 @@ impl Browser {
         }
     }
 
-    /// The crate's cookies; what another host has tossed is not counted.
+    /// The crate's cookies, without those that another host has set.
     fn ours(&self) -> impl Iterator<Item = &(String, String)> {
         self.jar.iter().filter(|(name, _)| !name.ends_with("-tossed"))
     }
@@ -89,7 +89,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             }
             Step::Return(n) => {
                 let authorize = browser.begun.get(browser.begun.len().wrapping_sub(n + 1));
-                // Webflow refuses scopes that it does not know.
+                // Webflow refuses unknown scopes.
                 let Some(Ok(callback)) = authorize.map(|it| app.fake.approve(it)) else { continue };
                 format!("{}?{}", callback.path(), callback.query().unwrap())
             }
@@ -117,7 +117,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
         prop_assert!(flows.len() <= MAX_FLOWS, "{} flows after {step:?}", flows.len());
         let all: usize = browser.ours().map(|(n, v)| n.len() + v.len() + "=; ".len()).sum();
         prop_assert!("cookie: ".len() + all <= MAX_HEADER, "{all} bytes after {step:?}");
-        // A flow that was just begun can be ended: its cookie has not given way to another.
+        // A flow that was just started can be completed: its cookie was not evicted.
         if browser.begun.len() > begun {
             let state = parameter(browser.begun.last().unwrap(), "state");
             let denied = format!("{CALLBACK}?error=access_denied&state={state}");

@@ -1,4 +1,4 @@
-//! Attacks by way of redirects, targets and headers: R of the threat model.
+//! Attacks through redirects, request targets and headers: group R of the threat model.
 
 use axum::http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -12,7 +12,7 @@ use crate::support::hostile::{
 
 const NAVIGATE: &str = "Sec-Fetch-Mode: navigate";
 
-/// What a browser makes of a `Location`, wherever it is.
+/// How a browser resolves a `Location` on any page.
 fn resolved(app: &App, location: &str) -> url::Url {
     url::Url::parse(&app.url(CALLBACK)).unwrap().join(location).unwrap()
 }
@@ -24,7 +24,7 @@ fn assert_own_page(app: &App, location: &str, hostile: &str) {
     assert!(location.is_ascii() && !location.contains(['\r', '\n', '\\']), "{location:?}");
 }
 
-/// Ends the flow that a raw answer began, and tells where the browser goes afterwards.
+/// Completes the flow that a raw response started, and returns where the browser is redirected.
 async fn location_after_login(app: &App, challenge: &RawAnswer) -> String {
     assert_eq!(challenge.status, 303, "{}", challenge.head);
     let mut browser = TestBrowser::new();
@@ -40,7 +40,7 @@ mod r1 {
     use super::*;
 
     #[tokio::test]
-    async fn hostile_return_to_stays_on_the_origin_also_double_encoded() {
+    async fn hostile_return_to_stays_on_the_origin_even_if_double_encoded() {
         let app = App::start().await;
         let long = format!("/{}", "a/".repeat(1500));
         for hostile in [
@@ -251,7 +251,7 @@ mod r3 {
     }
 }
 
-/// R4 of one answer: out of every cache, out of `Referer`, of its declared type.
+/// R4 for one response: not cached, not in `Referer`, and not sniffed.
 fn assert_guarded(answer: &RawAnswer, what: &str) {
     for (name, value) in [
         ("cache-control", "no-store"),

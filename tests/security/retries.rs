@@ -1,5 +1,5 @@
-//! Second tries: where something fails for a moment, or another instance was faster, nothing is
-//! lost and nothing is done twice.
+//! Retries: after a transient failure, or if another instance is faster, nothing is lost and
+//! nothing is done twice.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,7 +26,7 @@ mod s9 {
         let mut browser = TestBrowser::new();
         let callback = first.callback(&mut browser, "/sites").await;
         let elsewhere = callback.replace(&first.address.to_string(), &second.address.to_string());
-        // The first has found nothing in the store, and is on its way to Webflow.
+        // The first instance has found nothing in the store, and is calling Webflow.
         first.fake.fail_next(Endpoint::Token, Fault::Delay(Duration::from_millis(500)));
         let mut slow = browser.clone();
         let faster = async {
@@ -48,7 +48,7 @@ mod s9 {
         let mut browser = TestBrowser::new();
         let callback = first.callback(&mut browser, "/whoami").await;
         let elsewhere = callback.replace(&first.address.to_string(), &second.address.to_string());
-        // The first click is given up by the browser, which never sees its answer.
+        // The browser abandons the first click, and never sees its response.
         store.on_save(OnSave::Gate);
         let mut given_up = browser.clone();
         let given_up = tokio::spawn(async move { given_up.step(&callback).await });

@@ -1,4 +1,4 @@
-//! What types and errors show of themselves: O5 of the threat model, beside the logs.
+//! What types and errors print: O5 of the threat model, apart from the logs.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::support::hostile::{HOST, TestStore};
 use crate::support::secrets::{Secrets, chain};
 use crate::support::{App, KEY};
 
-/// Both forms of `Debug`, of whatever it is.
+/// Both forms of `Debug`.
 fn shown(thing: &dyn Debug) -> String {
     format!("{thing:?}\n{thing:#?}")
 }

@@ -1,4 +1,4 @@
-//! Attacks on the state of a flow: S of the threat model.
+//! Attacks on the state of a flow: group S of the threat model.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use crate::support::hostile::{
     parameter, raw_get, raw_request, second_instance,
 };
 
-/// A refusal: no code used, no cookie set, nothing stored.
+/// Asserts a refusal: no code used, no cookie set, nothing stored.
 fn assert_refused(app: &App, page: &Page) {
     assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text);
     assert!(page.set_cookies().is_empty(), "{:?}", page.set_cookies());
@@ -74,7 +74,7 @@ mod s3 {
         }
         assert_eq!(victim.visit(&whoami).await.unwrap().text, before);
         assert_eq!(app.fake.issued_tokens(), 1, "the attacker's code was not used");
-        // Nor when the attacker has completed it first, and the flow is known to somebody's grant.
+        // Nor after the attacker has completed the flow, so that a grant records it.
         attacker.step(&callback).await.unwrap();
         let page = victim.step(&callback).await.unwrap();
         assert_refused_later(&page);
@@ -93,7 +93,7 @@ mod s5 {
         app.clock.advance(Duration::from_secs(15 * 60));
         let page = browser.visit(&callback).await.unwrap();
         assert_refused(&app, &page);
-        assert!(page.text.contains("Start again"), "{}", page.text);
+        assert!(page.text.contains("flow-expired"), "{}", page.text);
     }
 
     #[tokio::test]
@@ -113,7 +113,7 @@ mod s5 {
                 assert_eq!(page.status, StatusCode::SEE_OTHER, "{behind} s behind");
             } else {
                 assert_refused(&ahead, &page);
-                assert!(page.text.contains("Start again"), "{}", page.text);
+                assert!(page.text.contains("flow-expired"), "{}", page.text);
             }
         }
     }
@@ -227,7 +227,7 @@ mod s12 {
                 browser.clone().step(&app.url(&format!("{CALLBACK}?{query}"))).await.unwrap();
             assert_refused(&app, &page);
         }
-        // A semicolon separates nothing, so this one has no state: it begins a flow of its own.
+        // A semicolon is not a separator, so this callback has no state and starts a new flow.
         let page =
             browser.step(&app.url(&format!("{CALLBACK}?code=x;state={state}"))).await.unwrap();
         assert_eq!(page.status, StatusCode::SEE_OTHER);
@@ -381,7 +381,7 @@ mod s17 {
         victim.set_cookie(HOST, &name, &value);
         let page = app.connect(&mut victim, "/whoami").await;
         let victims = page.json()["subject"].clone();
-        // The attacker's own flow ends in a session of its own.
+        // The attacker's flow ends in a separate session.
         let callback = app.callback(&mut attacker, LOGIN).await;
         attacker.step(&callback).await.unwrap();
         let attackers =
@@ -401,13 +401,13 @@ async fn callback_after_logout_does_not_log_in() {
     assert_eq!(page.status, StatusCode::BAD_REQUEST);
     assert_eq!(browser.visit(&app.url("/")).await.unwrap().text, "not connected");
 
-    // A flow that is open while its browser logs out ends with it.
+    // A logout also ends the browser's open flows.
     let open = app.callback(&mut browser, "/sites").await;
     browser.submit(&app.url("/auth/webflow/logout")).await.unwrap();
     assert_eq!(browser.visit(&open).await.unwrap().status, StatusCode::BAD_REQUEST);
 }
 
-/// An application whose user is whoever a header says.
+/// An application whose user is named by a request header.
 async fn with_users() -> App {
     App::with(|builder| {
         builder.subject(|parts| {
@@ -463,7 +463,7 @@ mod s1 {
     }
 }
 
-/// A refusal where codes of others were used before.
+/// Asserts a refusal after codes of others were used.
 fn assert_refused_later(page: &Page) {
     assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text);
     assert!(page.set_cookies().is_empty(), "{:?}", page.set_cookies());
@@ -482,7 +482,7 @@ mod s4 {
         assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
         let bob = as_user(&mut browser, "bob", callback.as_str()).await;
         assert_refused(&app, &bob);
-        // A digest of the name is compared, not a prefix or a folded form of it.
+        // The digest of the whole name is compared, without case folding.
         for user in ["Ada", "ADA", "ad", "adaa", "session:ada"] {
             assert_refused(&app, &as_user(&mut browser, user, callback.as_str()).await);
         }
@@ -634,7 +634,7 @@ mod s11 {
     #[tokio::test]
     async fn newest_eight_tabs_remain_after_the_first_callback() {
         let app = App::start().await;
-        // None has the others' cookies when it asks, so no answer can drop them.
+        // None has the others' cookies when it starts, so no response can remove them.
         let mut browser = TestBrowser::new();
         let callbacks = futures::future::join_all((0..30).map(|_| async {
             let mut tab = TestBrowser::new();

@@ -1,4 +1,4 @@
-//! A1: what requests without a session can cost, at most: the table of docs/threat-model.md.
+//! A1: the cost limits of requests without a session, from the table in docs/threat-model.md.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,13 +22,13 @@ use crate::support::hostile::{
     parameter, settle,
 };
 
-/// As documented: so many callbacks run at the same time, and so many logouts.
+/// The documented limits of concurrent callbacks and logouts.
 const AT_ONCE: usize = 256;
 
-/// A little over twice the bound.
+/// Slightly more than twice the limit.
 const FLOOD: usize = 600;
 
-/// What a browser has of a flow that it has begun.
+/// A browser's part of a flow that it started.
 struct Begun {
     cookie: String,
     state: String,
@@ -44,7 +44,7 @@ fn junk_callback(state: &str) -> String {
     format!("{CALLBACK}?code=junk&state={state}")
 }
 
-/// 503, to be tried again later: the browser keeps its flow.
+/// Asserts a 503 with `Retry-After` that keeps the browser's flow.
 fn assert_refused(status: StatusCode, headers: &HeaderMap) {
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(headers.contains_key("retry-after"), "{headers:?}");
@@ -57,7 +57,7 @@ mod a1_cost_of_one_request {
 
     const DOCUMENT: &str = include_str!("../../docs/threat-model.md");
 
-    /// The cells of the row that begins so, without the first and the last.
+    /// The cells of the row that starts with this text, without the first and the last cell.
     fn documented(request: &str) -> [&'static str; 3] {
         let row = DOCUMENT.lines().find(|line| line.starts_with(&format!("| {request} |")));
         let row = row.unwrap_or_else(|| panic!("no row: {request}"));
@@ -92,8 +92,8 @@ mod a1_cost_of_one_request {
             call(self.router.clone(), method, target, &pairs).await
         }
 
-        /// What the same request costs twice: its store reads and calls to Webflow, and whether it
-        /// goes on without its client.
+        /// The cost of a request, made twice: its store reads, its calls to Webflow, and whether it
+        /// continues after its client disconnects.
         async fn assert_row(&self, row: &str, method: &str, twice: [(&str, &str); 2]) {
             let [(target, cookie), (again, other)] = twice;
             let reads = self.store.loads.load(Ordering::SeqCst);
@@ -106,7 +106,7 @@ mod a1_cost_of_one_request {
             assert_eq!(found.each_ref().map(String::as_str), documented(row), "{row}");
         }
 
-        /// Whether tasks are left of a request whose client leaves while the store hangs.
+        /// Whether a request leaves tasks behind if its client disconnects while the store hangs.
         async fn goes_on(&self, method: &str, target: &str, cookie: &str) -> bool {
             let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
             settle().await;
@@ -117,7 +117,7 @@ mod a1_cost_of_one_request {
             let left = tasks() > before;
             assert!(ended || left, "a request without a task waits for nothing");
             self.store.on_load(OnLoad::Answer);
-            // The store's budget ends what was left.
+            // The store's time limit ends the remaining tasks.
             eventually("the tasks end", || tasks() <= before).await;
             left
         }
@@ -171,14 +171,14 @@ mod a1_cost_of_one_request {
         }
         let row = "a logout with flow cookies";
         costs.assert_row(row, "POST", [(LOGOUT, &flows.join("; ")); 2]).await;
-        // One cookie many times is one flow.
+        // A repeated cookie is one flow.
         let reads = costs.store.loads.load(Ordering::SeqCst);
         costs.ask("POST", LOGOUT, &vec![flows[0].as_str(); 64].join("; ")).await;
         assert_eq!(costs.store.loads.load(Ordering::SeqCst) - reads, 1);
     }
 }
 
-/// A Webflow that answers no exchange, and counts them.
+/// A Webflow that never answers exchanges, but counts them.
 #[derive(Default)]
 struct Exchanges {
     started: AtomicUsize,
@@ -219,7 +219,7 @@ impl Exchanges {
     }
 }
 
-/// An application on a socket whose Webflow hangs.
+/// An application on a socket, with a Webflow that hangs.
 struct Flooded {
     exchanges: Arc<Exchanges>,
     router: Router,
@@ -239,8 +239,8 @@ impl Flooded {
         Self { exchanges, router, address }
     }
 
-    /// Sends callbacks, so many at a time, by clients that hang up when each has its exchange or its
-    /// refusal. Those that were refused are counted.
+    /// Sends that many callbacks at a time. Each client disconnects once its exchange has started
+    /// or it was refused. Returns the number of refusals.
     async fn flood(&self, client: &impl HangsUp, at_a_time: usize) -> usize {
         let mut begun = Vec::new();
         for _ in 0..FLOOD {
@@ -273,7 +273,7 @@ impl Flooded {
     }
 }
 
-/// A client whose request ends with the future.
+/// A client whose request is cancelled when the future is dropped.
 trait HangsUp {
     async fn send(&self, to: std::net::SocketAddr, begun: &Begun) -> (StatusCode, HeaderMap);
 }
@@ -298,7 +298,7 @@ impl HangsUp for Http1 {
     }
 }
 
-/// A dropped request is a reset stream.
+/// A dropped request resets its stream.
 struct Http2(Client<HttpConnector, Empty<bytes::Bytes>>);
 
 impl HangsUp for Http2 {
@@ -353,7 +353,7 @@ mod a1_logouts_whose_clients_hang_up {
         for _ in 0..FLOOD {
             flows.push(begin(&router).await.cookie);
         }
-        // The first look-up starts the task that hears of other instances' changes.
+        // The first lookup starts the task that receives changes by other instances.
         let first = begin(&router).await.cookie;
         let pairs = [("cookie", first.as_str()), ("sec-fetch-site", "same-origin")];
         call(router.clone(), "POST", LOGOUT, &pairs).await;
@@ -373,7 +373,7 @@ mod a1_logouts_whose_clients_hang_up {
         settle().await;
         assert_eq!(refused, FLOOD - AT_ONCE);
         assert_eq!(store.loads.load(Ordering::SeqCst) - loads, AT_ONCE);
-        // Each is one task, and one more for its read.
+        // Each is one task, plus one for its read.
         assert_eq!(tasks() - before, 2 * AT_ONCE);
     }
 }

@@ -1,4 +1,4 @@
-//! One contract for every store, and the proof that it can fail.
+//! The contract suite, run for every store, and a check that it detects broken stores.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,9 +17,9 @@ async fn memory_keeps_the_contract() {
     assert_eq!(store_contract(store).await.unwrap(), ContractReport::default());
 }
 
-/// A row that is updated, removed and replaced at once, many times: whoever is told that it was
-/// removed finds it gone, and the newer one stays as it is.
-pub(crate) async fn what_happens_at_once_happens_one_after_another(store: impl TokenStore) {
+/// Repeatedly updates, removes and replaces a row concurrently: a removal that reports success has
+/// removed the row, and the newer row stays.
+pub(crate) async fn concurrent_operations_are_serialized(store: impl TokenStore) {
     let store = Arc::new(store);
     let run = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     for round in 0..60 {
@@ -44,7 +44,7 @@ pub(crate) async fn what_happens_at_once_happens_one_after_another(store: impl T
                 }
             }
         });
-        // Webhooks look for the grant meanwhile, and tidy up what leads nowhere.
+        // Concurrent lookups by site clean up stale index entries.
         for _ in 0..3 {
             store.by_site(&format!("{run}-newer")).await.unwrap();
             store.by_site(&format!("{run}-learned")).await.unwrap();
@@ -69,8 +69,7 @@ fn row_version(version: i64) -> TokenVersion {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn late_update_restores_nothing_in_memory() {
-    what_happens_at_once_happens_one_after_another(MemoryStore::new().with_lifetime(Duration::MAX))
-        .await;
+    concurrent_operations_are_serialized(MemoryStore::new().with_lifetime(Duration::MAX)).await;
 }
 
 #[cfg(feature = "sqlite")]
@@ -79,7 +78,7 @@ async fn late_update_restores_nothing_in_sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     let store = tower_webflow_auth::store::SqliteStore::open(path).await.unwrap();
-    what_happens_at_once_happens_one_after_another(store).await;
+    concurrent_operations_are_serialized(store).await;
 }
 
 #[cfg(feature = "postgres")]
@@ -92,7 +91,7 @@ async fn late_update_restores_nothing_in_postgres() {
         .connect(&url)
         .await
         .unwrap();
-    what_happens_at_once_happens_one_after_another(store).await;
+    concurrent_operations_are_serialized(store).await;
 }
 
 #[cfg(feature = "redis")]
@@ -105,7 +104,7 @@ async fn late_update_restores_nothing_in_redis() {
         .connect(&url)
         .await
         .unwrap();
-    what_happens_at_once_happens_one_after_another(store).await;
+    concurrent_operations_are_serialized(store).await;
 }
 
 #[cfg(feature = "sqlite")]
@@ -143,14 +142,14 @@ async fn redis_keeps_the_contract() {
     assert_eq!(store_contract(store).await.unwrap(), ContractReport::default());
 }
 
-/// A store of one's own, with the three methods that are enough, and with a mistake.
+/// A custom store with only the three required methods, and a deliberate mistake.
 struct Broken {
     rows: Mutex<HashMap<(String, String), SealedToken>>,
     aborted: AtomicBool,
     mistake: Mistake,
 }
 
-/// Breaks the store unless it is forgotten.
+/// Breaks the store unless it is leaked.
 struct OpenTransaction<'s>(&'s AtomicBool);
 
 impl Drop for OpenTransaction<'_> {
@@ -243,7 +242,7 @@ impl TokenStore for Broken {
     }
 }
 
-/// A store with the trait's own update.
+/// A store with the trait's provided `update`.
 struct ThreeMethods(Broken);
 
 impl TokenStore for ThreeMethods {

@@ -1,4 +1,4 @@
-//! Postgres and Redis, each as it is: migrations, races, outages, and what stands in them.
+//! Postgres and Redis: migrations, races, outages, and stored data.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,5 +1,5 @@
-//! Token stores: one contract for all of them, and what is special to each engine. Postgres and
-//! Redis are needed by the ignored tests only; `scripts/with-servers` starts them.
+//! Token stores: one contract for all, and the specifics of each engine. Postgres and Redis are
+//! needed by the ignored tests only; `scripts/with-servers` starts them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![allow(clippy::wildcard_imports, reason = "case modules use their file")]
 

@@ -1,4 +1,4 @@
-//! Faults of Postgres and of what stands in front of it: poolers, failovers, missing rights. Each
+//! Faults of Postgres and of the systems in front of it: poolers, failovers, missing rights. Each
 //! test is named after its entry.
 
 use std::process::{Command, Stdio};
@@ -28,7 +28,7 @@ fn url() -> String {
     setting("TEST_POSTGRES_URL")
 }
 
-/// The same address for another role; every role is trusted.
+/// The same URL for another role. Every role is trusted.
 fn url_of(role: &str) -> String {
     url().replacen("//test@", &format!("//{role}@"), 1)
 }
@@ -69,7 +69,7 @@ async fn connect(table: &str, url: &str) -> PostgresStore {
     PostgresStore::builder().table(table).connect(url).await.unwrap()
 }
 
-/// Polls until it holds, for at most as long.
+/// Polls until the condition holds, up to a time limit.
 async fn within(limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !holds().await {
@@ -78,14 +78,14 @@ async fn within(limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// An application over a store that can still be asked afterwards.
+/// An application with a store that the test can still query.
 async fn app(store: PostgresStore) -> (App, Arc<PostgresStore>) {
     let store = Arc::new(store);
     let shared = Shared(Arc::clone(&store));
     (App::with(|builder| builder.store(shared)).await, store)
 }
 
-/// A change by another instance is noticed although no time passes for the cache.
+/// A change by another instance is noticed although the cache's clock stands still.
 async fn hears_a_removal(app: &App, other: &PostgresStore) {
     let mut browser = app.connected().await;
     let page = browser.visit(&app.url("/whoami")).await.unwrap();
@@ -141,7 +141,7 @@ mod e1_state_of_connections {
     #[tokio::test]
     #[ignore = "needs Postgres: run scripts/test"]
     async fn a_failed_write_leaves_a_clean_connection() {
-        // In a transaction behind PgBouncer, and outside of one straight to Postgres.
+        // In a transaction behind PgBouncer, and outside one directly at Postgres.
         for (table, address) in [("e1_direct", url()), ("e1_pooled", setting("TEST_PGBOUNCER_URL"))]
         {
             let store = with_pool(table, pool(&address, 1).await);
@@ -179,7 +179,7 @@ mod e5_pgbouncer {
     use super::*;
 
     async fn no_server_connection_listens(address: &str) {
-        // PgBouncer has three server connections: three transactions at a time see them all.
+        // PgBouncer has three server connections, so three concurrent transactions see all of them.
         let pool = pool(address, 3).await;
         let mut transactions = Vec::new();
         for _ in 0..3 {
@@ -281,7 +281,7 @@ mod e8_failover {
 
     static SERVERS: Mutex<()> = Mutex::const_new(());
 
-    /// The primary and its standby, which one test at a time has for itself.
+    /// The primary and its standby, used by one test at a time.
     struct Servers {
         address: String,
         _guard: MutexGuard<'static, ()>,
@@ -308,7 +308,7 @@ mod e8_failover {
         }
     }
 
-    /// Fills the pool with connections to the server that is the primary now.
+    /// Fills the pool with connections to the current primary.
     async fn warm(store: &PostgresStore) {
         let writes = (0..10).map(|i| async move { store.save(&row(&format!("{i}"), 1)).await });
         for written in futures::future::join_all(writes).await {
@@ -372,7 +372,7 @@ mod e8_failover {
             with_pool("e8", pool(&servers.address, 10).await),
         ] {
             warm(&store).await;
-            // Closed by something in between, and ended by the server itself (57P01).
+            // Closed by an intermediary, and terminated by the server itself (57P01).
             servers.control("cut").await;
             store.save(&row("cut", 1)).await.unwrap();
             warm(&store).await;
@@ -397,7 +397,7 @@ mod e8_failover {
         assert!(format!("{error:?}").contains("read-only"), "{error:?}");
         let error = PostgresStore::builder().table("e8").connect(&servers.address).await;
         assert!(format!("{error:?}").contains("read-only"), "{error:?}");
-        // The address leads back: nothing has to be restarted.
+        // The URL leads back to the server, so nothing has to be restarted.
         servers.control("primary").await;
         store.healthy().await.unwrap();
     }
@@ -476,7 +476,7 @@ mod e9_rights {
     async fn e11_a_role_with_a_schema_of_its_own_can_start() {
         let address = role("e11_owner", "CREATE SCHEMA e11_own AUTHORIZATION e11_owner").await;
         PostgresStore::builder().schema("e11_own").connect(&address).await.unwrap();
-        // A second start finds what the first has created.
+        // A second start finds what the first one created.
         PostgresStore::builder().schema("e11_own").connect(&address).await.unwrap();
     }
 
@@ -546,7 +546,7 @@ mod e18_listener {
 
     #[tokio::test]
     #[ignore = "needs Postgres: run scripts/test"]
-    async fn a_listener_that_may_not_connect_is_logged_and_told() {
+    async fn a_listener_that_may_not_connect_is_logged_and_reported() {
         sql("CREATE ROLE e18_locked_out NOLOGIN").await;
         let (log, _capture) = logged();
         let store = PostgresStore::builder().table("e18").listen_url(url_of("e18_locked_out"));
@@ -561,7 +561,7 @@ mod e18_listener {
     }
 }
 
-/// The statements of docs/guide/persistence.md, run as they stand there.
+/// The statements of docs/guide/persistence.md, run verbatim.
 #[tokio::test]
 #[ignore = "needs Postgres: run scripts/test"]
 async fn e9_the_documented_rights_are_enough() {

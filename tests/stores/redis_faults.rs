@@ -1,4 +1,4 @@
-//! Redis as deployments have it: TLS, failover, few rights, a cluster, and Valkey.
+//! Redis as it is deployed: TLS, failover, limited rights, a cluster, and Valkey.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +13,7 @@ use tower_webflow_auth::store::{
 use tower_webflow_auth::testing::{ContractReport, TestBrowser, store_contract};
 use tower_webflow_auth::{Subject, doctor::Status};
 
-use crate::contract::what_happens_at_once_happens_one_after_another;
+use crate::contract::concurrent_operations_are_serialized;
 use crate::support::App;
 use crate::support::log::logged;
 
@@ -22,7 +22,7 @@ fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| missing())
 }
 
-/// A store whose keys no other test has.
+/// A store with a key prefix of its own test.
 fn builder(name: &str) -> RedisStoreBuilder {
     let now = UNIX_EPOCH.elapsed().unwrap().as_nanos();
     RedisStore::builder().key_prefix(format!("{name}-{now}"))
@@ -69,7 +69,7 @@ fn spawn_with(folder: &Path, arguments: &[&str]) -> Child {
         .expect("redis-server is not installed: run this by scripts/with-servers")
 }
 
-/// A server of one test, at a Unix socket.
+/// A server for one test, on a Unix socket.
 struct Server {
     folder: tempfile::TempDir,
     process: Child,
@@ -201,7 +201,7 @@ mod e8_failover {
         assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     }
 
-    /// The open connection stays at the old primary, which has become a replica.
+    /// The open connection stays with the old primary, which has become a replica.
     #[tokio::test]
     #[ignore = "needs a Redis failover pair: run scripts/with-servers"]
     async fn the_new_primary_is_found() {
@@ -235,7 +235,7 @@ mod e8_failover {
         round_trip(&store).await;
     }
 
-    /// As when the machine of the old primary is gone: its connection stays open and is silent.
+    /// As if the old primary's machine were gone: the connection stays open but silent.
     #[tokio::test]
     #[ignore = "needs redis-server: run scripts/with-servers"]
     async fn a_silent_server_is_left() {
@@ -273,7 +273,7 @@ fn version(number: i64) -> TokenVersion {
     TokenVersion::from_i64(number).unwrap()
 }
 
-/// The command of the guide that makes a user.
+/// The guide's command that creates a user.
 fn documented_rights() -> String {
     let guide = std::fs::read_to_string("docs/guide/persistence.md").unwrap();
     let line = guide.lines().find(|line| line.starts_with("ACL SETUSER")).unwrap();
@@ -354,7 +354,7 @@ mod e9_rights {
             assert!(message(&refused.unwrap_err()).contains("OOM"));
         }
         server.run("CONFIG SET maxmemory 0").await;
-        // A folder in the snapshot's place: it cannot be written.
+        // A folder in place of the snapshot, so that it cannot be written.
         std::fs::create_dir(server.path().join("dump.rdb")).unwrap();
         server.run("BGSAVE").await;
         let deadline = Instant::now() + Duration::from_secs(10);
@@ -369,7 +369,7 @@ mod e9_rights {
         assert!(keys(&server.url(), "*").await.is_empty());
     }
 
-    /// The guide's ACL line suffices, and each of its commands is needed.
+    /// The guide's ACL line is sufficient, and each of its commands is necessary.
     #[tokio::test]
     #[ignore = "needs redis-server: run scripts/with-servers"]
     async fn the_documented_rights_are_exact() {
@@ -431,7 +431,7 @@ mod e10_cluster {
     #[ignore = "needs a Redis Cluster: run scripts/with-servers"]
     async fn a_late_update_neither_brings_back_nor_replaces() {
         let store = builder("e10-late").connect_cluster(nodes()).await.unwrap();
-        what_happens_at_once_happens_one_after_another(store).await;
+        concurrent_operations_are_serialized(store).await;
     }
 
     #[tokio::test]
@@ -459,7 +459,7 @@ mod e10_cluster {
         assert!(refused >= 2, "at most one node has the slot of the probe");
     }
 
-    /// One instance listens at the first node, the change is published at the last.
+    /// One instance listens at the first node, and the change is published at the last.
     #[tokio::test]
     #[ignore = "needs a Redis Cluster: run scripts/with-servers"]
     async fn changes_reach_every_node() {
@@ -487,7 +487,7 @@ async fn e10_valkey_keeps_the_contract() {
     assert_eq!(store_contract(store).await.unwrap(), ContractReport::default());
 }
 
-/// No runtime here.
+/// Runs without a runtime.
 #[test]
 fn e13_a_lazy_store_is_made_outside_a_runtime() {
     let store = builder("e13").connect_lazy("redis://127.0.0.1:1/").unwrap();
@@ -531,7 +531,7 @@ mod e18_listener {
     }
 }
 
-/// The clock stands still, so only a published change ends what the application has cached.
+/// The clock stands still, so only a published change invalidates the application's cache.
 async fn assert_that_changes_are_heard(store: RedisStore, other: RedisStore) {
     let app = App::with(|builder| builder.store(store)).await;
     let mut browser = app.connected().await;
@@ -563,7 +563,7 @@ mod e19_index {
         assert_eq!(keys(&server.url(), "*").await, Vec::<String>::new());
     }
 
-    /// One call of the server for each operation, and none of its index for what has not changed.
+    /// Each operation is one call to the server, and unchanged index entries are not written.
     #[tokio::test]
     #[ignore = "needs redis-server: run scripts/with-servers"]
     async fn an_unchanged_coverage_is_one_script_without_index_commands() {
@@ -582,7 +582,7 @@ mod e19_index {
         assert_eq!(store.by_site("b").await.unwrap()[0].version(), version(2));
     }
 
-    /// A row whose write was interrupted before its entries is indexed by the next one.
+    /// If a write is interrupted before its index entries, the next write adds them.
     #[tokio::test]
     #[ignore = "needs redis-server: run scripts/with-servers"]
     async fn entries_left_by_a_crash_are_tidied_by_look_ups_and_purges() {
@@ -600,7 +600,7 @@ mod e19_index {
         assert_eq!(keys(&server.url(), "*").await, Vec::<String>::new());
     }
 
-    /// A grant that was renewed keeps its age entry, which no longer fits.
+    /// A renewed grant keeps its outdated age entry.
     #[tokio::test]
     #[ignore = "needs redis-server: run scripts/with-servers"]
     async fn a_purge_spares_a_renewed_grant() {
@@ -619,7 +619,7 @@ mod e19_index {
     }
 }
 
-/// Leaves nothing behind if the store does.
+/// Asserts that the store leaves nothing behind.
 async fn assert_no_stale_entries(store: RedisStore) {
     for number in 1..=20 {
         let user = format!("user-{number}");
@@ -628,7 +628,7 @@ async fn assert_no_stale_entries(store: RedisStore) {
         assert!(store.remove(saved.key(), saved.version()).await.unwrap());
         assert!(!store.update(&row(&user, number, &["a", "c"])).await.unwrap(), "it is gone");
         assert!(!store.remove(saved.key(), saved.version()).await.unwrap());
-        // A coverage that changes with and without a new version, and an update that is too late.
+        // The coverage changes with and without a new version, and one update comes too late.
         store.save(&row(&user, number, &["a", "b"])).await.unwrap();
         assert!(store.update(&row(&user, number, &["b", "c"])).await.unwrap());
         store.save(&row(&user, number + 1, &["d"])).await.unwrap();

@@ -1,4 +1,4 @@
-//! Rolling a key over many rows while two instances serve: figures for docs/performance.md.
+//! Rotates a key over many rows while two instances serve: figures for docs/performance.md.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use tower_webflow_auth::{
     Keyring, Pace, Scope, Subject, WebflowAuthHandle, WebflowAuthLayer, config::CacheConfig,
 };
 
-/// `RESEAL_ROWS` is how many rows there are.
+/// The number of rows, from `RESEAL_ROWS`.
 fn count() -> usize {
     std::env::var("RESEAL_ROWS").ok().and_then(|it| it.parse().ok()).unwrap_or(500)
 }
@@ -20,7 +20,7 @@ fn subject(i: usize) -> Subject {
     Subject::user(format!("user-{i:07}"))
 }
 
-/// Reads grants until it is stopped; how long each read took.
+/// Reads grants until stopped. Returns how long each read took.
 async fn serve(handle: WebflowAuthHandle, rows: usize, stop: Arc<AtomicBool>) -> Vec<Duration> {
     let mut times = Vec::new();
     for turn in 0.. {
@@ -38,7 +38,7 @@ async fn serve(handle: WebflowAuthHandle, rows: usize, stop: Arc<AtomicBool>) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn i6_a_key_is_rolled_over_many_rows_while_two_instances_serve() {
+async fn i6_a_key_is_rotated_over_many_rows_while_two_instances_serve() {
     let rows = count();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("webflow.db");

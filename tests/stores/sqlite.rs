@@ -1,4 +1,4 @@
-//! The SQLite store: restarts, several processes, and a file that does not stay as it was.
+//! The SQLite store: restarts, several processes, and a file that is changed or replaced.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -156,7 +156,7 @@ async fn long_write_lock_is_an_error_and_changes_nothing() {
     let path = folder.path().join("tokens.db");
     let store = SqliteStore::open(&path).await.unwrap();
     store.save(&row("ada", 1)).await.unwrap();
-    // Another program holds the write lock for longer than a write waits.
+    // Another program holds the write lock longer than a write waits.
     let mut other =
         SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
     other.execute("BEGIN IMMEDIATE").await.unwrap();

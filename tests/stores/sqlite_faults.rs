@@ -40,19 +40,19 @@ fn causes(error: &StoreError) -> String {
     format!("{error:?}")
 }
 
-/// Runs the rest of the test in a process of its own, in which files can be limited in size and
-/// their modes count, also for root. True in that process.
+/// Runs the rest of the test in its own process, in which file sizes can be limited and file modes
+/// apply even to root. Returns true in that process.
 #[cfg(target_os = "linux")]
 fn in_child(test: &str) -> bool {
     const CHILD: &str = "SQLITE_FAULTS_CHILD";
-    // A signal that is ignored stays so in the program: a write over the limit is then an error.
+    // An ignored signal stays ignored after `exec`, so a write over the limit is an error.
     const START: &str = r#"trap "" XFSZ
         [ "$(id -u)" -ne 0 ] || set -- setpriv --bounding-set=-dac_override,-dac_read_search "$@"
         exec "$@""#;
     if std::env::var_os(CHILD).is_some() {
         return true;
     }
-    // The harness names a test without the crate.
+    // The test harness names tests without the crate.
     let (_, name) = test.split_once("::").unwrap();
     let child = std::process::Command::new("sh")
         .args(["-c", START, "sh"])
@@ -67,7 +67,7 @@ fn in_child(test: &str) -> bool {
     false
 }
 
-/// The largest file that this process may write.
+/// Limits the size of files that this process may write.
 #[cfg(target_os = "linux")]
 fn limit_files(bytes: &str) {
     let status = std::process::Command::new("prlimit")
@@ -173,7 +173,7 @@ mod e2_locked {
         let rows: Vec<_> = (0..8).map(|i| row(&i.to_string(), 1)).collect();
         let mut writes = pin!(join_all(rows.iter().map(|row| store.save(row))));
         let mut slowest = Duration::ZERO;
-        // Each turn polls the writes, so that those that can hold a connection do.
+        // Each turn polls the writes, so that as many as possible hold a connection.
         let results = loop {
             if let Some(results) = writes.as_mut().now_or_never() {
                 break results;
@@ -256,7 +256,7 @@ mod e9_rights {
             let error = causes(&SqliteStore::open(&path).await.unwrap_err());
             assert!(error.contains(right) && error.contains("directory"), "{mode:o}: {error}");
             set_mode(changed, usual);
-            // SQLite gives the companions the file's mode.
+            // SQLite creates the companion files with the database file's mode.
             allow_writing(folder.path());
         }
         SqliteStore::open(&path).await.unwrap();
@@ -292,7 +292,7 @@ mod e12_names {
     use super::*;
 
     #[tokio::test]
-    async fn names_of_something_else_are_refused_with_what_to_use() {
+    async fn special_names_are_refused_with_a_hint() {
         for (name, advice) in [
             ("", "name a file"),
             (":memory:", "use MemoryStore"),
@@ -312,7 +312,7 @@ mod e12_names {
     }
 
     #[tokio::test]
-    async fn a_folder_is_no_file() {
+    async fn a_folder_is_not_a_database_file() {
         let folder = tempfile::tempdir().unwrap();
         let error = causes(&SqliteStore::open(folder.path()).await.unwrap_err());
         assert!(error.contains("is not a file"), "{error}");

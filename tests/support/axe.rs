@@ -1,4 +1,4 @@
-//! axe-core: what would keep people with disabilities from using a page.
+//! axe-core, which finds barriers for people with disabilities.
 
 use serde_json::{Value, json};
 

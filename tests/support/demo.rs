@@ -31,13 +31,13 @@ pub fn redirect_uri(address: &str) -> String {
 pub struct Demo {
     process: Child,
     pub address: String,
-    /// All that it prints: a file, since a pipe that nobody reads would block it.
+    /// Its output, in a file, since an unread pipe would block it.
     output: File,
 }
 
 impl Demo {
     pub async fn start(settings: &[(&str, &str)]) -> Self {
-        // A port that was free a moment ago: the redirect URI has to name it beforehand.
+        // A port that was free a moment ago, since the redirect URI must name it in advance.
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         Self::start_at(&address.to_string(), settings).await
     }
@@ -46,13 +46,13 @@ impl Demo {
         Self::run(&binary(), address, settings).await
     }
 
-    /// Another example in place of the demo; each plays its own Webflow.
+    /// Another example in place of the demo. Each runs its own fake Webflow.
     pub async fn start_example(name: &str) -> Self {
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         Self::run(&example(name), &address.to_string(), &[]).await
     }
 
-    /// The demo on a Webflow of the test's own, with the scopes that it asks for by itself.
+    /// The demo with the test's fake Webflow, and the scopes that it requests by default.
     pub async fn with_webflow(
         change: impl FnOnce(FakeWebflowBuilder) -> FakeWebflowBuilder,
     ) -> (FakeWebflow, Self) {
@@ -61,7 +61,8 @@ impl Demo {
         Self::with_fake(change, &[("WEBFLOW_SCOPES", scopes), ("RUST_LOG", "info")]).await
     }
 
-    /// The demo and a fake Webflow for it, with these settings besides those of [`against`](Self::against).
+    /// The demo and a fake Webflow for it, with these settings besides those of
+    /// [`against`](Self::against).
     pub async fn with_fake(
         change: impl FnOnce(FakeWebflowBuilder) -> FakeWebflowBuilder,
         settings: &[(&str, &str)],
@@ -74,8 +75,8 @@ impl Demo {
         (fake, demo)
     }
 
-    /// The demo at that address as a client of that Webflow: with the scope `sites:read`, a new key and
-    /// a store in memory, where `settings` says nothing else.
+    /// The demo at that address as a client of that Webflow: with the scope `sites:read`, a new key
+    /// and a store in memory, where `settings` says nothing else.
     pub async fn against(fake: &FakeWebflow, address: &str, settings: &[(&str, &str)]) -> Self {
         let (redirect_uri, key) = (redirect_uri(address), Keyring::generate_base64());
         let mut all = vec![
@@ -117,7 +118,7 @@ impl Demo {
         format!("http://{}{path}", self.address)
     }
 
-    /// Ends it by SIGTERM: all that it printed.
+    /// Stops it with SIGTERM, and returns its output.
     pub fn stop(&mut self) -> String {
         Command::new("kill").arg(self.process.id().to_string()).status().unwrap();
         self.process.wait().unwrap();
@@ -133,7 +134,7 @@ impl Demo {
         self.process.id()
     }
 
-    /// Ends it at once, as a crash would.
+    /// Kills it, as a crash would.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();

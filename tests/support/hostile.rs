@@ -1,5 +1,5 @@
-//! What attackers and accidents have at hand: raw sockets, a Webflow that lies, a store that fails
-//! on command, and an application on https without the TLS.
+//! Tools for attacks and accidents: raw sockets, a Webflow that lies, a store that fails on
+//! command, and an application on https without the TLS.
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::Pin;
@@ -27,10 +27,10 @@ pub const CALLBACK: &str = "/auth/webflow/callback";
 pub const LOGIN: &str = "/auth/webflow/login";
 pub const LOGOUT: &str = "/auth/webflow/logout";
 
-/// No wait on a socket or for a background task is longer.
+/// The time limit for sockets and background tasks.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An answer as it came over the wire.
+/// A response as received over the wire.
 #[derive(Debug)]
 pub struct RawAnswer {
     pub status: u16,
@@ -69,7 +69,7 @@ pub async fn raw(app: &App, request: impl AsRef<[u8]>) -> RawAnswer {
     RawAnswer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
-/// A request whose target and header lines go out as they are.
+/// A request whose target and header lines are sent verbatim.
 pub async fn raw_request(app: &App, method: &str, target: &str, headers: &[&str]) -> RawAnswer {
     let mut request = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", app.address);
     for header in headers {
@@ -96,7 +96,7 @@ pub fn cookie_line(browser: &TestBrowser) -> String {
     format!("Cookie: {}", cookies_of(browser))
 }
 
-/// Name and value of each cookie that an answer sets; removals have an empty value.
+/// The name and value of each cookie that a response sets. Removals have an empty value.
 pub fn cookies_set<'a>(sets: impl IntoIterator<Item = &'a str>) -> Vec<(String, String)> {
     let pair = |set: &str| {
         let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
@@ -120,13 +120,13 @@ pub fn parameter(url: &str, name: &str) -> String {
     pair.unwrap_or_else(|| panic!("no {name} in {url}")).to_owned()
 }
 
-/// Begins a flow; the state that the callback must have.
+/// Starts a flow, and returns the state that the callback must have.
 pub async fn begin(app: &App, browser: &mut TestBrowser, path: &str) -> String {
     let challenge = browser.step(&app.url(path)).await.unwrap();
     parameter(challenge.location().expect("a redirect to Webflow").as_str(), "state")
 }
 
-/// A refusal: no code used, no cookie set, no token issued.
+/// Asserts a refusal: no code used, no cookie set, no token issued.
 pub fn assert_refused(app: &App, page: &Page) {
     assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text);
     assert!(page.set_cookies().is_empty(), "{:?}", page.set_cookies());
@@ -138,14 +138,14 @@ pub fn assert_no_exchange(app: &App) {
     assert_eq!(app.fake.issued_tokens(), 0);
 }
 
-/// Lets every task run until all that is left waits for I/O or for the test.
+/// Runs all tasks until they only wait for I/O or for the test.
 pub async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
 }
 
-/// Whether a future still waits after [`settle`]: for a gate, unless it does I/O.
+/// Whether a future is still pending after [`settle`]: at a gate, unless it does I/O.
 pub async fn waits<F: Future>(mut future: Pin<&mut F>) -> bool {
     let first = futures::poll!(future.as_mut());
     settle().await;
@@ -162,13 +162,13 @@ pub async fn eventually_by(what: &str, mut done: impl AsyncFnMut() -> bool) {
     assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "in vain: {what}");
 }
 
-/// Waits for what a background task brings about.
+/// Waits for the effect of a background task.
 pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     eventually_by(what, async || done()).await;
 }
 
-/// Another process of the same application: another socket, cache and in-flight table; the same
-/// client, redirect URI, keys and, if given, store. What the browser is sent to goes to the first
+/// Another process of the same application, with its own socket, cache and pending flows, but the
+/// same client, redirect URI, keys and, if given, store. Redirects lead the browser to the first
 /// one's address, as behind a load balancer.
 pub async fn second_instance(
     first: &App,
@@ -187,7 +187,7 @@ pub async fn second_instance(
     .await
 }
 
-/// A server at Webflow's place that answers every request with the same bytes, then closes.
+/// A server in Webflow's place that answers every request with the same bytes, then closes.
 pub struct LyingWebflow {
     pub base: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -195,7 +195,7 @@ pub struct LyingWebflow {
 }
 
 impl LyingWebflow {
-    /// `drip` sends byte by byte with that pause, forever after the end by repeating the last.
+    /// `drip` sends byte by byte with that pause, and then repeats the last byte forever.
     pub async fn start(answer: impl Into<Vec<u8>>, drip: Option<Duration>) -> Self {
         let answer: Arc<[u8]> = answer.into().into();
         let listener = TcpListener::bind((HOST, 0)).await.unwrap();
@@ -263,9 +263,9 @@ fn is_whole(request: &[u8]) -> bool {
 pub enum OnSave {
     #[default]
     Keep,
-    /// The engine refuses.
+    /// The engine rejects it.
     Refuse,
-    /// The engine keeps the row, and the acknowledgement is lost.
+    /// The engine stores the row, but the acknowledgement is lost.
     KeepAndFail,
     /// The engine waits until the test opens the gate.
     Gate,
@@ -279,7 +279,7 @@ pub enum OnLoad {
     Answer,
     Refuse,
     Hang,
-    /// A replica that hears of no change any more: what [`Inner::lag`] has seen.
+    /// A replica that no longer receives changes: the rows of [`Inner::lag`].
     Lag,
     Panic,
 }
@@ -290,14 +290,14 @@ pub enum OnRemove {
     #[default]
     Remove,
     Refuse,
-    /// The engine removes the row, and the acknowledgement is lost.
+    /// The engine removes the row, but the acknowledgement is lost.
     RemoveAndFail,
     Panic,
     /// The engine waits until the test opens the gate.
     Gate,
 }
 
-/// A store whose every row can be seen and changed, and that fails on command.
+/// A store whose rows can all be read and changed, and that fails on command.
 #[derive(Clone, Default)]
 pub struct TestStore(Arc<Inner>);
 
@@ -310,13 +310,13 @@ pub struct Inner {
     on_remove: Mutex<OnRemove>,
     /// Reads for this subject are refused.
     unreadable: Mutex<Option<Subject>>,
-    /// Every version that a write named.
+    /// Every version that was written.
     versions: Mutex<BTreeSet<TokenVersion>>,
-    /// Reads lag behind: a removal is acknowledged, and the row is still read.
+    /// Reads lag behind: a removal is acknowledged, but the row is still read.
     pub removals_lag: AtomicBool,
     pub loads: AtomicUsize,
     pub saves: AtomicUsize,
-    /// Writes that have come to their end.
+    /// Completed writes.
     pub saved: AtomicUsize,
     pub removals: AtomicUsize,
     pub removed: AtomicUsize,
@@ -384,7 +384,7 @@ impl Inner {
         self.gate.add_permits(1);
     }
 
-    /// Lets every write through that waits now.
+    /// Lets all waiting writes through.
     pub fn open_gate_for_all(&self) {
         self.gate.add_permits(self.waiting.load(Ordering::SeqCst));
     }
@@ -399,7 +399,7 @@ impl Inner {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// From now on a lagging replica has what is stored now.
+    /// Updates the lagging replica to the current rows.
     pub fn lag(&self) {
         self.replica.lock().unwrap().clone_from(&self.rows.lock().unwrap());
     }
@@ -408,7 +408,7 @@ impl Inner {
         self.rows.lock().unwrap().values().cloned().collect()
     }
 
-    /// Puts rows there as somebody does who writes to the database.
+    /// Puts rows into the store, as an attacker with write access to the database could.
     pub fn plant(&self, rows: impl IntoIterator<Item = SealedToken>) {
         let mut all = self.rows.lock().unwrap();
         for row in rows {
@@ -445,7 +445,7 @@ fn refused() -> StoreError {
     StoreError::unavailable("refused, as the test wants")
 }
 
-/// Counts a write that does not come to its end.
+/// Counts a write that was dropped before its end.
 struct Unfinished<'a>(&'a AtomicUsize, bool);
 
 impl Drop for Unfinished<'_> {
@@ -487,7 +487,7 @@ impl TokenStore for TestStore {
         self.end_save(on_save)
     }
 
-    /// As the provided one, but that it compares and writes at once, however long it waits before.
+    /// Like the provided method, but compares and writes atomically, however long it waits before.
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
         let same = |row: &SealedToken| (row.key(), row.version()) == (token.key(), token.version());
         if !self.load(token.key().subject()).await?.iter().any(same) {
@@ -558,7 +558,7 @@ pub async fn call(router: Router, method: &str, target: &str, pairs: &[(&str, &s
     Answer { status: parts.status, headers: parts.headers, text }
 }
 
-/// Calls the usual application in process, as a script of this browser's does.
+/// Calls the usual application in process, as a script in this browser would.
 pub async fn call_from(browser: &TestBrowser, app: &App, method: &str, target: &str) -> Answer {
     let own = [
         ("accept", "application/json"),
@@ -569,7 +569,7 @@ pub async fn call_from(browser: &TestBrowser, app: &App, method: &str, target: &
     call(router(&app.auth), method, target, &own).await
 }
 
-/// An application on `https://app.example.com`, called in process: TLS ends before it.
+/// An application on `https://app.example.com`, called in process, behind a TLS proxy.
 pub struct Https {
     pub fake: FakeWebflow,
     pub clock: Clock,
@@ -616,7 +616,7 @@ impl Https {
         self.ask("GET", target, &[("sec-fetch-mode", "navigate"), ("cookie", cookies)]).await
     }
 
-    /// Goes through a whole flow: the answer to the challenge, and that to the callback.
+    /// Runs a whole flow, and returns the responses to the challenge and to the callback.
     pub async fn connect(&self, target: &str) -> (Answer, Answer) {
         let challenge = self.visit(target, "").await;
         let callback = self.fake.approve(challenge.location()).unwrap();
@@ -626,7 +626,7 @@ impl Https {
     }
 }
 
-/// An answer of an application that is called in process.
+/// The response of an application that is called in process.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -643,7 +643,7 @@ impl Answer {
         self.headers.get_all("set-cookie").iter().map(|set| set.to_str().unwrap()).collect()
     }
 
-    /// The cookies that a browser without any has after this answer.
+    /// The cookies that a browser without cookies has after this response.
     pub fn jar(&self) -> String {
         let kept: Vec<_> = cookies_set(self.set_cookies())
             .into_iter()

@@ -1,4 +1,4 @@
-//! An application under test, on a real socket, with a fake Webflow.
+//! An application under test on a real socket, with a fake Webflow.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
 pub mod axe;
@@ -27,7 +27,7 @@ use tower_webflow_auth::{
 
 pub const KEY: &str = "dGVzdCBrZXkgb2YgdGhlIGludGVncmF0aW9uIHRlc3RzLCAzMiBieXRlcyBvciBtb3Jl";
 
-/// An application and what stands around it.
+/// An application and its environment.
 pub struct App {
     pub address: SocketAddr,
     pub fake: FakeWebflow,
@@ -42,12 +42,12 @@ impl App {
         Self::with(|builder| builder).await
     }
 
-    /// The usual application with settings changed.
+    /// The usual application with changed settings.
     pub async fn with(change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder) -> Self {
         Self::with_router(change, router).await
     }
 
-    /// An application of the test's own.
+    /// A custom application.
     pub async fn with_router(
         change: impl FnOnce(WebflowAuthBuilder) -> WebflowAuthBuilder,
         router: impl FnOnce(&WebflowAuthLayer) -> Router,
@@ -81,7 +81,7 @@ impl App {
         format!("http://{}{path}", self.address)
     }
 
-    /// A browser that has connected Webflow by way of `/sites`.
+    /// A browser that has connected Webflow by visiting `/sites`.
     pub async fn connected(&self) -> TestBrowser {
         let mut browser = TestBrowser::new();
         let page = self.connect(&mut browser, "/sites").await;
@@ -96,7 +96,7 @@ impl App {
         browser.press("Authorize", &consent).await.unwrap()
     }
 
-    /// Begins a flow and lets Webflow's user agree: the callback's address, not yet visited.
+    /// Starts a flow and accepts at Webflow. Returns the callback's URL, not yet visited.
     pub async fn callback(&self, browser: &mut TestBrowser, path: &str) -> String {
         let challenge = browser.step(&self.url(path)).await.unwrap();
         let authorize = challenge.location().expect("a redirect to Webflow");

@@ -1,4 +1,4 @@
-//! Secrets, and every form in which one could be seen.
+//! Secrets, and every form in which one could leak.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What must be seen nowhere, each with a name for the test's own words.
+/// The secrets that must not appear anywhere, each with a name for test messages.
 #[derive(Default, Clone)]
 pub struct Secrets(BTreeMap<String, String>);
 
@@ -22,7 +22,7 @@ impl Secrets {
         self.0.len()
     }
 
-    /// The first secret in the text, and the form in which it is there.
+    /// The first secret found in the text, and its form.
     pub fn seen_in(&self, text: &str) -> Option<String> {
         self.0.iter().find_map(|(secret, name)| {
             let (form, needle) =
@@ -41,7 +41,7 @@ impl Secrets {
     }
 }
 
-/// As it is, percent-encoded, in base64 at any offset, in hex, and as a list of bytes.
+/// Verbatim, percent-encoded, in base64 at any offset, in hex, and as a list of bytes.
 fn forms(secret: &str) -> Vec<(&'static str, String)> {
     let bytes = secret.as_bytes();
     let mut forms = vec![
@@ -60,7 +60,7 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
         let shifted = [&b"\0\0\0"[..offset], bytes].concat();
         for (name, engine) in [("in base64", &STANDARD), ("in base64url", &URL_SAFE)] {
             let text = engine.encode(&shifted);
-            // The characters that depend on this secret alone.
+            // The characters that depend on the secret only.
             let from = (offset * 8).div_ceil(6);
             let to = shifted.len() * 8 / 6;
             forms.push((name, text[from..to].to_owned()));
@@ -69,7 +69,7 @@ fn forms(secret: &str) -> Vec<(&'static str, String)> {
     forms
 }
 
-/// Everything that an error says: itself, and each of its sources, by `Display` and `Debug`.
+/// The full text of an error: itself and each of its sources, by `Display` and `Debug`.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = format!("{error:?} {error:#?}");
     let mut next = Some(error);

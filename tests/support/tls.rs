@@ -1,4 +1,4 @@
-//! TLS on loopback, with a certificate authority of the test's own.
+//! TLS on loopback, with the test's own certificate authority.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ pub struct Tls {
 pub struct Trust {
     /// The authority's certificate, DER.
     pub authority: Vec<u8>,
-    /// The digest of the server's public key, as Chromium's switches take it.
+    /// The digest of the server's public key, in the form of Chromium's switches.
     pub key_digest: String,
 }
 
@@ -59,7 +59,8 @@ impl Tls {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (done, accepted) = mpsc::channel(64);
-        // Handshakes run beside each other: browsers open connections ahead and leave them idle.
+        // Handshakes run concurrently, since browsers open connections in advance and leave them
+        // idle.
         tokio::spawn(async move {
             while let Ok((stream, peer)) = listener.accept().await {
                 let (acceptor, done) = (acceptor.clone(), done.clone());

@@ -1,4 +1,4 @@
-//! Chromium, driven by way of `ChromeDriver`.
+//! Chromium, driven through `ChromeDriver`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
 use url::{ParseError, Url};
 
-/// `ChromeDriver`, and a browser of its own with an empty profile.
+/// `ChromeDriver`, and a browser with an empty profile.
 pub struct Browser {
     driver: Child,
     pub client: Client,
@@ -61,7 +61,7 @@ impl Browser {
         Self::with(&[], &json!({})).await
     }
 
-    /// With further switches and preferences.
+    /// Starts a browser with additional switches and preferences.
     #[allow(clippy::zombie_processes, reason = "dropping the browser waits for its driver")]
     pub async fn with(switches: &[&str], preferences: &Value) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -104,13 +104,13 @@ impl Browser {
         panic!("chromedriver does not answer");
     }
 
-    /// A command of Chromium's own protocol.
+    /// A command of Chromium's `DevTools` protocol.
     pub async fn cdp(&self, command: &str, parameters: Value) -> Value {
         let body = json!({ "cmd": command, "params": parameters });
         self.client.issue_cmd(Extra { path: "goog/cdp/execute", body }).await.unwrap()
     }
 
-    /// What the console has got since it was last asked: errors, and refusals of the policy.
+    /// The console's new entries: errors, and violations of the Content-Security-Policy.
     pub async fn complaints(&self) -> Vec<String> {
         let command = Extra { path: "se/log", body: json!({ "type": "browser" }) };
         let entries = self.client.issue_cmd(command).await.unwrap();
@@ -118,7 +118,7 @@ impl Browser {
         entries.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Colour scheme and width of the page, until they are changed again.
+    /// Sets the page's colour scheme and width.
     pub async fn look(&self, look: Look) {
         let scheme = json!([{ "name": "prefers-color-scheme", "value": look.name() }]);
         self.cdp("Emulation.setEmulatedMedia", json!({ "features": scheme })).await;
@@ -131,7 +131,7 @@ impl Browser {
         self.client.goto(url).await.unwrap();
     }
 
-    /// The text that is seen; of a page that is just being replaced, that of the next.
+    /// The visible text. If the page is being replaced, that of the next page.
     pub async fn text(&self) -> String {
         for _ in 0..400 {
             if let Ok(body) = self.client.find(Locator::Css("body")).await
@@ -149,7 +149,7 @@ impl Browser {
         heading.text().await.unwrap()
     }
 
-    /// The element, once it is there: a click returns before the page that it leads to has come.
+    /// Waits for the element, since a click returns before the next page has loaded.
     async fn there(&self, locator: Locator<'_>) -> Element {
         self.client.wait().at_most(Duration::from_secs(20)).for_element(locator).await.unwrap()
     }
@@ -158,7 +158,7 @@ impl Browser {
         self.client.current_url().await.unwrap().path().to_owned()
     }
 
-    /// Clicks the button or link of that text, or the label that begins with it.
+    /// Clicks the button or link with that text, or the label that starts with it.
     pub async fn press(&self, text: &str) {
         let target = format!(
             "//*[self::button or self::a][normalize-space()='{text}'] \
@@ -178,7 +178,7 @@ impl Browser {
         panic!("at {} instead of {path}: {}", self.path().await, self.text().await);
     }
 
-    /// Waits until the page says that.
+    /// Waits until the page contains that text.
     pub async fn says(&self, words: &str) {
         for _ in 0..400 {
             if self.text().await.contains(words) {
@@ -195,14 +195,14 @@ impl Browser {
         answer["cookies"].as_array().unwrap().clone()
     }
 
-    /// Pixels by which the page is wider than the window.
+    /// By how many pixels the page is wider than the window.
     pub async fn overflow(&self) -> i64 {
         let script = "const page = document.documentElement; \
              return page.scrollWidth - page.clientWidth";
         self.client.execute(script, Vec::new()).await.unwrap().as_i64().unwrap()
     }
 
-    /// The whole page as a picture, in `target/screenshots`.
+    /// Saves a screenshot of the whole page in `target/screenshots`.
     pub async fn screenshot(&self, name: &str) {
         let metrics = self.cdp("Page.getLayoutMetrics", json!({})).await;
         let size = &metrics["cssContentSize"];

@@ -16,7 +16,7 @@ use tower_webflow_auth::{Scope, WebflowToken};
 const URL: &str = "https://app.example.com/hooks/webflow";
 const OTHERS: &str = "https://elsewhere.example.com/hooks";
 
-/// The application, a token of its first workspace with the scopes for webhooks, and a site.
+/// The application, a token for its first workspace with the scopes for webhooks, and a site.
 async fn stage() -> (App, WebflowToken, String) {
     let app = App::start().await;
     app.fake.set_rate_limit(10_000);
@@ -40,7 +40,7 @@ mod h11_sync {
     use super::*;
 
     #[tokio::test]
-    async fn it_makes_what_is_missing_and_removes_what_is_not_wanted() {
+    async fn creates_missing_webhooks_and_removes_unwanted_ones() {
         let (app, token, site) = stage().await;
         register(&token, &site, "site_publish", OTHERS).await;
         let other_site = app.fake.workspaces()[0].sites()[1].id().to_owned();
@@ -57,7 +57,7 @@ mod h11_sync {
         assert_eq!(counts(hooks.sync(&site, URL, &wanted).await.unwrap()), (0, 0, 3));
         let fewer = [(Trigger::FormSubmission, Some("Contact")), (Trigger::CommentCreated, None)];
         assert_eq!(counts(hooks.sync(&site, URL, &fewer).await.unwrap()), (1, 2, 1));
-        // Another address, if only by a slash, is somebody else's.
+        // A webhook with another URL, even if only a slash differs, is somebody else's.
         let slash = format!("{URL}/");
         assert_eq!(counts(hooks.sync(&site, &slash, &[]).await.unwrap()), (0, 0, 0));
         assert_eq!(hooks.remove_all(&site, URL).await.unwrap(), 2);
@@ -67,7 +67,7 @@ mod h11_sync {
     }
 
     #[tokio::test]
-    async fn of_twins_the_oldest_stays() {
+    async fn of_duplicates_the_oldest_stays() {
         let (app, token, site) = stage().await;
         let oldest = register(&token, &site, "site_publish", URL).await;
         for _ in 0..2 {
@@ -85,7 +85,7 @@ mod h11_sync {
         let (app, token, site) = stage().await;
         let hooks = app.auth.handle().webhooks(&token);
         let wanted = [(Trigger::SitePublish, None), (Trigger::PageCreated, None)];
-        // Both have listed nothing before one of them creates anything.
+        // Both list no webhooks before either creates one.
         app.fake.fail_times(Endpoint::Webhooks, 2, Fault::Delay(Duration::from_millis(50)));
         let (one, other) =
             tokio::join!(hooks.sync(&site, URL, &wanted), hooks.sync(&site, URL, &wanted));
@@ -125,7 +125,7 @@ mod h11_sync {
         }
         register(&token, &site, "form_submission", URL).await;
         let hooks = app.auth.handle().webhooks(&token);
-        // Its own unwanted one makes room for one.
+        // Removing its own unwanted webhook makes room for one.
         let wanted =
             [(Trigger::FormSubmission, Some("One")), (Trigger::FormSubmission, Some("Two"))];
         let error = hooks.sync(&site, URL, &wanted).await.unwrap_err();
@@ -134,13 +134,13 @@ mod h11_sync {
         assert_eq!(counts(*done), (1, 1, 0));
         assert!(error.to_string().contains("75"), "{error}");
         assert_eq!(app.fake.webhooks().len(), 75);
-        // A trigger has a limit of its own.
+        // Each trigger has a separate limit.
         let wanted = [(Trigger::FormSubmission, Some("One")), (Trigger::SitePublish, None)];
         assert_eq!(counts(hooks.sync(&site, URL, &wanted).await.unwrap()), (1, 0, 1));
     }
 
     #[tokio::test]
-    async fn what_cannot_be_asked_for_is_not_sent() {
+    async fn invalid_requests_are_not_sent() {
         let (app, token, site) = stage().await;
         let hooks = app.auth.handle().webhooks(&token);
         for (site, wanted) in [
@@ -164,7 +164,7 @@ mod h11_sync {
     }
 }
 
-/// An application with a receiving route, whose handler notes the events and answers as told.
+/// An application with a receiving route, whose handler records events and responds on command.
 async fn receiving(answer: &Arc<Mutex<StatusCode>>) -> (App, Arc<Mutex<Vec<WebflowEvent>>>) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let app = App::with_router(
@@ -212,7 +212,7 @@ async fn a_failed_delivery_is_repeated_three_times_and_then_the_webhook_is_deact
     assert!(app.fake.deliver_due().await.is_empty());
     assert!(app.fake.deliver(&event).await.is_empty());
 
-    // Another form is not sent; a delivery that succeeds is not repeated.
+    // Events of another form are not sent, and a successful delivery is not repeated.
     *answer.lock().unwrap() = StatusCode::ACCEPTED;
     let form = |name: &str| {
         FakeEvent::new(Trigger::FormSubmission, json!({ "siteId": site, "name": name }))

@@ -30,9 +30,9 @@ struct Receiver {
     clock: Clock,
     auth: WebflowAuthLayer,
     app: Router,
-    /// How often the handler began.
+    /// How often the handler started.
     runs: Arc<AtomicUsize>,
-    /// What a handler that was told to wait waits for.
+    /// The gate at which a handler waits on command.
     go: Arc<Notify>,
 }
 
@@ -168,7 +168,7 @@ async fn h2_five_minutes_either_way() {
         let delivery = good.clone().with_header(&timestamp_header(), value);
         receiver.refuses(&delivery, StatusCode::UNAUTHORIZED).await;
     }
-    // Good when it was sent, and late by the clock.
+    // Valid when it was sent, but too late by the clock.
     receiver.clock.advance(window);
     assert_eq!(receiver.deliver(&good).await, StatusCode::OK);
     receiver.clock.advance(millisecond);
@@ -186,7 +186,7 @@ mod h3_repetitions {
             assert_eq!(receiver.deliver(&delivery).await, StatusCode::OK);
         }
         assert_eq!(receiver.runs(), 1);
-        // Webflow signs its own repetitions anew: they are deliveries of their own.
+        // Webflow signs its retries anew, so they are new deliveries.
         receiver.clock.advance(Duration::from_millis(1));
         assert_eq!(receiver.deliver(&receiver.good()).await, StatusCode::OK);
         assert_eq!(receiver.runs(), 2);
@@ -290,7 +290,7 @@ async fn h4_changed_bodies_are_refused() {
 }
 
 #[tokio::test]
-async fn h5_a_doubled_header_is_refused() {
+async fn h5_a_repeated_header_is_refused() {
     let receiver = Receiver::start().await;
     let good = receiver.good();
     for name in [signature_header(), timestamp_header()] {
@@ -305,7 +305,7 @@ async fn h5_a_doubled_header_is_refused() {
 mod h6_bodies {
     use super::*;
 
-    /// A good head with a body of the test's own.
+    /// A valid head with a custom body.
     fn with_body(delivery: &Delivery, body: Body) -> Request<Body> {
         delivery.request::<Body>("/hooks").map(|_| body)
     }
@@ -322,13 +322,13 @@ mod h6_bodies {
         let problem = receiver.refuses(&longer, StatusCode::PAYLOAD_TOO_LARGE).await;
         assert_eq!(problem["type"], "urn:tower-webflow-auth:webhook-too-large");
 
-        // Chunked, so that nothing tells how long it will be; the stream has no end.
+        // Chunked, so that the length is unknown. The stream never ends.
         let chunk = || Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 100]));
         let endless = Body::from_stream(stream::repeat_with(chunk));
         let answer = receiver.send(with_body(&receiver.good(), endless)).await;
         assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
 
-        // Declared too long: refused before a byte is read.
+        // The declared length is too long, so nothing is read.
         let unread = Body::from_stream(
             stream::once(async { panic!("the body is read") }).map(Ok::<Bytes, Infallible>),
         );
@@ -338,7 +338,7 @@ mod h6_bodies {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_does_not_come_within_ten_seconds_is_408() {
+    async fn a_body_that_takes_over_ten_seconds_is_408() {
         let receiver = Receiver::start().await;
         let drip = stream::unfold((), |()| async {
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -365,7 +365,7 @@ mod h6_bodies {
         let answer = receiver.send(receiver.good().request("/hooks")).await;
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
-        // What fails a check of its head is told so all the same.
+        // A delivery that fails a check of its head gets that response all the same.
         let unsigned = receiver.good().with_header(&signature_header(), "");
         receiver.refuses(&unsigned, StatusCode::UNAUTHORIZED).await;
 
@@ -409,7 +409,7 @@ mod h7_secrets {
     }
 
     #[tokio::test]
-    async fn a_routes_own_secret_verifies_on_that_route_alone() {
+    async fn a_routes_own_secret_verifies_on_that_route_only() {
         let receiver = Receiver::start().await;
         let handler = || post(|_: WebflowEvent| async {});
         let own = receiver.auth.webhooks().secret(OTHER_SECRET).unwrap();
@@ -546,7 +546,7 @@ async fn h10_one_log_line_with_the_reason() {
     assert!(!format!("{:?}", receiver.auth.webhooks()).contains(receiver.fake.client_secret()));
 }
 
-/// A service of another body type than axum's.
+/// A service with a body type other than axum's.
 #[tokio::test]
 async fn any_tower_service_can_receive_and_its_errors_pass() {
     let receiver = Receiver::start().await;
@@ -577,7 +577,7 @@ async fn any_tower_service_can_receive_and_its_errors_pass() {
     }
 }
 
-/// The service that was found ready is the one that is called.
+/// The instance that was polled ready is the one that is called.
 #[tokio::test]
 async fn an_inner_service_that_is_not_ready_is_not_called() {
     use std::task::Poll;

@@ -1,6 +1,6 @@
-//! Webflow's JavaScript SDK signs and checks: it has to agree with the layer both ways.
+//! Webflow's JavaScript SDK signs and verifies, and must agree with the layer both ways.
 //!
-//! Ignored by default; once, in `tests/official_sdks`: `npm ci --ignore-scripts`. Then
+//! Ignored by default. Once, in `tests/official_sdks`: `npm ci --ignore-scripts`. Then
 //! `cargo test --test webhooks sdks -- --ignored`.
 
 use std::path::Path;

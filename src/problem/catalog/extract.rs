@@ -1,4 +1,4 @@
-//! What a request is told when an extractor has no value, or a handler's call to Webflow failed.
+//! Problems of extractors without a value, and of a handler's failed call to Webflow.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::problem::{FailureKind, Problem};
 
-/// The first lookup has begun with the request itself; the second may begin after this.
+/// The request itself starts the first lookup. The second may start after this time.
 const USER_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 pub fn options_without_token() -> Problem {
@@ -14,11 +14,11 @@ pub fn options_without_token() -> Problem {
         FailureKind::LoginRequired,
         StatusCode::UNAUTHORIZED,
         "OPTIONS carries no token",
-        "A handler for OPTIONS gets no token: take Option<WebflowToken>.",
+        "A handler for OPTIONS gets no token: use Option<WebflowToken>.",
     )
 }
 
-/// Webflow could not be asked yet who gave the grant.
+/// The user who authorized the grant is not known yet.
 pub fn user_pending() -> Problem {
     Problem::new(
         FailureKind::UserPending,
@@ -30,12 +30,12 @@ pub fn user_pending() -> Problem {
     .retry_here(true)
 }
 
-/// A handler reports that Webflow does not accept its token.
+/// A handler reports that Webflow rejects its token.
 pub fn token_refused() -> Problem {
     Problem::new(
         FailureKind::TokenRefused,
         StatusCode::UNAUTHORIZED,
-        "Webflow does not accept the token any more",
+        "Webflow no longer accepts the token",
         "Connect Webflow again.",
     )
 }

@@ -1,4 +1,4 @@
-//! What a panel is told: scripts read it, so there are no pages.
+//! Problems of panels. Scripts read them, so they are never rendered as pages.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub fn busy() -> Problem {
         FailureKind::PanelBusy,
         StatusCode::SERVICE_UNAVAILABLE,
         "Too many panels are signing in",
-        "Make the same request again in a moment.",
+        "Repeat the request in a moment.",
     )
     .retry_after(BUSY_RETRY_AFTER)
 }
@@ -81,8 +81,7 @@ pub fn not_connected(login_url: String) -> Problem {
         FailureKind::NotConnected,
         StatusCode::CONFLICT,
         "The site is not connected",
-        "Open login_url in a window of its own to connect Webflow, and make the same request again \
-         afterwards.",
+        "Open login_url in a new window to connect Webflow, and repeat the request afterwards.",
     )
     .login_url(login_url)
 }
@@ -101,7 +100,7 @@ pub fn webflow_rate_limit(wait: Option<Duration>) -> Problem {
         FailureKind::WebflowRateLimit,
         StatusCode::SERVICE_UNAVAILABLE,
         "Webflow is busy",
-        "Webflow's rate limit is used up. Make the same request again later.",
+        "Webflow's rate limit is exhausted. Repeat the request later.",
     )
     .retry_after(wait.unwrap_or(RATE_LIMIT_RETRY_AFTER))
 }

@@ -1,4 +1,5 @@
-//! What the sender of a webhook is told. It says as little as possible: only the log has reasons.
+//! Problems for the sender of a webhook. They reveal as little as possible: the log has the
+//! reasons.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ pub fn refused() -> Problem {
         FailureKind::WebhookRefused,
         StatusCode::UNAUTHORIZED,
         "The webhook is refused",
-        "Webflow has not signed it for this application, or not just now.",
+        "It has no valid and recent signature for this application.",
     )
 }
 
@@ -61,7 +62,7 @@ pub fn busy() -> Problem {
     .retry_after(Duration::from_secs(1))
 }
 
-/// A handler takes a `WebflowEvent` on a route that has no layer for webhooks.
+/// A handler takes a `WebflowEvent` on a route without a `WebhookLayer`.
 #[cfg(feature = "axum")]
 pub fn layer_missing(remedy: &'static str) -> Problem {
     Problem::new(

@@ -35,7 +35,7 @@ payloads! {
 
 /// `collection_item_published`: one or more items were published.
 ///
-/// Webflow's documentation has a list here and its SDK a single item; both are read.
+/// Webflow's documentation has a list here, and its SDK a single item. Both are accepted.
 #[derive(Debug, Clone, Default, PartialEq, serde::Deserialize, serde::Serialize)]
 #[serde(from = "Shapes")]
 #[non_exhaustive]
@@ -44,7 +44,7 @@ pub struct PublishedItems {
 }
 
 impl PublishedItems {
-    /// The items, at least one unless Webflow sent none.
+    /// The published items.
     pub fn items(&self) -> &[CollectionItem] {
         &self.items
     }

@@ -11,7 +11,7 @@ payloads! {
         order_id: String,
         /// `pending`, `unfulfilled`, `fulfilled`, `disputed`, `dispute-lost` or `refunded`.
         status: String,
-        /// A comment that the API may write.
+        /// A comment set through the API.
         comment: String,
         /// The customer's comment.
         order_comment: String,
@@ -29,21 +29,21 @@ payloads! {
         dispute_last_status: String,
         /// What the customer paid.
         customer_paid: OrderPrice,
-        /// What is left of it after fees.
+        /// The amount after fees.
         net_amount: OrderPrice,
         /// The platform's fee.
         application_fee: OrderPrice,
         /// All addresses that the customer gave.
         all_addresses: Vec<OrderAddress>,
-        /// Where it is sent.
+        /// The shipping address.
         shipping_address: OrderAddress,
-        /// Where the bill is sent.
+        /// The billing address.
         billing_address: OrderAddress,
-        /// The carrier, as the API wrote it.
+        /// The carrier, set through the API.
         shipping_provider: String,
-        /// The tracking number, as the API wrote it.
+        /// The tracking number, set through the API.
         shipping_tracking: String,
-        /// The address for tracking, as the API wrote it.
+        /// The tracking URL, set through the API.
         #[serde(rename = "shippingTrackingURL", alias = "shippingTrackingUrl")]
         shipping_tracking_url: String,
         /// The customer.
@@ -52,13 +52,13 @@ payloads! {
         purchased_items: Vec<PurchasedItem>,
         /// The sum of all counts.
         purchased_items_count: i64,
-        /// Further inputs of the checkout.
+        /// Additional inputs of the checkout.
         custom_data: Vec<Value>,
         /// Whether the customer was deleted from the site.
         is_customer_deleted: bool,
         /// Whether something has to be shipped.
         is_shipping_required: bool,
-        /// Whether there are downloads.
+        /// Whether the order has downloads.
         has_downloads: bool,
         /// The payment processor.
         payment_processor: String,
@@ -70,9 +70,9 @@ payloads! {
     OrderPrice {
         /// The currency, three letters of ISO 4217.
         unit: String,
-        /// The amount in the currency's smallest unit, a number or a text.
+        /// The amount in the currency's smallest unit, a number or a string.
         value: Value,
-        /// The amount for people.
+        /// The amount as text for display.
         string: String,
     }
 
@@ -81,7 +81,7 @@ payloads! {
         /// `billing` or `shipping`.
         #[serde(rename = "type")]
         kind: String,
-        /// Whose it is.
+        /// The recipient.
         addressee: String,
         /// The first line.
         line1: String,
@@ -97,7 +97,7 @@ payloads! {
         postal_code: String,
     }
 
-    /// Who bought.
+    /// The customer of an order.
     Customer {
         /// The full name.
         full_name: String,
@@ -131,7 +131,7 @@ payloads! {
 
     /// `ecomm_inventory_changed`. The payload names no site.
     Inventory {
-        /// The SKU's id.
+        /// The SKU's ID.
         id: String,
         /// How many are left, when the inventory is finite.
         quantity: i64,

@@ -1,9 +1,9 @@
-//! The payloads of Webflow's events, for [`WebflowEvent::payload`](super::WebflowEvent::payload).
+//! Types for the payloads of events; see [`WebflowEvent::payload`](super::WebflowEvent::payload).
 //!
-//! Every field is optional: Webflow documents few of them as required, and a field that it leaves
-//! out or sets to `null` is `None`. Fields that are missing here are ignored; read them from
-//! `serde_json::Value`. Times are texts in RFC 3339, as Webflow sends them. Source: Webflow Data
-//! API, *All Events*, and the types of the official JavaScript SDK.
+//! Every field is optional, since Webflow documents few of them as required. A field that Webflow
+//! omits or sets to `null` is `None`. Unknown fields are ignored; use `serde_json::Value` to read
+//! them. Times are RFC 3339 strings, as Webflow sends them. Source: Webflow Data API, *All Events*,
+//! and the types of the official JavaScript SDK.
 
 mod cms;
 mod ecommerce;
@@ -38,7 +38,7 @@ mod tests {
     use serde::de::DeserializeOwned;
     use serde_json::{Value, json};
 
-    /// Reads the payload, and compares what was understood of it with all of it.
+    /// Deserializes the payload, and asserts that it serializes to the same JSON.
     fn whole<T: DeserializeOwned + serde::Serialize>(payload: &Value) -> T {
         let read: T = serde_json::from_value(payload.clone()).unwrap();
         assert_eq!(&serde_json::to_value(&read).unwrap(), payload);
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_examples_are_read_whole() {
+    fn documented_examples_round_trip() {
         let form: FormSubmission = whole(&json!({
             "name": "Contact Us", "siteId": "65427cf400e02b306eaa049c",
             "data": { "First Name": "Zaphod", "Phone Number": 15_550_000_000_u64 },
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn items_and_orders_are_read_whole() {
+    fn items_and_orders_round_trip() {
         let item = json!({
             "id": "699b9529a9f8b010bafa9671", "siteId": "6876e40ec4e60da1478fdc0f",
             "workspaceId": "6875887fa03e727e0e0dd03d", "collectionId": "699b93f1d1611a428291c333",
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_null_are_a_payload_and_other_types_are_an_error() {
+    fn missing_and_null_fields_are_accepted_but_wrong_types_are_errors() {
         fn lenient<T: DeserializeOwned + Default + PartialEq + std::fmt::Debug>() {
             for text in ["{}", r#"{"siteId": null, "id": null, "items": null, "x": [1]}"#] {
                 assert_eq!(serde_json::from_str::<T>(text).unwrap(), T::default());

@@ -11,17 +11,17 @@ payloads! {
         name: String,
         /// The site.
         site_id: String,
-        /// What was entered, by the fields' names.
+        /// The submitted values, by field name.
         data: Map<String, Value>,
         /// The form's fields.
         schema: Vec<FormField>,
         /// When it was submitted.
         submitted_at: String,
-        /// The submission's id.
+        /// The submission's ID.
         id: String,
-        /// The form's id.
+        /// The form's ID.
         form_id: String,
-        /// The id of the form's element in the Designer.
+        /// The ID of the form's element in the Designer.
         form_element_id: String,
     }
 
@@ -31,7 +31,7 @@ payloads! {
         field_name: String,
         /// Its kind, such as `FormTextInput`.
         field_type: String,
-        /// The id of its element in the Designer.
+        /// The ID of its element in the Designer.
         field_element_id: String,
     }
 
@@ -75,7 +75,7 @@ payloads! {
         branch_id: String,
         /// The branch's page.
         page_id: String,
-        /// The page that it was branched from; empty for one that stands alone.
+        /// The page that it was branched from; empty if there is none.
         parent_page_id: String,
         /// The page's name.
         page_name: String,
@@ -99,7 +99,7 @@ payloads! {
         thread_id: String,
         /// The reply, if it is one.
         comment_id: String,
-        /// What it is, a thread or a reply.
+        /// Whether it is a thread or a reply.
         #[serde(rename = "type")]
         kind: String,
         /// The site.
@@ -128,11 +128,11 @@ payloads! {
         last_updated: String,
     }
 
-    /// A user of Webflow in a [`Comment`].
+    /// A Webflow user in a [`Comment`].
     CommentUser {
-        /// The user's id.
+        /// The user's ID.
         user_id: String,
-        /// The email address, which Webflow does not say to have verified.
+        /// The email address. Webflow does not state that it is verified.
         email: String,
         /// The name.
         name: String,

@@ -1,10 +1,10 @@
-//! How the next step is drawn.
+//! Draws the next step.
 
 use proptest::prelude::*;
 
 use super::{BROWSERS, By, INSTANCES, Leaves, Of, Outage, State, Step};
 
-/// One of so many of each browser, most often a browser's newest.
+/// One of each browser's items, most often the newest.
 pub(super) fn of(counts: [usize; BROWSERS]) -> Option<BoxedStrategy<Of>> {
     let browsers: Vec<_> = (0..BROWSERS).filter(|browser| counts[*browser] > 0).collect();
     if browsers.is_empty() {
@@ -18,7 +18,7 @@ pub(super) fn of(counts: [usize; BROWSERS]) -> Option<BoxedStrategy<Of>> {
     Some(prop::sample::select(browsers).prop_flat_map(back).boxed())
 }
 
-/// The first one more often: what happens to one browser in a row is what tells most.
+/// The first browser more often, since consecutive steps of one browser find the most.
 fn browser() -> impl Strategy<Value = usize> + Clone {
     prop::sample::select(vec![0, 0, 0, 1, 2])
 }
@@ -27,7 +27,7 @@ fn instance() -> std::ops::Range<usize> {
     0..INSTANCES
 }
 
-/// After how many polls a browser hangs up; mostly it does not.
+/// After how many polls a browser disconnects. Mostly it does not.
 fn hang_up() -> impl Strategy<Value = usize> {
     prop_oneof![5 => Just(0), 1 => 1..30_usize]
 }
@@ -38,7 +38,7 @@ fn rarely() -> impl Strategy<Value = bool> {
 
 pub(super) type Weighted = (u32, BoxedStrategy<Step>);
 
-/// What can always happen.
+/// Steps that are always possible.
 pub(super) fn at_any_time() -> Vec<Weighted> {
     let outage = prop_oneof![2 => Just(Outage::None), 3 => prop::sample::select(&Outage::ALL)];
     let connect = (browser(), instance(), 0..2_usize, prop::bool::weighted(0.4));
@@ -101,7 +101,7 @@ pub(super) fn at_any_time() -> Vec<Weighted> {
     ]
 }
 
-/// What the application does with stored grants.
+/// Steps of the application on stored grants.
 pub(super) fn to_stored_grants() -> Vec<Weighted> {
     let import = (instance(), any::<bool>());
     let import = import.prop_map(|(instance, again)| Step::Import { instance, again });
@@ -118,7 +118,7 @@ pub(super) fn to_stored_grants() -> Vec<Weighted> {
     vec![(2, import.boxed()), (1, revoke.boxed()), (1, reseal.boxed()), (2, meanwhile.boxed())]
 }
 
-/// What can happen where the application has users of its own.
+/// Steps that are possible if the application has its own users.
 pub(super) fn to_users() -> Vec<Weighted> {
     let sign = (browser(), any::<bool>());
     let sign = sign.prop_map(|(browser, into)| Step::Sign { browser, into });
@@ -151,7 +151,7 @@ pub(super) fn to_users() -> Vec<Weighted> {
     ]
 }
 
-/// What can happen to a flow that has begun.
+/// Steps on a started flow.
 pub(super) fn to_a_flow(flow: &BoxedStrategy<Of>) -> Vec<Weighted> {
     let approve = (flow.clone(), 0..2_usize);
     let approve = approve.prop_map(|(flow, workspace)| Step::Approve { flow, workspace });
@@ -162,7 +162,7 @@ pub(super) fn to_a_flow(flow: &BoxedStrategy<Of>) -> Vec<Weighted> {
     vec![(8, approve.boxed()), (1, deny.boxed()), (1, junk.boxed())]
 }
 
-/// What can happen to a callback that has come about.
+/// Steps on an existing callback.
 pub(super) fn to_a_callback(
     callback: &BoxedStrategy<Of>,
     flow: &BoxedStrategy<Of>,
@@ -192,12 +192,12 @@ pub(super) fn to_a_callback(
     vec![
         (10, arrive.boxed()),
         (2, twice.boxed()),
-        // What is left out is not worth a plan that is thrown away.
+        // Rejecting a plan for these cases would cost more than it finds.
         (8, inject.prop_map(without_s10).boxed()),
     ]
 }
 
-/// Somebody else's code in a flow of the browser's own: it cannot be told from an honest callback
+/// Somebody else's code in a flow of the browser cannot be distinguished from an honest callback
 /// without PKCE, see the threat model.
 pub(super) fn is_s10(browser: usize, code: &Of, state: &State) -> bool {
     matches!(state, State::Of(flow) if flow.browser == browser) && code.browser != browser
@@ -206,7 +206,7 @@ pub(super) fn is_s10(browser: usize, code: &Of, state: &State) -> bool {
 fn without_s10(step: Step) -> Step {
     match step {
         Step::Inject { browser, code, state, instance, lost } if is_s10(browser, &code, &state) => {
-            // The attacker's whole link, then.
+            // Then use the attacker's whole link.
             let state = State::Of(Of { browser: code.browser, back: 0 });
             Step::Inject { browser, code, state, instance, lost }
         }

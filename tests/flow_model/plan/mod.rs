@@ -1,4 +1,4 @@
-//! What the browsers, the store and the attacker do, as proptest draws it.
+//! The actions of the browsers, the store and the attacker, as proptest draws them.
 
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
@@ -9,21 +9,21 @@ mod step;
 use draw::{at_any_time, is_s10, of, to_a_callback, to_a_flow, to_stored_grants, to_users};
 pub(crate) use step::{By, Leaves, Of, Outage, State, Step};
 
-/// Two people, and one who attacks them.
+/// Two users and an attacker.
 pub(crate) const BROWSERS: usize = 3;
 pub(crate) const INSTANCES: usize = 2;
 
-/// How the application is set up.
+/// The application's configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Setup {
-    /// Subjects are the application's users; else they are browser sessions.
+    /// Subjects are the application's users rather than browser sessions.
     pub(crate) users: bool,
-    /// A subject has a grant for each workspace.
+    /// A subject has one grant per workspace.
     pub(crate) several: bool,
 }
 
-/// What is known of a plan beforehand: how many flows each browser has begun, and how many
-/// callbacks its user has come by.
+/// What is known about a plan in advance: how many flows each browser has started, and how many
+/// callbacks its user has.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) setup: Setup,

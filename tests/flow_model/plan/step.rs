@@ -1,7 +1,7 @@
 //! The steps.
 
-/// Something of a browser's, counted back from its newest: so it stays the same when proptest takes
-/// earlier steps away.
+/// An item of a browser, counted back from its newest, so that it stays the same when proptest
+/// removes earlier steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Of {
     pub(crate) browser: usize,
@@ -20,21 +20,21 @@ pub(crate) enum Outage {
     None,
     /// The store cannot be read.
     Reads,
-    /// The session that a browser has while its callback arrives cannot be read.
+    /// The session of the browser whose callback arrives cannot be read.
     Former,
-    /// Nothing is written.
+    /// Writes fail.
     Writes,
-    /// What is written is kept, and the acknowledgement is lost.
+    /// Writes succeed, but their acknowledgements are lost.
     Acknowledgements,
-    /// Nothing is removed.
+    /// Removals fail.
     Removals,
-    /// What is removed is gone, and the acknowledgement is lost.
+    /// Removals succeed, but their acknowledgements are lost.
     Removed,
-    /// Neither reads nor writes come to an end.
+    /// Reads and writes hang.
     Hang,
-    /// Writes and removals come to no end, reads do.
+    /// Writes and removals hang, but reads work.
     WritesHang,
-    /// Reads come from a replica that hears of no change.
+    /// Reads come from a replica that receives no changes.
     Lag,
 }
 
@@ -56,16 +56,16 @@ impl Outage {
     }
 }
 
-/// Who asks for the grant of a parked code.
+/// Who claims a parked code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     Navigation,
-    /// The answer never arrives.
+    /// The response never arrives.
     LostNavigation,
     Script,
 }
 
-/// What a browser does while rows are sealed anew.
+/// What a browser does while rows are resealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leaves {
     Connect,
@@ -75,43 +75,43 @@ pub(crate) enum Leaves {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    /// A browser begins a flow by the login path.
+    /// A browser starts a flow through the login path.
     Begin {
         browser: usize,
         instance: usize,
     },
-    /// A flow from its begin to its end, without a detour.
+    /// A flow from start to end.
     Connect {
         browser: usize,
         instance: usize,
         workspace: usize,
         lost: bool,
     },
-    /// Its user agrees at Webflow: a callback comes about, not yet visited.
+    /// The user accepts at Webflow, which creates a callback, not yet visited.
     Approve {
         flow: Of,
         workspace: usize,
     },
-    /// Its user cancels.
+    /// The user cancels.
     Deny {
         flow: Of,
         instance: usize,
     },
-    /// A browser makes its own callback; of a lost answer it hears nothing. With `hang_up` it first
-    /// made the same one and was gone after so many polls.
+    /// A browser visits its own callback. The response may be lost. With `hang_up` it first sends
+    /// the same request and disconnects after that many polls.
     Arrive {
         callback: Of,
         instance: usize,
         lost: bool,
         hang_up: usize,
     },
-    /// Two tabs with a flow each come back at the same moment.
+    /// Two tabs, each with a flow, return at the same moment.
     Tabs {
         browser: usize,
         instances: [usize; 2],
         workspaces: [usize; 2],
     },
-    /// A browser makes up codes for its own flow.
+    /// A browser invents codes for its own flow.
     Junk {
         flow: Of,
         instance: usize,
@@ -122,7 +122,7 @@ pub(crate) enum Step {
         callback: Of,
         instances: [usize; 2],
     },
-    /// A browser is made to send a callback out of pieces from elsewhere.
+    /// A browser is tricked into sending a callback composed of foreign parts.
     Inject {
         browser: usize,
         code: Of,
@@ -144,15 +144,15 @@ pub(crate) enum Step {
         revoke: bool,
         outage: Outage,
     },
-    /// A flow in whose callback the browser logs out; `late` if the callback's answer comes after
-    /// the logout's.
+    /// A flow during whose callback the browser logs out. With `late`, the callback's response
+    /// comes after the logout's.
     LogoutMeanwhile {
         browser: usize,
         instance: usize,
         revoke: bool,
         late: bool,
     },
-    /// A page that calls Webflow; a quiet one keeps to itself what Webflow says.
+    /// A page that calls Webflow. A quiet one does not report Webflow's 401.
     Visit {
         browser: usize,
         instance: usize,
@@ -160,19 +160,19 @@ pub(crate) enum Step {
     },
     /// Somebody else sits down in front of the first browser.
     SwitchUser,
-    /// Its user signs in to the application, or out of it.
+    /// The user signs in to the application, or out of it.
     Sign {
         browser: usize,
         into: bool,
     },
-    /// A flow whose callback comes when nobody is signed in; `begun` by the user, or by nobody.
+    /// A flow whose callback comes when nobody is signed in, `begun` by the user or by nobody.
     Park {
         browser: usize,
         instance: usize,
         begun: bool,
         lost: bool,
     },
-    /// A browser asks for the grant of a code that is parked.
+    /// A browser claims a parked code.
     Claim {
         browser: usize,
         of: Of,
@@ -189,17 +189,17 @@ pub(crate) enum Step {
         instance: usize,
         again: bool,
     },
-    /// The application ends all that a browser's user has.
+    /// The application revokes all grants of a browser's user.
     Revoke {
         browser: usize,
         instance: usize,
     },
-    /// Rows are sealed with the newest key.
+    /// Rows are resealed with the newest key.
     Reseal {
         instance: usize,
         rolls: bool,
     },
-    /// The same while a browser comes or goes, at the second of the instances.
+    /// A reseal while a browser acts, at the second of the instances.
     ResealMeanwhile {
         browser: usize,
         instances: [usize; 2],
@@ -210,9 +210,9 @@ pub(crate) enum Step {
         secs: u64,
     },
     Store(Outage),
-    /// A new key in front; the one before the last goes.
+    /// Adds a new key in front, and drops the oldest one.
     RollKey,
-    /// A process ends, and another one takes its place.
+    /// A process is replaced by another one.
     Restart {
         instance: usize,
     },

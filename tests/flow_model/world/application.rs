@@ -39,7 +39,7 @@ async fn whoami(grants: WebflowGrants) -> String {
     subject.chain(workspaces).collect::<Vec<_>>().join(" ")
 }
 
-/// Keeps to itself what Webflow says.
+/// Does not report Webflow's 401.
 async fn quiet(token: WebflowToken) -> &'static str {
     let answer = token.api().get("/v2/sites").send().await;
     if answer.is_ok() { "fine" } else { "failed" }
@@ -90,7 +90,7 @@ impl Inner {
         world
     }
 
-    /// The layer with the newest so many keys.
+    /// The layer with the newest keys, this many.
     pub(super) fn layer(&self, keys: usize, cache: CacheConfig) -> WebflowAuthLayer {
         let keys = self.keys.iter().take(keys).map(String::as_str).collect::<Vec<_>>().join(",");
         let told = Arc::clone(&self.told);
@@ -174,7 +174,7 @@ impl Inner {
         self.store.unreadable(None);
     }
 
-    /// The store works, and the writes that hung have ended.
+    /// Ends the outage, and waits for the writes that hung.
     pub(super) async fn heal(&self) {
         self.apply_outage(Outage::None);
         self.store.open_gate_for_all();
@@ -182,7 +182,7 @@ impl Inner {
         settle().await;
     }
 
-    /// Whose grants this browser's user gives, and may get.
+    /// The owner whose grants this browser's user gives, and may get.
     pub(super) fn owner(&self, browser: usize) -> Option<Owner> {
         let browser = &self.browsers[browser];
         browser.signed_in.then_some(browser.person)

@@ -1,4 +1,4 @@
-//! What a browser does and keeps, and what may be expected of its callbacks.
+//! A browser's requests and cookies, and the expected results of its callbacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,7 @@ impl Browser {
 }
 
 impl Inner {
-    /// A request with the browser's cookies; they stay as they are.
+    /// Sends a request with the browser's cookies, without updating them.
     pub(super) async fn ask(
         &self,
         browser: usize,
@@ -71,7 +71,7 @@ impl Inner {
         self.ask(browser, instance, "POST", &target, &[("sec-fetch-site", "same-origin")]).await
     }
 
-    /// The answer reaches the browser: its cookies, and the flow that it may begin.
+    /// Delivers a response to the browser: its cookies, and the flow that it may start.
     pub(super) fn receive(&mut self, browser: usize, answer: &Answered) {
         let owner = self.owner(browser);
         let (since, keys) = (self.clock.now(), self.keys.len());
@@ -120,20 +120,20 @@ impl Inner {
         &self.browsers[of.browser].callbacks[of.nth]
     }
 
-    /// The callback's address.
+    /// The callback's URL.
     pub(super) fn target(&self, of: At) -> String {
         let callback = self.callback(of);
         let state = &self.flow(At { nth: callback.flow, ..of }).state;
         format!("{CALLBACK}?code={}&state={state}", callback.code)
     }
 
-    /// The callback's address; from now on it is not a fresh one.
+    /// The callback's URL. Marks the callback as tried.
     pub(super) fn try_target(&mut self, of: At) -> String {
         self.browsers[of.browser].callbacks[of.nth].tried = true;
         self.target(of)
     }
 
-    /// Whether nothing stands in the way of this callback.
+    /// Whether this callback must succeed.
     pub(super) fn must_succeed(&self, of: At, instance: usize) -> bool {
         self.is_fresh(of) && self.is_at_hand(of, instance)
     }
@@ -143,25 +143,25 @@ impl Inner {
         let callback = self.callback(of);
         let browser = &self.browsers[of.browser];
         let age = self.clock.now().duration_since(callback.approved).unwrap();
-        // The flow may have been completed by another callback of its own.
+        // The flow may have been completed by another of its callbacks.
         let is_first = !browser.callbacks.iter().any(|it| it.flow == callback.flow && it.tried);
         is_first && callback.uninstalls == self.uninstalls && age < FLOW_LIFETIME
     }
 
-    /// Whether the flow's grant is there already, so that no code is needed any more.
+    /// Whether the flow's grant is already stored, so that no code is needed.
     pub(super) fn must_repeat(&self, of: At, instance: usize) -> bool {
         let kept = self.callback(of).tokens.iter().any(|token| self.stored.contains_key(token));
-        // Among several it may have been moved to another session since.
+        // With several grants, it may have been moved to another session since.
         kept && (self.setup.users || !self.setup.several) && self.is_at_hand(of, instance)
     }
 
-    /// Whether the callback's flow is open in its browser, and everything works.
+    /// Whether the callback's flow is open in its browser, and there is no outage.
     pub(super) fn is_at_hand(&self, of: At, instance: usize) -> bool {
         let flow = At { nth: self.callback(of).flow, ..of };
         self.outage == Outage::None && self.may_exchange(flow, instance)
     }
 
-    /// Whether a good code may be exchanged for this flow, in its browser as it is now.
+    /// Whether a valid code may be exchanged for this flow in its browser's current state.
     pub(super) fn may_exchange(&self, of: At, instance: usize) -> bool {
         let flow = self.flow(of);
         self.is_open(of)
@@ -170,7 +170,7 @@ impl Inner {
             && flow.refused.get(&self.process(instance)).is_none_or(|codes| *codes < 3)
     }
 
-    /// Whether the browser's cookie of this flow is good.
+    /// Whether the browser's cookie of this flow is valid.
     pub(super) fn is_open(&self, of: At) -> bool {
         let flow = self.flow(of);
         let age = self.clock.now().duration_since(flow.since).unwrap();
@@ -179,14 +179,14 @@ impl Inner {
             && self.keys.len() - flow.keys < 2
     }
 
-    /// Whether what that owner has begun may end for whoever is signed in.
+    /// Whether a flow that this owner started may be completed by the user who is signed in.
     pub(super) fn is_for(&self, owner: Option<Owner>, browser: usize) -> bool {
         let user = self.owner(browser);
         user.is_some() && (owner.is_none() || owner == user)
     }
 
-    /// Whether somebody would get the grant that another user of the same browser gives: it cannot be
-    /// told from an honest callback.
+    /// Whether somebody would get the grant of another user of the same browser, which cannot be
+    /// distinguished from an honest callback.
     pub(super) fn mixes_up(&self, flow: At, approver: Owner) -> bool {
         let gets = self.flow(flow).owner.or_else(|| self.owner(flow.browser));
         gets.is_some_and(|gets| gets != approver)
@@ -210,7 +210,7 @@ impl Inner {
         self.grants(browser, instance).await.is_some()
     }
 
-    /// Reads of the session that the browser has now are refused, if that is the outage.
+    /// Makes reads of the browser's current session fail, if that is the outage.
     pub(super) async fn hide_former(&self, browser: usize, instance: usize) {
         if self.outage == Outage::Former
             && let Some(grants) = self.grants(browser, instance).await
@@ -220,7 +220,7 @@ impl Inner {
         }
     }
 
-    /// What the store has of the browser's present session.
+    /// The stored grants of the browser's current session.
     pub(super) async fn workspaces_of(&self, browser: usize, instance: usize) -> BTreeSet<String> {
         if !matches!(self.outage, Outage::None | Outage::Former) {
             return BTreeSet::new();
@@ -232,7 +232,7 @@ impl Inner {
         tokens.iter().flat_map(WebflowToken::workspaces).cloned().collect()
     }
 
-    /// The subject that this browser is at this instance, and its workspaces.
+    /// This browser's subject at this instance, and its workspaces.
     pub(super) async fn grants(&self, browser: usize, instance: usize) -> Option<String> {
         let answer =
             self.ask(browser, instance, "GET", "/whoami", &[("sec-fetch-mode", "cors")]).await;

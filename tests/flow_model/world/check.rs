@@ -1,4 +1,4 @@
-//! What must hold after every step, and at the end.
+//! The invariants: after every step, and at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::plan::{BROWSERS, INSTANCES, Outage};
 use crate::support::hostile::CALLBACK;
 
 impl Inner {
-    /// What must hold after every step.
+    /// Checks the invariants after a step.
     pub(super) async fn check(&mut self, effect: Effect) {
         self.heal().await;
         for browser in 0..BROWSERS {
@@ -25,7 +25,7 @@ impl Inner {
                 }
             }
         }
-        // What is told from now on may be of rows that are read as stored.
+        // Later calls may concern rows that are read as stored here.
         let heard = self.told.lock().unwrap().len();
         let (stored, rows) = self.stored(self.keys.len()).await;
         let issued = self.issued_meanwhile();
@@ -39,7 +39,7 @@ impl Inner {
         for token in &effect.gone {
             assert!(!stored.contains_key(token), "what was logged out is still there");
         }
-        // What was superseded before is not told to Webflow.
+        // Tokens superseded earlier are not revoked at Webflow.
         for token in effect.revoked.iter().filter(|token| self.stored.contains_key(*token)) {
             self.dies(token, "it was to be revoked").await;
         }
@@ -47,7 +47,7 @@ impl Inner {
             assert!(stored.contains_key(token), "what was imported is not there");
         }
         if effect.changes_nothing {
-            // What was replaced before may be removed at any time.
+            // Rows replaced earlier may be removed at any time.
             let lasting = |all: &BTreeMap<String, Workspace>| {
                 let lasting = all.keys().filter(|token| !self.replaced.contains(*token));
                 lasting.cloned().collect::<BTreeSet<_>>()
@@ -69,7 +69,7 @@ impl Inner {
             browser.flows[callback.flow].tokens.extend(issued.iter().cloned());
         }
         for (token, workspace) in &self.stored {
-            // With several grants a new one takes the place of the same workspace's only.
+            // With several grants, a new one replaces only that of the same workspace.
             let apart = effect.supersedes && self.setup.several && !renewed.contains(workspace);
             let may_go = effect.may_drop == Some(workspace / 2) && !apart && !effect.revokes;
             if !stored.contains_key(token) && !may_go && !self.replaced.contains(token) {
@@ -83,7 +83,8 @@ impl Inner {
         self.apply_outage(self.outage);
     }
 
-    /// `on_revoked` is told of each grant that went, once, after it went, and why.
+    /// `on_revoked` is called once for each removed grant, after its removal, with the right
+    /// reason.
     fn check_hook(
         &mut self,
         effect: &Effect,
@@ -94,14 +95,14 @@ impl Inner {
         let told = self.told.lock().unwrap();
         let (_, new) = told.split_at(self.told_before);
         if self.outage.fails_removals() || self.outage == Outage::Lag {
-            // Where a removal fails and the row is not there, another instance may have removed it;
-            // a stale read may name a grant that was replaced before.
+            // If a removal fails and the row is missing, another instance may have removed it. A
+            // stale read may name a grant that was replaced earlier.
             self.raced_for.extend(new.iter().map(|it| it.token.clone()));
         }
         for it in &*told {
             let same = |other: &&Told| (&other.subject, &other.token) == (&it.subject, &it.token);
             let times = self.imports.get(&it.token).copied().unwrap_or(1);
-            // Both instances have replaced or removed it, and neither can know of the other.
+            // Both instances replaced or removed it, and neither can know of the other.
             let times = times + usize::from(self.raced_for.contains(&it.token));
             let calls = told.iter().filter(same).count();
             assert!(calls <= times, "on_revoked was called {calls} times for one grant");
@@ -126,7 +127,7 @@ impl Inner {
         self.told_before = heard;
     }
 
-    /// Every row is of a session that its browser has, unless the browser has lost track.
+    /// Every row belongs to a session of its browser, unless the browser has lost track.
     pub(super) fn check_sessions(&mut self, stored: &BTreeMap<String, Workspace>) {
         if self.setup.users {
             return;
@@ -162,7 +163,7 @@ impl Inner {
         assert!(died.is_ok(), "{what}");
     }
 
-    /// Notes the grants that count as none, since no instance has their key any more.
+    /// Records the grants that are ignored, since no instance has their key anymore.
     pub(super) async fn note_unopenable(&mut self) {
         if self.keys.len() > 2 {
             let (openable, _) = self.stored(2).await;
@@ -171,8 +172,8 @@ impl Inner {
         }
     }
 
-    /// Every token in the store that the newest so many keys open, and its workspace, read past caches;
-    /// and of which subject each row is.
+    /// Every stored token that the newest keys (this many) open, with its workspace and the subject
+    /// of its row, bypassing caches.
     async fn stored(
         &self,
         keys: usize,
@@ -200,7 +201,7 @@ impl Inner {
         (stored, all)
     }
 
-    /// The tokens that were issued in this step: each is looked up at once.
+    /// The tokens issued in this step, each of which the application looks up immediately.
     pub(super) fn issued_meanwhile(&self) -> BTreeSet<String> {
         let looked_up = self.fake.requests_to("/v2/token/introspect");
         let bearer =
@@ -214,7 +215,7 @@ impl Inner {
         self.http.get(url).bearer_auth(token).send().await.unwrap().status().is_success()
     }
 
-    /// Every flow has ended by then, by itself if nobody has ended it.
+    /// Checks the invariants at the end, when every flow has expired.
     pub(super) async fn end(&mut self) {
         self.set_outage(Outage::None);
         self.pass(FLOW_LIFETIME);

@@ -1,4 +1,4 @@
-//! The application in the hands of its users and its attacker, and what must always hold.
+//! The application with its users and its attacker, and the invariants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -21,16 +21,16 @@ mod steps;
 const SESSION: &str = "__Host-webflow-session";
 const FLOW: &str = "__Host-webflow-flow-";
 const SIGN_IN: &str = "/sign-in";
-/// Short, since a store that hangs is waited for in real time.
+/// Short, since a hanging store is awaited in real time.
 const STORE_TIMEOUT: Duration = Duration::from_millis(60);
-/// A flow's, and a parked code's from then on.
+/// The lifetime of a flow, and then of its parked code.
 const FLOW_LIFETIME: Duration = Duration::from_secs(900);
 
-/// Whoever agrees at Webflow: a person, or one of two users of the application that one browser
-/// has. Each has workspaces of their own, by which their grants are known.
+/// Who accepts at Webflow: a person, or one of two users of the application in one browser. Each
+/// has their own workspaces, which identify their grants.
 type Owner = usize;
 
-/// What a token is good for: two of each owner's.
+/// The workspace of a token. Each owner has two.
 type Workspace = usize;
 const OWNERS: usize = BROWSERS + 1;
 
@@ -46,29 +46,29 @@ struct Inner {
     store: TestStore,
     outage: Outage,
     http: reqwest::Client,
-    /// Newest first, all that there have ever been.
+    /// All keys ever used, newest first.
     keys: Vec<String>,
-    /// What `on_revoked` was told.
+    /// The calls of `on_revoked`.
     told: Arc<Mutex<Vec<Told>>>,
-    /// How much of it was told before this step.
+    /// The number of calls before this step.
     told_before: usize,
-    /// The dead tokens that an instance has met.
+    /// The dead tokens that an instance has used.
     met_dead: BTreeSet<(Process, String)>,
-    /// Tokens that a callback has replaced during an outage: their rows may wait to be removed in the
+    /// Tokens that a callback replaced during an outage, whose rows may await removal in the
     /// background.
     replaced: BTreeSet<String>,
-    /// Those that two instances have replaced at the same moment.
+    /// Tokens that two instances replaced at the same moment.
     raced_for: BTreeSet<String>,
-    /// Those whose rows no instance can open any more.
+    /// Tokens whose rows no instance can decrypt anymore.
     unopenable: BTreeSet<String>,
     instances: Vec<Instance>,
     browsers: Vec<Browser>,
-    /// The tokens that Webflow was ever asked about: each is, once it is issued.
+    /// All tokens ever issued. The application looks up each of them.
     issued: BTreeSet<String>,
-    /// What was stored after the step before.
+    /// The grants stored after the previous step.
     stored: BTreeMap<String, Workspace>,
     uninstalls: usize,
-    /// The tokens that came by an import, and how often each was imported.
+    /// The imported tokens, and how often each was imported.
     imports: BTreeMap<String, usize>,
     last_import: Option<String>,
 }
@@ -87,43 +87,43 @@ type Process = (usize, usize);
 struct Instance {
     router: Router,
     handle: WebflowAuthHandle,
-    /// How often it has been started: what it knows by heart ends with it.
+    /// How often it was started. A restart loses its memory.
     incarnation: usize,
 }
 
 struct Browser {
     jar: BTreeMap<String, String>,
-    /// Who sits there.
+    /// The person who uses the browser.
     person: Owner,
     /// Whether they are signed in to the application.
     signed_in: bool,
-    /// Something has happened by which rows may be left that this browser does not know of.
+    /// Rows may exist that this browser does not know of.
     has_lost_track: bool,
     flows: Vec<Flow>,
     callbacks: Vec<Callback>,
 }
 
 struct Flow {
-    /// Who began it; nobody, where nobody was signed in.
+    /// Who started it. `None` if nobody was signed in.
     owner: Option<Owner>,
     state: String,
     authorize: String,
     cookie: String,
-    /// When the time of its cookie began, and how many keys there were.
+    /// When its cookie was set, and the number of keys at that time.
     since: SystemTime,
     keys: usize,
     parked: Option<Parked>,
     /// What it brought.
     tokens: Vec<String>,
-    /// It was open in a browser that logged out and heard so: nothing comes of it any more.
+    /// It was open when its browser logged out and got the response, so it cannot complete anymore.
     over: bool,
-    /// The same where the browser did not hear so: the instance still knows.
+    /// The processes that ended it by a logout whose response was lost.
     over_at: BTreeSet<Process>,
-    /// How many of its callbacks each process has refused, at most.
+    /// The most callbacks of it that each process may have refused.
     refused: BTreeMap<Process, usize>,
 }
 
-/// The code in a flow's cookie: of the browser's own callback, or made up.
+/// The code in a flow's cookie: that of the browser's callback, or an invented one.
 #[derive(Clone, Copy)]
 struct Parked {
     callback: Option<usize>,
@@ -132,7 +132,7 @@ struct Parked {
 struct Callback {
     flow: usize,
     code: String,
-    /// Who has agreed at Webflow, and when.
+    /// Who accepted at Webflow, and when.
     approver: Owner,
     approved: SystemTime,
     uninstalls: usize,
@@ -142,7 +142,7 @@ struct Callback {
     tokens: Vec<String>,
 }
 
-/// The place of a browser's flow or callback.
+/// The index of a browser's flow or callback.
 #[derive(Clone, Copy)]
 struct At {
     browser: usize,
@@ -175,40 +175,41 @@ impl Answered {
     }
 }
 
-/// What a step may have done to what is stored.
+/// The effects that a step may have on the store.
 #[derive(Default)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each permits one effect, and any may go together"
 )]
 struct Effect {
-    /// Whose grants may be gone, and still be alive at Webflow: superseded, or logged out.
+    /// The owner whose grants may be removed and still be valid at Webflow: superseded, or logged
+    /// out.
     may_drop: Option<Owner>,
-    /// They are gone because a new grant took their place, if they are.
+    /// If they were removed, a new grant replaced them.
     supersedes: bool,
-    /// No code may have been exchanged.
+    /// No code may be exchanged.
     exchanges_nothing: bool,
-    /// What the logout ended, and what it has told Webflow to end.
+    /// The tokens that the logout removed, and those that it revoked.
     gone: Vec<String>,
     revoked: Vec<String>,
-    /// The callback that brought what was issued.
+    /// The callback for which tokens were issued.
     callback: Option<At>,
-    /// What goes is reported to `on_revoked`.
+    /// Removed grants are reported to `on_revoked`.
     reports: bool,
-    /// Why it goes.
+    /// The reason of the removal.
     why: Option<Why>,
-    /// What was imported and must be there.
+    /// The imported token, which must be stored.
     imported: Option<String>,
-    /// What goes is revoked.
+    /// Removed grants are revoked.
     revokes: bool,
     /// Nothing may have changed.
     changes_nothing: bool,
-    /// What was issued may be alive although it is not stored: logged out in the middle.
+    /// An issued token may be valid although it is not stored, because of a concurrent logout.
     may_lose_the_new: bool,
 }
 
 impl Effect {
-    /// No code is exchanged, and nothing goes.
+    /// No code is exchanged, and nothing is removed.
     fn nothing() -> Self {
         Self { exchanges_nothing: true, ..Self::default() }
     }
@@ -231,7 +232,7 @@ impl World {
         });
     }
 
-    /// Every flow ends, by itself if nobody ends it.
+    /// Lets every flow expire.
     pub(crate) fn end(mut self) {
         let inner = &mut self.inner;
         self.runtime.block_on(inner.end());

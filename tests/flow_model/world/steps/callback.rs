@@ -43,7 +43,7 @@ impl Inner {
         }
         self.note_refusal(flow, instance, &answer);
         if over {
-            // Another instance may have completed it, of which this one's logout could not know.
+            // Another instance may have completed it, unknown to this one's logout.
             let logs_in =
                 answer.sets.iter().any(|(name, value)| name == SESSION && !value.is_empty());
             assert!(!logs_in, "the flow had ended: {}", answer.status);
@@ -53,7 +53,7 @@ impl Inner {
             if must_succeed {
                 self.assert_connected(browser).await;
             }
-            // A callback that is repeated brings the browser back to the session that it made then.
+            // A repeated callback returns the browser to the session that it created.
             let new = !self.issued_meanwhile().is_empty();
             if new && self.setup.several && answer.sets.iter().any(|(name, _)| name == SESSION) {
                 let after = self.grants(browser, instance).await.unwrap_or_default();
@@ -71,7 +71,7 @@ impl Inner {
         }
     }
 
-    /// At every instance, whatever it read before.
+    /// Checks every instance, whatever it has cached.
     pub(super) async fn assert_connected(&self, browser: usize) {
         for instance in 0..INSTANCES {
             assert!(self.is_connected(browser, instance).await, "just now, at {instance}");
@@ -120,7 +120,7 @@ impl Inner {
                 assert!(grants.split(' ').any(|it| it == id), "a tab's grant is missing: {grants}");
             }
         }
-        // One of them takes the other's place.
+        // One of them replaces the other.
         let one = !self.setup.several || workspaces[0] == workspaces[1];
         Effect {
             may_drop: self.owner(browser),

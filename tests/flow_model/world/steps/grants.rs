@@ -1,4 +1,4 @@
-//! What the application does with stored grants: imports, revocations, new keys.
+//! The application's work on stored grants: imports, revocations, key rotations.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -14,11 +14,11 @@ use crate::support::hostile::{OnSave, eventually, settle};
 use crate::world::application::name;
 use crate::world::{Effect, Inner, Owner};
 
-/// Tokens that are issued without a flow are good for the first workspace.
+/// Tokens issued without a flow cover the first workspace.
 const IMPORTER: Owner = 0;
 
 impl Inner {
-    /// Whose grants the application means by this browser; nobody, if it is no session of ours.
+    /// The subject of this browser for the application. `None` without a session.
     async fn subject_of(&self, browser: usize, instance: usize) -> Option<Subject> {
         if self.setup.users {
             return Some(Subject::user(name(self.browsers[browser].person)));
@@ -30,7 +30,7 @@ impl Inner {
         grants.split(' ').next().unwrap().parse().ok()
     }
 
-    /// A token of the first user's, or the one that was imported last.
+    /// A new token of the first user, or the last imported one.
     pub(super) async fn import(&mut self, instance: usize, again: bool) -> Effect {
         let subject = if self.setup.users {
             Some(Subject::user(name(IMPORTER)))
@@ -39,7 +39,7 @@ impl Inner {
         };
         let Some(subject) = subject else { return Effect::nothing() };
         let last = self.last_import.clone().filter(|_| again);
-        // The same token for another session makes another row.
+        // Importing the same token for another session creates another row.
         let last = last.filter(|token| self.setup.users || !self.stored.contains_key(token));
         let token = last.unwrap_or_else(|| self.fake.issue_token([Scope::SITES_READ]));
         self.last_import = Some(token.clone());
@@ -59,7 +59,7 @@ impl Inner {
         if is_there && works {
             assert_eq!(self.store.saves.load(Ordering::SeqCst), saves, "the same is written again");
         }
-        // A write whose acknowledgement does not come may have been done.
+        // A write without an acknowledgement may have succeeded.
         let may_write = matches!(
             self.outage,
             Outage::None | Outage::Acknowledgements | Outage::Hang | Outage::WritesHang
@@ -75,7 +75,7 @@ impl Inner {
         }
     }
 
-    /// The application ends all that this browser's user has.
+    /// The application revokes all grants of this browser's user.
     pub(super) async fn revoke(&mut self, browser: usize, instance: usize) -> Effect {
         let Some(subject) = self.subject_of(browser, instance).await else {
             return Effect::nothing();
@@ -106,7 +106,7 @@ impl Inner {
         }
     }
 
-    /// Nothing changes but the key of rows.
+    /// Only the keys of rows change.
     pub(super) async fn reseal(&mut self, instance: usize) -> Effect {
         let handle = self.instances[instance].handle.clone();
         let rows: Vec<_> = handle.reseal(fast()).collect().await;
@@ -116,7 +116,7 @@ impl Inner {
         Effect { changes_nothing: true, ..Effect::nothing() }
     }
 
-    /// What both keys open, the newest alone opens.
+    /// Afterwards the newest key alone opens all rows that both keys opened.
     async fn assert_resealed(&self, rows: &[Result<TokenKey, ResealError>]) {
         let [mut openable, mut resealed] = [0, 0];
         let handles = [2, 1].map(|keys| self.layer(keys, CacheConfig::off()).handle());
@@ -131,7 +131,7 @@ impl Inner {
         assert_eq!(failed, stored.len() - openable, "{rows:?}");
     }
 
-    /// A reseal at one instance waits for the store while the browser does something at another.
+    /// A reseal at one instance waits for the store while the browser acts at another.
     pub(super) async fn reseal_meanwhile(
         &mut self,
         browser: usize,
@@ -167,7 +167,7 @@ impl Inner {
             tokio::join!(self.log_out(browser, instance, revoke, false), opens)
         };
         self.heal().await;
-        // A row whose turn came too late is left to the next run.
+        // A row that changed in the meantime is left to the next run.
         let opened = |row: &Result<_, _>| !matches!(row, Err(ResealError::Unopenable(_)));
         assert!(rows.iter().all(opened) || self.keys.len() > 2, "{rows:?}");
         let again: Vec<_> = self.instances[resealer].handle.reseal(fast()).collect().await;
@@ -176,7 +176,7 @@ impl Inner {
     }
 }
 
-/// Fast enough that no plan waits for it.
+/// So fast that no plan has to wait.
 fn fast() -> Pace {
     Pace::per_second(100_000)
 }

@@ -18,7 +18,7 @@ impl Inner {
     ) -> Effect {
         let answer = self.post_logout(browser, instance, revoke).await;
         let mut gone = self.logged_out(browser, instance, lost, &answer);
-        // A grant that the replica does not have yet is not found.
+        // A grant that the lagging replica does not have yet is not found.
         let lags = self.outage == Outage::Lag;
         if lags {
             gone.clear();
@@ -40,8 +40,8 @@ impl Inner {
         }
     }
 
-    /// Of what was open in the browser nothing comes any more, and what came of it is gone: also
-    /// where the browser never heard of it.
+    /// The browser's open flows cannot complete anymore, and their grants are removed, even those
+    /// that the browser never heard of.
     pub(super) fn logged_out(
         &mut self,
         browser: usize,
@@ -65,7 +65,7 @@ impl Inner {
         for flow in &mut browser.flows {
             let open = browser.jar.contains_key(&flow.cookie);
             flow.over |= open && !lost;
-            // The flows whose cookie opens no more cannot be ended, nor completed.
+            // Flows whose cookie no longer opens can be neither ended nor completed.
             if open && newest - flow.keys < 2 {
                 flow.over_at.insert(known);
                 if !users {
@@ -104,7 +104,7 @@ impl Inner {
             answer
         };
         let leaves = async {
-            // Until the grant is about to be written, or the callback has come to nothing.
+            // Until the grant is about to be written, or the callback has failed.
             let waits = || self.store.saves.load(Ordering::SeqCst) > writes;
             eventually("a write or an answer", || waits() || answered.get()).await;
             let opens = async {
@@ -123,7 +123,7 @@ impl Inner {
             self.receive(browser, &arrival);
         } else {
             self.receive(browser, &arrival);
-            // What the browser has by now it did not have when it asked to log out.
+            // The browser got its current cookies after it sent the logout.
             self.logged_out(browser, instance, true, &logout);
             self.receive(browser, &logout);
         }

@@ -1,4 +1,4 @@
-//! What each step does, and what its answers must be.
+//! What each step does, and the responses it must get.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -141,7 +141,7 @@ impl Inner {
         self.receive(browser, &answer);
     }
 
-    /// Begins a flow whose user agrees: its callback, not yet visited.
+    /// Starts a flow and accepts at Webflow. Returns its callback, not yet visited.
     async fn connect(&mut self, browser: usize, instance: usize, workspace: usize) -> At {
         self.begin(browser, instance).await;
         let flow = At { browser, nth: self.browsers[browser].flows.len() - 1 };
@@ -177,7 +177,7 @@ impl Inner {
         self.browsers[flow.browser].callbacks.push(callback);
     }
 
-    /// Makes a request and drops it after so many polls.
+    /// Sends a request, and drops it after that many polls.
     async fn gone_after(&self, polls: usize, request: impl Future<Output = Answered>) {
         let mut request = std::pin::pin!(request);
         for _ in 0..polls {
@@ -188,7 +188,7 @@ impl Inner {
         }
     }
 
-    /// Notes what may leave rows behind of which the browser does not know.
+    /// Records that rows may exist that the browser does not know of.
     fn note_callback(&mut self, browser: usize, orderly: bool) {
         self.browsers[browser].has_lost_track |= !orderly || self.outage != Outage::None;
     }

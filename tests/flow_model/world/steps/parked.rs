@@ -1,4 +1,4 @@
-//! Codes that wait until somebody signs in to the application.
+//! Codes that wait for somebody to sign in to the application.
 
 use std::sync::atomic::Ordering;
 
@@ -47,7 +47,7 @@ impl Inner {
         }
     }
 
-    /// What the flow's cookie has got from an answer that the browser has received.
+    /// Records the code that a response put into the flow's cookie.
     pub(super) fn note_parked(&mut self, flow: At, callback: Option<usize>, answer: &Answered) {
         let (since, keys) = (self.clock.now(), self.keys.len());
         let flow = &mut self.browsers[flow.browser].flows[flow.nth];
@@ -56,7 +56,7 @@ impl Inner {
         }
     }
 
-    /// A flow of the browser whose code is parked, or else its newest flow.
+    /// A flow of the browser with a parked code, otherwise its newest flow.
     fn to_claim(&self, of: Of) -> Option<At> {
         let Of { browser, back } = of;
         let flows = &self.browsers[browser].flows;
@@ -68,7 +68,7 @@ impl Inner {
         nth.or(flows.len().checked_sub(1)).map(|nth| At { browser, nth })
     }
 
-    /// The callback whose code is parked in a flow, unless the code was made up.
+    /// The callback whose code is parked in a flow, unless the code was invented.
     fn parked_callback(&self, flow: At) -> Option<At> {
         let nth = self.flow(flow).parked?.callback?;
         Some(At { nth, ..flow })
@@ -79,7 +79,7 @@ impl Inner {
         callback.is_some_and(|it| self.mixes_up(flow, self.callback(it).approver))
     }
 
-    /// Whether nothing stands in the way of this claim.
+    /// Whether this claim must succeed.
     fn claim_must_succeed(&self, flow: At, instance: usize) -> bool {
         self.outage == Outage::None
             && self.may_exchange(flow, instance)
@@ -90,7 +90,7 @@ impl Inner {
             })
     }
 
-    /// Whether the parked code has led to a grant already, whose answer was lost.
+    /// Whether the parked code has already led to a grant, in a response that was lost.
     fn claim_must_repeat(&self, flow: At, instance: usize) -> bool {
         self.outage == Outage::None
             && self.may_exchange(flow, instance)
@@ -192,7 +192,7 @@ impl Inner {
             return Effect::nothing();
         }
         let may_exchange = instances.iter().any(|it| self.may_exchange(flow, *it));
-        // An instance that has refused a code does not wait for what another one may be storing.
+        // An instance that has refused a code does not wait for another one to store the grant.
         let must_succeed = self.flow(flow).refused.is_empty()
             && instances.iter().all(|it| self.claim_must_succeed(flow, *it));
         if may_exchange {

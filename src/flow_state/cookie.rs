@@ -1,8 +1,8 @@
-//! The flow cookie: what binds a flow to the browser that began it.
+//! The flow cookie, which binds a flow to the browser that started it.
 //!
-//! Sealed, with the cookie's name and the client id bound in. The name ends in a digest of the state, so a callback
-//! finds the cookie of its own flow among those of other tabs, and a cookie that is renamed opens
-//! no more.
+//! It is encrypted, with its name and the client ID as associated data, so a renamed cookie does
+//! not open. The name ends in a digest of the state, so a callback finds the cookie of its flow
+//! among those of other tabs.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,46 +15,46 @@ use subtle::ConstantTimeEq;
 use crate::crypto::keyring::{Keyring, Purpose};
 use crate::wire::cookies::{CookiePolicy, named, with_prefix};
 
-/// How many flows a browser may have open; the oldest goes.
+/// How many flows a browser may have open. Beyond that, the oldest is removed.
 pub const MAX_FLOWS: usize = 8;
 
-/// How many bytes the names and values of all flow cookies may take together: servers commonly
-/// refuse header lines over 8 KiB, and the session and the separators need some of that.
+/// The limit on the names and values of all flow cookies together, in bytes. Servers commonly
+/// reject header lines over 8 KiB, which also have to hold the session cookie and the separators.
 pub const MAX_TOTAL_LEN: usize = 8 * 1024 - 512;
 
-/// How many cookies one answer drops, and how long the ids in their names may be: an answer's head must stay
-/// short as well. What is left over goes with the next answer.
+/// How many cookies one response removes, and how long the IDs in their names may be, to keep the
+/// response's head short. The next response removes the rest.
 const MAX_REMOVALS: usize = 16;
 const MAX_ID_LEN: usize = 44;
 
-/// The longest value that is looked at. Browsers keep up to 4096 bytes of name and value.
+/// The longest value that is opened. Browsers limit name and value to 4096 bytes.
 const MAX_VALUE_LEN: usize = 4096;
 
-/// Opening a cookie costs time: past this many the request is not an honest browser's.
-const MAX_LOOKED_AT: usize = 64;
+/// How many cookies are opened per request, since each costs time. Browsers never have so many.
+const MAX_OPENED: usize = 64;
 
 /// How far the clocks of two instances may differ.
 const MAX_SKEW_MILLIS: u64 = 60_000;
 
-/// Why a flow was begun.
+/// Why a flow was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FlowKind {
     /// There was no token.
     #[serde(rename = "l")]
     Login,
-    /// A callback came without state: an installation that Webflow initiated.
+    /// A callback had no state: an install that began at Webflow.
     #[serde(rename = "i")]
     Install,
     /// The token lacked scopes.
     #[serde(rename = "s")]
     StepUp,
-    /// The token had died at Webflow.
+    /// Webflow rejected the token.
     #[serde(rename = "r")]
     Reauthorize,
 }
 
 impl FlowKind {
-    /// The word for logs and metrics.
+    /// The name in logs and metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Login => "login",
@@ -65,12 +65,12 @@ impl FlowKind {
     }
 }
 
-/// One flow, as its cookie carries it.
+/// One flow, the content of its cookie.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Flow {
     #[serde(rename = "s")]
     pub state: String,
-    /// The id that the session will have; new for each flow.
+    /// The ID of the session that the flow will create, new for each flow.
     #[serde(rename = "n")]
     pub session: String,
     #[serde(rename = "t")]
@@ -79,19 +79,19 @@ pub struct Flow {
     pub scopes: String,
     #[serde(rename = "r")]
     pub return_to: String,
-    /// A digest of the application's user who began the flow, unless subjects are sessions.
+    /// A digest of the application's user who started the flow, unless subjects are sessions.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     #[serde(rename = "k")]
     pub kind: FlowKind,
-    /// What the application gave the flow, as JSON.
+    /// The application's data for `on_authorized`, as JSON.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<Parked>,
 }
 
-/// An authorization code that waits until somebody signs in to the application.
+/// An authorization code that waits for somebody to sign in to the application.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Parked {
     #[serde(rename = "c")]
@@ -103,16 +103,16 @@ pub struct Parked {
 /// How long Webflow accepts a code.
 pub const CODE_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
-/// What is wrong with a flow that was found.
+/// Why a state has no open flow in this browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FlowError {
-    /// No cookie of this browser belongs to that state.
+    /// No cookie of this browser belongs to the state.
     Unknown,
-    /// It does, but the flow's lifetime is over.
+    /// The flow has expired.
     Expired,
 }
 
-/// The public part of a flow's name: says nothing about the state.
+/// The flow's public ID, which reveals nothing about the state.
 pub fn flow_id(state: &str) -> String {
     let digest: [u8; 32] = Sha256::digest(state).into();
     let (id, _) = digest.split_at(12);
@@ -155,7 +155,7 @@ impl<'a> FlowJar<'a> {
         format!("{}{id}", self.policy.flow_prefix())
     }
 
-    /// The cookie's name and the client: neither can be changed.
+    /// The associated data: the cookie's name and the client ID.
     fn associated(&self, name: &str) -> Vec<u8> {
         [name.as_bytes(), &[0], self.client_id.as_bytes()].concat()
     }
@@ -181,14 +181,14 @@ impl<'a> FlowJar<'a> {
     pub fn find(&self, headers: &HeaderMap, state: &str) -> Result<Flow, FlowError> {
         let name = self.name(&flow_id(state));
         let flow = named(headers, &name)
-            .take(MAX_LOOKED_AT)
+            .take(MAX_OPENED)
             .filter_map(|value| self.open(&name, value))
             .find(|flow| bool::from(flow.state.as_bytes().ct_eq(state.as_bytes())))
             .ok_or(FlowError::Unknown)?;
         if self.is_open(&flow) { Ok(flow) } else { Err(FlowError::Expired) }
     }
 
-    /// Whether the flow's lifetime is running, by the server's clock.
+    /// Whether the flow has begun and not expired, by the server's clock.
     pub fn is_open(&self, flow: &Flow) -> bool {
         let (began, lifetime) = flow.term(self.lifetime);
         let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
@@ -196,7 +196,7 @@ impl<'a> FlowJar<'a> {
             && self.now < began.saturating_add(lifetime)
     }
 
-    /// The `Set-Cookie` value that drops the flow's cookie.
+    /// The `Set-Cookie` value that removes the flow's cookie.
     pub fn removal(&self, flow: &Flow) -> Option<HeaderValue> {
         self.policy.remove(&self.name(&flow.id()))
     }
@@ -211,7 +211,7 @@ impl<'a> FlowJar<'a> {
             .map(|(i, (name, value))| FoundCookie {
                 name,
                 len: name.len() + value.len() + 1,
-                flow: if i < MAX_LOOKED_AT { self.open(name, value) } else { None },
+                flow: if i < MAX_OPENED { self.open(name, value) } else { None },
             })
             .collect();
         FlowCookies { jar: self, found }
@@ -241,7 +241,7 @@ impl FlowCookies<'_> {
         self.all().filter(|flow| self.jar.is_open(flow))
     }
 
-    /// The newest flows, each once, `limit` at most.
+    /// The newest flows without duplicates, at most `limit`.
     pub fn distinct(&self, limit: usize) -> Vec<Flow> {
         let mut flows: Vec<_> = self.all().collect();
         flows.sort_by_key(|flow| std::cmp::Reverse(flow.began_unix_millis));
@@ -254,13 +254,13 @@ impl FlowCookies<'_> {
         distinct
     }
 
-    /// `Set-Cookie` values that drop surplus cookies, before one of `new_len` bytes is added if
-    /// there is one: first those that do not open or have expired, then the oldest. Of cookies
-    /// with one name none is dropped while one of them is kept.
+    /// The `Set-Cookie` values that remove surplus cookies: first those that do not open or have
+    /// expired, then the oldest. `new_len` is the length of a cookie about to be set, if any. A
+    /// name is only removed if no cookie with that name is kept.
     pub fn make_room(mut self, new_len: Option<usize>) -> Vec<HeaderValue> {
         let jar = self.jar;
-        // Later cookies of a header were set later. The sort is stable, so the header's order
-        // decides where the times are equal.
+        // Browsers send cookies in the order they were set. The sort is stable, so that order
+        // decides between equal times.
         self.found.reverse();
         self.found.sort_by_key(|cookie| {
             let open = cookie.flow.as_ref().filter(|flow| jar.is_open(flow));
@@ -282,7 +282,7 @@ impl FlowCookies<'_> {
         remove_some(jar.policy, surplus.into_iter().filter(|name| !kept.contains(name)))
     }
 
-    /// `Set-Cookie` values that drop every one of them.
+    /// The `Set-Cookie` values that remove all of them.
     pub fn remove_all(&self) -> Vec<HeaderValue> {
         let (open, junk): (Vec<_>, Vec<_>) =
             self.found.iter().partition(|cookie| cookie.flow.is_some());
@@ -290,9 +290,9 @@ impl FlowCookies<'_> {
     }
 }
 
-/// Whether a name has the form of those that are given here: what another host has tossed under a
-/// stranger one is not repeated in a header of ours.
-fn may_be_ours(policy: &CookiePolicy, name: &str) -> bool {
+/// Whether a cookie's name has the form that this crate uses. Any other name may come from another
+/// host and must not be echoed in a response header.
+fn is_well_formed(policy: &CookiePolicy, name: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let id = name.strip_prefix(policy.flow_prefix());
     id.is_some_and(|id| id.len() <= MAX_ID_LEN && id.bytes().all(known))
@@ -303,7 +303,7 @@ fn remove_some<'a>(
     names: impl Iterator<Item = &'a str>,
 ) -> Vec<HeaderValue> {
     names
-        .filter(|name| may_be_ours(policy, name))
+        .filter(|name| is_well_formed(policy, name))
         .take(MAX_REMOVALS)
         .filter_map(|name| policy.remove(name))
         .collect()
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn s5_a_flow_ends_with_its_lifetime_and_none_comes_from_the_future() {
+    fn s5_a_flow_expires_and_cannot_come_from_the_future() {
         let ring = Keyring::generate();
         let flow = flow(10_000);
         let headers = headers(&[jar(&ring, 0).seal(&flow).unwrap()]);
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn s11_the_newest_eight_are_kept_and_junk_goes_first() {
+    fn s11_the_newest_eight_are_kept_and_junk_is_removed_first() {
         let ring = Keyring::generate();
         let mut cookies: Vec<_> = (0..7).map(|i| jar(&ring, 0).seal(&flow(i)).unwrap()).collect();
         cookies.push((format!("{}junk", POLICY.flow_prefix()), "junk".to_owned()));
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn s11_what_is_over_or_does_not_open_goes_even_where_there_is_room() {
+    fn s11_expired_and_unopenable_cookies_are_always_removed() {
         let ring = Keyring::generate();
         let over = jar(&ring, 0).seal(&flow(0)).unwrap();
         let open = jar(&ring, 0).seal(&flow(5_000)).unwrap();
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn c21_of_flows_begun_within_a_second_the_oldest_go() {
+    fn c21_flows_started_within_a_second_are_removed_in_order() {
         let ring = Keyring::generate();
         let flows: Vec<_> = (0..12_u64)
             .map(|i| Flow { began_unix_millis: 5_000 + i.min(9), ..flow(0) })
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn c22_a_name_of_which_one_cookie_opens_is_kept() {
+    fn c22_a_name_with_one_valid_cookie_is_kept() {
         let ring = Keyring::generate();
         let (name, value) = jar(&ring, 0).seal(&flow(0)).unwrap();
         let request = headers(&[(name.clone(), "junk".to_owned()), (name, value)]);
@@ -481,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn c3_a_flow_that_is_repeated_counts_once() {
+    fn c3_a_repeated_flow_counts_once() {
         let ring = Keyring::generate();
         let one = jar(&ring, 0).seal(&flow(0)).unwrap();
         let many: Vec<_> = (0..64).map(|_| one.clone()).collect();
@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn i7_the_client_is_bound_in() {
+    fn i7_the_client_id_is_authenticated() {
         let ring = Keyring::generate();
         let (name, value) = jar(&ring, 0).seal(&flow(0)).unwrap();
         let other = FlowJar { client_id: "another", ..jar(&ring, 0) };
@@ -499,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn c3_one_answer_drops_sixteen_cookies_at_most() {
+    fn c3_a_response_removes_at_most_sixteen_cookies() {
         let junk = (0..40).map(|i| (format!("{}{i}", POLICY.flow_prefix()), "x".to_owned()));
         let request = headers(&junk.collect::<Vec<_>>());
         let ring = Keyring::generate();
@@ -520,7 +520,7 @@ mod tests {
     }
 
     #[test]
-    fn c2_a_tossed_name_that_is_none_of_ours_is_not_repeated_in_an_answer() {
+    fn c2_a_foreign_cookie_name_is_not_echoed() {
         let prefix = POLICY.flow_prefix();
         let names = ["\u{e9}", "a b", "a\"", "a,b", "a%0d", &"x".repeat(50), "junk"];
         let cookies = names.map(|name| (format!("{prefix}{name}"), "junk".to_owned()));

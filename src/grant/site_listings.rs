@@ -1,4 +1,4 @@
-//! How often the sites of a grant are listed anew.
+//! Limits how often the sites of a grant are listed again.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::api::ApiError;
 use crate::store::StoreError;
 use crate::util::clock::is_within;
 
-/// When the next listing may begin, after one that succeeded and after one that failed.
+/// How long to wait before the next listing, after a success and after a failure.
 const AFTER_SUCCESS: Duration = Duration::from_secs(60);
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
@@ -20,8 +20,8 @@ pub enum LookupError {
     /// The store could not be used.
     #[error(transparent)]
     Store(Arc<StoreError>),
-    /// Webflow could not be asked which sites a grant covers now.
-    #[error("Webflow could not be asked for the sites of a grant")]
+    /// The call that lists the sites of a grant failed.
+    #[error("could not list the sites of a grant at Webflow")]
     Webflow(#[source] Arc<ApiError>),
 }
 
@@ -37,7 +37,7 @@ impl From<ApiError> for LookupError {
     }
 }
 
-/// The listings of one grant: one at a time, and the outcome holds for a while.
+/// The listings of one grant. They run one at a time, and the last outcome is reused for a while.
 #[derive(Debug, Default)]
 pub struct Listings {
     turn: AsyncMutex<()>,
@@ -52,8 +52,8 @@ struct Listing {
 }
 
 impl Listings {
-    /// The outcome of the last listing while it holds, or of `list`. Callers at the same time share
-    /// one. `now` gives Unix milliseconds.
+    /// Returns the last outcome while it is recent, otherwise that of `list`. Concurrent callers
+    /// share one listing. `now` returns Unix milliseconds.
     pub async fn share(
         &self,
         now: impl Fn() -> u64,
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_success_holds_for_a_minute_and_a_failure_for_ten_seconds() {
+    async fn success_is_reused_for_a_minute_and_failure_for_ten_seconds() {
         let listings = Listings::default();
         let failed = || Err(ApiError::Timeout);
         assert_eq!(list(&listings, 1000, failed()).await, (true, false));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn callers_at_the_same_time_share_a_failure() {
+    async fn concurrent_callers_share_a_failure() {
         let (listings, asked) = (Listings::default(), Cell::new(0));
         let call = || {
             listings.share(|| 0, async {

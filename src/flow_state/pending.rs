@@ -1,4 +1,4 @@
-//! The flows whose callback is being worked on, and those that must not log anybody in any more.
+//! The flows whose callback is in progress, and those that must not log anybody in anymore.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,54 +8,54 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use crate::problem::{FailureKind, Problem, catalog};
 use crate::util::background::Tasks;
 
-/// Where a completed flow has ended.
+/// Where a completed flow leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Landing {
-    /// The id of the browser's session; `None` with the application's own users.
+    /// The ID of the browser's session. `None` if subjects are the application's users.
     pub session: Option<String>,
-    /// Where `on_authorized` sends the browser, if not to the flow's page.
+    /// Where `on_authorized` redirects the browser. `None` for the flow's `return_to`.
     pub location: Option<String>,
 }
 
-/// The outcome of a flow's work.
+/// The outcome of a callback's work.
 type Outcome = Result<Landing, Problem>;
 
 /// A flow whose callback has arrived.
 pub struct Arrived<'a> {
     pub flow: &'a str,
-    /// The other flows that are open in the same browser. Their work never runs at the same time:
-    /// both would move the grants of one session.
+    /// The other flows that are open in the same browser. Their work must not run at the same time,
+    /// since both would move the grants of one session.
     pub others: Vec<String>,
     pub expires_unix_secs: u64,
 }
 
-/// What the work of a flow has to know of what came before it.
+/// What happened before a callback's work.
 pub struct Before {
     /// Whether Webflow has refused no code of this flow so far.
     pub is_first_attempt: bool,
-    /// The session that another flow of this browser has led to a moment ago.
+    /// The session that another flow of this browser has just created.
     pub session: Option<String>,
-    /// Where `on_authorized` has sent an earlier callback of this flow.
+    /// Where `on_authorized` redirected an earlier callback of this flow.
     pub location: Option<String>,
 }
 
-/// How many flows are remembered at most; beyond it the one that expires first is forgotten.
+/// How many flows are remembered. Beyond that, those that expire first are forgotten.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// How many codes of one flow Webflow may refuse before the flow has ended.
+/// How many codes of one flow Webflow may refuse before the flow ends.
 const MAX_REFUSED_CODES: u8 = 3;
 
-/// One exchange per flow, however often its callback arrives at the same time, and none for a flow
-/// that has ended. Nothing is kept of flows that have merely begun.
+/// Ensures that a flow has one exchange at a time, however often its callback arrives, and none
+/// after it has ended. Flows without a callback take no memory.
 #[derive(Clone)]
 pub struct PendingFlows {
     flows: Arc<Mutex<HashMap<String, Pending>>>,
-    /// One permit for each piece of work that may run at the same time.
+    /// One permit for each callback that may be in progress.
     permits: Arc<Semaphore>,
     tasks: Tasks,
 }
 
-/// How a callback goes on.
+/// How a callback proceeds.
 enum Entry {
     Joined(watch::Receiver<Option<Outcome>>),
     Started {
@@ -64,21 +64,21 @@ enum Entry {
         permit: OwnedSemaphorePermit,
         before: Before,
     },
-    /// After the work of another flow of the same browser.
+    /// The work of another flow of the same browser has to finish first.
     Wait(watch::Receiver<Option<Outcome>>),
 }
 
-/// What is remembered of one flow.
+/// What is remembered about one flow.
 #[derive(Default)]
 struct Pending {
-    /// The work that runs now.
+    /// The work in progress.
     running: Option<watch::Receiver<Option<Outcome>>>,
     /// Whether a logout has ended it.
     ended: bool,
     refused_codes: u8,
-    /// The session that another flow of the same browser has led to.
+    /// The session that another flow of the same browser has created.
     session: Option<String>,
-    /// Where `on_authorized` has sent the browser.
+    /// Where `on_authorized` redirected the browser.
     location: Option<String>,
     /// When the flow expires anyway, in Unix seconds.
     expires_unix_secs: u64,
@@ -89,8 +89,8 @@ impl PendingFlows {
         Self { flows: Arc::default(), permits: Arc::new(Semaphore::new(max_running)), tasks }
     }
 
-    /// Joins the work that runs for this flow already, or starts `work` in its own task, after the
-    /// work of the browser's other flows. Dropping this future leaves the task running.
+    /// Joins the work in progress for this flow. If there is none, waits for the browser's other
+    /// flows and then starts `work` in its own task. Dropping this future does not stop the task.
     pub async fn join<F>(&self, arrived: &Arrived<'_>, work: impl FnOnce(Before) -> F) -> Outcome
     where
         F: Future<Output = Outcome> + Send + 'static,
@@ -99,8 +99,8 @@ impl PendingFlows {
             let mut other = match self.enter(arrived)? {
                 Entry::Joined(outcome) => break outcome,
                 Entry::Started { outcome, sender, permit, before } => {
-                    // The lock is released by now: a runtime that is shutting down drops the task
-                    // on the spot, and with it `Running`, which takes the lock.
+                    // The lock must be released here: a runtime that is shutting down drops the
+                    // task immediately, and dropping `Running` takes the lock.
                     self.start(arrived, sender, permit, work(before));
                     break outcome;
                 }
@@ -110,7 +110,7 @@ impl PendingFlows {
         };
         let outcome = match outcome.wait_for(Option::is_some).await {
             Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(catalog::internal())),
-            // The task has panicked.
+            // The task panicked.
             Err(_) => Err(catalog::internal()),
         };
         let ended = self.lock().get(arrived.flow).is_some_and(|pending| pending.ended);
@@ -185,12 +185,12 @@ impl PendingFlows {
             running
         };
         for mut outcome in running {
-            // An error is the end of a task that has panicked.
+            // An error means that the task panicked, and so has ended, too.
             outcome.wait_for(Option::is_some).await.ok();
         }
     }
 
-    /// Takes [`end`](Self::end) back, when the logout that ended them has failed.
+    /// Undoes [`end`](Self::end) after a failed logout.
     pub fn reopen(&self, ended: &[(String, u64)]) {
         let mut flows = self.lock();
         for (flow, _) in ended {
@@ -203,7 +203,7 @@ impl PendingFlows {
         }
     }
 
-    /// Where `on_authorized` has sent the browser at the end of that flow.
+    /// Where `on_authorized` redirected the browser at the end of the flow.
     pub fn location(&self, flow: &str) -> Option<String> {
         self.lock().get(flow)?.location.clone()
     }
@@ -214,7 +214,7 @@ impl PendingFlows {
 }
 
 impl Pending {
-    /// Whether nothing but its expiry is known of it.
+    /// Whether the entry can be removed.
     const fn is_idle(&self) -> bool {
         self.running.is_none() && !self.ended && self.refused_codes == 0 && self.location.is_none()
     }
@@ -224,8 +224,8 @@ impl Pending {
     }
 }
 
-/// Forgets the flows that expire first, when there are too many: an eighth of them, so that a full
-/// map is not searched at every insertion. Running work is never forgotten: the permits bound it.
+/// If there are too many flows, forgets the eighth that expires first, so that a full map is not
+/// searched at every insertion. Work in progress is never forgotten; the permits bound it.
 fn make_room(flows: &mut HashMap<String, Pending>) {
     if flows.len() < MAX_REMEMBERED {
         return;
@@ -245,7 +245,7 @@ fn make_room(flows: &mut HashMap<String, Pending>) {
     });
 }
 
-/// Notes that the work has ended, also by a panic.
+/// Records on drop that the work has ended, even by a panic.
 struct Running {
     pending: PendingFlows,
     flow: String,
@@ -273,7 +273,7 @@ impl Running {
                     pending.refused_codes = pending.refused_codes.saturating_add(1);
                 }
             }
-            // The application does not want this flow's grant, whatever code comes next.
+            // The application refused this flow's grant, so no further code may be used.
             Err(problem) if problem.kind == FailureKind::HookRefused => {
                 if let Some(pending) = flows.get_mut(&self.flow) {
                     pending.refused_codes = MAX_REFUSED_CODES;
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s9_parallel_callbacks_share_one_piece_of_work_and_leave_nothing() {
+    async fn s9_parallel_callbacks_share_one_exchange_and_leave_nothing() {
         let flows = flows();
         let runs = Arc::new(AtomicUsize::new(0));
         let gate = Arc::new(tokio::sync::Notify::new());
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn c8_flows_of_one_browser_take_turns_and_know_the_session() {
+    async fn c8_flows_of_one_browser_run_one_after_another_and_share_the_session() {
         let flows = flows();
         let gate = Arc::new(tokio::sync::Notify::new());
         let opened = Arc::clone(&gate);
@@ -439,7 +439,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn n13_what_is_remembered_is_bounded() {
+    async fn n13_remembered_flows_are_bounded() {
         let flows = flows();
         let ended: Vec<_> = (0..MAX_REMEMBERED + 5).map(|i| (i.to_string(), i as u64)).collect();
         flows.end(&ended).await;

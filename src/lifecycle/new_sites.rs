@@ -1,24 +1,24 @@
-//! Lists the sites of grants anew, since sites are added to a workspace after an install.
+//! Lists the sites of grants again, since sites may be added to a workspace after a login.
 
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 
-use super::revoke::remove_dead;
+use super::disconnect::remove_dead;
 use crate::api::ApiError;
 use crate::context::Context;
-use crate::grant::listing::LookupError;
 use crate::grant::scope::Scope;
+use crate::grant::site_listings::LookupError;
 use crate::grant::token::WebflowToken;
 use crate::store::StoreError;
 use crate::util::deadline::Deadline;
 use crate::util::log;
 
-/// How many grants are asked for at the same time.
-const AT_ONCE: usize = 8;
+/// How many listings run at the same time.
+const MAX_CONCURRENT: usize = 8;
 
-/// Asks `/v2/sites` for each of these grants, unless that was done a moment ago. All of it ends
-/// within the time of one call; what is still under way then goes on in the background.
+/// Calls `/v2/sites` for each of these grants, unless that was done recently. Returns within the
+/// time limit of one call; listings still running then continue in the background.
 pub async fn list_anew(context: &Arc<Context>, grants: &[WebflowToken]) -> Result<(), LookupError> {
     let deadline = Deadline::after(context.webflow.budget);
     let askable = |token: &&WebflowToken| token.scopes().contains(&Scope::SITES_READ);
@@ -26,10 +26,10 @@ pub async fn list_anew(context: &Arc<Context>, grants: &[WebflowToken]) -> Resul
     let listings = stream::iter(grants)
         .map(|token| {
             let own = Arc::clone(context);
-            // A caller that leaves does not take the others' answer along.
+            // Its own task, so that dropping one caller does not cancel the others.
             context.tasks.run(async move { share(&own, &token).await })
         })
-        .buffer_unordered(AT_ONCE)
+        .buffer_unordered(MAX_CONCURRENT)
         .fold(Ok(()), async |all: Result<(), LookupError>, one| {
             all.and(one.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into())))
         });
@@ -44,7 +44,7 @@ async fn share(context: &Arc<Context>, token: &WebflowToken) -> Result<(), Looku
 async fn list(context: &Arc<Context>, token: &WebflowToken) -> Result<(), LookupError> {
     let listed = match token.api().site_ids().await {
         Ok(listed) => listed,
-        // Confirmed by introspection: there is nothing to find by this grant.
+        // Confirmed by introspection.
         Err(ApiError::Unauthorized { token, .. }) => {
             remove_dead(context, &token).await?;
             return Ok(());

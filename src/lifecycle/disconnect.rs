@@ -1,8 +1,8 @@
-//! Ends grants, here and at Webflow.
+//! Removes grants, and revokes them at Webflow.
 //!
-//! All of it runs in its own tasks, so that no grant is half removed because a browser hung up. A
-//! grant that is about to be removed is refused in this process from the start. The row goes first,
-//! since only its removal can fail without an effect: then nothing has changed.
+//! The work runs in its own tasks, so that a dropped connection leaves no grant half removed. This
+//! process stops serving the grant first. The row is removed before the revocation, so that a
+//! failing store leaves everything unchanged.
 
 use std::sync::Arc;
 
@@ -16,42 +16,42 @@ use crate::store::StoreError;
 use crate::util::log;
 use crate::vault::cache::Tokens;
 
-/// Why a grant was not, or not completely, revoked.
+/// Why a grant was not completely revoked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RevokeError {
-    /// The store could not be used; grants that it still has are as they were.
+    /// The store could not be used. Grants that it still contains are unchanged.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The grants are gone from the store, but Webflow could not be told. The revocation is
-    /// retried in the background while the process lives.
-    #[error("Webflow could not be told that the authorization has ended; retrying")]
+    /// The grants were removed from the store, but could not be revoked at Webflow. The revocation
+    /// is retried in the background while the process runs.
+    #[error("could not revoke the authorization at Webflow; retrying in the background")]
     WebflowUnreachable,
 }
 
-/// Revokes every grant of the subject at Webflow and removes it. Returns how many there were.
+/// Revokes all grants of the subject at Webflow and removes them. Returns their number.
 pub async fn disconnect(context: &Arc<Context>, subject: &Subject) -> Result<usize, RevokeError> {
     let (own, subject) = (Arc::clone(context), subject.clone());
     let work = async move { end_all(&own, &subject, true, Why::Revoked).await };
     context.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
 }
 
-/// Revokes one grant at Webflow and removes it; the subject's others stay.
+/// Revokes one grant at Webflow and removes it.
 pub async fn disconnect_one(
     context: &Arc<Context>,
     token: &WebflowToken,
 ) -> Result<(), RevokeError> {
     let (own, token) = (Arc::clone(context), token.clone());
     let work = async move {
-        let told = end(&own, &token, true, Why::Revoked).await?;
+        let revoked = end(&own, &token, true, Why::Revoked).await?;
         let (subject, grant) = (token.subject(), token.grant_id());
         tracing::info!(target: log::GRANT, ?subject, %grant, "disconnected");
-        if told { Ok(()) } else { Err(RevokeError::WebflowUnreachable) }
+        if revoked { Ok(()) } else { Err(RevokeError::WebflowUnreachable) }
     };
     context.tasks.run(work).await.unwrap_or_else(|gone| Err(StoreError::unavailable(gone).into()))
 }
 
-/// Removes a token that Webflow refuses: exactly that version. True if it was still there.
+/// Removes exactly this version of a token, which Webflow rejects. Returns whether it was stored.
 pub async fn remove_dead(context: &Arc<Context>, dead: &WebflowToken) -> Result<bool, StoreError> {
     let (own, dead) = (Arc::clone(context), dead.clone());
     let work = async move {
@@ -73,15 +73,15 @@ pub fn remove_dead_later(context: &Arc<Context>, dead: &WebflowToken) {
         let error = &error as &dyn std::error::Error;
         tracing::warn!(target: log::GRANT, error, "could not remove a dead grant; retrying in the background");
         let context = Arc::clone(&own);
-        context.tasks.retry_later("the removal of a dead grant", move || {
+        context.tasks.retry_later("removing a dead grant", move || {
             let (context, dead) = (Arc::clone(&own), dead.clone());
             async move { remove_dead(&context, &dead).await.is_ok() }
         });
     });
 }
 
-/// Removes every grant of the subject, and revokes them at Webflow when `revoke` is set. For callers
-/// that run in a task of their own already.
+/// Removes all grants of the subject, and revokes them at Webflow if `revoke` is set. The caller
+/// must run in its own task.
 pub async fn end_all(
     context: &Arc<Context>,
     subject: &Subject,
@@ -90,16 +90,16 @@ pub async fn end_all(
 ) -> Result<usize, RevokeError> {
     let tokens = context.vault.load_anew(subject).await?;
     let outcomes = join_all(tokens.iter().map(|token| end(context, token, revoke, why))).await;
-    let mut told = true;
+    let mut revoked = true;
     for outcome in outcomes {
-        told &= outcome?;
+        revoked &= outcome?;
     }
     let grants = tokens.len();
     tracing::info!(target: log::GRANT, ?subject, grants, revoke, "disconnected");
-    if told { Ok(grants) } else { Err(RevokeError::WebflowUnreachable) }
+    if revoked { Ok(grants) } else { Err(RevokeError::WebflowUnreachable) }
 }
 
-/// Whether Webflow was told, where it had to be.
+/// Removes a grant, and revokes it at Webflow if `revoke` is set. False if the revocation failed.
 async fn end(
     context: &Arc<Context>,
     token: &WebflowToken,
@@ -117,8 +117,8 @@ async fn end(
     Ok(!revoke || revoke_now_or_later(context, token).await)
 }
 
-/// Removes the row and reports it. The store's answer may be lost, or come after its budget: then
-/// the grant is reported, and revoked where `revoke` is set, when the row has gone.
+/// Removes the row and reports it. If the store's acknowledgement is lost or late, the grant is
+/// reported, and revoked if `revoke` is set, once the row is known to be removed.
 async fn remove(
     context: &Arc<Context>,
     token: &WebflowToken,
@@ -145,23 +145,22 @@ async fn remove(
     Ok(removed)
 }
 
-/// Tells the application, once.
+/// Calls `on_revoked`, once per grant.
 pub fn report(context: &Context, token: &WebflowToken, why: Why) {
     context.hooks.revoked(&context.tasks, token, why);
 }
 
-/// Whether the row went although the removal failed: its answer was lost.
+/// Whether the row was removed although the removal failed, since its acknowledgement was lost.
 async fn has_gone(context: &Arc<Context>, token: &WebflowToken) -> bool {
     let version = token.grant().version;
     let there = |tokens: &Tokens| tokens.iter().any(|token| token.grant().version == version);
     context.vault.load_anew(token.subject()).await.is_ok_and(|tokens| !there(&tokens))
 }
 
-/// Removes a grant in the background, where the store could not do it now, and reports it if `why` is
-/// given.
+/// Removes a grant in the background after a failed attempt, and reports it if `why` is given.
 pub fn remove_later(context: &Arc<Context>, token: &WebflowToken, why: Option<Why>) {
     let (own, token) = (Arc::clone(context), token.clone());
-    context.tasks.retry_later("the removal of a grant", move || {
+    context.tasks.retry_later("removing a grant", move || {
         let (context, token) = (Arc::clone(&own), token.clone());
         async move {
             let removed = context.vault.remove(&token).await;
@@ -173,7 +172,7 @@ pub fn remove_later(context: &Arc<Context>, token: &WebflowToken, why: Option<Wh
     });
 }
 
-/// Revokes a token at Webflow, now or in the background. Whether Webflow was told now.
+/// Revokes a token at Webflow, now or in the background. Returns whether it is already revoked.
 pub async fn revoke_now_or_later(context: &Arc<Context>, token: &WebflowToken) -> bool {
     let Err(error) = context.webflow.revoke(token.access_token()).await else {
         return true;
