@@ -9,8 +9,9 @@ use axum::Router;
 use axum::routing::get;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions};
+use tower_webflow_auth::WebflowToken;
+use tower_webflow_auth::config::CacheConfig;
 use tower_webflow_auth::store::{PostgresStore, RedisStore, SqliteStore, TokenStore};
-use tower_webflow_auth::{CacheConfig, WebflowToken};
 
 use crate::engines::setting;
 use crate::support::{ask_ok, begin, builder, finish, lean_webflow, median};
