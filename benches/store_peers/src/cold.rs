@@ -13,17 +13,18 @@ use tower_webflow_auth::WebflowToken;
 use tower_webflow_auth::config::CacheConfig;
 use tower_webflow_auth::store::{PostgresStore, RedisStore, SqliteStore, TokenStore};
 
+use crate::Selection;
 use crate::engines::setting;
 use crate::support::{ask_ok, begin, builder, finish, lean_webflow, median};
 
 const USERS: usize = 200;
 const ROUNDS: usize = 11;
 
-pub(crate) async fn measure(folder: &Path, wanted: impl Fn(&str) -> bool) {
+pub(crate) async fn measure(folder: &Path, selection: &Selection) {
     println!();
     println!("| engine | cold request, µs | read, µs | request : read | lowest | highest |");
     println!("| --- | --- | --- | --- | --- | --- |");
-    if wanted("sqlite") {
+    if selection.has_engine("sqlite") {
         let path = folder.join("cold.db");
         let (mut app, cookies) = app(SqliteStore::open(&path).await.unwrap()).await;
         let options = SqliteConnectOptions::new()
@@ -45,7 +46,7 @@ pub(crate) async fn measure(folder: &Path, wanted: impl Fn(&str) -> bool) {
         };
         compare("SQLite", &mut app, &cookies, read).await;
     }
-    if wanted("postgres") {
+    if selection.has_engine("postgres") {
         let url = setting("TEST_POSTGRES_URL");
         let store = PostgresStore::builder().table("cold").connect(&url).await.unwrap();
         let (mut app, cookies) = app(store).await;
@@ -60,7 +61,7 @@ pub(crate) async fn measure(folder: &Path, wanted: impl Fn(&str) -> bool) {
         };
         compare("Postgres", &mut app, &cookies, read).await;
     }
-    if wanted("redis") {
+    if selection.has_engine("redis") {
         let url = setting("TEST_REDIS_URL");
         let store = RedisStore::builder().key_prefix("cold").connect(&url).await.unwrap();
         let (mut app, cookies) = app(store).await;

@@ -6,7 +6,7 @@
 //! benches/store_peers/run
 //! ```
 //!
-//! With arguments it measures only the engines that they name: `sqlite`, `postgres`, `redis`.
+//! Arguments select engines (`sqlite`, `postgres`, `redis`) and measurements (`load`, `save`, `cold`).
 
 mod cold;
 mod engines;
@@ -51,39 +51,63 @@ where
     Arc::new(Box::new(move |row| Box::pin(run(row))))
 }
 
-fn main() {
-    let named: Vec<_> = std::env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
-    let wanted = |name: &str| named.is_empty() || named.iter().any(|it| it == name);
-    let folder = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(peers(folder.path(), wanted));
-    drop(runtime);
-    // One at a time, so that no time is that of waking another thread.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(cold::measure(folder.path(), wanted));
+/// What the arguments select.
+pub(crate) struct Selection(Vec<String>);
+
+impl Selection {
+    pub(crate) fn has_engine(&self, name: &str) -> bool {
+        self.has(name, &["sqlite", "postgres", "redis"])
+    }
+
+    fn measures(&self, name: &str) -> bool {
+        self.has(name, &["load", "save", "cold"])
+    }
+
+    /// Whether this one of several was named, or none.
+    fn has(&self, name: &str, of: &[&str]) -> bool {
+        self.0.iter().any(|it| it == name) || !self.0.iter().any(|it| of.contains(&it.as_str()))
+    }
 }
 
-async fn peers(folder: &Path, wanted: impl Fn(&str) -> bool) {
+fn main() {
+    let selection = Selection(std::env::args().skip(1).collect());
+    let folder = tempfile::tempdir().unwrap();
+    if selection.measures("load") || selection.measures("save") {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(peers(folder.path(), &selection));
+    }
+    if selection.measures("cold") {
+        // On one thread, so that no time is that of waking another.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(cold::measure(folder.path(), &selection));
+    }
+}
+
+async fn peers(folder: &Path, selection: &Selection) {
     println!("| engine | operation | ours/s | theirs/s | ours : theirs | 10 % | 90 % |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
-    if wanted("sqlite") {
-        compare("SQLite", engines::sqlite(folder).await, peers::sqlite(folder).await).await;
+    if selection.has_engine("sqlite") {
+        compare(selection, "SQLite", engines::sqlite(folder).await, peers::sqlite(folder).await)
+            .await;
     }
-    if wanted("postgres") {
+    if selection.has_engine("postgres") {
         for (name, fsync) in [("Postgres", "on"), ("Postgres, fsync off", "off")] {
             engines::set_fsync(fsync).await;
-            compare(name, engines::postgres().await, peers::postgres().await).await;
+            compare(selection, name, engines::postgres().await, peers::postgres().await).await;
         }
     }
-    if wanted("redis") {
-        compare("Redis", engines::redis().await, peers::redis().await).await;
+    if selection.has_engine("redis") {
+        compare(selection, "Redis", engines::redis().await, peers::redis().await).await;
     }
 }
 
-async fn compare(engine: &str, ours: Side, theirs: Side) {
+async fn compare(selection: &Selection, engine: &str, ours: Side, theirs: Side) {
     for (name, ours, theirs) in
         [("load", &ours.load, &theirs.load), ("save", &ours.save, &theirs.save)]
     {
+        if !selection.measures(name) {
+            continue;
+        }
         let mut rounds = Vec::new();
         rate(ours).await;
         rate(theirs).await;
