@@ -14,15 +14,19 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use super::StoreError;
 use crate::identity::resolver::CatchPanic;
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 pub use operation::Load;
 pub use operation::{Change, Operation, Write};
 use queue::{Queue, Waiting};
+
+/// If nothing has started for so long, what runs is stuck, for example at a row that somebody has
+/// locked. Others then no longer wait for it.
+const STALLED: Duration = Duration::from_millis(250);
 
 /// The outcome of each operation of a group, in their order.
 pub type Outcomes<T> = Vec<Result<T, StoreError>>;
@@ -92,10 +96,14 @@ impl<E: Engine<O>, O: Operation> Group<E, O> {
         let (waiting, place) = Waiting::new(operation, done, runtime);
         shared.queue().push(waiting)?;
         shared.start();
-        tokio::select! {
-            biased;
-            received = &mut outcome => return received.unwrap_or_else(|_| Err(ended())),
-            () = sleep(shared.patience) => {}
+        let deadline = Instant::now() + shared.patience;
+        while Instant::now() < deadline {
+            let wake = deadline.min(Instant::now() + STALLED);
+            tokio::select! {
+                biased;
+                received = &mut outcome => return received.unwrap_or_else(|_| Err(ended())),
+                () = sleep_until(wake) => shared.relieve(),
+            }
         }
         if place.withdraw() {
             return Err(StoreError::Timeout);
@@ -108,6 +116,13 @@ impl<E: Engine<O>, O: Operation> Group<E, O> {
 impl<E: Engine<O>, O: Operation> Shared<E, O> {
     fn queue(&self) -> MutexGuard<'_, Queue<O>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a turn if the ones that run are stuck.
+    fn relieve(self: &Arc<Self>) {
+        if self.queue().relieve(STALLED) {
+            self.start();
+        }
     }
 
     /// Starts groups while there are operations and turns.

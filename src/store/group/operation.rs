@@ -1,6 +1,6 @@
 //! What can be grouped.
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "postgres")]
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -79,11 +79,11 @@ impl Operation for Write {
 }
 
 /// A load of a subject's rows, in no order with others.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 #[derive(Debug, Clone)]
 pub struct Load(pub crate::identity::subject::Subject);
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 impl Operation for Load {
     type Key = ();
     type Done = Vec<SealedToken>;
@@ -93,7 +93,7 @@ impl Operation for Load {
     }
 }
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "postgres")]
 impl Load {
     /// The rows of each of these loads, which may be of the same subject.
     pub fn share(loads: &[Self], rows: Vec<SealedToken>) -> super::Outcomes<Vec<SealedToken>> {

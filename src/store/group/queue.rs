@@ -3,9 +3,11 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot::Sender;
+use tokio::time::Instant;
 
 use super::Operation;
 use crate::store::StoreError;
@@ -16,6 +18,9 @@ const LARGEST_BYTES: usize = 256 * 1024;
 
 /// How many operations may wait. Beyond that the engine is too slow to serve them in time.
 const MAX_WAITING: usize = 16 * 1024;
+
+/// How many groups may be stuck while others go on.
+const MAX_RELIEF: usize = 8;
 
 type Caller<O> = Sender<Result<<O as Operation>::Done, StoreError>>;
 
@@ -67,11 +72,20 @@ pub struct Queue<O: Operation> {
     /// The keys of the operations that run.
     busy: HashSet<O::Key>,
     turns: usize,
+    /// How many turns there are in addition, because others are stuck.
+    relief: usize,
+    last_start: Instant,
 }
 
 impl<O: Operation> Queue<O> {
     pub fn new(turns: usize) -> Self {
-        Self { waiting: VecDeque::new(), busy: HashSet::new(), turns }
+        Self {
+            waiting: VecDeque::new(),
+            busy: HashSet::new(),
+            turns,
+            relief: 0,
+            last_start: Instant::now(),
+        }
     }
 
     /// Takes a turn for one operation, unless others came before it.
@@ -79,8 +93,28 @@ impl<O: Operation> Queue<O> {
         let is_free = self.turns > 0
             && self.waiting.is_empty()
             && key.is_none_or(|key| self.busy.insert(key.clone()));
-        self.turns -= usize::from(is_free);
+        if is_free {
+            self.take_turn();
+        }
         is_free
+    }
+
+    fn take_turn(&mut self) {
+        self.turns -= 1;
+        self.last_start = Instant::now();
+    }
+
+    /// Adds a turn if nothing has started for so long, although operations wait.
+    pub fn relieve(&mut self, stalled: Duration) -> bool {
+        let is_stuck = self.turns == 0
+            && self.relief < MAX_RELIEF
+            && !self.waiting.is_empty()
+            && self.last_start.elapsed() >= stalled;
+        if is_stuck {
+            self.turns += 1;
+            self.relief += 1;
+        }
+        is_stuck
     }
 
     /// # Errors
@@ -125,13 +159,17 @@ impl<O: Operation> Queue<O> {
         }
         let runtime = group.first()?.runtime.clone();
         self.busy.extend(group.iter().filter_map(|it| it.operation.key().cloned()));
-        self.turns -= 1;
+        self.take_turn();
         Some((runtime, group))
     }
 
     /// Gives a turn back.
     pub fn end(&mut self, keys: &[O::Key]) {
-        self.turns += 1;
+        if self.relief > 0 {
+            self.relief -= 1;
+        } else {
+            self.turns += 1;
+        }
         for key in keys {
             self.busy.remove(key);
         }

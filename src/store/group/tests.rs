@@ -243,13 +243,28 @@ async fn dropped_alone_gives_its_turn_back() {
 #[tokio::test(start_paused = true)]
 async fn waits_for_its_turn_for_so_long_and_is_then_not_made() {
     let fixture = fixture(1, false);
-    let mut begun = fixture.begin([save(0), save(1)]);
+    let mut begun = fixture.begin([save(0), remove(0)]);
     let late = begun.remove(1).await;
     assert!(matches!(late, Err(StoreError::Timeout)), "{late:?}");
     fixture.open();
     assert!(begun.remove(0).await.unwrap());
     assert_eq!(fixture.sizes(), [1]);
     assert_eq!(fixture.group.0.queue().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_write_holds_up_only_those_of_its_key() {
+    let fixture = fixture(1, true);
+    let started = Instant::now();
+    let mut begun = fixture.begin([save(HANGS), save(1), save(HANGS), save(2)]);
+    for other in [3, 1] {
+        assert!(begun.remove(other).await.unwrap());
+    }
+    assert!(started.elapsed() < Duration::from_millis(300));
+    assert!(matches!(begun.remove(1).await, Err(StoreError::Timeout)));
+    drop(begun);
+    assert!(fixture.group.run(save(4)).await.unwrap());
+    assert_eq!(fixture.groups(), [vec!["1003"], vec!["1", "2"], vec!["4"]]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,8 +14,11 @@ use super::names::Names;
 use super::{PostgresStore, StoreError};
 use crate::store::group::Group;
 
-/// How many groups of writes and of loads run concurrently: enough to keep a server busy.
-const WRITING: usize = 2;
+/// How many groups of writes run concurrently. A second would wait until the commit of the first is
+/// synced, since both announce something, and each would be smaller.
+const WRITING: usize = 1;
+
+/// How many groups of loads run concurrently: enough to keep a server busy.
 const LOADING: usize = 4;
 
 /// Builds a [`PostgresStore`].
