@@ -22,7 +22,7 @@ use std::time::Duration;
 use redis::Client;
 use tokio::time::timeout;
 
-use super::group::{Group, Write};
+use super::group::{Group, Load, Write};
 use super::{Invalidator, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 
@@ -34,6 +34,9 @@ use source::Source;
 
 /// Time limit of one operation, including every retry. A purge takes longer.
 const BUDGET: Duration = Duration::from_secs(4);
+
+/// How many groups of loads are sent without waiting for each other's replies.
+const LOADING: usize = 4;
 
 /// Keeps sealed tokens in an existing Redis or Valkey, for applications with many instances.
 ///
@@ -58,6 +61,7 @@ pub struct RedisStore {
     listeners: Vec<Client>,
     /// One group at a time, so that writes are made in order.
     writes: Group<Server, Write>,
+    loads: Group<Server, Load>,
 }
 
 impl RedisStore {
@@ -78,13 +82,18 @@ impl RedisStore {
 
     fn new(source: Source, listeners: Vec<Client>, keys: Keys, is_cluster: bool) -> Self {
         let server = Arc::new(Server::new(Link::new(source), keys, is_cluster));
-        Self { writes: Group::new(&server, 1, BUDGET), server, listeners }
+        Self {
+            writes: Group::new(&server, 1, BUDGET),
+            loads: Group::new(&server, LOADING, BUDGET),
+            server,
+            listeners,
+        }
     }
 }
 
 impl TokenStore for RedisStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        within(self.server.grants(subject)).await
+        self.loads.run(Load(subject.clone())).await
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {

@@ -10,12 +10,12 @@
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
-use redis::{Cmd, RedisError, RedisResult, ServerErrorKind};
+use redis::{Cmd, RedisResult, ServerErrorKind};
 
-use super::failure::{Failure, unavailable};
+use super::failure::unavailable;
 use super::link::Effort;
 use super::row::{Row, coverage, document, unix_secs};
-use super::server::Server;
+use super::server::{Server, is_refusal};
 use super::{changes, keys, scripts, within};
 use crate::store::group::{Change, Engine, Outcomes, Write};
 use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
@@ -78,10 +78,7 @@ impl Engine<Write> for Server {
     }
 
     fn may_be_of_one(error: &StoreError) -> bool {
-        // For example a key of another type, or no memory for what is not a removal.
-        let StoreError::Unavailable(source) = error else { return false };
-        let error = source.downcast_ref::<RedisError>();
-        error.is_some_and(|error| Failure::classify(error) == Failure::Other)
+        is_refusal(error)
     }
 }
 
