@@ -44,6 +44,8 @@ mod error;
 mod group;
 mod invalidation;
 mod memory;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]

@@ -205,6 +205,27 @@ mod of_postgres {
 
     #[tokio::test]
     #[ignore = "needs Postgres: run scripts/test"]
+    async fn locked_row_holds_up_no_other() {
+        let store = postgres("stuck").await;
+        store.save(&row("locked", 1)).await.unwrap();
+        let mut other = PgConnection::connect(&setting("TEST_POSTGRES_URL")).await.unwrap();
+        let mut transaction = other.begin().await.unwrap();
+        transaction.execute("SELECT 1 FROM stuck FOR UPDATE").await.unwrap();
+        let locked = row("locked", 2);
+        let mut stuck = Box::pin(store.save(&locked));
+        assert!(stuck.as_mut().now_or_never().is_none());
+        let others: Vec<_> = (0..50).map(|number| row(number, 1)).collect();
+        let saves = join_all(others.iter().map(|row| store.save(row)));
+        let saves = tokio::time::timeout(Duration::from_secs(2), saves);
+        let (outcomes, stuck) = tokio::join!(saves, stuck);
+        assert!(outcomes.unwrap().iter().all(Result::is_ok));
+        assert!(matches!(stuck, Err(StoreError::Timeout)), "{stuck:?}");
+        transaction.rollback().await.unwrap();
+        store.save(&locked).await.unwrap();
+    }
+
+    #[tokio::test]
+    #[ignore = "needs Postgres: run scripts/test"]
     async fn each_change_is_announced_and_nothing_else() {
         let store = postgres("announced").await;
         let mut listener = PgListener::connect(&setting("TEST_POSTGRES_URL")).await.unwrap();

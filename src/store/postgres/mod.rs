@@ -7,6 +7,7 @@ mod database;
 mod fault;
 mod ids;
 mod names;
+mod open;
 mod pooler;
 mod rights;
 mod schema;

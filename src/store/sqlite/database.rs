@@ -1,30 +1,31 @@
-//! The open file: its connections, and grouped reads and writes.
+//! The open file: its connections, reads and grouped writes.
 
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqlitePool};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Encode, Sqlite, Type};
 
+use super::connections::{Connections, commit};
 use super::file::{WatchedFile, may_be_of_one_row};
-use super::rows::{self, LOADED_AT_ONCE, sql_row};
-use super::transaction::{WriteTransaction, settle};
-use crate::store::group::{Engine, Load, Outcomes, Write};
+use super::rows::{self, sql_row};
+use crate::store::group::{Engine, Outcomes, Write};
+use crate::store::pool::Lease;
 use crate::store::sql_row::{SqlRow, newest_first};
 use crate::store::{SealedToken, StoreError};
 
 pub struct Database {
-    /// Keeps at least one connection open, so that reads continue when a full disk prevents opening
+    /// One is opened with the store, so that reads continue when a full disk prevents opening
     /// another.
-    pub readers: SqlitePool,
+    pub readers: Connections,
     /// A single connection, since SQLite allows one writer. Writes queue here, so another process's
     /// lock never occupies a read connection.
-    pub writer: SqlitePool,
+    pub writer: Connections,
     pub file: WatchedFile,
 }
 
 impl Database {
-    pub async fn begin(&self) -> Result<WriteTransaction, StoreError> {
+    pub async fn begin(&self) -> Result<Lease<'_, SqliteConnection>, StoreError> {
         self.file.check()?;
-        WriteTransaction::begin(&self.writer).await.map_err(|error| self.file.explain(error))
+        self.writer.begin().await.map_err(|error| self.file.explain(error))
     }
 
     pub async fn delete(
@@ -34,7 +35,7 @@ impl Database {
         let explain = |error| self.file.explain(error);
         let mut transaction = self.begin().await?;
         let done = query.execute(&mut *transaction).await.map_err(explain)?;
-        transaction.commit().await.map_err(explain)?;
+        commit(transaction).await.map_err(explain)?;
         Ok(done.rows_affected())
     }
 
@@ -55,36 +56,9 @@ impl Database {
         self.file.check()?;
         let explain = |error| self.file.explain(error);
         let mut connection = self.readers.acquire().await.map_err(explain)?;
-        let rows = query.fetch_all(&mut *connection).await;
-        let rows = settle(connection, rows).map_err(explain)?;
+        let rows = query.fetch_all(&mut *connection).await.map_err(explain)?;
+        connection.release();
         Ok(rows.iter().map(sql_row).collect())
-    }
-}
-
-impl Engine<Load> for Database {
-    async fn run(&self, loads: &[Load]) -> Result<Outcomes<Vec<SealedToken>>, StoreError> {
-        self.file.check()?;
-        let explain = |error| self.file.explain(error);
-        let mut connection = self.readers.acquire().await.map_err(explain)?;
-        let mut found = Vec::with_capacity(loads.len());
-        for loads in loads.chunks(LOADED_AT_ONCE) {
-            let mut query = sqlx::query_scalar::<_, Option<String>>(rows::load(loads.len()));
-            for Load(subject) in loads {
-                query = query.bind(subject.as_str().as_bytes());
-            }
-            match query.fetch_one(&mut *connection).await {
-                Ok(text) => {
-                    let rows = text.iter().flat_map(|text| rows::loaded(text));
-                    found.extend(Load::share(loads, newest_first(rows)));
-                }
-                Err(error) => return settle(connection, Err(error)).map_err(explain),
-            }
-        }
-        Ok(found)
-    }
-
-    fn may_be_of_one(error: &StoreError) -> bool {
-        may_be_of_one_row(error)
     }
 }
 
@@ -97,7 +71,7 @@ impl Engine<Write> for Database {
         for write in writes {
             found.push(Ok(rows::write(&mut transaction, write).await.map_err(explain)?));
         }
-        transaction.commit().await.map_err(explain)?;
+        commit(transaction).await.map_err(explain)?;
         Ok(found)
     }
 

@@ -1,26 +1,27 @@
 //! A token store in a single SQLite file.
 
+mod connections;
 mod database;
 mod file;
 mod rows;
 mod schema;
-mod transaction;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Executor};
 
-use super::group::{Group, Load, Write};
+use super::group::{Group, Write};
 use super::sql_row::{Page, SqlRow, behind, cutoff, page, unavailable, unix_secs};
 use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
+use connections::{Connections, commit};
 use database::Database;
 use file::{OPEN_TIMEOUT, WatchedFile};
-use rows::{BY_SITE, BY_WORKSPACE, PAGE, PURGE};
+use rows::{BY_SITE, BY_WORKSPACE, LOAD, PAGE, PURGE};
 
 /// How long a connection waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -57,7 +58,6 @@ pub struct SqliteStore {
     database: Arc<Database>,
     /// One group at a time, so that writes are made in order.
     writes: Group<Database, Write>,
-    loads: Group<Database, Load>,
 }
 
 impl SqliteStore {
@@ -85,22 +85,12 @@ impl SqliteStore {
             .pragma("secure_delete", "ON");
         prepare(&options.clone().busy_timeout(OPEN_TIMEOUT), &file).await?;
         let options = options.busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new()
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // There is nobody to ping but a thread of this process.
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None);
-        let writer = pool.clone().max_connections(1).connect_lazy_with(options.clone());
-        let readers = pool.min_connections(1).max_connections(READERS);
-        let readers = file::when_unlocked(|| readers.clone().connect_with(options.clone())).await;
-        let readers = readers.map_err(|error| file.explain(error))?;
+        let first = file::when_unlocked(|| options.connect()).await;
+        let readers = Connections::new(options.clone(), READERS);
+        readers.add(first.map_err(|error| file.explain(error))?);
+        let writer = Connections::new(options, 1);
         let database = Arc::new(Database { readers, writer, file });
-        Ok(Self {
-            writes: Group::new(&database, 1, ACQUIRE_TIMEOUT),
-            loads: Group::new(&database, READERS as usize, ACQUIRE_TIMEOUT),
-            database,
-        })
+        Ok(Self { writes: Group::new(&database, 1, ACQUIRE_TIMEOUT), database })
     }
 
     /// Closes the file. Committed writes stay.
@@ -123,7 +113,7 @@ async fn prepare(options: &SqliteConnectOptions, file: &WatchedFile) -> Result<(
 
 impl TokenStore for SqliteStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        self.loads.run(Load(subject.clone())).await
+        self.database.read(LOAD, subject.as_str().as_bytes()).await
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
@@ -171,7 +161,7 @@ impl TokenStore for SqliteStore {
         let explain = |error| self.database.file.explain(error);
         let mut transaction = self.database.begin().await?;
         rows::probe(&mut transaction).await.map_err(explain)?;
-        transaction.commit().await.map_err(explain)
+        commit(transaction).await.map_err(explain)
     }
 }
 

@@ -6,62 +6,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::{SealedToken, SqlRow, unix_secs};
 use crate::store::group::Write;
 
-/// How many subjects one command loads.
-pub const LOADED_AT_ONCE: usize = 8;
-
-/// The grants of so many subjects, as one text: each further row that a connection's thread hands
-/// over, and the end of the rows, may wake the reader once more. That takes longer than the read.
-pub const fn load(subjects: usize) -> &'static str {
-    macro_rules! load {
-        ($subjects:literal) => {
-            concat!(
-                "SELECT group_concat(hex(subject) || ',' || hex(grant_id) || ',' || version || ',' || \
-                 hex(sealed) || ',' || obtained_at || ',' || hex(sites) || ',' || hex(workspaces), ';') \
-                 FROM webflow_tokens WHERE subject ",
-                $subjects
-            )
-        };
-    }
-    match subjects {
-        0 | 1 => load!("= ?1"),
-        2 => load!("IN (?1, ?2)"),
-        3 => load!("IN (?1, ?2, ?3)"),
-        4 => load!("IN (?1, ?2, ?3, ?4)"),
-        5 => load!("IN (?1, ?2, ?3, ?4, ?5)"),
-        6 => load!("IN (?1, ?2, ?3, ?4, ?5, ?6)"),
-        7 => load!("IN (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
-        _ => load!("IN (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"),
-    }
-}
-
-/// The rows of [`load`]'s text.
-pub fn loaded(text: &str) -> impl Iterator<Item = Option<SqlRow>> {
-    text.split(';').map(|row| {
-        let mut columns = row.split(',');
-        let mut next = || columns.next();
-        let text = |column: Option<&str>| String::from_utf8(unhex(column?)?).ok();
-        Some(SqlRow {
-            subject: unhex(next()?)?,
-            grant: text(next())?,
-            version: next()?.parse().ok()?,
-            sealed: unhex(next()?)?,
-            obtained_at: next()?.parse().ok()?,
-            sites: serde_json::from_slice(&unhex(next()?)?).ok()?,
-            workspaces: serde_json::from_slice(&unhex(next()?)?).ok()?,
-        })
-    })
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|&[high, low]| Some(digit(high)? << 4 | digit(low)?));
-    rest.is_empty().then(|| bytes.collect())?
-}
+pub const LOAD: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
+     FROM webflow_tokens WHERE subject = ?1";
 
 pub const BY_SITE: &str = "SELECT t.subject, t.grant_id, t.version, t.sealed, t.obtained_at, t.sites, \
      t.workspaces FROM webflow_tokens t JOIN webflow_token_coverage c ON c.token_id = t.id \
@@ -120,7 +66,7 @@ pub async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error>
         .await?;
     let id = probe.try_get::<i64, _>(0)?;
     cover(connection, id, "s", "probe").await?;
-    sqlx::query(load(1)).bind(b"probe".as_slice()).fetch_one(&mut *connection).await?;
+    sqlx::query(LOAD).bind(b"probe".as_slice()).fetch_one(&mut *connection).await?;
     sqlx::query("DELETE FROM webflow_tokens WHERE id = ?1").bind(id).execute(connection).await?;
     Ok(())
 }
