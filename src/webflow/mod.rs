@@ -18,9 +18,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use application::ApplicationId;
-#[cfg(feature = "testing")]
 pub use authorize::AuthorizeLinks;
 pub use call::{CallError, retry_after};
+#[cfg(feature = "testing")]
 pub use client::direct_client_builder;
 pub use client::{client_builder, closed_unanswered, may_use_proxy, send_twice};
 pub use endpoints::Endpoints;
