@@ -20,8 +20,8 @@ use super::StoreError;
 use crate::identity::resolver::CatchPanic;
 
 #[cfg(any(feature = "postgres", feature = "redis"))]
-pub use operation::Load;
-pub use operation::{Change, Operation, Write};
+pub use operation::{Change, Load};
+pub use operation::{Operation, Write};
 use queue::{Queue, Waiting};
 
 /// If nothing has started for so long, what runs is stuck, for example at a row that somebody has

@@ -5,7 +5,6 @@
 //! closed, because their state is not known.
 
 use std::fmt;
-use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,6 +24,7 @@ pub struct Pool<C> {
 pub struct Idle<C> {
     pub connection: C,
     pub opened: Instant,
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "a file has no time limits"))]
     pub since: Instant,
 }
 
@@ -47,6 +47,7 @@ impl<C> Pool<C> {
     }
 
     /// How many connections may be open.
+    #[cfg(feature = "postgres")]
     pub const fn limit(&self) -> u32 {
         self.limit
     }
@@ -64,22 +65,25 @@ impl<C> Pool<C> {
     }
 
     /// Adds an open connection.
+    #[cfg(any(test, feature = "sqlite"))]
     pub fn add(&self, connection: C) {
         let now = Instant::now();
         self.idle().push(Idle { connection, opened: now, since: now });
     }
 
     /// Takes out the connections that have not been used for so long.
+    #[cfg(any(test, feature = "postgres"))]
     pub fn take_unused(&self, longer: Duration) -> Vec<Idle<C>> {
         self.idle().extract_if(.., |it| it.since.elapsed() > longer).collect()
     }
 
     /// Waits for the operations under way, and takes all connections out for good.
+    #[cfg(any(test, feature = "sqlite"))]
     pub async fn close(&self) -> impl Iterator<Item = C> + use<C> {
         let all = self.permits.acquire_many(self.limit).await;
         self.permits.close();
         drop(all);
-        mem::take(&mut *self.idle()).into_iter().map(|idle| idle.connection)
+        std::mem::take(&mut *self.idle()).into_iter().map(|idle| idle.connection)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle<C>>> {

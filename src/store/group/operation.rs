@@ -35,6 +35,7 @@ pub enum Write {
 }
 
 /// The kind of a [`Write`].
+#[cfg(any(feature = "postgres", feature = "redis"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     Save,
@@ -43,6 +44,7 @@ pub enum Change {
 }
 
 impl Write {
+    #[cfg(any(feature = "postgres", feature = "redis"))]
     pub const fn change(&self) -> Change {
         match self {
             Self::Save(_) => Change::Save,
