@@ -220,7 +220,15 @@ async fn refused(
     };
     let error = known_error(error);
     let id = flow.as_ref().map(Flow::id);
-    tracing::info!(target: log::FLOW, flow = id, error, "authorization refused");
+    if error == "access_denied" {
+        tracing::info!(target: log::FLOW, flow = id, error, "authorization refused");
+    } else {
+        let scopes = flow.as_ref().map(|flow| flow.scopes.as_str());
+        tracing::warn!(
+            target: log::FLOW, flow = id, error, scopes,
+            "Webflow refused the authorization request"
+        );
+    }
     let problem = match &flow {
         Some(flow) if error == "access_denied" && flow.kind == FlowKind::StepUp => {
             let asked = Scopes::parse_lenient(&flow.scopes);

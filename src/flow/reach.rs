@@ -20,7 +20,7 @@ pub struct Astray {
     pub remedy: &'static str,
 }
 
-const MOUNT: &str = "put the layer on the outermost router, or mount the endpoints: \
+const MOUNT: &str = "add the layer to the outermost router with `.layer`, not `.route_layer`, or mount the endpoints: \
      .route_service(auth.callback_path(), auth.endpoints_service()) for each path, or \
      .nest_service with the prefix that they share";
 
