@@ -8,7 +8,6 @@ mod support;
 
 mod contract;
 mod engines;
-mod groups;
 mod postgres_faults;
 mod redis_faults;
 mod reseal;

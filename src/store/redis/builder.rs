@@ -173,7 +173,7 @@ impl RedisStoreBuilder {
 }
 
 async fn checked(store: RedisStore) -> Result<RedisStore, StoreError> {
-    store.server.check().await?;
+    store.check().await?;
     Ok(store)
 }
 
