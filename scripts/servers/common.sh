@@ -10,8 +10,15 @@ fail() {
     exit 1
 }
 
+# A port that the system keeps for a minute for a server that names it: one with a closed connection.
 free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    python3 -c '
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(server.getsockname())
+server.accept()[0].close()
+client.close()
+print(server.getsockname()[1])'
 }
 
 # A folder that the servers' user may write to.

@@ -7,6 +7,7 @@ use tower_webflow_auth::testing::TestBrowser;
 
 use crate::stage::{PASSWORD, Stage, fill};
 use crate::support::demo::{Demo, example};
+use crate::support::port::free_address;
 
 fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     let home = tempfile::tempdir().unwrap();
@@ -30,8 +31,7 @@ fn fails_with(settings: &[(&str, &str)]) -> String {
 #[tokio::test]
 async fn runs_without_a_setting_and_says_what_there_is() {
     let home = tempfile::tempdir().unwrap();
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = address.to_string();
+    let address = free_address().to_string();
     let settings = [("LISTEN", address.as_str()), ("HOME", home.path().to_str().unwrap())];
     let mut app = Demo::run(&example("app"), &address, &settings).await;
     let mut browser = TestBrowser::new();

@@ -7,6 +7,7 @@ use tower_webflow_auth::testing::{FakeWebflow, Page, TestBrowser};
 use url::form_urlencoded;
 
 use crate::support::demo::{Demo, example, redirect_uri};
+use crate::support::port::free_address;
 
 pub const PASSWORD: &str = "correct horse battery";
 
@@ -25,7 +26,7 @@ impl Stage {
 
     /// The app with these settings besides the usual ones.
     pub async fn with(settings: &[(&str, &str)]) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let (port, address) = (address.port(), address.to_string());
         let redirect_uri = redirect_uri(&address);
         let fake = FakeWebflow::builder()

@@ -11,6 +11,7 @@ use tower_webflow_auth::testing::FakeWebflow;
 use tower_webflow_auth::{Keyring, Scope, Subject, config::WebflowAuthBuilder};
 
 use crate::support::demo::example;
+use crate::support::port::free_address;
 use crate::support::secrets::Secrets;
 
 pub struct Stage {
@@ -40,7 +41,7 @@ impl Stage {
     }
 
     pub async fn with_store(folder: TempDir, store: String) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let redirect_uri = format!("http://{address}/auth/webflow/callback");
         let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await.unwrap();
         let key = Keyring::generate_base64();

@@ -6,6 +6,7 @@ use tower_webflow_auth::Scope;
 use tower_webflow_auth::testing::{FakeWebflow, TestBrowser};
 
 use crate::support::demo::{Demo, redirect_uri};
+use crate::support::port::free_address;
 
 async fn post(url: &str, form: &[(&str, &str)]) -> (StatusCode, Value) {
     let answer = reqwest::Client::new().post(url).form(form).send().await.unwrap();
@@ -19,8 +20,7 @@ async fn start(fake: &FakeWebflow, address: &str, more: &[(&str, &str)]) -> Demo
 }
 
 async fn webflow() -> (FakeWebflow, String) {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = address.to_string();
+    let address = free_address().to_string();
     let fake = FakeWebflow::builder().redirect_uri(redirect_uri(&address)).start().await.unwrap();
     (fake, address)
 }

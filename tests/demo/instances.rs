@@ -8,6 +8,7 @@ use tower_webflow_auth::Keyring;
 use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault, TestBrowser};
 
 use crate::support::demo::Demo;
+use crate::support::port::free_address;
 
 /// Three instances that share an engine, a key and a redirect URI, as behind a load balancer. The
 /// redirect URI names the first; the browser is sent on by hand, which is what a balancer does.
@@ -18,22 +19,20 @@ struct Cluster {
     instances: Vec<Demo>,
 }
 
-fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
 fn engine(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/test"))
 }
 
 impl Cluster {
     async fn start(store: String, keys: &[&str; 3]) -> Self {
-        let first = free_address();
+        let first = free_address().to_string();
         let redirect_uri = format!("http://{first}/auth/webflow/callback");
         let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).rate_limit(10_000).start();
         let fake = fake.await.unwrap();
         let mut cluster = Self { fake, redirect_uri, store, instances: Vec::new() };
-        for (address, keys) in [first, free_address(), free_address()].iter().zip(keys) {
+        for (address, keys) in
+            [first, free_address().to_string(), free_address().to_string()].iter().zip(keys)
+        {
             let instance = cluster.instance(address, keys).await;
             cluster.instances.push(instance);
         }

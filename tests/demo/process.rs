@@ -8,6 +8,7 @@ use tower_webflow_auth::Keyring;
 use tower_webflow_auth::testing::{Endpoint, FakeWebflow, Fault, Site, TestBrowser};
 
 use crate::support::demo::{Demo, binary, redirect_uri};
+use crate::support::port::free_address;
 
 fn fails_with(settings: &[(&str, &str)]) -> String {
     let output = Command::new(binary())
@@ -47,8 +48,7 @@ async fn runs_against_a_fake_without_configuration_and_stops_on_sigterm() {
 async fn session_survives_restart_and_key_rotation_without_leaking_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite:{}", folder.path().join("demo.db").display());
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = address.to_string();
+    let address = free_address().to_string();
     let fake = FakeWebflow::builder().redirect_uri(redirect_uri(&address)).start().await.unwrap();
     let (old, new) = (Keyring::generate_base64(), Keyring::generate_base64());
     let rolled_keys = format!("{new},{old}");
@@ -199,8 +199,7 @@ fn every_wrong_setting_is_reported_with_a_fix() {
 
 #[tokio::test]
 async fn wrong_client_secret_is_a_502_and_logs_the_setting() {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = address.to_string();
+    let address = free_address().to_string();
     let redirect_uri = format!("http://{address}/auth/webflow/callback");
     let fake = FakeWebflow::builder().redirect_uri(&redirect_uri).start().await.unwrap();
     let mut demo = Demo::start_at(

@@ -8,6 +8,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+use crate::support::port::free_address;
+
 pub const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/operations/alerts.yml");
 
 pub struct Prometheus {
@@ -27,7 +29,7 @@ impl Prometheus {
              scrape_configs: [{{ job_name: demo, static_configs: [{{ targets: ['{target}'] }}] }}]\n"
         );
         fs::write(&config, text).unwrap();
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         let process = Command::new("prometheus")
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))

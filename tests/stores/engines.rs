@@ -10,6 +10,7 @@ use tower_webflow_auth::store::{
 };
 
 use crate::support::App;
+use crate::support::port::free_address;
 
 fn setting(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/test"))
@@ -81,7 +82,7 @@ async fn existing_pool_is_used_and_names_are_checked() {
 
 #[tokio::test]
 async fn missing_server_is_an_error_at_start_unless_lazy() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = free_address();
     let postgres = format!("postgres://app@{nobody}/app");
     assert!(PostgresStore::connect(&postgres).await.is_err());
     let lazy = PostgresStore::builder().connect_lazy(&postgres).unwrap();

@@ -9,6 +9,8 @@ use std::time::Duration;
 use tower_webflow_auth::Keyring;
 use tower_webflow_auth::testing::{FakeWebflow, FakeWebflowBuilder};
 
+use super::port::free_address;
+
 pub fn binary() -> PathBuf {
     example("demo")
 }
@@ -37,8 +39,7 @@ pub struct Demo {
 
 impl Demo {
     pub async fn start(settings: &[(&str, &str)]) -> Self {
-        // A port that was free a moment ago, since the redirect URI must name it in advance.
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         Self::start_at(&address.to_string(), settings).await
     }
 
@@ -48,7 +49,7 @@ impl Demo {
 
     /// Another example in place of the demo. Each runs its own fake Webflow.
     pub async fn start_example(name: &str) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = free_address();
         Self::run(&example(name), &address.to_string(), &[]).await
     }
 
@@ -67,8 +68,7 @@ impl Demo {
         change: impl FnOnce(FakeWebflowBuilder) -> FakeWebflowBuilder,
         settings: &[(&str, &str)],
     ) -> (FakeWebflow, Self) {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let address = address.to_string();
+        let address = free_address().to_string();
         let builder = FakeWebflow::builder().redirect_uri(redirect_uri(&address));
         let fake = change(builder).start().await.unwrap();
         let demo = Self::against(&fake, &address, settings).await;

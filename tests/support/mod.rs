@@ -6,6 +6,7 @@ pub mod axe;
 pub mod demo;
 pub mod hostile;
 pub mod log;
+pub mod port;
 pub mod secrets;
 pub mod tls;
 pub mod webdriver;

@@ -12,6 +12,8 @@ use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
 use url::{ParseError, Url};
 
+use super::port::free_address;
+
 /// `ChromeDriver`, and a browser with an empty profile.
 pub struct Browser {
     driver: Child,
@@ -64,7 +66,7 @@ impl Browser {
     /// Starts a browser with additional switches and preferences.
     #[allow(clippy::zombie_processes, reason = "dropping the browser waits for its driver")]
     pub async fn with(switches: &[&str], preferences: &Value) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_address().port();
         let driver = Command::new("chromedriver")
             .arg(format!("--port={port}"))
             .stdout(Stdio::null())
