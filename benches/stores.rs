@@ -9,6 +9,8 @@
 //! scripts/with-servers --only postgres \
 //!     cargo bench --features sqlite,postgres,testing --bench stores
 //! ```
+//!
+//! A number as an argument is the most grants that are generated.
 #![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::{Duration, Instant};
@@ -27,14 +29,15 @@ const SITES: u64 = 8;
 async fn main() {
     // `cargo test --benches` runs this too, with the smallest size only.
     let quick = std::env::args().any(|argument| argument == "--test");
-    let sizes = if quick { &SIZES[..1] } else { &SIZES[..] };
+    let most = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(u64::MAX);
+    let sizes = SIZES.into_iter().filter(|&size| size <= if quick { SIZES[0] } else { most });
     println!("| database | grants | lookup | p50, µs | p99, µs |");
     println!("| --- | --- | --- | --- | --- |");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.db");
     let sqlite = SqliteStore::open(&path).await.unwrap();
     let mut filled = 0;
-    for &size in sizes {
+    for size in sizes.clone() {
         let mut connection =
             SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
         for fill in fill_sqlite(filled, size) {
@@ -51,7 +54,7 @@ async fn main() {
     let postgres = PostgresStore::builder().table("bench").connect(&url).await.unwrap();
     let mut connection = PgConnection::connect(&url).await.unwrap();
     let mut filled = 0;
-    for &size in sizes {
+    for size in sizes {
         connection.execute(AssertSqlSafe(fill_postgres(filled, size))).await.unwrap();
         connection.execute("ANALYZE bench").await.unwrap();
         filled = size;

@@ -2,6 +2,8 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+use std::sync::Arc;
 
 use crate::identity::subject::InvalidSubject;
 
@@ -69,6 +71,57 @@ impl StoreError {
     /// Whether the store cannot be used at the moment, rather than for this request alone.
     pub(crate) const fn is_outage(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Timeout | Self::Full)
+    }
+
+    /// Copies of the error for everybody who waited for what failed.
+    #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+    pub(super) fn copies(self) -> impl Fn() -> Self {
+        let shared = Arc::new(self);
+        move || match *shared {
+            Self::Timeout => Self::Timeout,
+            Self::Full => Self::Full,
+            Self::Panicked => Self::Panicked,
+            Self::Corrupt(what) => Self::Corrupt(what),
+            Self::InvalidSubject(error) => Self::InvalidSubject(error),
+            Self::Unsupported(what) => Self::Unsupported(what),
+            Self::SchemaTooNew { found, known } => Self::SchemaTooNew { found, known },
+            Self::Unavailable(_) => Self::unavailable(Shared(Arc::clone(&shared))),
+        }
+    }
+}
+
+/// The engine's error, shared by the copies.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+struct Shared(Arc<StoreError>);
+
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+impl Shared {
+    fn error(&self) -> &(dyn StdError + 'static) {
+        match &*self.0 {
+            StoreError::Unavailable(source) => &**source,
+            error => error,
+        }
+    }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.error(), f)
+    }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.error(), f)
+    }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+impl StdError for Shared {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.error().source()
     }
 }
 

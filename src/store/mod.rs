@@ -40,8 +40,12 @@ use std::time::Duration;
 
 mod erased;
 mod error;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod group;
 mod invalidation;
 mod memory;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 
 use crate::crypto::random;
 use crate::identity::subject::Subject;
@@ -73,6 +74,7 @@ pub async fn store_contract(store: impl TokenStore) -> Result<ContractReport, Co
     suite.refusals().await?;
     suite.large_tokens().await?;
     suite.concurrency().await?;
+    suite.own_outcomes().await?;
     suite.dropped_writes().await?;
     let mut report = ContractReport::default();
     suite.look_ups(&mut report).await?;
@@ -319,6 +321,32 @@ impl<S: TokenStore> Suite<S> {
         } else {
             violated(rule, format!("{removed} removals returned true"))
         }
+    }
+
+    async fn own_outcomes(&self) -> Checked {
+        let rule = "of many concurrent writes each has its own outcome";
+        let row = |number: i64, version| self.row(format_args!("outcome {number}"), version);
+        for number in 0..40 {
+            self.save(rule, &row(number, 1)).await?;
+        }
+        let writes = (0..40).map(|number| async move {
+            // Half of them name a version that is not stored.
+            let token = row(number, 1 + number % 2);
+            match number % 4 {
+                0 | 1 => self.store.update(&token).await,
+                _ => self.store.remove(token.key(), token.version()).await,
+            }
+        });
+        for (number, outcome) in (0..).zip(join_all(writes).await) {
+            let done = outcome.map_err(|error| failed(rule, "a concurrent write", &error))?;
+            if done != (number % 2 == 0) {
+                return violated(rule, format!("write {number} returned {done}"));
+            }
+            let left = self.load(rule, &self.subject(format_args!("outcome {number}"))).await?;
+            let expected = (number % 4 != 2).then(|| row(number, 1));
+            equal(rule, &left, expected.as_slice())?;
+        }
+        Ok(())
     }
 
     async fn dropped_writes(&self) -> Checked {

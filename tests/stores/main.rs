@@ -8,6 +8,7 @@ mod support;
 
 mod contract;
 mod engines;
+mod groups;
 mod postgres_faults;
 mod redis_faults;
 mod reseal;

@@ -2,14 +2,24 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use sqlx::postgres::{PgConnectOptions, PgPool};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 
 use super::changes::Listening;
-use super::connections::Connections;
+use super::connections::{Connections, OPERATION_TIMEOUT};
+use super::database::Database;
 use super::names::Names;
 use super::{PostgresStore, StoreError};
+use crate::store::group::Group;
+
+/// How many groups of writes run concurrently. A second would wait until the commit of the first is
+/// synced, since both announce something, and each would be smaller.
+const WRITING: usize = 1;
+
+/// How many groups of loads run concurrently: enough to keep a server busy.
+const LOADING: usize = 4;
 
 /// Builds a [`PostgresStore`].
 ///
@@ -137,10 +147,12 @@ impl PostgresStoreBuilder {
 
     fn over(self, connections: Connections) -> Result<PostgresStore, StoreError> {
         let listen_options = self.listen_url.map(|url| PgConnectOptions::from_str(&url.0));
+        let names = Names::new(&self.schema, &self.table)?;
+        let database = Arc::new(Database::new(connections, names));
         Ok(PostgresStore {
-            connections,
-            names: Names::new(&self.schema, &self.table)?,
-            ready: OnceCell::new(),
+            writes: Group::new(&database, WRITING, OPERATION_TIMEOUT),
+            loads: Group::new(&database, LOADING, OPERATION_TIMEOUT),
+            database,
             listen_options: listen_options.transpose().map_err(StoreError::unavailable)?,
             listening: watch::Sender::new(Listening::Unknown),
         })

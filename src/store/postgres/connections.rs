@@ -3,23 +3,21 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{
-    PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow, Postgres,
-};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Connection, Error};
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, watch};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::fault::{Remedy, remedy};
 use super::names::Names;
+use super::open::Open;
 use super::pooler::{self, Route};
 use super::schema;
 
 /// Time limit of one operation, including its retries.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
+pub const OPERATION_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long to retry while the server at the address cannot serve.
 const RETRY_FOR: Duration = Duration::from_secs(2);
@@ -32,10 +30,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 const STATEMENT_TIMEOUT: &str = "4s";
 
 const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '4s'";
-
-/// A connection that was idle for longer is tested before use.
-const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A statement with its values.
 pub type BoundQuery<'q> = Query<'q, Postgres, PgArguments>;
@@ -54,7 +48,7 @@ enum Source {
 }
 
 struct Opened {
-    pool: PgPool,
+    connections: Open,
     /// Whether each connection has its own server connection, so that statements can be prepared by
     /// name and need no transaction.
     direct: AtomicBool,
@@ -107,13 +101,13 @@ impl Connections {
         loop {
             let attempt = async {
                 let opened = self.opened().await?;
-                let mut connection = Checked::acquire(&opened.pool).await?;
+                let mut connection = opened.connections.acquire(self.retired()).await?;
                 let statements = statements();
                 let direct = opened.direct.load(Ordering::Relaxed);
                 let rows = if direct && statements.len() == 1 {
-                    run_all(&mut connection.inner, statements, true).await?
+                    run_all(&mut connection, statements, true).await?
                 } else {
-                    in_transaction(&mut connection.inner, statements).await?
+                    in_transaction(&mut connection, statements).await?
                 };
                 connection.release();
                 Ok(rows)
@@ -131,8 +125,8 @@ impl Connections {
         loop {
             let attempt = async {
                 let opened = self.opened().await?;
-                let mut connection = Checked::acquire(&opened.pool).await?;
-                let found = schema::migrate(&mut connection.inner, names).await?;
+                let mut connection = opened.connections.acquire(self.retired()).await?;
+                let found = schema::migrate(&mut connection, names).await?;
                 connection.release();
                 Ok(found)
             };
@@ -161,10 +155,15 @@ impl Connections {
             return Err(error);
         }
         // A caller's pool may hand out several outdated connections in a row.
-        let pool_size = self.opened.get().map_or(0, |it| it.pool.options().get_max_connections());
+        let pool_size = self.opened.get().map_or(0, |it| it.connections.max_connections());
         attempts.made += 1;
         sleep(if attempts.made <= pool_size { SHORT_PAUSE } else { PAUSE }).await;
         Ok(())
+    }
+
+    /// When connections were last found to lead to the wrong server.
+    fn retired(&self) -> Option<Instant> {
+        *self.retired.borrow()
     }
 
     async fn opened(&self) -> Result<&Opened, Error> {
@@ -173,34 +172,18 @@ impl Connections {
 
     async fn open(&self) -> Result<Opened, Error> {
         let direct = pooler::route(&self.options()).await? == Route::Direct;
-        let pool = match &self.source {
-            Source::Pool(pool) => pool.clone(),
-            Source::Options { max_connections, .. } => self.pool(*max_connections, direct),
+        let connections = match &self.source {
+            Source::Pool(pool) => Open::Shared(pool.clone()),
+            Source::Options { options, max_connections } => {
+                let mut options = PgConnectOptions::clone(options);
+                if direct {
+                    // A pooler would reject this option; there each transaction sets the limit.
+                    options = options.options([("statement_timeout", STATEMENT_TIMEOUT)]);
+                }
+                Open::own(options, *max_connections)
+            }
         };
-        Ok(Opened { pool, direct: AtomicBool::new(direct) })
-    }
-
-    fn pool(&self, max_connections: u32, direct: bool) -> PgPool {
-        let mut options = self.options();
-        if direct {
-            // A pooler would reject this option; there each transaction sets the limit.
-            options = options.options([("statement_timeout", STATEMENT_TIMEOUT)]);
-        }
-        let retired = self.retired.subscribe();
-        PgPoolOptions::new()
-            .max_connections(max_connections)
-            .acquire_timeout(OPERATION_TIMEOUT)
-            .test_before_acquire(false)
-            .before_acquire(move |connection, about| {
-                let is_retired = retired.borrow().is_some_and(|since| since.elapsed() <= about.age);
-                Box::pin(async move {
-                    if is_retired || about.idle_for <= TRUSTED_IDLE {
-                        return Ok(!is_retired);
-                    }
-                    Ok(timeout(PING_TIMEOUT, connection.ping()).await.is_ok_and(|it| it.is_ok()))
-                })
-            })
-            .connect_lazy_with(options)
+        Ok(Opened { connections, direct: AtomicBool::new(direct) })
     }
 }
 
@@ -227,31 +210,6 @@ async fn in_transaction(
     let rows = run_all(&mut transaction, statements, false).await?;
     transaction.commit().await?;
     Ok(rows)
-}
-
-/// A connection that is closed unless it is [released](Self::release), because its state is unknown
-/// after an error or a cancellation.
-struct Checked {
-    inner: PoolConnection<Postgres>,
-    clean: bool,
-}
-
-impl Checked {
-    async fn acquire(pool: &PgPool) -> Result<Self, Error> {
-        Ok(Self { inner: pool.acquire().await?, clean: false })
-    }
-
-    fn release(mut self) {
-        self.clean = true;
-    }
-}
-
-impl Drop for Checked {
-    fn drop(&mut self) {
-        if !self.clean {
-            self.inner.close_on_drop();
-        }
-    }
 }
 
 /// The attempts of one operation.

@@ -56,6 +56,14 @@ pub fn is_missing_right(error: &Error) -> bool {
     code(error).as_deref() == Some("42501")
 }
 
+/// Whether one row of several may have caused the error: its data, a constraint, a limit, a trigger,
+/// a row policy, or a damaged page.
+pub fn may_be_of_one_row(error: &StoreError) -> bool {
+    let StoreError::Unavailable(source) = error else { return false };
+    let code = source.downcast_ref().and_then(code).unwrap_or_default();
+    ["22", "23", "54", "P0", "42501", "XX00"].iter().any(|class| code.starts_with(class))
+}
+
 fn code(error: &Error) -> Option<String> {
     error.as_database_error()?.code().map(Into::into)
 }

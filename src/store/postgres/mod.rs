@@ -3,21 +3,26 @@
 mod builder;
 mod changes;
 mod connections;
+mod database;
 mod fault;
 mod ids;
 mod names;
+mod open;
 mod pooler;
 mod rights;
 mod schema;
+mod write;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use sqlx::Row;
 use sqlx::postgres::{PgConnectOptions, PgRow};
-use sqlx::{Error, Row};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::group::{Group, Load, Write};
 use super::sql_row::{Page, SqlRow, behind, cutoff, newest_first, page, unavailable, unix_secs};
 use super::{Invalidator, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::crypto::random;
@@ -25,17 +30,17 @@ use crate::identity::subject::Subject;
 
 pub use builder::PostgresStoreBuilder;
 use changes::{Listener, Listening};
-use connections::{BoundQuery, Connections};
-use ids::{grant_id, indexed, is_indexed};
-use names::{Names, Statement};
+use database::Database;
+use ids::{check_grant_id, is_indexed};
+use write::Rows;
 
 /// How long the doctor waits for the first attempt to listen.
 const LISTENING_WAIT: Duration = Duration::from_secs(3);
 
-/// The subject of the row that a health check writes and removes: no subject's own bytes.
 const PAGE: &str = "(subject, grant_id COLLATE \"C\") > ($1, $2) \
                     ORDER BY subject, grant_id COLLATE \"C\" LIMIT $3";
 
+/// The subject of the row that a health check writes and removes: no subject's own bytes.
 const PROBE_SUBJECT: &[u8] = b"probe";
 
 /// Keeps sealed tokens in an existing Postgres database, for applications with many instances.
@@ -62,10 +67,9 @@ const PROBE_SUBJECT: &[u8] = b"probe";
 /// # }
 /// ```
 pub struct PostgresStore {
-    connections: Connections,
-    names: Names,
-    /// Set once the tables are known to exist.
-    ready: OnceCell<()>,
+    database: Arc<Database>,
+    writes: Group<Database, Write>,
+    loads: Group<Database, Load>,
     listen_options: Option<PgConnectOptions>,
     listening: watch::Sender<Listening>,
 }
@@ -87,37 +91,6 @@ impl PostgresStore {
         PostgresStoreBuilder::default()
     }
 
-    async fn run<'q>(
-        &self,
-        statements: impl Fn() -> Vec<BoundQuery<'q>> + Send + Sync,
-    ) -> Result<Vec<PgRow>, StoreError> {
-        self.ready.get_or_try_init(|| self.migrate()).await?;
-        match self.connections.run(statements).await {
-            Ok(rows) => Ok(rows),
-            Err(error) => Err(self.explain(error).await),
-        }
-    }
-
-    async fn migrate(&self) -> Result<(), StoreError> {
-        match self.connections.migrate(&self.names).await {
-            Ok(found) if found > schema::KNOWN => {
-                Err(StoreError::SchemaTooNew { found, known: schema::KNOWN })
-            }
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.explain(error).await),
-        }
-    }
-
-    async fn explain(&self, error: Error) -> StoreError {
-        if !fault::is_missing_right(&error) {
-            return fault::store_error(error);
-        }
-        match rights::explain(&self.connections.options(), &self.names, error).await {
-            Ok(missing) => StoreError::unavailable(missing),
-            Err(error) => fault::store_error(error),
-        }
-    }
-
     async fn select(
         &self,
         condition: &'static str,
@@ -126,60 +99,20 @@ impl PostgresStore {
         if !is_indexed(id) {
             return Ok(Vec::new());
         }
-        let rows = self.run(|| vec![sqlx::query(self.names.select(condition)).bind(id)]).await?;
+        let rows = self
+            .database
+            .execute(|| vec![sqlx::query(self.database.names.select(condition)).bind(id)])
+            .await?;
         Ok(newest_first(rows.iter().map(sql_row)))
-    }
-
-    /// Writes the row with this statement. Returns false if there is no such row.
-    async fn write(
-        &self,
-        statement: fn(&Names) -> Statement,
-        token: &SealedToken,
-    ) -> Result<bool, StoreError> {
-        let grant = grant_id(token.key())?;
-        let subject = token.key().subject();
-        let (sites, workspaces) = (indexed(token.sites()), indexed(token.workspaces()));
-        let payload = changes::payload(subject);
-        let written = self.run(|| {
-            let query = sqlx::query(statement(&self.names))
-                .bind(subject.as_str().as_bytes())
-                .bind(grant)
-                .bind(token.version().as_i64())
-                .bind(token.sealed())
-                .bind(unix_secs(token.obtained_at()))
-                .bind(&sites)
-                .bind(&workspaces)
-                .bind(self.names.channel())
-                .bind(&payload);
-            vec![query]
-        });
-        Ok(!written.await?.is_empty())
     }
 
     /// Does what a login does, with a row that belongs to nobody.
     async fn probe(&self) -> Result<(), StoreError> {
-        let grant = random::token_256();
-        let nothing: Vec<&str> = Vec::new();
-        let probe = self.run(|| {
-            let names = &self.names;
-            let save = sqlx::query(names.save())
-                .bind(PROBE_SUBJECT)
-                .bind(&grant)
-                .bind(1_i64)
-                .bind(PROBE_SUBJECT)
-                .bind(unix_secs(SystemTime::now()))
-                .bind(&nothing)
-                .bind(&nothing)
-                .bind(names.channel())
-                .bind(changes::PROBE);
+        let (grant, names) = (random::token_256(), &self.database.names);
+        let row = Rows::probe(PROBE_SUBJECT, &grant, unix_secs(SystemTime::now()));
+        let probe = self.database.execute(|| {
             let load = sqlx::query(names.select("subject = $1")).bind(PROBE_SUBJECT);
-            let remove = sqlx::query(names.remove())
-                .bind(PROBE_SUBJECT)
-                .bind(&grant)
-                .bind(1_i64)
-                .bind(names.channel())
-                .bind(changes::PROBE);
-            vec![save, load, remove]
+            vec![row.save(names), load, row.remove(names)]
         });
         probe.await.map(drop)
     }
@@ -187,33 +120,25 @@ impl PostgresStore {
 
 impl TokenStore for PostgresStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        let subject = subject.as_str().as_bytes();
-        let rows = self.run(|| vec![sqlx::query(self.names.select("subject = $1")).bind(subject)]);
-        Ok(newest_first(rows.await?.iter().map(sql_row)))
+        self.loads.run(Load(subject.clone())).await
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        self.write(Names::save, token).await.map(drop)
+        check_grant_id(token.key())?;
+        self.writes.run(Write::Save(token.clone())).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
-        let Ok(grant) = grant_id(key) else { return Ok(false) };
-        let payload = changes::payload(key.subject());
-        let gone = self.run(|| {
-            let query = sqlx::query(self.names.remove())
-                .bind(key.subject().as_str().as_bytes())
-                .bind(grant)
-                .bind(version.as_i64())
-                .bind(self.names.channel())
-                .bind(&payload);
-            vec![query]
-        });
-        Ok(!gone.await?.is_empty())
+        if check_grant_id(key).is_err() {
+            return Ok(false);
+        }
+        self.writes.run(Write::Remove(key.clone(), version)).await
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        self.write(Names::update, token).await
+        check_grant_id(token.key())?;
+        self.writes.run(Write::Update(token.clone())).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
@@ -234,8 +159,8 @@ impl TokenStore for PostgresStore {
         // No stored grant contains NUL, so what precedes it marks the same place.
         grant.truncate(grant.find('\0').unwrap_or(grant.len()));
         loop {
-            let rows = self.run(|| {
-                let query = sqlx::query(self.names.select(PAGE));
+            let rows = self.database.execute(|| {
+                let query = sqlx::query(self.database.names.select(PAGE));
                 vec![query.bind(&subject).bind(&grant).bind(limit)]
             });
             match page(rows.await?.iter().map(sql_row).collect()) {
@@ -247,10 +172,10 @@ impl TokenStore for PostgresStore {
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
         let before = cutoff(age);
-        let rows = self.run(|| {
-            let query = sqlx::query(self.names.purge())
+        let rows = self.database.execute(|| {
+            let query = sqlx::query(self.database.names.purge())
                 .bind(before)
-                .bind(self.names.channel())
+                .bind(self.database.names.channel())
                 .bind(changes::EVERYTHING);
             vec![query]
         });
@@ -286,9 +211,9 @@ impl TokenStore for PostgresStore {
 
     async fn watch(&self, changes: Invalidator) {
         let listener = Listener {
-            connections: &self.connections,
+            connections: &self.database.connections,
             elsewhere: self.listen_options.as_ref(),
-            channel: self.names.channel(),
+            channel: self.database.names.channel(),
             status: &self.listening,
         };
         listener.watch(&changes).await;
@@ -309,6 +234,6 @@ fn sql_row(row: &PgRow) -> Option<SqlRow> {
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresStore").field("table", &self.names).finish_non_exhaustive()
+        f.debug_struct("PostgresStore").field("table", &self.database.names).finish_non_exhaustive()
     }
 }

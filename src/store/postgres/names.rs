@@ -76,34 +76,49 @@ impl Names {
         ))
     }
 
-    /// One statement, so that the row and its announcement are one transaction.
+    /// Takes the channel, arrays of subjects, grants, versions and payloads, and an array of each
+    /// other column. One statement, so that the rows and their announcements are one transaction.
+    ///
+    /// The rows of an array have the same length, so ids are passed as the text of an array.
     pub fn save(&self) -> Statement {
         AssertSqlSafe(format!(
             "WITH saved AS (INSERT INTO {self} \
              (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             SELECT subject, grant_id, version, sealed, obtained_at, sites::text[], workspaces::text[] \
+             FROM unnest($2::bytea[], $3::text[], $4::bigint[], $6::bytea[], $7::bigint[], $8::text[], \
+             $9::text[]) new (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
              ON CONFLICT (subject, grant_id) DO UPDATE SET version = excluded.version, \
              sealed = excluded.sealed, obtained_at = excluded.obtained_at, \
-             sites = excluded.sites, workspaces = excluded.workspaces RETURNING 1) \
-             SELECT pg_notify($8, $9) FROM saved"
+             sites = excluded.sites, workspaces = excluded.workspaces) \
+             SELECT pg_notify($1, payload) FROM unnest($5::text[]) told (payload)"
         ))
     }
 
-    /// Takes the same values as [`save`](Self::save).
+    /// Takes the same values as [`save`](Self::save). Returns the subject and grant of each row that
+    /// was there.
     pub fn update(&self) -> Statement {
         AssertSqlSafe(format!(
-            "WITH saved AS (UPDATE {self} \
-             SET sealed = $4, obtained_at = $5, sites = $6, workspaces = $7 \
-             WHERE subject = $1 AND grant_id = $2 AND version = $3 RETURNING 1) \
-             SELECT pg_notify($8, $9) FROM saved"
+            "WITH saved AS (UPDATE {self} old SET sealed = new.sealed, obtained_at = new.obtained_at, \
+             sites = new.sites::text[], workspaces = new.workspaces::text[] \
+             FROM unnest($2::bytea[], $3::text[], $4::bigint[], $5::text[], $6::bytea[], $7::bigint[], \
+             $8::text[], $9::text[]) \
+             new (subject, grant_id, version, payload, sealed, obtained_at, sites, workspaces) \
+             WHERE old.subject = new.subject AND old.grant_id = new.grant_id \
+             AND old.version = new.version RETURNING new.subject, new.grant_id, new.payload) \
+             SELECT subject, grant_id, pg_notify($1, payload) FROM saved"
         ))
     }
 
+    /// Takes the first five values of [`save`](Self::save), and returns what
+    /// [`update`](Self::update) does.
     pub fn remove(&self) -> Statement {
         AssertSqlSafe(format!(
-            "WITH gone AS (DELETE FROM {self} \
-             WHERE subject = $1 AND grant_id = $2 AND version = $3 RETURNING 1) \
-             SELECT pg_notify($4, $5) FROM gone"
+            "WITH gone AS (DELETE FROM {self} old \
+             USING unnest($2::bytea[], $3::text[], $4::bigint[], $5::text[]) \
+             seen (subject, grant_id, version, payload) \
+             WHERE old.subject = seen.subject AND old.grant_id = seen.grant_id \
+             AND old.version = seen.version RETURNING seen.subject, seen.grant_id, seen.payload) \
+             SELECT subject, grant_id, pg_notify($1, payload) FROM gone"
         ))
     }
 

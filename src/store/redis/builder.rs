@@ -173,7 +173,7 @@ impl RedisStoreBuilder {
 }
 
 async fn checked(store: RedisStore) -> Result<RedisStore, StoreError> {
-    store.check().await?;
+    store.server.check().await?;
     Ok(store)
 }
 

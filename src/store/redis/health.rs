@@ -7,7 +7,8 @@ use redis::{Client, RedisResult, ServerErrorKind};
 
 use super::failure::unavailable;
 use super::link::Effort;
-use super::{RedisStore, StoreError, changes, scripts};
+use super::server::Server;
+use super::{StoreError, changes, scripts};
 use crate::util::log;
 
 /// How many random slots of a cluster are probed, so that most nodes are covered.
@@ -20,9 +21,9 @@ struct Missing {
     publishing: String,
 }
 
-impl RedisStore {
+impl Server {
     /// Does what a login does: writes, reads and removes a row and its index entries.
-    pub(super) async fn check(&self) -> Result<(), StoreError> {
+    pub async fn check(&self) -> Result<(), StoreError> {
         let missing = self.missing().await.map_err(unavailable)?;
         self.log_unpublished(&missing.publishing);
         if missing.rights.is_empty() {
@@ -61,14 +62,15 @@ impl RedisStore {
         Ok(missing)
     }
 
-    pub(super) async fn degraded(&self) -> Vec<String> {
+    /// What works less well than it should, given these clients that can listen.
+    pub async fn warnings(&self, listeners: &[Client]) -> Vec<String> {
         let mut warnings = Vec::new();
         if let Ok(missing) = self.missing().await
             && !missing.publishing.is_empty()
         {
             warnings.push(format!("cannot publish changes: {}", missing.publishing));
         }
-        match self.listeners.as_slice() {
+        match listeners {
             [] => {
                 warnings
                     .push("not receiving changes by other instances: set listen_url".to_owned());
@@ -94,7 +96,7 @@ impl RedisStore {
     }
 
     /// Logs once that other instances are not notified of changes.
-    pub(super) fn log_unpublished(&self, error: &str) {
+    pub fn log_unpublished(&self, error: &str) {
         if !error.is_empty() && !self.unpublished.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 target: log::STORE,

@@ -10,6 +10,7 @@ use super::failure::unavailable;
 use super::keys::{member, parse_member};
 use super::link::Effort;
 use super::row::{Row, unix_secs};
+use super::server::Server;
 use super::{RedisStore, SealedToken, StoreError};
 use crate::store::{TokenKey, TokenStore};
 use crate::util::log;
@@ -17,10 +18,10 @@ use crate::util::log;
 /// How many grants are read concurrently.
 const CHUNK: usize = 256;
 
-impl RedisStore {
+impl Server {
     /// Loads the grants that the entries of a set refer to, newest first. Dangling entries are
     /// removed.
-    pub(super) async fn covering(&self, set: &str) -> Result<Vec<SealedToken>, StoreError> {
+    pub async fn covering(&self, set: &str) -> Result<Vec<SealedToken>, StoreError> {
         let members: Vec<String> =
             self.link.query(&Cmd::smembers(set), Effort::Once).await.map_err(unavailable)?;
         let mut found = Vec::new();
@@ -41,7 +42,7 @@ impl RedisStore {
     }
 
     /// The rows behind `after` in the order of their keys, `limit` at most.
-    pub(super) async fn ordered(
+    pub async fn ordered(
         &self,
         after: Option<&TokenKey>,
         limit: usize,
@@ -73,34 +74,6 @@ impl RedisStore {
         Ok(found)
     }
 
-    pub(super) async fn purge(&self, age: Duration) -> Result<u64, StoreError> {
-        let ages = self.keys.ages();
-        let cutoff = SystemTime::now().checked_sub(age).map_or(0, unix_secs);
-        let mut old = cmd("ZRANGEBYSCORE");
-        old.arg(&ages).arg("-inf").arg(format!("({cutoff}"));
-        let members: Vec<String> =
-            self.link.query(&old, Effort::Once).await.map_err(unavailable)?;
-        let mut purged = 0;
-        for members in members.chunks(CHUNK) {
-            for (member, token) in members.iter().zip(self.rows(members).await?) {
-                match token {
-                    None => self.tidy(&Cmd::zrem(&ages, member)).await,
-                    Some(token) if unix_secs(token.obtained_at()) < cutoff => {
-                        purged += u64::from(self.remove(token.key(), token.version()).await?);
-                    }
-                    // Renewed since the entry was written.
-                    Some(token) => {
-                        let obtained_at = unix_secs(token.obtained_at());
-                        let mut raise = cmd("ZADD");
-                        raise.arg(&ages).arg("XX").arg(obtained_at).arg(member);
-                        self.tidy(&raise).await;
-                    }
-                }
-            }
-        }
-        Ok(purged)
-    }
-
     /// The grant of each entry, or `None` if it is gone or has other entries by now.
     async fn rows(&self, members: &[String]) -> Result<Vec<Option<SealedToken>>, StoreError> {
         let rows = members.iter().map(|member| self.row(member));
@@ -119,5 +92,36 @@ impl RedisStore {
         if let Err(error) = self.link.query::<()>(command, Effort::Once).await {
             tracing::debug!(target: log::STORE, %error, "could not remove stale index entries");
         }
+    }
+}
+
+impl RedisStore {
+    pub(super) async fn purge(&self, age: Duration) -> Result<u64, StoreError> {
+        let server = &self.server;
+        let ages = server.keys.ages();
+        let cutoff = SystemTime::now().checked_sub(age).map_or(0, unix_secs);
+        let mut old = cmd("ZRANGEBYSCORE");
+        old.arg(&ages).arg("-inf").arg(format!("({cutoff}"));
+        let members: Vec<String> =
+            server.link.query(&old, Effort::Once).await.map_err(unavailable)?;
+        let mut purged = 0;
+        for members in members.chunks(CHUNK) {
+            for (member, token) in members.iter().zip(server.rows(members).await?) {
+                match token {
+                    None => server.tidy(&Cmd::zrem(&ages, member)).await,
+                    Some(token) if unix_secs(token.obtained_at()) < cutoff => {
+                        purged += u64::from(self.remove(token.key(), token.version()).await?);
+                    }
+                    // Renewed since the entry was written.
+                    Some(token) => {
+                        let obtained_at = unix_secs(token.obtained_at());
+                        let mut raise = cmd("ZADD");
+                        raise.arg(&ages).arg("XX").arg(obtained_at).arg(member);
+                        server.tidy(&raise).await;
+                    }
+                }
+            }
+        }
+        Ok(purged)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::aio::ConnectionLike;
-use redis::{Cmd, FromRedisValue, RedisFuture, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisFuture, RedisResult, ServerErrorKind, Value};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep};
 
@@ -80,12 +80,18 @@ impl Link {
         Ok(Reply { value: T::from_redis_value(reply.value)?, repeated: reply.repeated })
     }
 
-    async fn request(&self, command: &Cmd, effort: Effort) -> RedisResult<Reply<Value>> {
+    /// Sends several reads at once and returns their replies.
+    pub async fn read_all<T: FromRedisValue>(&self, reads: &Pipeline) -> RedisResult<Vec<T>> {
+        let reply = self.request(reads, Effort::Once).await?;
+        Ok(Vec::from_redis_value(reply.value)?)
+    }
+
+    async fn request<R: Request>(&self, request: &R, effort: Effort) -> RedisResult<Reply<Value>> {
         let started = Instant::now();
         let (mut pause, mut lost, mut repeated) = (FIRST_PAUSE, 0, false);
         loop {
             let (error, sent) = match self.connection().await {
-                Ok((number, mut connection)) => match command.query_async(&mut connection).await {
+                Ok((number, mut connection)) => match request.send(&mut connection).await {
                     Ok(value) => return Ok(Reply { value, repeated }),
                     Err(error) => {
                         if Failure::classify(&error) != Failure::Other {
@@ -141,6 +147,23 @@ impl Link {
     }
 }
 
+/// What is sent and, if the connection is lost, sent again.
+trait Request: Sync {
+    fn send(&self, connection: &mut Connection) -> impl Future<Output = RedisResult<Value>> + Send;
+}
+
+impl Request for Cmd {
+    async fn send(&self, connection: &mut Connection) -> RedisResult<Value> {
+        self.query_async(connection).await
+    }
+}
+
+impl Request for Pipeline {
+    async fn send(&self, connection: &mut Connection) -> RedisResult<Value> {
+        self.query_async(connection).await
+    }
+}
+
 /// Any kind of connection, shared by its clones.
 pub struct Connection(Box<dyn Shared>);
 
@@ -173,7 +196,7 @@ impl ConnectionLike for Connection {
 
     fn req_packed_commands<'a>(
         &'a mut self,
-        pipeline: &'a redis::Pipeline,
+        pipeline: &'a Pipeline,
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {

@@ -9,32 +9,34 @@ mod keys;
 mod link;
 mod row;
 mod scripts;
+mod server;
 mod source;
 mod tls;
 mod write;
 
-use std::cmp::Reverse;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Client, Cmd};
+use redis::Client;
 use tokio::time::timeout;
 
+use super::group::{Group, Load, Write};
 use super::{Invalidator, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
-use crate::util::log;
 
 pub use builder::RedisStoreBuilder;
-use failure::unavailable;
 use keys::Keys;
-use link::{Effort, Link};
-use row::Row;
+use link::Link;
+use server::Server;
 use source::Source;
 
 /// Time limit of one operation, including every retry. A purge takes longer.
 const BUDGET: Duration = Duration::from_secs(4);
+
+/// How many groups of loads are sent without waiting for each other's replies.
+const LOADING: usize = 4;
 
 /// Keeps sealed tokens in an existing Redis or Valkey, for applications with many instances.
 ///
@@ -54,14 +56,12 @@ const BUDGET: Duration = Duration::from_secs(4);
 /// # }
 /// ```
 pub struct RedisStore {
-    link: Link,
+    server: Arc<Server>,
     /// Where changes can be received.
     listeners: Vec<Client>,
-    keys: Keys,
-    /// Whether keys are spread over nodes, so that a script can only use the keys of one subject.
-    is_cluster: AtomicBool,
-    /// Whether the failure to publish changes has been logged.
-    unpublished: AtomicBool,
+    /// One group at a time, so that writes are made in order.
+    writes: Group<Server, Write>,
+    loads: Group<Server, Load>,
 }
 
 impl RedisStore {
@@ -81,80 +81,40 @@ impl RedisStore {
     }
 
     fn new(source: Source, listeners: Vec<Client>, keys: Keys, is_cluster: bool) -> Self {
+        let server = Arc::new(Server::new(Link::new(source), keys, is_cluster));
         Self {
-            link: Link::new(source),
+            writes: Group::new(&server, 1, BUDGET),
+            loads: Group::new(&server, LOADING, BUDGET),
+            server,
             listeners,
-            keys,
-            is_cluster: AtomicBool::new(is_cluster),
-            unpublished: AtomicBool::new(false),
         }
-    }
-
-    async fn grants(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        let get = Cmd::hvals(self.keys.subject(subject));
-        let values: Vec<Vec<u8>> =
-            self.link.query(&get, Effort::Once).await.map_err(unavailable)?;
-        let mut tokens: Vec<_> = values
-            .iter()
-            .filter_map(|value| {
-                let token = Row::decode(value).map(|row| row.token);
-                let token = token.filter(|token| token.key().subject() == subject);
-                if token.is_none() {
-                    tracing::warn!(target: log::STORE, ?subject, "ignoring a malformed stored grant");
-                }
-                token
-            })
-            .collect();
-        tokens.sort_by_key(|token| Reverse(token.version()));
-        Ok(tokens)
-    }
-
-    async fn remove_row(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
-        let version = version.as_i64().to_string();
-        let (channel, message) = (self.keys.channel(), changes::payload(key.subject()));
-        let arguments: [&[u8]; 4] = [
-            key.grant().as_str().as_bytes(),
-            version.as_bytes(),
-            channel.as_bytes(),
-            message.as_bytes(),
-        ];
-        let keys = [self.keys.subject(key.subject())];
-        let reply = self.link.run(&scripts::REMOVE, &keys, &arguments, Effort::Persistent).await;
-        let reply = reply.map_err(unavailable)?;
-        let (removed, value, unpublished): (bool, Vec<u8>, String) = reply.value;
-        self.log_unpublished(&unpublished);
-        if let Some(row) = Row::decode(&value) {
-            self.remove_entries(&row.token, &row.stamp).await;
-        }
-        // A row that is missing on a retry was removed by the first attempt.
-        Ok(removed || reply.repeated)
     }
 }
 
 impl TokenStore for RedisStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        within(self.grants(subject)).await
+        self.loads.run(Load(subject.clone())).await
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        within(self.write(token, "save")).await.map(drop)
+        self.writes.run(Write::Save(token.clone())).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
-        within(self.remove_row(key, version)).await
+        self.writes.run(Write::Remove(key.clone(), version)).await
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        within(self.write(token, "update")).await
+        self.writes.run(Write::Update(token.clone())).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
-        within(self.covering(&self.keys.site(site_id))).await
+        within(self.server.covering(&self.server.keys.site(site_id))).await
     }
 
     async fn by_workspace(&self, workspace_id: &str) -> Result<Vec<SealedToken>, StoreError> {
-        within(self.covering(&self.keys.workspace(workspace_id))).await
+        within(self.server.covering(&self.server.keys.workspace(workspace_id))).await
     }
 
     async fn page(
@@ -162,7 +122,7 @@ impl TokenStore for RedisStore {
         after: Option<&TokenKey>,
         limit: usize,
     ) -> Result<Vec<SealedToken>, StoreError> {
-        within(self.ordered(after, limit)).await
+        within(self.server.ordered(after, limit)).await
     }
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
@@ -170,16 +130,16 @@ impl TokenStore for RedisStore {
     }
 
     async fn healthy(&self) -> Result<(), StoreError> {
-        within(self.check()).await
+        within(self.server.check()).await
     }
 
     async fn warnings(&self) -> Vec<String> {
-        self.degraded().await
+        self.server.warnings(&self.listeners).await
     }
 
     async fn watch(&self, changes: Invalidator) {
-        let channel = self.keys.channel();
-        changes::listen(&self.listeners, &channel, self.link.drops(), &changes).await;
+        let (server, listeners) = (&self.server, &self.listeners);
+        changes::listen(listeners, &server.keys.channel(), server.link.drops(), &changes).await;
     }
 }
 
@@ -191,6 +151,6 @@ async fn within<T>(
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStore").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("RedisStore").field("keys", &self.server.keys).finish_non_exhaustive()
     }
 }

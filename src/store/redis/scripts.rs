@@ -33,62 +33,73 @@ fn call(name: &str, script: &str, keys: &[String], arguments: &[&[u8]]) -> Cmd {
     call
 }
 
-/// Writes a grant. With further keys (ages, order, then sites and workspaces) it also writes the
-/// index entries, unless the existing ones still fit.
+/// Makes writes. With index entries, the first keys are ages and order, and each write has the keys of its
+/// row, its sites and its workspaces; the script also writes the entries, unless the existing ones still
+/// fit. Without them, each write has one key.
 ///
-/// Arguments: grant, mode, version, obtained at, new stamp, coverage, document, member without its
-/// stamp, channel, message. Modes: `save`; `update`, which requires the same version; `indexed`,
-/// which records that the entries of this stamp are written.
+/// Arguments: channel, `1` with index entries, then for each write: number of sets, grant, mode, version,
+/// obtained at, new stamp, coverage, document, member without its stamp, message. Modes: `save`; `update`
+/// and `remove`, which require the same version; `indexed`, which records that the entries of this stamp
+/// are written.
 ///
-/// Returns whether it wrote, whether the entries still fit, the replaced value if they do not, and
-/// why publishing failed.
+/// Returns why publishing failed, and for each write whether it was made, whether the entries still fit,
+/// the replaced value if they do not, and its error. An error before anything was written is the script's:
+/// it may be the server's state, and the others can still be made.
 pub static WRITE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
-local found = redis.call('HGET', KEYS[1], ARGV[1])
-local version, obtained_at, stamp, coverage
-if found then
-  version, obtained_at, stamp, coverage = string.match(found, '^(%d+):(%d+):([%w_-]*):([%w_-]*):')
+local call = redis.call
+local indexed, unpublished, written, replies, key = ARGV[2] == '1', '', false, {}, 1
+if indexed then key = 3 end
+local function write(sets, grant, mode, version, obtained_at, stamp, coverage, document, member, message)
+  local row = KEYS[key]
+  local found = call('HGET', row, grant)
+  local old_version, old_obtained_at, old_stamp, old_coverage
+  if found then
+    old_version, old_obtained_at, old_stamp, old_coverage =
+      string.match(found, '^(%d+):(%d+):([%w_-]*):([%w_-]*):')
+  end
+  local function put(stamp, coverage)
+    call('HSET', row, grant, version .. ':' .. obtained_at .. ':' .. stamp .. ':' .. coverage .. ':' .. document)
+  end
+  if mode == 'indexed' then
+    if old_version ~= version or old_stamp ~= stamp then return {0, 0, '', ''} end
+    put(stamp, coverage)
+    return {1, 1, '', ''}
+  end
+  if mode ~= 'save' and old_version ~= version then return {0, 0, '', ''} end
+  local reply = {1, 0, found or '', ''}
+  if mode == 'remove' then
+    call('HDEL', row, grant)
+  elseif old_coverage == coverage and tonumber(old_obtained_at) <= tonumber(obtained_at) then
+    put(old_stamp, coverage)
+    reply = {1, 1, '', ''}
+  elseif indexed then
+    member = member .. stamp
+    call('ZADD', KEYS[1], obtained_at, member)
+    call('ZADD', KEYS[2], 0, member)
+    for i = key + 1, key + sets do call('SADD', KEYS[i], member) end
+    put(stamp, coverage)
+  else
+    put(stamp, '')
+  end
+  local published = redis.pcall('PUBLISH', ARGV[1], message)
+  if type(published) == 'table' and published.err then unpublished = published.err end
+  return reply
 end
-local function put(stamp, coverage)
-  local head = table.concat({ARGV[3], ARGV[4], stamp, coverage, ''}, ':')
-  redis.call('HSET', KEYS[1], ARGV[1], head .. ARGV[7])
+for at = 3, #ARGV, 10 do
+  local done, reply = pcall(write, unpack(ARGV, at, at + 9))
+  if not done then
+    -- Redis 6 raises texts, later versions raise tables.
+    local problem = type(reply) == 'table' and reply.err or reply
+    if not written then return {err = problem} end
+    reply = {0, 0, '', problem}
+  end
+  written = written or reply[1] == 1
+  replies[#replies + 1] = reply
+  key = key + 1 + ARGV[at]
 end
-if ARGV[2] == 'indexed' then
-  if version ~= ARGV[3] or stamp ~= ARGV[5] then return {0, 0, '', ''} end
-  put(stamp, ARGV[6])
-  return {1, 1, '', ''}
-end
-if ARGV[2] == 'update' and version ~= ARGV[3] then return {0, 0, '', ''} end
-local fits = coverage == ARGV[6] and tonumber(obtained_at) <= tonumber(ARGV[4])
-if fits then
-  put(stamp, coverage)
-elseif #KEYS > 1 then
-  local member = ARGV[8] .. ARGV[5]
-  redis.call('ZADD', KEYS[2], ARGV[4], member)
-  redis.call('ZADD', KEYS[3], 0, member)
-  for i = 4, #KEYS do redis.call('SADD', KEYS[i], member) end
-  put(ARGV[5], ARGV[6])
-else
-  put(ARGV[5], '')
-end
-local published = redis.pcall('PUBLISH', ARGV[9], ARGV[10])
-return {1, fits and 1 or 0, (not fits) and found or '', type(published) == 'table' and published.err or ''}",
-    )
-});
-
-/// Removes a grant if it has this version.
-///
-/// Arguments: grant, version, channel, message. Returns whether it removed the grant, the previous
-/// value, and why publishing failed.
-pub static REMOVE: LazyLock<Lua> = LazyLock::new(|| {
-    Lua::new(
-        r"
-local found = redis.call('HGET', KEYS[1], ARGV[1])
-if not found or string.match(found, '^%d+') ~= ARGV[2] then return {0, '', ''} end
-redis.call('HDEL', KEYS[1], ARGV[1])
-local published = redis.pcall('PUBLISH', ARGV[3], ARGV[4])
-return {1, found, type(published) == 'table' and published.err or ''}",
+return {unpublished, replies}",
     )
 });
 

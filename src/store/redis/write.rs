@@ -1,9 +1,10 @@
-//! Writes a grant together with its index entries.
+//! Writes grants together with their index entries.
 //!
-//! On a single server both are one script. A cluster may place them on different nodes: the row is
-//! written first, with an empty coverage, then the entries, and then the coverage. The next write
-//! indexes a row with an empty coverage again, so an interrupted write never leaves a grant that
-//! stays unfindable. Stamps are never reused: an entry whose stamp differs from its row's is stale
+//! On a single server this is one script, also for several grants: Redis syncs what a script writes
+//! with one `fsync`. A cluster may place rows and entries on different nodes: a row is written
+//! first, with an empty coverage, then the entries, and then the coverage. The next write indexes a
+//! row with an empty coverage again, so an interrupted write never leaves a grant that stays
+//! unfindable. Stamps are never reused: an entry whose stamp differs from its row's is stale
 //! for good and can be removed at any time.
 
 use std::sync::atomic::Ordering;
@@ -14,16 +15,18 @@ use redis::{Cmd, RedisResult, ServerErrorKind};
 use super::failure::unavailable;
 use super::link::Effort;
 use super::row::{Row, coverage, document, unix_secs};
-use super::{RedisStore, changes, keys, scripts};
-use crate::store::{SealedToken, StoreError};
+use super::server::{Server, is_refusal};
+use super::{changes, keys, scripts, within};
+use crate::store::group::{Change, Engine, Outcomes, Write};
+use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::log;
 
-struct Write {
+/// A write as the script takes it.
+struct Arguments<'a> {
+    key: &'a TokenKey,
+    change: Change,
     row: String,
-    ages: String,
-    order: String,
     sets: Vec<String>,
-    grant: String,
     version: String,
     obtained_at: String,
     stamp: String,
@@ -31,114 +34,194 @@ struct Write {
     document: Vec<u8>,
     /// Without the stamp.
     member: String,
-    channel: String,
     message: String,
 }
 
-/// The reply of [`scripts::WRITE`].
+impl Arguments<'_> {
+    const fn mode(&self) -> &'static str {
+        match self.change {
+            Change::Save => "save",
+            Change::Update => "update",
+            Change::Remove => "remove",
+        }
+    }
+}
+
+/// The reply of [`scripts::WRITE`] for one write: done, entries fit, replaced value, error.
+type WriteReply = (bool, bool, Vec<u8>, String);
+
 struct Written {
     done: bool,
     entries_fit: bool,
     replaced: Option<Row>,
+    /// Empty if there is none.
+    error: String,
+    /// Whether an earlier attempt may have been executed.
+    repeated: bool,
 }
 
-impl RedisStore {
-    /// Writes a grant. In `update` mode, only if it has this version.
-    pub(super) async fn write(
-        &self,
-        token: &SealedToken,
-        mode: &'static str,
-    ) -> Result<bool, StoreError> {
-        let write = Write {
-            row: self.keys.subject(token.key().subject()),
-            ages: self.keys.ages(),
-            order: self.keys.order(),
-            sets: self.sets(token),
-            grant: token.key().grant().as_str().to_owned(),
-            version: token.version().as_i64().to_string(),
-            obtained_at: unix_secs(token.obtained_at()).to_string(),
-            stamp: keys::new_stamp(),
-            coverage: coverage(token),
-            document: document(token)?,
-            member: keys::member(token.key(), ""),
-            channel: self.keys.channel(),
-            message: changes::payload(token.key().subject()),
+impl Written {
+    fn outcome(&self, write: &Arguments<'_>) -> Result<bool, StoreError> {
+        if !self.error.is_empty() {
+            return Err(StoreError::unavailable(self.error.clone()));
+        }
+        // A row that is missing on a retry was removed by the first attempt.
+        Ok(self.done || self.repeated && write.change == Change::Remove)
+    }
+}
+
+impl Engine<Write> for Server {
+    async fn run(&self, writes: &[Write]) -> Result<Outcomes<bool>, StoreError> {
+        let writes: Vec<_> =
+            writes.iter().map(|write| self.arguments(write)).collect::<Result<_, _>>()?;
+        within(self.write(&writes)).await
+    }
+
+    fn may_be_of_one(error: &StoreError) -> bool {
+        is_refusal(error)
+    }
+}
+
+impl Server {
+    fn arguments<'a>(&self, write: &'a Write) -> Result<Arguments<'a>, StoreError> {
+        let of = |key: &'a TokenKey, version: TokenVersion| Arguments {
+            key,
+            change: write.change(),
+            row: self.keys.subject(key.subject()),
+            sets: Vec::new(),
+            version: version.as_i64().to_string(),
+            obtained_at: "0".to_owned(),
+            stamp: String::new(),
+            coverage: String::new(),
+            document: Vec::new(),
+            member: keys::member(key, ""),
+            message: changes::payload(key.subject()),
         };
+        Ok(match write {
+            Write::Remove(key, version) => of(key, *version),
+            Write::Save(token) | Write::Update(token) => Arguments {
+                sets: self.sets(token),
+                obtained_at: unix_secs(token.obtained_at()).to_string(),
+                stamp: keys::new_stamp(),
+                coverage: coverage(token),
+                document: document(token)?,
+                ..of(token.key(), token.version())
+            },
+        })
+    }
+
+    async fn write(&self, writes: &[Arguments<'_>]) -> Result<Outcomes<bool>, StoreError> {
         if !self.is_cluster.load(Ordering::Relaxed) {
-            match self.write_with_entries(&write, mode).await {
+            match self.write_with_entries(writes).await {
                 Err(error) if error.kind() == ServerErrorKind::CrossSlot.into() => {
                     self.is_cluster.store(true, Ordering::Relaxed);
                 }
                 written => return written.map_err(unavailable),
             }
         }
-        self.write_then_entries(token, &write, mode).await.map_err(unavailable)
+        Ok(join_all(writes.iter().map(|write| self.write_then_entries(write))).await)
     }
 
-    async fn write_with_entries(&self, write: &Write, mode: &str) -> RedisResult<bool> {
-        let mut keys = Vec::with_capacity(3 + write.sets.len());
-        keys.extend([write.row.clone(), write.ages.clone(), write.order.clone()]);
-        keys.extend(write.sets.iter().cloned());
-        let written = self.run_write(write, mode, &keys).await?;
-        if let Some(replaced) = written.replaced {
-            self.remove_entries(&replaced.token, &replaced.stamp).await;
-        }
-        Ok(written.done)
+    async fn write_with_entries(&self, writes: &[Arguments<'_>]) -> RedisResult<Outcomes<bool>> {
+        let written = self.run_write(writes, None, true).await?;
+        let pairs = || writes.iter().zip(&written);
+        join_all(pairs().map(|(write, written)| self.remove_replaced(write, written))).await;
+        Ok(pairs().map(|(write, written)| written.outcome(write)).collect())
     }
 
-    async fn write_then_entries(
-        &self,
-        token: &SealedToken,
-        write: &Write,
-        mode: &str,
-    ) -> RedisResult<bool> {
-        let row = std::slice::from_ref(&write.row);
-        let written = self.run_write(write, mode, row).await?;
-        if !written.done || written.entries_fit {
-            return Ok(written.done);
+    async fn write_then_entries(&self, write: &Arguments<'_>) -> Result<bool, StoreError> {
+        let written = self.run_one(write, write.mode()).await?;
+        let outcome = written.outcome(write)?;
+        if written.done && !written.entries_fit && write.change != Change::Remove {
+            self.add_entries(write).await?;
         }
+        self.remove_replaced(write, &written).await;
+        Ok(outcome)
+    }
+
+    async fn add_entries(&self, write: &Arguments<'_>) -> Result<(), StoreError> {
         let member = format!("{}{}", write.member, write.stamp);
         let mut commands: Vec<_> = write.sets.iter().map(|set| Cmd::sadd(set, &member)).collect();
-        commands.push(Cmd::zadd(&write.ages, &member, &write.obtained_at));
-        commands.push(Cmd::zadd(&write.order, &member, 0));
+        commands.push(Cmd::zadd(self.keys.ages(), &member, &write.obtained_at));
+        commands.push(Cmd::zadd(self.keys.order(), &member, 0));
         let added = commands.iter().map(|add| self.link.query::<()>(add, Effort::Persistent));
-        join_all(added).await.into_iter().collect::<RedisResult<()>>()?;
-        if !self.run_write(write, "indexed", row).await?.done {
+        join_all(added).await.into_iter().collect::<RedisResult<()>>().map_err(unavailable)?;
+        if !self.run_one(write, "indexed").await?.outcome(write)? {
             // Replaced or removed in the meantime.
-            self.remove_entries(token, &write.stamp).await;
+            self.remove_members(&write.sets, &member).await;
         }
-        if let Some(replaced) = written.replaced {
-            self.remove_entries(&replaced.token, &replaced.stamp).await;
-        }
-        Ok(true)
+        Ok(())
     }
 
-    async fn run_write(&self, write: &Write, mode: &str, keys: &[String]) -> RedisResult<Written> {
-        let arguments: [&[u8]; 10] = [
-            write.grant.as_bytes(),
-            mode.as_bytes(),
-            write.version.as_bytes(),
-            write.obtained_at.as_bytes(),
-            write.stamp.as_bytes(),
-            write.coverage.as_bytes(),
-            &write.document,
-            write.member.as_bytes(),
-            write.channel.as_bytes(),
-            write.message.as_bytes(),
-        ];
-        let reply = self.link.run(&scripts::WRITE, keys, &arguments, Effort::Persistent).await?;
-        let (done, entries_fit, replaced, unpublished): (bool, bool, Vec<u8>, String) = reply.value;
+    async fn run_one(&self, write: &Arguments<'_>, mode: &str) -> Result<Written, StoreError> {
+        let written = self.run_write(std::slice::from_ref(write), Some(mode), false).await;
+        let written = written.map_err(unavailable)?.pop();
+        written.ok_or(StoreError::Corrupt("a reply without a result"))
+    }
+
+    async fn run_write(
+        &self,
+        writes: &[Arguments<'_>],
+        mode: Option<&str>,
+        with_entries: bool,
+    ) -> RedisResult<Vec<Written>> {
+        let channel = self.keys.channel();
+        let counts: Vec<_> = writes
+            .iter()
+            .map(|write| if with_entries { write.sets.len() } else { 0 }.to_string())
+            .collect();
+        let mut keys = Vec::with_capacity(2 + 4 * writes.len());
+        if with_entries {
+            keys.extend([self.keys.ages(), self.keys.order()]);
+        }
+        let mut arguments: Vec<&[u8]> = Vec::with_capacity(2 + 10 * writes.len());
+        arguments.extend([channel.as_bytes(), if with_entries { b"1" } else { b"0" }]);
+        for (write, count) in writes.iter().zip(&counts) {
+            keys.push(write.row.clone());
+            if with_entries {
+                keys.extend_from_slice(&write.sets);
+            }
+            arguments.extend::<[&[u8]; 10]>([
+                count.as_bytes(),
+                write.key.grant().as_str().as_bytes(),
+                mode.unwrap_or(write.mode()).as_bytes(),
+                write.version.as_bytes(),
+                write.obtained_at.as_bytes(),
+                write.stamp.as_bytes(),
+                write.coverage.as_bytes(),
+                &write.document,
+                write.member.as_bytes(),
+                write.message.as_bytes(),
+            ]);
+        }
+        let reply = self.link.run(&scripts::WRITE, &keys, &arguments, Effort::Persistent).await?;
+        let repeated = reply.repeated;
+        let (unpublished, replies): (String, Vec<WriteReply>) = reply.value;
         self.log_unpublished(&unpublished);
-        Ok(Written { done, entries_fit, replaced: Row::decode(&replaced) })
+        let written = replies.into_iter().map(|(done, entries_fit, replaced, error)| Written {
+            done,
+            entries_fit,
+            replaced: Row::decode(&replaced),
+            error,
+            repeated,
+        });
+        Ok(written.collect())
+    }
+
+    async fn remove_replaced(&self, write: &Arguments<'_>, written: &Written) {
+        if let Some(replaced) = &written.replaced
+            && replaced.stamp != write.stamp
+        {
+            let member = keys::member(replaced.token.key(), &replaced.stamp);
+            self.remove_members(&self.sets(&replaced.token), &member).await;
+        }
     }
 
     /// Removes index entries. A lookup removes any that remain when it finds them.
-    pub(super) async fn remove_entries(&self, token: &SealedToken, stamp: &str) {
-        let member = keys::member(token.key(), stamp);
-        let mut commands: Vec<_> =
-            self.sets(token).iter().map(|set| Cmd::srem(set, &member)).collect();
-        commands.push(Cmd::zrem(self.keys.ages(), &member));
-        commands.push(Cmd::zrem(self.keys.order(), &member));
+    async fn remove_members(&self, sets: &[String], member: &str) {
+        let mut commands: Vec<_> = sets.iter().map(|set| Cmd::srem(set, member)).collect();
+        commands.push(Cmd::zrem(self.keys.ages(), member));
+        commands.push(Cmd::zrem(self.keys.order(), member));
         let removed = commands.iter().map(|remove| self.link.query::<()>(remove, Effort::Once));
         if let Some(error) = join_all(removed).await.into_iter().find_map(Result::err) {
             tracing::debug!(target: log::STORE, %error, "could not remove index entries of a replaced grant");

@@ -98,6 +98,15 @@ struct Explained {
     source: sqlx::Error,
 }
 
+/// Whether one row of several may have caused the error. On a full disk, smaller rows may fit.
+pub fn may_be_of_one_row(error: &StoreError) -> bool {
+    let StoreError::Unavailable(source) = error else { return false };
+    match source.downcast_ref::<Explained>() {
+        Some(explained) => primary_code(&explained.source) == Some(FULL),
+        None => source.downcast_ref().and_then(primary_code).is_some(),
+    }
+}
+
 /// A file that must stay the one that was opened.
 #[derive(Debug)]
 pub struct WatchedFile {

@@ -1,27 +1,27 @@
 //! A token store in a single SQLite file.
 
+mod connections;
+mod database;
 mod file;
 mod rows;
 mod schema;
-mod transaction;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::query::Query;
-use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Connection, Encode, Executor, Sqlite, Type};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Executor};
 
-use super::sql_row::{Page, SqlRow, behind, cutoff, newest_first, page, unavailable, unix_secs};
+use super::group::{Group, Write};
+use super::sql_row::{Page, SqlRow, behind, cutoff, page, unavailable, unix_secs};
 use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
+use connections::{Connections, commit};
+use database::Database;
 use file::{OPEN_TIMEOUT, WatchedFile};
-use rows::{BY_SITE, BY_WORKSPACE, LOAD, PAGE, PURGE, REMOVE, SAVE, UPDATE, sql_row};
-use transaction::{WriteTransaction, settle};
+use rows::{BY_SITE, BY_WORKSPACE, LOAD, PAGE, PURGE};
 
 /// How long a connection waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,13 +55,9 @@ const READERS: u32 = 4;
 /// # }
 /// ```
 pub struct SqliteStore {
-    /// Keeps at least one connection open, so that reads continue when a full disk prevents opening
-    /// another.
-    readers: SqlitePool,
-    /// A single connection, since SQLite allows one writer. Writes queue here, so another process's
-    /// lock never occupies a read connection.
-    writer: SqlitePool,
-    file: WatchedFile,
+    database: Arc<Database>,
+    /// One group at a time, so that writes are made in order.
+    writes: Group<Database, Write>,
 }
 
 impl SqliteStore {
@@ -89,61 +85,18 @@ impl SqliteStore {
             .pragma("secure_delete", "ON");
         prepare(&options.clone().busy_timeout(OPEN_TIMEOUT), &file).await?;
         let options = options.busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new()
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .idle_timeout(None)
-            .max_lifetime(None);
-        let writer = pool.clone().max_connections(1).connect_lazy_with(options.clone());
-        let readers = pool.min_connections(1).max_connections(READERS);
-        let readers = file::when_unlocked(|| readers.clone().connect_with(options.clone())).await;
-        let readers = readers.map_err(|error| file.explain(error))?;
-        Ok(Self { readers, writer, file })
+        let first = file::when_unlocked(|| options.connect()).await;
+        let readers = Connections::new(options.clone(), READERS);
+        readers.add(first.map_err(|error| file.explain(error))?);
+        let writer = Connections::new(options, 1);
+        let database = Arc::new(Database { readers, writer, file });
+        Ok(Self { writes: Group::new(&database, 1, ACQUIRE_TIMEOUT), database })
     }
 
     /// Closes the file. Committed writes stay.
     pub async fn close(&self) {
-        self.writer.close().await;
-        self.readers.close().await;
-    }
-
-    async fn begin(&self) -> Result<WriteTransaction, StoreError> {
-        self.file.check()?;
-        WriteTransaction::begin(&self.writer).await.map_err(|error| self.file.explain(error))
-    }
-
-    /// Writes the row with this statement, and what it covers. Returns false if there is no such
-    /// row.
-    async fn write(&self, query: &'static str, token: &SealedToken) -> Result<bool, StoreError> {
-        let explain = |error| self.file.explain(error);
-        let mut transaction = self.begin().await?;
-        let written = rows::write(&mut transaction, query, token).await.map_err(explain)?;
-        if written {
-            transaction.commit().await.map_err(explain)?;
-        } else {
-            transaction.rollback().await.map_err(explain)?;
-        }
-        Ok(written)
-    }
-
-    async fn delete(&self, query: Query<'_, Sqlite, SqliteArguments>) -> Result<u64, StoreError> {
-        let explain = |error| self.file.explain(error);
-        let mut transaction = self.begin().await?;
-        let done = query.execute(&mut *transaction).await.map_err(explain)?;
-        transaction.commit().await.map_err(explain)?;
-        Ok(done.rows_affected())
-    }
-
-    async fn read<'q>(
-        &self,
-        query: &'static str,
-        key: impl Encode<'q, Sqlite> + Type<Sqlite>,
-    ) -> Result<Vec<SealedToken>, StoreError> {
-        self.file.check()?;
-        let explain = |error| self.file.explain(error);
-        let mut connection = self.readers.acquire().await.map_err(explain)?;
-        let rows = sqlx::query(query).bind(key).fetch_all(&mut *connection).await;
-        let rows = settle(connection, rows).map_err(explain)?;
-        Ok(newest_first(rows.iter().map(sql_row)))
+        self.database.writer.close().await;
+        self.database.readers.close().await;
     }
 }
 
@@ -160,32 +113,28 @@ async fn prepare(options: &SqliteConnectOptions, file: &WatchedFile) -> Result<(
 
 impl TokenStore for SqliteStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        self.read(LOAD, subject.as_str().as_bytes()).await
+        self.database.read(LOAD, subject.as_str().as_bytes()).await
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        self.write(SAVE, token).await.map(drop)
+        self.writes.run(Write::Save(token.clone())).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
-        let remove = sqlx::query(REMOVE)
-            .bind(key.subject().as_str().as_bytes())
-            .bind(key.grant().as_str())
-            .bind(version.as_i64());
-        self.delete(remove).await.map(|count| count > 0)
+        self.writes.run(Write::Remove(key.clone(), version)).await
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        self.write(UPDATE, token).await
+        self.writes.run(Write::Update(token.clone())).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {
-        self.read(BY_SITE, site_id).await
+        self.database.read(BY_SITE, site_id).await
     }
 
     async fn by_workspace(&self, workspace_id: &str) -> Result<Vec<SealedToken>, StoreError> {
-        self.read(BY_WORKSPACE, workspace_id).await
+        self.database.read(BY_WORKSPACE, workspace_id).await
     }
 
     async fn page(
@@ -193,16 +142,11 @@ impl TokenStore for SqliteStore {
         after: Option<&TokenKey>,
         limit: usize,
     ) -> Result<Vec<SealedToken>, StoreError> {
-        let explain = |error| self.file.explain(error);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let (mut subject, mut grant) = behind(after);
         loop {
-            self.file.check()?;
-            let mut connection = self.readers.acquire().await.map_err(explain)?;
             let query = sqlx::query(PAGE).bind(&subject).bind(&grant).bind(limit);
-            let rows = query.fetch_all(&mut *connection).await;
-            let rows = settle(connection, rows).map_err(explain)?;
-            match page(rows.iter().map(sql_row).collect()) {
+            match page(self.database.rows(query).await?) {
                 Page::Rows(rows) => return Ok(rows),
                 Page::Malformed { subject: last, grant: of } => (subject, grant) = (last, of),
             }
@@ -210,20 +154,19 @@ impl TokenStore for SqliteStore {
     }
 
     async fn purge_older_than(&self, age: Duration) -> Result<u64, StoreError> {
-        let purge = sqlx::query(PURGE);
-        self.delete(purge.bind(cutoff(age))).await
+        self.database.delete(sqlx::query(PURGE).bind(cutoff(age))).await
     }
 
     async fn healthy(&self) -> Result<(), StoreError> {
-        let explain = |error| self.file.explain(error);
-        let mut transaction = self.begin().await?;
+        let explain = |error| self.database.file.explain(error);
+        let mut transaction = self.database.begin().await?;
         rows::probe(&mut transaction).await.map_err(explain)?;
-        transaction.commit().await.map_err(explain)
+        commit(transaction).await.map_err(explain)
     }
 }
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStore").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("SqliteStore").field("file", &self.database.file).finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::{SealedToken, SqlRow, unix_secs};
+use crate::store::group::Write;
 
 pub const LOAD: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
      FROM webflow_tokens WHERE subject = ?1";
@@ -19,25 +20,41 @@ pub const BY_WORKSPACE: &str = "SELECT t.subject, t.grant_id, t.version, t.seale
 pub const PAGE: &str = "SELECT subject, grant_id, version, sealed, obtained_at, sites, workspaces \
      FROM webflow_tokens WHERE (subject, grant_id) > (?1, ?2) ORDER BY subject, grant_id LIMIT ?3";
 
-pub const SAVE: &str = "INSERT INTO webflow_tokens \
+// One command of two statements: whether the coverage that is there fits, and the write.
+macro_rules! and_whether_the_coverage_fits {
+    ($write:literal) => {
+        concat!(
+            "SELECT id, sites = ?6 AND workspaces = ?7 FROM webflow_tokens \
+             WHERE subject = ?1 AND grant_id = ?2; ",
+            $write,
+            " RETURNING id, NULL"
+        )
+    };
+}
+
+const SAVE: &str = and_whether_the_coverage_fits!(
+    "INSERT INTO webflow_tokens \
      (subject, grant_id, version, sealed, obtained_at, sites, workspaces) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
      ON CONFLICT (subject, grant_id) DO UPDATE SET version = excluded.version, \
      sealed = excluded.sealed, obtained_at = excluded.obtained_at, sites = excluded.sites, \
-     workspaces = excluded.workspaces RETURNING id";
+     workspaces = excluded.workspaces"
+);
 
-pub const UPDATE: &str = "UPDATE webflow_tokens \
+const UPDATE: &str = and_whether_the_coverage_fits!(
+    "UPDATE webflow_tokens \
      SET sealed = ?4, obtained_at = ?5, sites = ?6, workspaces = ?7 \
-     WHERE subject = ?1 AND grant_id = ?2 AND version = ?3 RETURNING id";
+     WHERE subject = ?1 AND grant_id = ?2 AND version = ?3"
+);
 
-pub const REMOVE: &str =
+const REMOVE: &str =
     "DELETE FROM webflow_tokens WHERE subject = ?1 AND grant_id = ?2 AND version = ?3";
 
 pub const PURGE: &str = "DELETE FROM webflow_tokens WHERE obtained_at < ?1";
 
 /// Writes, reads and removes a row whose subject no [`Subject`] can have.
 pub async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    let id: i64 = sqlx::query_scalar(SAVE)
+    let probe = sqlx::query(SAVE)
         .bind(b"probe".as_slice())
         .bind("probe")
         .bind(0)
@@ -47,18 +64,36 @@ pub async fn probe(connection: &mut SqliteConnection) -> Result<(), sqlx::Error>
         .bind("[]")
         .fetch_one(&mut *connection)
         .await?;
+    let id = probe.try_get::<i64, _>(0)?;
     cover(connection, id, "s", "probe").await?;
     sqlx::query(LOAD).bind(b"probe".as_slice()).fetch_one(&mut *connection).await?;
     sqlx::query("DELETE FROM webflow_tokens WHERE id = ?1").bind(id).execute(connection).await?;
     Ok(())
 }
 
-pub async fn write(
+/// Makes one write. Returns false if there was no such row.
+pub async fn write(connection: &mut SqliteConnection, write: &Write) -> Result<bool, sqlx::Error> {
+    match write {
+        Write::Save(token) => put(connection, SAVE, token).await,
+        Write::Update(token) => put(connection, UPDATE, token).await,
+        Write::Remove(key, version) => {
+            let remove = sqlx::query(REMOVE)
+                .bind(key.subject().as_str().as_bytes())
+                .bind(key.grant().as_str())
+                .bind(version.as_i64());
+            Ok(remove.execute(connection).await?.rows_affected() > 0)
+        }
+    }
+}
+
+/// Writes the row with this statement, and what it covers if that has changed. Returns false if
+/// there is no such row.
+async fn put(
     connection: &mut SqliteConnection,
-    query: &'static str,
+    statement: &'static str,
     token: &SealedToken,
 ) -> Result<bool, sqlx::Error> {
-    let id: Option<i64> = sqlx::query_scalar(query)
+    let rows = sqlx::query(statement)
         .bind(token.key().subject().as_str().as_bytes())
         .bind(token.key().grant().as_str())
         .bind(token.version().as_i64())
@@ -66,9 +101,21 @@ pub async fn write(
         .bind(unix_secs(token.obtained_at()))
         .bind(list(token.sites()))
         .bind(list(token.workspaces()))
-        .fetch_optional(&mut *connection)
+        .fetch_all(&mut *connection)
         .await?;
-    let Some(id) = id else { return Ok(false) };
+    // The row that was there, if any, and the row that was written, if any.
+    let mut fits = false;
+    let mut written = None;
+    for row in rows {
+        match row.try_get::<Option<bool>, _>(1)? {
+            Some(old) => fits = old,
+            None => written = Some(row.try_get::<i64, _>(0)?),
+        }
+    }
+    let Some(id) = written else { return Ok(false) };
+    if fits {
+        return Ok(true);
+    }
     sqlx::query("DELETE FROM webflow_token_coverage WHERE token_id = ?1")
         .bind(id)
         .execute(&mut *connection)
