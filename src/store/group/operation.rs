@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::store::{SealedToken, TokenKey, TokenVersion};
+use crate::store::SealedToken;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use crate::store::{TokenKey, TokenVersion};
 
 /// An operation that can share a step of the engine with others.
 pub trait Operation: Send + Sync + 'static {
@@ -20,11 +22,13 @@ pub trait Operation: Send + Sync + 'static {
     }
 }
 
-/// About the size of an index entry.
-const INDEXED: usize = 64;
+/// About the size of an id, or of the other values.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+const FIELD: usize = 64;
 
 /// A write of one row. Its outcome is whether there was a row of that key to replace or remove, and
 /// true for a save.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 #[derive(Debug, Clone)]
 pub enum Write {
     Save(SealedToken),
@@ -43,8 +47,9 @@ pub enum Change {
     Remove,
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl Write {
-    #[cfg(any(feature = "postgres", feature = "redis"))]
+    #[cfg(feature = "postgres")]
     pub const fn change(&self) -> Change {
         match self {
             Self::Save(_) => Change::Save,
@@ -61,6 +66,7 @@ impl Write {
     }
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl Operation for Write {
     type Key = TokenKey;
     type Done = bool;
@@ -70,13 +76,15 @@ impl Operation for Write {
     }
 
     fn bytes(&self) -> usize {
-        match self {
+        let values = match self {
             Self::Save(token) | Self::Update(token) => {
                 let ids = token.sites().len() + token.workspaces().len();
-                token.sealed().len() + ids * INDEXED
+                token.sealed().len() + ids * FIELD
             }
             Self::Remove(..) => 0,
-        }
+        };
+        // The subject is also in the announcement, in base64.
+        values + FIELD + self.row_key().subject().as_str().len() * 3
     }
 }
 

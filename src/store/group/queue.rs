@@ -14,7 +14,6 @@ use crate::store::StoreError;
 
 /// The largest group, so that none of it waits long for the others.
 const LARGEST: usize = 64;
-const LARGEST_BYTES: usize = 256 * 1024;
 
 /// How many operations may wait. Beyond that the engine is too slow to serve them in time.
 const MAX_WAITING: usize = 16 * 1024;
@@ -132,7 +131,11 @@ impl<O: Operation> Queue<O> {
 
     /// Takes a turn for the next operations: the oldest, and those behind it that fit. Looks no
     /// further than two groups, so that a long queue costs no more than a short one.
-    pub fn next_group(&mut self, fit: fn(&O, &O) -> bool) -> Option<(Handle, Vec<Waiting<O>>)> {
+    pub fn next_group(
+        &mut self,
+        largest_bytes: usize,
+        fit: fn(&O, &O) -> bool,
+    ) -> Option<(Handle, Vec<Waiting<O>>)> {
         if self.turns == 0 {
             return None;
         }
@@ -140,8 +143,12 @@ impl<O: Operation> Queue<O> {
         // Also the keys of operations that are left, so that later ones do not overtake them.
         let mut passed = HashSet::new();
         let mut bytes = 0;
-        while group.len() < LARGEST && bytes < LARGEST_BYTES && left.len() < LARGEST {
+        while group.len() < LARGEST && left.len() < LARGEST {
             let Some(next) = self.waiting.pop_front() else { break };
+            if !group.is_empty() && bytes + next.operation.bytes() > largest_bytes {
+                left.push(next);
+                break;
+            }
             let key = next.operation.key();
             let is_next = key.is_none_or(|key| !self.busy.contains(key) && !passed.contains(key))
                 && group.first().is_none_or(|first| fit(&first.operation, &next.operation));

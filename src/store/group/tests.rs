@@ -287,7 +287,7 @@ async fn groups_and_the_queue_are_bounded() {
     let begun = fixture.begin((0..101).map(save).chain((200..206).map(large)));
     fixture.open();
     assert!(join_all(begun).await.into_iter().all(|outcome| outcome.unwrap()));
-    assert_eq!(fixture.sizes(), [1, 64, 36 + 3, 3]);
+    assert_eq!(fixture.sizes(), [1, 64, 36 + 2, 2, 2]);
 
     let fixture = self::fixture(1, false);
     let mut begun = fixture.begin((0..=16 * 1024).map(save));

@@ -128,6 +128,10 @@ impl Engine<Load> for Database {
 }
 
 impl Engine<Write> for Database {
+    /// Less than a TLS record. sqlx leaves Nagle's algorithm on, which holds back a second record until
+    /// the server acknowledges the first, up to 40 ms later.
+    const LARGEST_BYTES: usize = 15 * 1024;
+
     async fn run(&self, writes: &[Write]) -> Result<Outcomes<bool>, StoreError> {
         let (rows, names) = (Rows::of(writes), &self.names);
         let change = writes.first().map(Write::change);

@@ -22,7 +22,7 @@ use std::time::Duration;
 use redis::Client;
 use tokio::time::timeout;
 
-use super::group::{Group, Load, Write};
+use super::group::{Change, Group, Load};
 use super::{Invalidator, SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
 
@@ -31,6 +31,7 @@ use keys::Keys;
 use link::Link;
 use server::Server;
 use source::Source;
+use write::Prepared;
 
 /// Time limit of one operation, including every retry. A purge takes longer.
 const BUDGET: Duration = Duration::from_secs(4);
@@ -60,7 +61,7 @@ pub struct RedisStore {
     /// Where changes can be received.
     listeners: Vec<Client>,
     /// One group at a time, so that writes are made in order.
-    writes: Group<Server, Write>,
+    writes: Group<Server, Prepared>,
     loads: Group<Server, Load>,
 }
 
@@ -98,15 +99,15 @@ impl TokenStore for RedisStore {
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        self.writes.run(Write::Save(token.clone())).await.map(drop)
+        self.writes.run(self.server.put(token, Change::Save)?).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
-        self.writes.run(Write::Remove(key.clone(), version)).await
+        self.writes.run(self.server.removal(key, version)).await
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        self.writes.run(Write::Update(token.clone())).await
+        self.writes.run(self.server.put(token, Change::Update)?).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {

@@ -61,6 +61,7 @@ pub fn cluster(nodes: &[Client], root_pem: Option<Vec<u8>>) -> RedisResult<Clust
     let mut builder = ClusterClient::builder(nodes)
         .connection_timeout(CONNECT_TIMEOUT)
         .response_timeout(RESPONSE_TIMEOUT)
+        .tcp_settings(tls::tcp_settings())
         .retries(4)
         .min_retry_wait(20)
         .max_retry_wait(500);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionAddr, IntoConnectionInfo, TlsCertificates};
 use rustls::RootCertStore;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -41,7 +42,8 @@ impl Trust {
 
     /// Creates a client for this address.
     pub fn client(&self, url: &str) -> Result<Client, StoreError> {
-        let info = url.into_connection_info().map_err(unavailable)?;
+        let info =
+            url.into_connection_info().map_err(unavailable)?.set_tcp_settings(tcp_settings());
         if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
             return match self {
                 Self::System => Client::open(info).map_err(unavailable),
@@ -53,6 +55,11 @@ impl Trust {
         let certificates = TlsCertificates { client_tls: None, root_cert: self.root_pem()? };
         Client::build_with_tls(info, certificates).map_err(unavailable)
     }
+}
+
+/// Without Nagle's algorithm, which holds back a command while an earlier one is not acknowledged.
+pub fn tcp_settings() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }
 
 fn system_roots() -> Option<Vec<u8>> {

@@ -17,13 +17,13 @@ use super::link::Effort;
 use super::row::{Row, coverage, document, unix_secs};
 use super::server::{Server, is_refusal};
 use super::{changes, keys, scripts, within};
-use crate::store::group::{Change, Engine, Outcomes, Write};
+use crate::store::group::{Change, Engine, Operation, Outcomes};
 use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::log;
 
-/// A write as the script takes it.
-struct Arguments<'a> {
-    key: &'a TokenKey,
+/// A write as the script takes it. Its caller prepares it, so that a group has little left to do.
+pub struct Prepared {
+    key: TokenKey,
     change: Change,
     row: String,
     sets: Vec<String>,
@@ -37,7 +37,7 @@ struct Arguments<'a> {
     message: String,
 }
 
-impl Arguments<'_> {
+impl Prepared {
     const fn mode(&self) -> &'static str {
         match self.change {
             Change::Save => "save",
@@ -61,7 +61,7 @@ struct Written {
 }
 
 impl Written {
-    fn outcome(&self, write: &Arguments<'_>) -> Result<bool, StoreError> {
+    fn outcome(&self, write: &Prepared) -> Result<bool, StoreError> {
         if !self.error.is_empty() {
             return Err(StoreError::unavailable(self.error.clone()));
         }
@@ -70,11 +70,22 @@ impl Written {
     }
 }
 
-impl Engine<Write> for Server {
-    async fn run(&self, writes: &[Write]) -> Result<Outcomes<bool>, StoreError> {
-        let writes: Vec<_> =
-            writes.iter().map(|write| self.arguments(write)).collect::<Result<_, _>>()?;
-        within(self.write(&writes)).await
+impl Operation for Prepared {
+    type Key = TokenKey;
+    type Done = bool;
+
+    fn key(&self) -> Option<&TokenKey> {
+        Some(&self.key)
+    }
+
+    fn bytes(&self) -> usize {
+        self.document.len() + self.sets.iter().map(String::len).sum::<usize>()
+    }
+}
+
+impl Engine<Prepared> for Server {
+    async fn run(&self, writes: &[Prepared]) -> Result<Outcomes<bool>, StoreError> {
+        within(self.write(writes)).await
     }
 
     fn may_be_of_one(error: &StoreError) -> bool {
@@ -83,10 +94,26 @@ impl Engine<Write> for Server {
 }
 
 impl Server {
-    fn arguments<'a>(&self, write: &'a Write) -> Result<Arguments<'a>, StoreError> {
-        let of = |key: &'a TokenKey, version: TokenVersion| Arguments {
-            key,
-            change: write.change(),
+    /// A save or an update.
+    pub fn put(&self, token: &SealedToken, change: Change) -> Result<Prepared, StoreError> {
+        Ok(Prepared {
+            sets: self.sets(token),
+            obtained_at: unix_secs(token.obtained_at()).to_string(),
+            stamp: keys::new_stamp(),
+            coverage: coverage(token),
+            document: document(token)?,
+            ..self.of(token.key(), token.version(), change)
+        })
+    }
+
+    pub fn removal(&self, key: &TokenKey, version: TokenVersion) -> Prepared {
+        self.of(key, version, Change::Remove)
+    }
+
+    fn of(&self, key: &TokenKey, version: TokenVersion, change: Change) -> Prepared {
+        Prepared {
+            key: key.clone(),
+            change,
             row: self.keys.subject(key.subject()),
             sets: Vec::new(),
             version: version.as_i64().to_string(),
@@ -96,21 +123,10 @@ impl Server {
             document: Vec::new(),
             member: keys::member(key, ""),
             message: changes::payload(key.subject()),
-        };
-        Ok(match write {
-            Write::Remove(key, version) => of(key, *version),
-            Write::Save(token) | Write::Update(token) => Arguments {
-                sets: self.sets(token),
-                obtained_at: unix_secs(token.obtained_at()).to_string(),
-                stamp: keys::new_stamp(),
-                coverage: coverage(token),
-                document: document(token)?,
-                ..of(token.key(), token.version())
-            },
-        })
+        }
     }
 
-    async fn write(&self, writes: &[Arguments<'_>]) -> Result<Outcomes<bool>, StoreError> {
+    async fn write(&self, writes: &[Prepared]) -> Result<Outcomes<bool>, StoreError> {
         if !self.is_cluster.load(Ordering::Relaxed) {
             match self.write_with_entries(writes).await {
                 Err(error) if error.kind() == ServerErrorKind::CrossSlot.into() => {
@@ -122,14 +138,14 @@ impl Server {
         Ok(join_all(writes.iter().map(|write| self.write_then_entries(write))).await)
     }
 
-    async fn write_with_entries(&self, writes: &[Arguments<'_>]) -> RedisResult<Outcomes<bool>> {
+    async fn write_with_entries(&self, writes: &[Prepared]) -> RedisResult<Outcomes<bool>> {
         let written = self.run_write(writes, None, true).await?;
         let pairs = || writes.iter().zip(&written);
         join_all(pairs().map(|(write, written)| self.remove_replaced(write, written))).await;
         Ok(pairs().map(|(write, written)| written.outcome(write)).collect())
     }
 
-    async fn write_then_entries(&self, write: &Arguments<'_>) -> Result<bool, StoreError> {
+    async fn write_then_entries(&self, write: &Prepared) -> Result<bool, StoreError> {
         let written = self.run_one(write, write.mode()).await?;
         let outcome = written.outcome(write)?;
         if written.done && !written.entries_fit && write.change != Change::Remove {
@@ -139,7 +155,7 @@ impl Server {
         Ok(outcome)
     }
 
-    async fn add_entries(&self, write: &Arguments<'_>) -> Result<(), StoreError> {
+    async fn add_entries(&self, write: &Prepared) -> Result<(), StoreError> {
         let member = format!("{}{}", write.member, write.stamp);
         let mut commands: Vec<_> = write.sets.iter().map(|set| Cmd::sadd(set, &member)).collect();
         commands.push(Cmd::zadd(self.keys.ages(), &member, &write.obtained_at));
@@ -153,7 +169,7 @@ impl Server {
         Ok(())
     }
 
-    async fn run_one(&self, write: &Arguments<'_>, mode: &str) -> Result<Written, StoreError> {
+    async fn run_one(&self, write: &Prepared, mode: &str) -> Result<Written, StoreError> {
         let written = self.run_write(std::slice::from_ref(write), Some(mode), false).await;
         let written = written.map_err(unavailable)?.pop();
         written.ok_or(StoreError::Corrupt("a reply without a result"))
@@ -161,7 +177,7 @@ impl Server {
 
     async fn run_write(
         &self,
-        writes: &[Arguments<'_>],
+        writes: &[Prepared],
         mode: Option<&str>,
         with_entries: bool,
     ) -> RedisResult<Vec<Written>> {
@@ -208,7 +224,7 @@ impl Server {
         Ok(written.collect())
     }
 
-    async fn remove_replaced(&self, write: &Arguments<'_>, written: &Written) {
+    async fn remove_replaced(&self, write: &Prepared, written: &Written) {
         if let Some(replaced) = &written.replaced
             && replaced.stamp != write.stamp
         {

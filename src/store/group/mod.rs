@@ -19,9 +19,11 @@ use tokio::time::{Instant, sleep_until};
 use super::StoreError;
 use crate::identity::resolver::CatchPanic;
 
+pub use operation::Operation;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use operation::Write;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 pub use operation::{Change, Load};
-pub use operation::{Operation, Write};
 use queue::{Queue, Waiting};
 
 /// If nothing has started for so long, what runs is stuck, for example at a row that somebody has
@@ -33,6 +35,9 @@ pub type Outcomes<T> = Vec<Result<T, StoreError>>;
 
 /// An engine that runs several operations in one step.
 pub trait Engine<O: Operation>: Send + Sync + 'static {
+    /// The most bytes of a group. A single operation may have more.
+    const LARGEST_BYTES: usize = 256 * 1024;
+
     /// Runs the operations, each of another key.
     ///
     /// # Errors
@@ -128,7 +133,9 @@ impl<E: Engine<O>, O: Operation> Shared<E, O> {
     /// Starts groups while there are operations and turns.
     fn start(self: &Arc<Self>) {
         loop {
-            let Some((runtime, group)) = self.queue().next_group(E::fit) else { return };
+            let Some((runtime, group)) = self.queue().next_group(E::LARGEST_BYTES, E::fit) else {
+                return;
+            };
             let keys = group.iter().filter_map(|it| it.operation().key().cloned()).collect();
             let turn = Turn { shared: Arc::clone(self), keys };
             runtime.spawn(async move {
@@ -196,4 +203,5 @@ fn ended() -> StoreError {
 }
 
 #[cfg(test)]
+#[cfg(feature = "postgres")]
 mod tests;
