@@ -180,7 +180,7 @@ impl Connections {
                     // A pooler would reject this option; there each transaction sets the limit.
                     options = options.options([("statement_timeout", STATEMENT_TIMEOUT)]);
                 }
-                Open::own(options, *max_connections)
+                Open::own(options, *max_connections)?
             }
         };
         Ok(Opened { connections, direct: AtomicBool::new(direct) })

@@ -3,13 +3,13 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use deadpool::managed::{Manager, Metrics, Object, RecycleResult};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, Postgres};
 use sqlx::{Connection, Error};
 use tokio::time::{Instant, timeout};
 
-use super::connections::OPERATION_TIMEOUT;
-use crate::store::pool::{Lease, Pool};
+use crate::store::pool::{self, Lease, Pool};
 
 /// A connection that was idle for longer is tested before use.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
@@ -21,62 +21,78 @@ const LONGEST_IDLE: Duration = Duration::from_secs(10 * 60);
 const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
 
 pub enum Open {
-    Own { options: Box<PgConnectOptions>, pool: Pool<PgConnection> },
+    Own { pool: Pool<Opener>, limit: u32 },
     Shared(PgPool),
 }
 
+pub struct Opener(PgConnectOptions);
+
+impl Manager for Opener {
+    type Type = PgConnection;
+    type Error = Error;
+
+    async fn create(&self) -> Result<PgConnection, Error> {
+        Box::pin(PgConnection::connect_with(&self.0)).await
+    }
+
+    async fn recycle(
+        &self,
+        connection: &mut PgConnection,
+        metrics: &Metrics,
+    ) -> RecycleResult<Error> {
+        if metrics.last_used() > TRUSTED_IDLE {
+            let pong = timeout(PING_TIMEOUT, connection.ping()).await;
+            pong.unwrap_or(Err(Error::PoolTimedOut))?;
+        }
+        Ok(())
+    }
+}
+
 impl Open {
-    pub fn own(options: PgConnectOptions, max_connections: u32) -> Self {
-        Self::Own { options: Box::new(options), pool: Pool::new(max_connections) }
+    /// # Errors
+    /// The pool rejects its settings.
+    pub fn own(options: PgConnectOptions, limit: u32) -> Result<Self, Error> {
+        Ok(Self::Own { pool: pool::new(Opener(options), limit)?, limit })
     }
 
     /// A connection that was opened after `retired`.
-    pub async fn acquire(&self, retired: Option<Instant>) -> Result<Checked<'_>, Error> {
-        let (options, pool) = match self {
-            Self::Own { options, pool } => (options, pool),
+    pub async fn acquire(&self, retired: Option<Instant>) -> Result<Checked, Error> {
+        let pool = match self {
+            Self::Own { pool, .. } => pool,
             Self::Shared(pool) => {
                 return Ok(Checked::Shared(Shared { inner: pool.acquire().await?, clean: false }));
             }
         };
-        let slot = pool.slot(OPERATION_TIMEOUT).await?;
-        for unused in pool.take_unused(LONGEST_IDLE) {
-            close(unused.connection);
+        let is_current = |metrics: Metrics| {
+            retired.is_none_or(|retired| metrics.created > retired.into_std())
+                && metrics.age() < LONGEST_LIFE
+                && metrics.last_used() < LONGEST_IDLE
+        };
+        for outdated in pool.retain(|_, metrics| is_current(metrics)).removed {
+            // Tells the server.
+            tokio::spawn(timeout(PING_TIMEOUT, outdated.close()));
         }
-        while let Some(mut idle) = slot.idle() {
-            let is_young = retired.is_none_or(|retired| idle.opened > retired)
-                && idle.opened.elapsed() < LONGEST_LIFE;
-            let is_alive = is_young
-                && (idle.since.elapsed() <= TRUSTED_IDLE
-                    || timeout(PING_TIMEOUT, idle.connection.ping())
-                        .await
-                        .is_ok_and(|it| it.is_ok()));
-            if is_alive {
-                return Ok(Checked::Own(slot.lease(idle.connection, idle.opened)));
+        loop {
+            let connection = pool::lease(pool).await?;
+            // One that was in use may have been released since.
+            if is_current(*Object::metrics(&connection)) {
+                return Ok(Checked::Own(connection));
             }
-            close(idle.connection);
         }
-        let opened = Instant::now();
-        let connection = PgConnection::connect_with(options).await?;
-        Ok(Checked::Own(slot.lease(connection, opened)))
     }
 
     pub fn max_connections(&self) -> u32 {
         match self {
-            Self::Own { pool, .. } => pool.limit(),
+            Self::Own { limit, .. } => *limit,
             Self::Shared(pool) => pool.options().get_max_connections(),
         }
     }
 }
 
-/// Tells the server, in the background.
-fn close(connection: PgConnection) {
-    tokio::spawn(timeout(PING_TIMEOUT, connection.close()));
-}
-
 /// A connection that is closed unless it is [released](Self::release), because its state is unknown
 /// after an error or a cancellation.
-pub enum Checked<'o> {
-    Own(Lease<'o, PgConnection>),
+pub enum Checked {
+    Own(Lease<Opener>),
     Shared(Shared),
 }
 
@@ -85,10 +101,10 @@ pub struct Shared {
     clean: bool,
 }
 
-impl Checked<'_> {
+impl Checked {
     pub fn release(self) {
         match self {
-            Self::Own(lease) => lease.release(),
+            Self::Own(lease) => pool::release(lease),
             Self::Shared(mut shared) => shared.clean = true,
         }
     }
@@ -102,7 +118,7 @@ impl Drop for Shared {
     }
 }
 
-impl Deref for Checked<'_> {
+impl Deref for Checked {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
@@ -113,7 +129,7 @@ impl Deref for Checked<'_> {
     }
 }
 
-impl DerefMut for Checked<'_> {
+impl DerefMut for Checked {
     fn deref_mut(&mut self) -> &mut PgConnection {
         match self {
             Self::Own(lease) => lease,

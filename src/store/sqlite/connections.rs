@@ -1,56 +1,72 @@
 //! The connections to the file.
 
+use deadpool::managed::{Manager, Metrics, RecycleResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Error, Executor};
-use tokio::time::Instant;
+use tokio::time::timeout;
 
-use super::ACQUIRE_TIMEOUT;
-use crate::store::pool::{Lease, Pool};
+use super::{ACQUIRE_TIMEOUT, file};
+use crate::store::pool::{self, Pool};
+
+pub type Lease = pool::Lease<Opener>;
 
 /// Connections that are opened when they are needed. One that meets an error is closed: it may have
 /// been opened while the file was in another state, and SQLite may have rolled back by itself (full
 /// disk), which sqlx does not notice (sqlx#3932).
-pub struct Connections {
-    options: SqliteConnectOptions,
-    pool: Pool<SqliteConnection>,
+pub struct Connections(Pool<Opener>);
+
+pub struct Opener(SqliteConnectOptions);
+
+impl Manager for Opener {
+    type Type = SqliteConnection;
+    type Error = Error;
+
+    async fn create(&self) -> Result<SqliteConnection, Error> {
+        Box::pin(self.0.connect()).await
+    }
+
+    async fn recycle(&self, _: &mut SqliteConnection, _: &Metrics) -> RecycleResult<Error> {
+        Ok(())
+    }
 }
 
 impl Connections {
-    pub fn new(options: SqliteConnectOptions, limit: u32) -> Self {
-        Self { options, pool: Pool::new(limit) }
+    /// # Errors
+    /// The pool rejects its settings.
+    pub fn new(options: SqliteConnectOptions, limit: u32) -> Result<Self, Error> {
+        pool::new(Opener(options), limit).map(Self)
     }
 
-    /// Adds a connection that is open already.
-    pub fn add(&self, connection: SqliteConnection) {
-        self.pool.add(connection);
+    /// Opens a connection and keeps it.
+    pub async fn open_first(&self) -> Result<(), Error> {
+        file::when_unlocked(|| self.acquire()).await.map(pool::release)
     }
 
-    pub async fn acquire(&self) -> Result<Lease<'_, SqliteConnection>, Error> {
-        let slot = self.pool.slot(ACQUIRE_TIMEOUT).await?;
-        Ok(match slot.idle() {
-            Some(idle) => slot.lease(idle.connection, idle.opened),
-            None => slot.lease(self.options.connect().await?, Instant::now()),
-        })
+    pub async fn acquire(&self) -> Result<Lease, Error> {
+        timeout(ACQUIRE_TIMEOUT, pool::lease(&self.0)).await.unwrap_or(Err(Error::PoolTimedOut))
     }
 
     /// Begins a transaction that takes the write lock first. A transaction that starts with a read
     /// could find the lock taken later, when waiting no longer helps.
-    pub async fn begin(&self) -> Result<Lease<'_, SqliteConnection>, Error> {
+    pub async fn begin(&self) -> Result<Lease, Error> {
         let mut connection = self.acquire().await?;
         connection.execute("BEGIN IMMEDIATE").await?;
         Ok(connection)
     }
 
+    /// Closes the connections that nobody uses. The others are closed when they are released.
     pub async fn close(&self) {
-        for connection in self.pool.close().await {
+        let unused = self.0.retain(|_, _| false).removed;
+        self.0.close();
+        for connection in unused {
             connection.close().await.ok();
         }
     }
 }
 
 /// Commits the transaction of this connection, and keeps the connection.
-pub async fn commit(mut connection: Lease<'_, SqliteConnection>) -> Result<(), Error> {
+pub async fn commit(mut connection: Lease) -> Result<(), Error> {
     connection.execute("COMMIT").await?;
-    connection.release();
+    pool::release(connection);
     Ok(())
 }

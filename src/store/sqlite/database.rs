@@ -1,14 +1,14 @@
 //! The open file: its connections, reads and grouped writes.
 
 use sqlx::query::Query;
-use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::sqlite::SqliteArguments;
 use sqlx::{Encode, Sqlite, Type};
 
-use super::connections::{Connections, commit};
+use super::connections::{Connections, Lease, commit};
 use super::file::{WatchedFile, may_be_of_one_row};
 use super::rows::{self, sql_row};
 use crate::store::group::{Engine, Outcomes, Write};
-use crate::store::pool::Lease;
+use crate::store::pool;
 use crate::store::sql_row::{SqlRow, newest_first};
 use crate::store::{SealedToken, StoreError};
 
@@ -23,7 +23,7 @@ pub struct Database {
 }
 
 impl Database {
-    pub async fn begin(&self) -> Result<Lease<'_, SqliteConnection>, StoreError> {
+    pub async fn begin(&self) -> Result<Lease, StoreError> {
         self.file.check()?;
         self.writer.begin().await.map_err(|error| self.file.explain(error))
     }
@@ -34,7 +34,7 @@ impl Database {
     ) -> Result<u64, StoreError> {
         let explain = |error| self.file.explain(error);
         let mut transaction = self.begin().await?;
-        let done = query.execute(&mut *transaction).await.map_err(explain)?;
+        let done = query.execute(&mut **transaction).await.map_err(explain)?;
         commit(transaction).await.map_err(explain)?;
         Ok(done.rows_affected())
     }
@@ -56,8 +56,8 @@ impl Database {
         self.file.check()?;
         let explain = |error| self.file.explain(error);
         let mut connection = self.readers.acquire().await.map_err(explain)?;
-        let rows = query.fetch_all(&mut *connection).await.map_err(explain)?;
-        connection.release();
+        let rows = query.fetch_all(&mut **connection).await.map_err(explain)?;
+        pool::release(connection);
         Ok(rows.iter().map(sql_row).collect())
     }
 }

@@ -85,15 +85,14 @@ impl SqliteStore {
             .pragma("secure_delete", "ON");
         prepare(&options.clone().busy_timeout(OPEN_TIMEOUT), &file).await?;
         let options = options.busy_timeout(BUSY_TIMEOUT);
-        let first = file::when_unlocked(|| options.connect()).await;
-        let readers = Connections::new(options.clone(), READERS);
-        readers.add(first.map_err(|error| file.explain(error))?);
-        let writer = Connections::new(options, 1);
+        let readers = Connections::new(options.clone(), READERS).map_err(unavailable)?;
+        readers.open_first().await.map_err(|error| file.explain(error))?;
+        let writer = Connections::new(options, 1).map_err(unavailable)?;
         let database = Arc::new(Database { readers, writer, file });
         Ok(Self { writes: Group::new(&database, 1, ACQUIRE_TIMEOUT), database })
     }
 
-    /// Closes the file. Committed writes stay.
+    /// Closes the file. Committed writes stay, operations under way end, and later ones fail.
     pub async fn close(&self) {
         self.database.writer.close().await;
         self.database.readers.close().await;
