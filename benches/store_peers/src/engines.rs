@@ -19,6 +19,7 @@ pub(crate) fn setting(name: &str) -> String {
 }
 
 pub(crate) async fn sqlite(folder: &Path) -> Side {
+    std::fs::create_dir_all(folder).unwrap();
     side(SqliteStore::open(folder.join("ours.db")).await.unwrap()).await
 }
 

@@ -6,10 +6,14 @@
 //! benches/store_peers/run
 //! ```
 //!
-//! Arguments select engines (`sqlite`, `postgres`, `redis`) and measurements (`load`, `save`, `cold`).
+//! Arguments select engines (`sqlite`, `postgres`, `redis`) and measurements (`load`, `save`,
+//! `latency`, `cold`).
 
+#[path = "../../support/chart.rs"]
+mod chart;
 mod cold;
 mod engines;
+mod latency;
 mod peers;
 #[path = "../../support/mod.rs"]
 mod support;
@@ -60,7 +64,7 @@ impl Selection {
     }
 
     fn measures(&self, name: &str) -> bool {
-        self.has(name, &["load", "save", "cold"])
+        self.has(name, &["load", "save", "cold", "latency"])
     }
 
     /// Whether this one of several was named, or none.
@@ -75,6 +79,10 @@ fn main() {
     if selection.measures("load") || selection.measures("save") {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(peers(folder.path(), &selection));
+    }
+    if selection.measures("latency") {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(latency::measure(folder.path(), &selection));
     }
     if selection.measures("cold") {
         // On one thread, so that no time is that of waking another.
