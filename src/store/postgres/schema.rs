@@ -11,6 +11,8 @@ pub const KNOWN: i64 = 1;
 /// Advisory lock for migrations. The number is arbitrary, but all instances must use the same.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(6288505324388177697)";
 
+/// The indexes have no list of pending entries (`fastupdate`): each look-up would read the whole list,
+/// and the save that finds it full would wait for all of it to be sorted in.
 fn migration(version: i64, names: &Names) -> String {
     let table = names.table();
     match version {
@@ -26,8 +28,9 @@ fn migration(version: i64, names: &Names) -> String {
                 PRIMARY KEY (subject, grant_id)
             );
             CREATE INDEX {table}_obtained_at ON {names} (obtained_at);
-            CREATE INDEX {table}_sites ON {names} USING gin (sites);
-            CREATE INDEX {table}_workspaces ON {names} USING gin (workspaces);"
+            CREATE INDEX {table}_sites ON {names} USING gin (sites) WITH (fastupdate = off);
+            CREATE INDEX {table}_workspaces ON {names} USING gin (workspaces)
+                WITH (fastupdate = off);"
         ),
         _ => String::new(),
     }
