@@ -36,6 +36,10 @@ use write::Prepared;
 /// Time limit of one operation, including every retry. A purge takes longer.
 const BUDGET: Duration = Duration::from_secs(4);
 
+/// How many groups of writes are sent without waiting for each other's replies: Redis runs one while this
+/// process prepares the other.
+const WRITING: usize = 2;
+
 /// How many groups of loads are sent without waiting for each other's replies.
 const LOADING: usize = 4;
 
@@ -60,7 +64,6 @@ pub struct RedisStore {
     server: Arc<Server>,
     /// Where changes can be received.
     listeners: Vec<Client>,
-    /// One group at a time, so that writes are made in order.
     writes: Group<Server, Prepared>,
     loads: Group<Server, Load>,
 }
@@ -84,7 +87,7 @@ impl RedisStore {
     fn new(source: Source, listeners: Vec<Client>, keys: Keys, is_cluster: bool) -> Self {
         let server = Arc::new(Server::new(Link::new(source), keys, is_cluster));
         Self {
-            writes: Group::new(&server, 1, BUDGET),
+            writes: Group::new(&server, WRITING, BUDGET),
             loads: Group::new(&server, LOADING, BUDGET),
             server,
             listeners,

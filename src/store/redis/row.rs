@@ -4,6 +4,7 @@
 //! entries. The coverage is a digest of the indexed IDs; it stays empty until the entries are
 //! written.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -27,7 +28,7 @@ impl Row {
         let (version, _obtained_at, stamp, _coverage) = (part()?, part()?, part()?, part()?);
         let stamp = stamp.to_owned();
         let version = version.parse().ok();
-        let document: Document = serde_json::from_slice(parts.next()?).ok()?;
+        let document: Document<'_> = serde_json::from_slice(parts.next()?).ok()?;
         let token = document.into_token()?;
         (version == Some(token.version().as_i64())).then_some(Self { token, stamp })
     }
@@ -51,10 +52,11 @@ pub fn coverage(token: &SealedToken) -> String {
 
 /// [`SealedToken`] with its bytes in base64; as a JSON array they would take three times the space.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Document {
+struct Document<'a> {
     key: TokenKey,
     version: TokenVersion,
-    sealed: String,
+    #[serde(borrow)]
+    sealed: Cow<'a, str>,
     obtained_at: u64,
     sites: Vec<String>,
     workspaces: Vec<String>,
@@ -65,7 +67,7 @@ pub fn document(token: &SealedToken) -> Result<Vec<u8>, StoreError> {
     let document = Document {
         key: token.key().clone(),
         version: token.version(),
-        sealed: STANDARD_NO_PAD.encode(token.sealed()),
+        sealed: STANDARD_NO_PAD.encode(token.sealed()).into(),
         obtained_at: since.unwrap_or_default().as_secs(),
         sites: token.sites().to_vec(),
         workspaces: token.workspaces().to_vec(),
@@ -73,9 +75,9 @@ pub fn document(token: &SealedToken) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(&document).map_err(StoreError::unavailable)
 }
 
-impl Document {
+impl Document<'_> {
     fn into_token(self) -> Option<SealedToken> {
-        let sealed = STANDARD_NO_PAD.decode(self.sealed).ok()?;
+        let sealed = STANDARD_NO_PAD.decode(self.sealed.as_bytes()).ok()?;
         let obtained_at = UNIX_EPOCH.checked_add(Duration::from_secs(self.obtained_at))?;
         let token = SealedToken::new(self.key, self.version, sealed, obtained_at);
         Some(token.with_sites(self.sites).with_workspaces(self.workspaces))

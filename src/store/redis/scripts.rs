@@ -42,9 +42,9 @@ fn call(name: &str, script: &str, keys: &[String], arguments: &[&[u8]]) -> Cmd {
 /// and `remove`, which require the same version; `indexed`, which records that the entries of this stamp
 /// are written.
 ///
-/// Returns why publishing failed, and for each write whether it was made, whether the entries still fit,
-/// the replaced value if they do not, and its error. An error before anything was written is the script's:
-/// it may be the server's state, and the others can still be made.
+/// Returns why publishing failed, and for each write 1 if it was made and its entries still fit, 0 if it was
+/// not made, and otherwise the replaced value, whose entries do not fit, and the error. An error before
+/// anything was written is the script's: it may be the server's state, and the others can still be made.
 pub static WRITE: LazyLock<Lua> = LazyLock::new(|| {
     Lua::new(
         r"
@@ -63,25 +63,27 @@ local function write(sets, grant, mode, version, obtained_at, stamp, coverage, d
     call('HSET', row, grant, version .. ':' .. obtained_at .. ':' .. stamp .. ':' .. coverage .. ':' .. document)
   end
   if mode == 'indexed' then
-    if old_version ~= version or old_stamp ~= stamp then return {0, 0, '', ''} end
+    if old_version ~= version or old_stamp ~= stamp then return 0 end
     put(stamp, coverage)
-    return {1, 1, '', ''}
+    return 1
   end
-  if mode ~= 'save' and old_version ~= version then return {0, 0, '', ''} end
-  local reply = {1, 0, found or '', ''}
+  if mode ~= 'save' and old_version ~= version then return 0 end
+  local reply = 1
   if mode == 'remove' then
     call('HDEL', row, grant)
+    reply = {found, ''}
   elseif old_coverage == coverage and tonumber(old_obtained_at) <= tonumber(obtained_at) then
     put(old_stamp, coverage)
-    reply = {1, 1, '', ''}
   elseif indexed then
     member = member .. stamp
     call('ZADD', KEYS[1], obtained_at, member)
     call('ZADD', KEYS[2], 0, member)
     for i = key + 1, key + sets do call('SADD', KEYS[i], member) end
     put(stamp, coverage)
+    reply = {found or '', ''}
   else
     put(stamp, '')
+    reply = {found or '', ''}
   end
   local published = redis.pcall('PUBLISH', ARGV[1], message)
   if type(published) == 'table' and published.err then unpublished = published.err end
@@ -93,9 +95,9 @@ for at = 3, #ARGV, 10 do
     -- Redis 6 raises texts, later versions raise tables.
     local problem = type(reply) == 'table' and reply.err or reply
     if not written then return {err = problem} end
-    reply = {0, 0, '', problem}
+    reply = {'', problem}
   end
-  written = written or reply[1] == 1
+  written = written or done and reply ~= 0
   replies[#replies + 1] = reply
   key = key + 1 + ARGV[at]
 end

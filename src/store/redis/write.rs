@@ -10,7 +10,7 @@
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
-use redis::{Cmd, RedisResult, ServerErrorKind};
+use redis::{Cmd, RedisResult, ServerErrorKind, Value};
 
 use super::failure::unavailable;
 use super::link::Effort;
@@ -47,9 +47,6 @@ impl Prepared {
     }
 }
 
-/// The reply of [`scripts::WRITE`] for one write: done, entries fit, replaced value, error.
-type WriteReply = (bool, bool, Vec<u8>, String);
-
 struct Written {
     done: bool,
     entries_fit: bool,
@@ -61,6 +58,18 @@ struct Written {
 }
 
 impl Written {
+    /// The reply of [`scripts::WRITE`] for one write.
+    fn from_reply(reply: Value, repeated: bool) -> RedisResult<Self> {
+        let (done, entries_fit, replaced, error) = match reply {
+            Value::Int(made) => (made == 1, made == 1, None, String::new()),
+            other => {
+                let (replaced, error): (Vec<u8>, String) = redis::from_redis_value(other)?;
+                (error.is_empty(), false, Row::decode(&replaced), error)
+            }
+        };
+        Ok(Self { done, entries_fit, replaced, error, repeated })
+    }
+
     fn outcome(&self, write: &Prepared) -> Result<bool, StoreError> {
         if !self.error.is_empty() {
             return Err(StoreError::unavailable(self.error.clone()));
@@ -212,16 +221,9 @@ impl Server {
         }
         let reply = self.link.run(&scripts::WRITE, &keys, &arguments, Effort::Persistent).await?;
         let repeated = reply.repeated;
-        let (unpublished, replies): (String, Vec<WriteReply>) = reply.value;
+        let (unpublished, replies): (String, Vec<Value>) = reply.value;
         self.log_unpublished(&unpublished);
-        let written = replies.into_iter().map(|(done, entries_fit, replaced, error)| Written {
-            done,
-            entries_fit,
-            replaced: Row::decode(&replaced),
-            error,
-            repeated,
-        });
-        Ok(written.collect())
+        replies.into_iter().map(|reply| Written::from_reply(reply, repeated)).collect()
     }
 
     async fn remove_replaced(&self, write: &Prepared, written: &Written) {
