@@ -71,7 +71,7 @@ fn start(flows: usize) {
     );
 }
 
-/// The callback, alternating with the same two calls made by hand.
+/// The callback, alternating with the same three calls made by hand.
 async fn callback(flows: usize) {
     let fake = FakeWebflow::builder()
         .client_id("client")
@@ -97,7 +97,7 @@ async fn callback(flows: usize) {
         .build()
         .unwrap();
     println!(
-        "\n| callback, store | total, µs | exchange and introspection by hand | one commit by hand \
+        "\n| callback, store | total, µs | the three calls by hand | one commit by hand \
          | over the calls | p90 | over calls and commit | p90 |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
@@ -199,6 +199,10 @@ async fn calls_by_hand(client: &reqwest::Client, fake: &FakeWebflow, code: &str)
     let url = format!("{}/v2/token/introspect", fake.base_url());
     let answer = client.get(url).bearer_auth(token).send().await.unwrap();
     assert!(answer.json::<Value>().await.unwrap().get("authorization").is_some());
+    // The grant covers a workspace, and only this call tells its sites.
+    let url = format!("{}/v2/sites", fake.base_url());
+    let answer = client.get(url).bearer_auth(token).send().await.unwrap();
+    assert!(answer.json::<Value>().await.unwrap().get("sites").is_some());
 }
 
 fn micros(since: Instant) -> f64 {
@@ -217,7 +221,7 @@ async fn many(flows: usize) {
     let cache = CacheConfig::new().capacity(100);
     let patient = Duration::from_secs(60);
     let builder = support::builder(webflow).store(store).cache(cache);
-    let app = protected(builder.timeout(patient).store_timeout(patient));
+    let app = protected(builder.timeout(patient).store_timeout(patient).max_callbacks(flows));
     println!(
         "\n| wave of {flows} | completed | took, s | RSS before, MiB | all open | peak | after | per open flow, KiB | per running callback, KiB | open files after |"
     );

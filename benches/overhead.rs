@@ -432,38 +432,34 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let quick = std::env::args().any(|argument| argument == "--test");
     let requests = if quick { 10 } else { 10_000 };
-    let (_fake, ours) = ours().await;
+    let (_fake, ours) = runtime.block_on(ours());
     let session = ours.first().and_then(|row| row.cookie.clone()).unwrap();
     let session = session.to_str().unwrap().to_owned();
     let mut rows = vec![
         Row::new("bare axum, nobody", bare(), None),
         Row::new("bare axum, same cookie", bare(), Some(session)),
         from_fn(),
-        signed_jar().await,
-        sessions().await,
-        login().await,
+        runtime.block_on(signed_jar()),
+        runtime.block_on(sessions()),
+        runtime.block_on(login()),
     ];
     rows.extend(least());
     rows.extend(ours);
     for row in &mut rows {
-        for _ in 0..requests / 10 {
-            row.call().await;
-        }
+        runtime.block_on(row.round(requests / 10));
+        row.costs.clear();
     }
     for row in &mut rows {
-        let counted = allocation_counter::measure(|| {
-            // Unconstrained, because tokio's task budget is not renewed under this executor.
-            futures::executor::block_on(tokio::task::unconstrained(row.call()));
-        });
+        let counted = allocation_counter::measure(|| runtime.block_on(row.call()));
         row.allocations = counted.count_total;
     }
     for _ in 0..ROUNDS {
         for row in &mut rows {
-            row.round(requests).await;
+            runtime.block_on(row.round(requests));
         }
     }
     print(&rows);

@@ -1,18 +1,21 @@
 //! Scaling: throughput by threads, time and memory by cached subjects, time by cookies per request, and
 //! time of a cache with more sessions than room.
 //!
-//! `cargo bench --features testing --bench scaling`. Every row is compared with a bare router that
+//! `cargo bench --features testing --bench scaling`. `CHARTS=docs/img` draws time and memory. Every row is compared with a bare router that
 //! gets the same request in the same round; rounds are interleaved. Nanoseconds are a thread's CPU
 //! time, so time given to other processes does not count. A busy machine still slows each of them.
 #![allow(missing_docs, clippy::cast_precision_loss, clippy::print_stdout, clippy::unwrap_used)]
 #![allow(clippy::indexing_slicing)]
 
+#[path = "support/chart.rs"]
+mod chart;
 mod support;
 
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use chart::{Panel, Series};
 use futures::StreamExt;
 use support::{
     Forgetful, ask_ok, bare, begin, finish, is_quick, median, memory_kib, min, protected,
@@ -34,7 +37,7 @@ fn main() {
     runtime.block_on(cookies(&webflow, if quick { 10 } else { 50_000 }));
     let most = if quick { 120 } else { 100_000 };
     runtime.block_on(over_capacity(&webflow, most, if quick { 20 } else { 20_000 }));
-    let sizes: &[usize] = if quick { &[1, 100] } else { &[1, 10_000, 1_000_000] };
+    let sizes: &[usize] = if quick { &[1, 100] } else { &[1, 100, 10_000, 100_000, 1_000_000] };
     subjects(&runtime, &webflow, sizes, if quick { 10 } else { 50_000 });
 }
 
@@ -369,4 +372,30 @@ fn subjects(
     println!(
         "\n64 of the bytes are the access token; the row of one subject is mostly the layer itself."
     );
+    draw(&rows);
+}
+
+/// The time per request and the memory, by cached subjects.
+fn draw(rows: &[Size]) {
+    let series = |name: &str, color, value: &dyn Fn(&Size) -> f64| {
+        let points = rows.iter().map(|row| (row.sessions.len() as f64, value(row)));
+        let points = points.filter(|point| point.1 > 0.0).collect();
+        Series { name: name.to_owned(), color, dashed: false, points }
+    };
+    let over = |row: &Size| median(row.over.iter().copied());
+    let control = |row: &Size| median(row.control.iter().copied());
+    let mebibytes = |row: &Size| row.bytes as f64 / f64::from(1 << 20);
+    let panels = [
+        Panel {
+            title: "time per request, ns".to_owned(),
+            x: "cached sessions",
+            series: vec![series("layer", 0, &over), series("axum", 1, &control)],
+        },
+        Panel {
+            title: "memory, MiB".to_owned(),
+            x: "cached sessions",
+            series: vec![series("layer", 0, &mebibytes)],
+        },
+    ];
+    chart::write("sessions.svg", "Time per request and memory by cached sessions", &panels);
 }

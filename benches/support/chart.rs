@@ -69,7 +69,8 @@ struct Axis {
 impl Axis {
     /// From the power of ten at or below the lowest value to the one at or above the highest.
     fn over(values: impl Iterator<Item = f64>, places: (f64, f64)) -> Self {
-        let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), it| (low.min(it), high.max(it)));
+        let (low, high) =
+            values.fold((f64::MAX, f64::MIN), |(low, high), it| (low.min(it), high.max(it)));
         let (from, to) = (low.log10().floor(), high.log10().ceil());
         Self { from, to: to.max(from + 1.0), places }
     }
@@ -80,7 +81,8 @@ impl Axis {
     }
 
     fn powers(&self) -> impl Iterator<Item = f64> {
-        (self.from as i32..=self.to as i32).map(|power| 10_f64.powi(power))
+        let powers = std::iter::successors(Some(self.from), |power| Some(power + 1.0));
+        powers.take_while(|power| *power <= self.to).map(|power| 10_f64.powf(power))
     }
 }
 
@@ -96,22 +98,38 @@ fn draw(svg: &mut String, panel: &Panel, start: f64, width: f64) {
         let at = y.place(value);
         writeln!(svg, "<path class=\"grid\" d=\"M{left:.0} {at:.0}H{right:.0}\"/>").unwrap();
         let (at, left) = (at + 4.0, left - 8.0);
-        writeln!(svg, "<text text-anchor=\"end\" x=\"{left:.0}\" y=\"{at:.0}\">{}</text>", short(value)).unwrap();
+        writeln!(
+            svg,
+            "<text text-anchor=\"end\" x=\"{left:.0}\" y=\"{at:.0}\">{}</text>",
+            short(value)
+        )
+        .unwrap();
     }
     for value in x.powers() {
         let at = x.place(value);
         writeln!(svg, "<path class=\"grid\" d=\"M{at:.0} {bottom:.0}V{top:.0}\"/>").unwrap();
         let below = bottom + 16.0;
-        writeln!(svg, "<text text-anchor=\"middle\" x=\"{at:.0}\" y=\"{below:.0}\">{}</text>", short(value)).unwrap();
+        writeln!(
+            svg,
+            "<text text-anchor=\"middle\" x=\"{at:.0}\" y=\"{below:.0}\">{}</text>",
+            short(value)
+        )
+        .unwrap();
     }
     let (middle, below) = (f64::midpoint(left, right), bottom + 34.0);
-    writeln!(svg, "<text text-anchor=\"middle\" x=\"{middle:.0}\" y=\"{below:.0}\">{}</text>", panel.x).unwrap();
+    writeln!(
+        svg,
+        "<text text-anchor=\"middle\" x=\"{middle:.0}\" y=\"{below:.0}\">{}</text>",
+        panel.x
+    )
+    .unwrap();
     let mut names = Vec::new();
     for Series { name, color, dashed, points } in &panel.series {
         let line: Vec<_> =
             points.iter().map(|it| format!("{:.1},{:.1}", x.place(it.0), y.place(it.1))).collect();
         let dashed = if *dashed { " dashed" } else { "" };
-        writeln!(svg, "<polyline class=\"c{color}{dashed}\" points=\"{}\"/>", line.join(" ")).unwrap();
+        writeln!(svg, "<polyline class=\"c{color}{dashed}\" points=\"{}\"/>", line.join(" "))
+            .unwrap();
         if let Some(last) = points.last().filter(|_| !name.is_empty()) {
             names.push((y.place(last.1) + 4.0, x.place(last.0) + 6.0, color, name));
         }
@@ -122,7 +140,8 @@ fn draw(svg: &mut String, panel: &Panel, start: f64, width: f64) {
     for (at, right, color, name) in names {
         let at = at.max(free);
         free = at + LINE_HEIGHT;
-        writeln!(svg, "<text class=\"c{color}\" x=\"{right:.0}\" y=\"{at:.0}\">{name}</text>").unwrap();
+        writeln!(svg, "<text class=\"c{color}\" x=\"{right:.0}\" y=\"{at:.0}\">{name}</text>")
+            .unwrap();
     }
 }
 
