@@ -154,13 +154,12 @@ impl fmt::Display for Report {
                 writeln!(f, "{:8} {:width$}  -> {remedy}", "", "")?;
             }
         }
-        write!(
-            f,
-            "{} ok, {} warning, {} failed",
-            self.count(Status::Ok),
-            self.count(Status::Warning),
-            self.count(Status::Failed),
-        )
+        let (ok, failed) = (self.count(Status::Ok), self.count(Status::Failed));
+        let (warnings, s) = match self.count(Status::Warning) {
+            1 => (1, ""),
+            other => (other, "s"),
+        };
+        write!(f, "{ok} ok, {warnings} warning{s}, {failed} failed")
     }
 }
 

@@ -52,12 +52,12 @@ fn authorize_check(
         }
         Ok(response) => response,
     };
+    if let Some(error) = error_in(&response, redirect_uri) {
+        return Check::failed(name, format!("{host} refuses this client's link: {error}"), COMPARE);
+    }
     let status = response.status.as_u16();
     match status {
         200..=299 => Check::ok(name, format!("{host} accepts this client's link")),
-        300..=399 if came_back(&response, redirect_uri) => {
-            Check::failed(name, format!("{host} redirects back with an error"), COMPARE)
-        }
         // Only a browser that is signed in to Webflow would get an answer about the link.
         300..=399 => Check::ok(name, format!("{host} asks the user to sign in to Webflow")),
         400 => Check::failed(name, format!("{host} rejects this client's link (400)"), COMPARE),
@@ -70,9 +70,12 @@ fn authorize_check(
     }
 }
 
-/// Whether it redirects to the callback, which without a user can only report an error.
-fn came_back(response: &ProbeResponse, redirect_uri: &str) -> bool {
-    response.location.as_ref().is_some_and(|location| location.starts_with(redirect_uri))
+/// The error code of a redirect to the callback, which without a user can only report an error.
+fn error_in(response: &ProbeResponse, redirect_uri: &str) -> Option<String> {
+    let location = response.location.as_ref().filter(|it| it.starts_with(redirect_uri))?;
+    let url = Url::parse(location).ok()?;
+    let error = url.query_pairs().find(|(name, _)| name == "error");
+    Some(error.map_or_else(|| "no error code".to_owned(), |(_, code)| code.into_owned()))
 }
 
 fn token_check(response: Result<ProbeResponse, ProbeError>, host: &str) -> Check {

@@ -63,7 +63,7 @@ async fn good_application_passes() {
     assert_line(&report, "endpoints", Status::Warning, "a fake Webflow at");
     assert_line(&report, "install url", Status::Warning, "plain http");
     assert_eq!(report.checks().len(), 13, "{report}");
-    assert!(report.to_string().ends_with("10 ok, 3 warning, 0 failed"), "{report}");
+    assert!(report.to_string().ends_with("10 ok, 3 warnings, 0 failed"), "{report}");
 }
 
 mod o5 {
