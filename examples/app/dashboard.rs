@@ -1,7 +1,7 @@
 //! The dashboard: the sites of the workspace, and what has happened on them.
 
 use axum::Extension;
-use axum::extract::{Form, Path, State};
+use axum::extract::{Form, Path, Query, State};
 use axum::response::{Html, Redirect};
 use axum_extra::extract::cookie::CookieJar;
 use maud::{Markup, html};
@@ -15,12 +15,21 @@ use tower_webflow_auth::{WebflowGrants, WebflowToken};
 use crate::error::AppError;
 use crate::pages::Frame;
 use crate::sessions::User;
+use crate::settings::WEBFLOW;
 use crate::start::App;
 use crate::webhooks::{self, Event};
 use crate::{sites, switcher};
 
+#[derive(Deserialize)]
+pub(crate) struct Notice {
+    /// Whether the user has just published a site.
+    #[serde(default)]
+    published: bool,
+}
+
 pub(crate) async fn show(
     State(app): State<App>,
+    Query(notice): Query<Notice>,
     Extension(user): Extension<User>,
     token: WebflowToken,
     grants: WebflowGrants,
@@ -31,10 +40,13 @@ pub(crate) async fn show(
     let events = webhooks::latest(&app.db, &user.id).await?;
     let content = html! {
         h1 { "Your sites" }
+        @if notice.published {
+            p role="status" { "Webflow is publishing the site. The event appears below once it is done." }
+        }
         (switcher::show(&grants, &token, &names))
         @if listed.is_empty() { p { "This connection covers no site." } }
         ul.cards {
-            @for site in &listed { li.card { (card(&token, site)) } }
+            @for site in &listed { li.card { (card(&app, &token, site)) } }
         }
         (happened(&events))
         (dev_tools(&app))
@@ -42,10 +54,11 @@ pub(crate) async fn show(
     Ok(Frame::new("Your sites").of(Some(&user), true).page(&content))
 }
 
-fn card(token: &WebflowToken, site: &SiteInfo) -> Markup {
+fn card(app: &App, token: &WebflowToken, site: &SiteInfo) -> Markup {
+    let designer = designer_link(app, token, site);
     html! {
         h2 { @if site.display_name.is_empty() { "Untitled site" } @else { (site.display_name) } }
-        @if let Some(link) = token.designer_link(site) { p { a href=(link) { "Open the Designer" } } }
+        @if let Some(link) = designer { p { a href=(link) { "Open the Designer" } } }
         form method="post" action={ "/sites/" (site.id) "/publish" } {
             button.quiet aria-label={ "Publish " (site.display_name) } { "Publish" }
         }
@@ -92,7 +105,7 @@ pub(crate) async fn publish(
     }
     let body = json!({ "publishToWebflowSubdomain": true });
     token.api().post(["sites", &site_id, "publish"]).json(&body).send().await?;
-    Ok(Redirect::to("/dashboard"))
+    Ok(Redirect::to("/dashboard?published=true"))
 }
 
 #[derive(Deserialize)]
@@ -112,6 +125,15 @@ pub(crate) async fn switch(
     }
     app.sessions.choose(&jar, &grant).await?;
     Ok(Redirect::to("/dashboard"))
+}
+
+fn designer_link(app: &App, token: &WebflowToken, site: &SiteInfo) -> Option<String> {
+    #[cfg(feature = "testing")]
+    if let Some(fake) = &app.fake {
+        return Some(crate::fake::designer_link(fake, &app.settings, &site.id));
+    }
+    // Another fake's Designer is not known.
+    token.designer_link(site).filter(|_| app.settings.webflow == WEBFLOW)
 }
 
 #[cfg(feature = "testing")]

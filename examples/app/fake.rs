@@ -48,11 +48,17 @@ pub(crate) async fn start(
 /// Says what there is to see, and how to leave the fake.
 pub(crate) fn introduce(fake: &FakeWebflow, settings: &Settings) {
     println!("app: Webflow is a fake at {}, and forgets everything at the end", fake.base_url());
-    let panel = format!("{}/panel", settings.panel_origin.as_deref().unwrap_or_default());
     if let Some(site) = first_site(fake) {
-        println!("app: the panel in its Designer: {}", fake.designer_url(site.id(), &panel));
+        let designer = designer_link(fake, settings, site.id());
+        println!("app: the panel in its Designer: {designer}");
     }
     println!("app: for Webflow itself, copy examples/app/.env.example to .env and fill it in");
+}
+
+/// The address of the fake's Designer with this app's panel.
+pub(crate) fn designer_link(fake: &FakeWebflow, settings: &Settings, site_id: &str) -> String {
+    let panel = format!("{}/panel", settings.panel_origin.as_deref().unwrap_or_default());
+    fake.designer_url(site_id, &panel).into()
 }
 
 fn first_site(fake: &FakeWebflow) -> Option<&Site> {
