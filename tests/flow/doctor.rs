@@ -160,14 +160,14 @@ async fn finds_an_authorize_link_that_webflow_refuses() {
 
     let app2 = app(|builder| builder.scopes([Scope::new("sites:raed").unwrap()])).await;
     let report = app2.auth.diagnose().await;
-    assert_line(&report, "authorize page", Status::Failed, "back with an error");
+    assert_line(&report, "authorize page", Status::Failed, "link: invalid_scope");
     assert_line(&report, "scopes", Status::Warning, "sites:raed: not documented by Webflow");
 
     let app3 = app(|builder| builder).await;
     let back = format!("{}?error=invalid_scope", app3.url("/auth/webflow/callback"));
     app3.fake.fail_next(Endpoint::Authorize, Fault::Redirect(back));
     let report = app3.auth.diagnose().await;
-    assert_line(&report, "authorize page", Status::Failed, "back with an error");
+    assert_line(&report, "authorize page", Status::Failed, "link: invalid_scope");
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
 use serde_json::json;
 use tower_webflow_auth::testing::{Endpoint, Fault, TestBrowser};
-use tower_webflow_auth::{Keyring, Subject, WebflowAuthLayer, WebflowToken};
+use tower_webflow_auth::{Keyring, Scope, Subject, WebflowAuthLayer, WebflowToken};
 
 use crate::support::hostile::{
     CALLBACK, OnLoad, OnSave, TestStore, begin, eventually, headers, second_instance,
@@ -87,7 +87,8 @@ async fn guide_quotes_lines_that_are_logged() {
     }
 }
 
-/// A successful login, a login that starts at Webflow, and a narrower grant than requested.
+/// A successful login, one that starts at Webflow, a narrower grant than requested, and a refused
+/// scope.
 async fn logins() {
     let app = App::start().await;
     app.connected().await;
@@ -105,6 +106,9 @@ async fn logins() {
     let mut browser = TestBrowser::new();
     let callback = app.callback(&mut browser, "/sites").await;
     assert_eq!(browser.step(&callback).await.unwrap().status, StatusCode::SEE_OTHER);
+    let app = App::with(|builder| builder.scopes([Scope::new("sites:raed").unwrap()])).await;
+    let page = TestBrowser::new().visit(&app.url("/sites")).await.unwrap();
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "{}", page.text);
 }
 
 /// A callback that reaches no layer, and callbacks of an expired flow and of another user's flow.
