@@ -15,6 +15,7 @@ use crate::grant::scope::{Scope, Scopes};
 use crate::identity::SubjectSource;
 use crate::identity::sign_in::SignIn;
 use crate::util::log;
+use crate::webflow::is_id;
 
 const A_SECOND: Duration = Duration::from_secs(1);
 
@@ -53,6 +54,7 @@ impl WebflowAuthBuilder {
         let callback = redirect_uri.as_ref().map(|uri| uri.path.as_str());
         self.check_paths(callback, problems);
         self.check_sign_in(callback, problems);
+        self.check_application_id(problems);
         self.check_name(problems);
         self.check_page_style(problems);
         self.check_durations(problems);
@@ -108,6 +110,17 @@ impl WebflowAuthBuilder {
             });
         }
         Some(uri)
+    }
+
+    /// Only the form that every store can keep, since Webflow does not document one.
+    fn check_application_id(&self, problems: &mut Vec<ConfigProblem>) {
+        if self.application_id.as_deref().is_some_and(|id| !is_id(id)) {
+            problems.push(ConfigProblem::Invalid {
+                setting: "application_id (WEBFLOW_APP_ID)",
+                problem: "is no ID of Webflow's".to_owned(),
+                remedy: "copy it from the app's settings at Webflow, or leave it out",
+            });
+        }
     }
 
     fn check_name(&self, problems: &mut Vec<ConfigProblem>) {
