@@ -228,7 +228,13 @@ mod of_postgres {
         let saves = tokio::time::timeout(Duration::from_secs(2), saves);
         let (outcomes, stuck) = tokio::join!(saves, stuck);
         assert!(outcomes.unwrap().iter().all(Result::is_ok));
-        assert!(matches!(stuck, Err(StoreError::Timeout)), "{stuck:?}");
+        assert!(matches!(stuck, Err(StoreError::Unavailable(_))), "{stuck:?}");
+        let crowd: Vec<_> = (0..50).map(|number| row(number, 2)).collect();
+        let crowd = crowd.iter().chain([&locked]).map(|row| store.save(row));
+        let mut outcomes =
+            tokio::time::timeout(Duration::from_secs(4), join_all(crowd)).await.unwrap();
+        assert!(outcomes.pop().unwrap().is_err());
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
         transaction.rollback().await.unwrap();
         store.save(&locked).await.unwrap();
     }

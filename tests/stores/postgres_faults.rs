@@ -386,6 +386,30 @@ mod e8_failover {
         }
     }
 
+    /// The server commits a removal whose client is gone, and the retry finds no row.
+    #[tokio::test]
+    #[ignore = "needs a Postgres standby: run scripts/test"]
+    async fn a_removal_whose_reply_was_lost_is_reported() {
+        let servers = Servers::start().await;
+        let store = connect("lost", &servers.address).await;
+        let slow_commit = "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS \
+             $$BEGIN PERFORM pg_sleep(0.7); RETURN NULL; END$$; \
+             CREATE CONSTRAINT TRIGGER pause AFTER DELETE ON lost DEFERRABLE INITIALLY DEFERRED \
+             FOR EACH ROW EXECUTE FUNCTION pause()";
+        sql_at(&servers.address, slow_commit).await;
+        let (held, gone) = (row("ada", 1), row("bob", 1));
+        store.save(&held).await.unwrap();
+        assert!(!store.remove(gone.key(), gone.version()).await.unwrap());
+        let commits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        let (removed, ()) = tokio::join!(store.remove(held.key(), held.version()), async {
+            let limit = Duration::from_secs(3);
+            within(limit, async || number(&servers.address, commits).await == 1).await;
+            servers.control("cut").await;
+        });
+        assert!(removed.unwrap());
+        assert!(store.load(held.key().subject()).await.unwrap().is_empty());
+    }
+
     #[tokio::test]
     #[ignore = "needs a Postgres standby: run scripts/test"]
     async fn a_standby_is_not_healthy() {

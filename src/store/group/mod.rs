@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::StoreError;
 use crate::identity::resolver::CatchPanic;
@@ -30,6 +30,9 @@ use queue::{Queue, Waiting};
 /// locked. Others then no longer wait for it.
 const STALLED: Duration = Duration::from_millis(250);
 
+/// How long the outcome of an operation that has started is awaited. Engines have shorter limits.
+const PATIENCE_STARTED: Duration = Duration::from_secs(5 * 60);
+
 /// The outcome of each operation of a group, in their order.
 pub type Outcomes<T> = Vec<Result<T, StoreError>>;
 
@@ -37,6 +40,9 @@ pub type Outcomes<T> = Vec<Result<T, StoreError>>;
 pub trait Engine<O: Operation>: Send + Sync + 'static {
     /// The most bytes of a group. A single operation may have more.
     const LARGEST_BYTES: usize = 256 * 1024;
+
+    /// Whether another group can make progress while one is stuck.
+    const CAN_PASS: bool = true;
 
     /// Runs the operations, each of another key.
     ///
@@ -47,10 +53,10 @@ pub trait Engine<O: Operation>: Send + Sync + 'static {
         operations: &[O],
     ) -> impl Future<Output = Result<Outcomes<O::Done>, StoreError>> + Send;
 
-    /// Whether one operation may have caused this error of all of them, which have no effect then.
-    fn may_be_of_one(error: &StoreError) -> bool {
+    /// What to do after this error of all operations, which then had no effect.
+    fn after(error: &StoreError) -> Separation {
         let _ = error;
-        false
+        Separation::None
     }
 
     /// Whether the engine can run both in one step.
@@ -58,6 +64,18 @@ pub trait Engine<O: Operation>: Send + Sync + 'static {
         let _ = (first, other);
         true
     }
+}
+
+/// How to find the operation that has caused an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Separation {
+    /// The error is everybody's.
+    None,
+    /// Few runs find the one that is refused immediately.
+    Halves,
+    /// Each run of the one that waits takes long, so there must be few of those.
+    #[cfg(feature = "postgres")]
+    Singly,
 }
 
 /// The operations of one kind on one engine.
@@ -87,14 +105,14 @@ impl<E: Engine<O>, O: Operation> Group<E, O> {
         let shared = &self.0;
         let key = operation.key().cloned();
         if shared.queue().try_start(key.as_ref()) {
-            let turn = Turn { shared: Arc::clone(shared), keys: Vec::from_iter(key) };
-            let outcome = alone(&*shared.engine, operation).await;
+            let turn = Turn::new(shared, Vec::from_iter(key));
+            let outcome = self.alone(operation).await;
             drop(turn);
             return outcome;
         }
         // Outside a runtime nothing can wait; the engine's error says so.
         let Ok(runtime) = Handle::try_current() else {
-            return alone(&*shared.engine, operation).await;
+            return self.alone(operation).await;
         };
         let (done, outcome) = oneshot::channel();
         let mut outcome = pin!(outcome);
@@ -107,14 +125,24 @@ impl<E: Engine<O>, O: Operation> Group<E, O> {
             tokio::select! {
                 biased;
                 received = &mut outcome => return received.unwrap_or_else(|_| Err(ended())),
-                () = sleep_until(wake) => shared.relieve(),
+                () = sleep_until(wake) => if E::CAN_PASS { shared.relieve() },
             }
         }
         if place.withdraw() {
             return Err(StoreError::Timeout);
         }
-        // It has started, so its outcome comes soon.
-        outcome.await.unwrap_or_else(|_| Err(ended()))
+        // It has started, so its outcome comes soon, unless its runtime no longer runs.
+        let outcome = timeout(PATIENCE_STARTED, outcome).await;
+        outcome.map_or(Err(StoreError::Timeout), |it| it.unwrap_or_else(|_| Err(ended())))
+    }
+
+    /// Runs the operation immediately, in no order with others.
+    ///
+    /// # Errors
+    /// The engine's error.
+    pub async fn alone(&self, operation: O) -> Result<O::Done, StoreError> {
+        let outcome = self.0.engine.run(std::slice::from_ref(&operation)).await?.pop();
+        outcome.unwrap_or_else(|| Err(StoreError::Corrupt("a reply without a result")))
     }
 }
 
@@ -130,14 +158,18 @@ impl<E: Engine<O>, O: Operation> Shared<E, O> {
         }
     }
 
-    /// Starts groups while there are operations and turns.
+    /// Starts groups while there are operations and turns. Only one call at a time does: a runtime
+    /// that shuts down drops a task at once, which ends its turn, which calls this again.
     fn start(self: &Arc<Self>) {
+        if !self.queue().begin_start() {
+            return;
+        }
         loop {
             let Some((runtime, group)) = self.queue().next_group(E::LARGEST_BYTES, E::fit) else {
                 return;
             };
             let keys = group.iter().filter_map(|it| it.operation().key().cloned()).collect();
-            let turn = Turn { shared: Arc::clone(self), keys };
+            let turn = Turn::new(self, keys);
             runtime.spawn(async move {
                 make(&*turn.shared.engine, group).await;
                 drop(turn);
@@ -150,11 +182,18 @@ impl<E: Engine<O>, O: Operation> Shared<E, O> {
 struct Turn<E: Engine<O>, O: Operation> {
     shared: Arc<Shared<E, O>>,
     keys: Vec<O::Key>,
+    began: Instant,
+}
+
+impl<E: Engine<O>, O: Operation> Turn<E, O> {
+    fn new(shared: &Arc<Shared<E, O>>, keys: Vec<O::Key>) -> Self {
+        Self { shared: Arc::clone(shared), keys, began: Instant::now() }
+    }
 }
 
 impl<E: Engine<O>, O: Operation> Drop for Turn<E, O> {
     fn drop(&mut self) {
-        self.shared.queue().end(&self.keys);
+        self.shared.queue().end(&self.keys, self.began);
         self.shared.start();
     }
 }
@@ -164,37 +203,40 @@ async fn make<E: Engine<O>, O: Operation>(engine: &E, group: Vec<Waiting<O>>) {
     let mut parts = vec![(operations.as_slice(), callers)];
     while let Some((operations, mut callers)) = parts.pop() {
         let made = CatchPanic(Box::pin(async { engine.run(operations).await })).await;
-        match made.unwrap_or(Err(StoreError::Panicked)) {
+        let error = match made.unwrap_or(Err(StoreError::Panicked)) {
             Ok(outcomes) => {
                 for (caller, outcome) in callers.into_iter().zip(outcomes) {
                     caller.send(outcome).ok();
                 }
+                continue;
             }
-            Err(error) if operations.len() > 1 && is_separable::<E, O>(&error) => {
-                let (first, second) = operations.split_at(operations.len() / 2);
-                parts.push((second, callers.split_off(first.len())));
-                parts.push((first, callers));
-            }
-            Err(error) => {
-                let copy = error.copies();
-                for caller in callers {
-                    caller.send(Err(copy())).ok();
-                }
+            Err(error) => error,
+        };
+        if let Some(size) = size_of_parts::<E, O>(&error, operations.len()) {
+            let chunks = operations.chunks(size).rev();
+            parts.extend(chunks.map(|it| (it, callers.split_off(callers.len() - it.len()))));
+        } else {
+            let copy = error.copies();
+            for caller in callers {
+                caller.send(Err(copy())).ok();
             }
         }
     }
 }
 
-fn is_separable<E: Engine<O>, O: Operation>(error: &StoreError) -> bool {
-    matches!(error, StoreError::Panicked) || E::may_be_of_one(error)
-}
-
-async fn alone<E: Engine<O>, O: Operation>(
-    engine: &E,
-    operation: O,
-) -> Result<O::Done, StoreError> {
-    let outcome = engine.run(std::slice::from_ref(&operation)).await?.pop();
-    outcome.unwrap_or_else(|| Err(StoreError::Corrupt("a reply without a result")))
+/// How many of these operations to try together next, if the error may be that of one.
+fn size_of_parts<E: Engine<O>, O: Operation>(error: &StoreError, count: usize) -> Option<usize> {
+    let separation = match error {
+        StoreError::Panicked => Separation::Halves,
+        error => E::after(error),
+    };
+    match separation {
+        _ if count < 2 => None,
+        Separation::None => None,
+        Separation::Halves => Some(count.div_ceil(2)),
+        #[cfg(feature = "postgres")]
+        Separation::Singly => Some(1),
+    }
 }
 
 /// The error of an operation whose group was dropped with the runtime that ran it.

@@ -18,6 +18,9 @@ const LARGEST: usize = 64;
 /// How many operations may wait. Beyond that the engine is too slow to serve them in time.
 const MAX_WAITING: usize = 16 * 1024;
 
+/// How many bytes may wait.
+const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
 /// How many groups may be stuck while others go on.
 const MAX_RELIEF: usize = 8;
 
@@ -68,22 +71,29 @@ impl<O: Operation> Waiting<O> {
 pub struct Queue<O: Operation> {
     /// The oldest first.
     waiting: VecDeque<Waiting<O>>,
+    waiting_bytes: usize,
     /// The keys of the operations that run.
     busy: HashSet<O::Key>,
     turns: usize,
     /// How many turns there are in addition, because others are stuck.
     relief: usize,
+    last_relief: Instant,
     last_start: Instant,
+    /// Whether somebody starts groups.
+    is_starting: bool,
 }
 
 impl<O: Operation> Queue<O> {
     pub fn new(turns: usize) -> Self {
         Self {
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             busy: HashSet::new(),
             turns,
             relief: 0,
+            last_relief: Instant::now(),
             last_start: Instant::now(),
+            is_starting: false,
         }
     }
 
@@ -112,6 +122,7 @@ impl<O: Operation> Queue<O> {
         if is_stuck {
             self.turns += 1;
             self.relief += 1;
+            self.last_relief = Instant::now();
         }
         is_stuck
     }
@@ -119,19 +130,42 @@ impl<O: Operation> Queue<O> {
     /// # Errors
     /// If too many operations are waiting.
     pub fn push(&mut self, waiting: Waiting<O>) -> Result<(), StoreError> {
-        if self.waiting.len() >= MAX_WAITING {
+        let bytes = waiting.operation.bytes();
+        if !self.has_room(bytes) {
             self.waiting.retain(|it| !it.is_withdrawn());
+            self.waiting_bytes = self.waiting.iter().map(|it| it.operation.bytes()).sum();
         }
-        if self.waiting.len() >= MAX_WAITING {
+        if !self.has_room(bytes) {
             return Err(StoreError::unavailable("too many operations wait for the store"));
         }
+        self.waiting_bytes += bytes;
         self.waiting.push_back(waiting);
         Ok(())
     }
 
+    fn has_room(&self, bytes: usize) -> bool {
+        self.waiting.len() < MAX_WAITING && self.waiting_bytes + bytes <= MAX_WAITING_BYTES
+    }
+
+    /// False if another call starts groups, which then also starts those of the caller.
+    pub fn begin_start(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_starting, true)
+    }
+
     /// Takes a turn for the next operations: the oldest, and those behind it that fit. Looks no
-    /// further than two groups, so that a long queue costs no more than a short one.
+    /// further than two groups, so that a long queue costs no more than a short one. `None` ends
+    /// what [`begin_start`](Self::begin_start) has begun.
     pub fn next_group(
+        &mut self,
+        largest_bytes: usize,
+        fit: fn(&O, &O) -> bool,
+    ) -> Option<(Handle, Vec<Waiting<O>>)> {
+        let group = self.take_group(largest_bytes, fit);
+        self.is_starting = group.is_some();
+        group
+    }
+
+    fn take_group(
         &mut self,
         largest_bytes: usize,
         fit: fn(&O, &O) -> bool,
@@ -145,6 +179,10 @@ impl<O: Operation> Queue<O> {
         let mut bytes = 0;
         while group.len() < LARGEST && left.len() < LARGEST {
             let Some(next) = self.waiting.pop_front() else { break };
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(next.operation.bytes());
+            if next.is_withdrawn() {
+                continue;
+            }
             if !group.is_empty() && bytes + next.operation.bytes() > largest_bytes {
                 left.push(next);
                 break;
@@ -162,6 +200,7 @@ impl<O: Operation> Queue<O> {
             }
         }
         for waiting in left.into_iter().rev() {
+            self.waiting_bytes += waiting.operation.bytes();
             self.waiting.push_front(waiting);
         }
         let runtime = group.first()?.runtime.clone();
@@ -170,9 +209,9 @@ impl<O: Operation> Queue<O> {
         Some((runtime, group))
     }
 
-    /// Gives a turn back.
-    pub fn end(&mut self, keys: &[O::Key]) {
-        if self.relief > 0 {
+    /// Gives a turn back that was taken then, unless another was added because this one was stuck.
+    pub fn end(&mut self, keys: &[O::Key], began: Instant) {
+        if self.relief > 0 && began < self.last_relief {
             self.relief -= 1;
         } else {
             self.turns += 1;

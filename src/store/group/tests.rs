@@ -15,6 +15,7 @@ use crate::store::{GrantId, SealedToken, TokenKey, TokenVersion};
 const REFUSED: usize = 1001;
 const PANICS: usize = 1002;
 const HANGS: usize = 1003;
+const LOCKED: usize = 1004;
 
 struct Recorder {
     /// The users of each group, in the order in which they were begun.
@@ -30,6 +31,7 @@ impl Engine<Write> for Recorder {
             writes.iter().map(|it| it.row_key().subject().id().to_owned()).collect();
         let has = |user: usize| users.contains(&user.to_string());
         let (refused, panics, hangs) = (has(REFUSED), has(PANICS), has(HANGS));
+        let locked = has(LOCKED);
         self.groups.lock().unwrap().push(users);
         self.gate.acquire().await.unwrap().forget();
         if self.is_down.load(Ordering::Relaxed) {
@@ -38,6 +40,9 @@ impl Engine<Write> for Recorder {
         if refused {
             return Err(StoreError::unavailable("refused"));
         }
+        if locked {
+            return Err(StoreError::Timeout);
+        }
         assert!(!panics, "a row that panics");
         if hangs {
             pending::<()>().await;
@@ -45,8 +50,12 @@ impl Engine<Write> for Recorder {
         Ok(writes.iter().map(|it| Ok(it.change() != Change::Update)).collect())
     }
 
-    fn may_be_of_one(error: &StoreError) -> bool {
-        matches!(error, StoreError::Unavailable(_))
+    fn after(error: &StoreError) -> Separation {
+        match error {
+            StoreError::Unavailable(_) => Separation::Halves,
+            StoreError::Timeout => Separation::Singly,
+            _ => Separation::None,
+        }
     }
 
     fn fit(first: &Write, other: &Write) -> bool {
@@ -179,6 +188,19 @@ async fn refused_write_fails_alone() {
 }
 
 #[tokio::test]
+async fn write_that_waits_for_a_lock_does_so_twice_at_most() {
+    let fixture = fixture(1, false);
+    let begun = fixture.begin((0..64).map(|user| save(if user == 20 { LOCKED } else { user })));
+    fixture.open();
+    for (user, outcome) in join_all(begun).await.into_iter().enumerate() {
+        assert_eq!(outcome.is_err(), user == 20, "{outcome:?}");
+    }
+    let groups = fixture.groups();
+    let of_locked = groups.iter().filter(|users| users.contains(&LOCKED.to_string()));
+    assert_eq!(of_locked.count(), 2);
+}
+
+#[tokio::test]
 async fn panic_of_one_write_fails_it_alone_and_poisons_nothing() {
     let fixture = fixture(1, false);
     let begun = fixture.begin([0, 1, 2, PANICS, 4].map(save));
@@ -268,6 +290,38 @@ async fn a_stuck_write_holds_up_only_those_of_its_key() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn others_keep_their_pace_while_one_is_stuck() {
+    let fixture = fixture(1, true);
+    let mut stuck = fixture.begin([save(HANGS)]);
+    let started = Instant::now();
+    let begun = fixture.begin((0..640).map(save));
+    assert!(join_all(begun).await.into_iter().all(|outcome| outcome.unwrap()));
+    assert!(started.elapsed() < Duration::from_millis(300), "{:?}", started.elapsed());
+    drop(stuck.pop());
+    let begun = fixture.begin([save(HANGS), save(1)]);
+    assert_eq!(fixture.sizes().last(), Some(&1), "there is one turn again");
+    drop(begun);
+}
+
+#[tokio::test(start_paused = true)]
+async fn runtime_that_no_longer_runs_keeps_nobody_waiting() {
+    let idle = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let fixture = fixture(1, false);
+    let mut first = fixture.begin([save(0)]);
+    let mut others = {
+        let _entered = idle.enter();
+        fixture.begin([save(1)])
+    };
+    others.extend(fixture.begin([save(2)]));
+    fixture.open();
+    assert!(first.remove(0).await.unwrap());
+    let outcome = others.remove(1).await;
+    assert!(matches!(outcome, Err(StoreError::Timeout)), "{outcome:?}");
+    // A runtime cannot be dropped by default where others run.
+    idle.shutdown_background();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_started_is_awaited() {
     let fixture = fixture(1, false);
     let begun = fixture.begin([save(0), save(1)]);
@@ -324,6 +378,20 @@ fn the_end_of_a_runtime_hands_the_turn_on() {
     assert!(other.block_on(others.remove(0)).is_err());
     fixture.open();
     assert!(other.block_on(fixture.group.run(save(3))).unwrap());
+}
+
+#[test]
+fn the_end_of_a_runtime_with_many_groups_is_not_recursive() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let fixture = fixture(1, false);
+    let large = |user| Write::Save(token(user, 2 * Recorder::LARGEST_BYTES / 100));
+    let mut begun = runtime.block_on(async { fixture.begin((0..8000).map(large)) });
+    let waiting = begun.split_off(1);
+    runtime.shutdown_background();
+    // Each of the groups that the end of the first one starts is dropped at once.
+    drop(begun);
+    assert_eq!(fixture.group.0.queue().len(), 0);
+    drop(waiting);
 }
 
 #[test]

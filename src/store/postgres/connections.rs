@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::fault::{Remedy, remedy};
+use super::fault::{self, Remedy, remedy};
 use super::names::Names;
 use super::open::Open;
 use super::pooler::{self, Route};
@@ -29,7 +29,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Server-side limit, so that the server does not continue a statement that was abandoned.
 const STATEMENT_TIMEOUT: &str = "4s";
 
-const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '4s'";
+/// How long a statement waits for a row that somebody has locked.
+const LOCK_TIMEOUT: &str = "1s";
+
+const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '4s'; SET LOCAL lock_timeout = '1s'";
+
+/// The rows of the last statement.
+pub struct Ran {
+    pub rows: Vec<PgRow>,
+    /// Whether an earlier attempt may have had an effect.
+    pub repeated: bool,
+}
 
 /// A statement with its values.
 pub type BoundQuery<'q> = Query<'q, Postgres, PgArguments>;
@@ -96,12 +106,14 @@ impl Connections {
     pub async fn run<'q>(
         &self,
         statements: impl Fn() -> Vec<BoundQuery<'q>> + Send + Sync,
-    ) -> Result<Vec<PgRow>, Error> {
+    ) -> Result<Ran, Error> {
         let mut attempts = Attempts::start()?;
+        let (sent, mut repeated) = (AtomicBool::new(false), false);
         loop {
             let attempt = async {
                 let opened = self.opened().await?;
                 let mut connection = opened.connections.acquire(self.retired()).await?;
+                sent.store(true, Ordering::Relaxed);
                 let statements = statements();
                 let direct = opened.direct.load(Ordering::Relaxed);
                 let rows = if direct && statements.len() == 1 {
@@ -113,8 +125,11 @@ impl Connections {
                 Ok(rows)
             };
             match attempts.within(attempt).await {
-                Ok(rows) => return Ok(rows),
-                Err(error) => self.recover(error, &mut attempts).await?,
+                Ok(rows) => return Ok(Ran { rows, repeated }),
+                Err(error) => {
+                    repeated |= sent.swap(false, Ordering::Relaxed) && fault::is_lost(&error);
+                    self.recover(error, &mut attempts).await?;
+                }
             }
         }
     }
@@ -178,7 +193,10 @@ impl Connections {
                 let mut options = PgConnectOptions::clone(options);
                 if direct {
                     // A pooler would reject this option; there each transaction sets the limit.
-                    options = options.options([("statement_timeout", STATEMENT_TIMEOUT)]);
+                    options = options.options([
+                        ("statement_timeout", STATEMENT_TIMEOUT),
+                        ("lock_timeout", LOCK_TIMEOUT),
+                    ]);
                 }
                 Open::own(options, *max_connections)?
             }

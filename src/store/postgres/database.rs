@@ -4,7 +4,7 @@ use sqlx::Error;
 use sqlx::postgres::PgRow;
 use tokio::sync::OnceCell;
 
-use super::connections::{BoundQuery, Connections};
+use super::connections::{BoundQuery, Connections, Ran};
 use super::names::Names;
 use super::{fault, rights, schema};
 use crate::store::StoreError;
@@ -26,9 +26,17 @@ impl Database {
         &self,
         statements: impl Fn() -> Vec<BoundQuery<'q>> + Send + Sync,
     ) -> Result<Vec<PgRow>, StoreError> {
+        self.run(statements).await.map(|ran| ran.rows)
+    }
+
+    /// Runs the statements in one transaction.
+    pub async fn run<'q>(
+        &self,
+        statements: impl Fn() -> Vec<BoundQuery<'q>> + Send + Sync,
+    ) -> Result<Ran, StoreError> {
         self.ready.get_or_try_init(|| self.migrate()).await?;
         match self.connections.run(statements).await {
-            Ok(rows) => Ok(rows),
+            Ok(ran) => Ok(ran),
             Err(error) => Err(self.explain(error).await),
         }
     }

@@ -4,6 +4,9 @@ use sqlx::Error;
 
 use super::StoreError;
 use super::unavailable;
+use crate::store::group::Separation;
+
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// How to make a retry worthwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +59,24 @@ pub fn is_missing_right(error: &Error) -> bool {
     code(error).as_deref() == Some("42501")
 }
 
-/// Whether one row of several may have caused the error: its data, a constraint, a limit, a trigger,
-/// a row policy, or a damaged page.
-pub fn may_be_of_one_row(error: &StoreError) -> bool {
-    let StoreError::Unavailable(source) = error else { return false };
+/// Whether one row of several may have caused the error: its data, a constraint, a limit, a trigger, a
+/// damaged page, or a lock.
+pub fn separation(error: &StoreError) -> Separation {
+    let StoreError::Unavailable(source) = error else { return Separation::None };
     let code = source.downcast_ref().and_then(code).unwrap_or_default();
-    ["22", "23", "54", "P0", "42501", "XX00"].iter().any(|class| code.starts_with(class))
+    match code.as_str() {
+        LOCK_NOT_AVAILABLE => Separation::Singly,
+        code if ["22", "23", "54", "P0", "XX00"].iter().any(|class| code.starts_with(class)) => {
+            Separation::Halves
+        }
+        _ => Separation::None,
+    }
+}
+
+/// Whether it is unknown what the server has done.
+pub fn is_lost(error: &Error) -> bool {
+    matches!(error, Error::Io(_) | Error::Protocol(_))
+        || code(error).is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
 }
 
 fn code(error: &Error) -> Option<String> {

@@ -8,8 +8,9 @@ use super::names::Names;
 /// Number of migrations. Each leads from its index to the next version.
 pub const KNOWN: i64 = 1;
 
-/// Advisory lock for migrations. The number is arbitrary, but all instances must use the same.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(6288505324388177697)";
+/// Advisory lock for migrations, awaited for as long as another instance migrates. The number is
+/// arbitrary, but all instances must use the same.
+const LOCK: &str = "SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(6288505324388177697)";
 
 /// The indexes have no list of pending entries (`fastupdate`): each look-up would read the whole list,
 /// and the save that finds it full would wait for all of it to be sorted in.

@@ -11,11 +11,11 @@ use sqlx::{Row, query};
 
 use super::connections::BoundQuery;
 use super::database::Database;
-use super::fault::may_be_of_one_row;
+use super::fault::separation;
 use super::ids::array;
 use super::names::{Names, Statement};
 use super::{changes, newest_first, sql_row, unavailable, unix_secs};
-use crate::store::group::{Change, Engine, Load, Outcomes, Write};
+use crate::store::group::{Change, Engine, Load, Outcomes, Separation, Write};
 use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
 
 /// Rows, column by column.
@@ -122,8 +122,8 @@ impl Engine<Load> for Database {
         Ok(Load::share(loads, newest_first(rows.await?.iter().map(sql_row))))
     }
 
-    fn may_be_of_one(error: &StoreError) -> bool {
-        may_be_of_one_row(error)
+    fn after(error: &StoreError) -> Separation {
+        separation(error)
     }
 }
 
@@ -135,27 +135,30 @@ impl Engine<Write> for Database {
     async fn run(&self, writes: &[Write]) -> Result<Outcomes<bool>, StoreError> {
         let (rows, names) = (Rows::of(writes), &self.names);
         let change = writes.first().map(Write::change);
-        let written = self.execute(|| match change {
+        let ran = self.run(|| match change {
             None => Vec::new(),
             Some(Change::Save) => vec![rows.save(names)],
             Some(Change::Update) => vec![rows.update(names)],
             Some(Change::Remove) => vec![rows.remove(names)],
         });
-        let written = written.await?;
+        let ran = ran.await?;
         if change == Some(Change::Save) {
             return Ok(writes.iter().map(|_| Ok(true)).collect());
         }
         let found: HashSet<_> =
-            written.iter().map(key).collect::<Result<_, _>>().map_err(unavailable)?;
+            ran.rows.iter().map(key).collect::<Result<_, _>>().map_err(unavailable)?;
+        // A row that is missing on a retry was removed by the first attempt.
+        let is_repeated = ran.repeated && change == Some(Change::Remove);
         let was_found = |write: &Write| {
             let key = write.row_key();
-            found.contains(&(key.subject().as_str().as_bytes(), key.grant().as_str()))
+            is_repeated
+                || found.contains(&(key.subject().as_str().as_bytes(), key.grant().as_str()))
         };
         Ok(writes.iter().map(|write| Ok(was_found(write))).collect())
     }
 
-    fn may_be_of_one(error: &StoreError) -> bool {
-        may_be_of_one_row(error)
+    fn after(error: &StoreError) -> Separation {
+        separation(error)
     }
 
     /// Each change is a statement of its own.

@@ -60,8 +60,8 @@ impl Link {
     }
 
     pub async fn query<T: FromRedisValue>(&self, command: &Cmd, effort: Effort) -> RedisResult<T> {
-        let reply = self.request(command, effort).await?;
-        Ok(T::from_redis_value(reply.value)?)
+        let value = self.request(command, effort, &mut false).await?;
+        Ok(T::from_redis_value(value)?)
     }
 
     pub async fn run<T: FromRedisValue>(
@@ -71,28 +71,37 @@ impl Link {
         arguments: &[&[u8]],
         effort: Effort,
     ) -> RedisResult<Reply<T>> {
-        let reply = match self.request(&script.evalsha(keys, arguments), effort).await {
+        let mut repeated = false;
+        let call = script.evalsha(keys, arguments);
+        let value = match self.request(&call, effort, &mut repeated).await {
+            // Also from a new primary, whose predecessor may have run the script.
             Err(error) if error.kind() == ServerErrorKind::NoScript.into() => {
-                self.request(&script.eval(keys, arguments), effort).await?
+                self.request(&script.eval(keys, arguments), effort, &mut repeated).await?
             }
-            reply => reply?,
+            value => value?,
         };
-        Ok(Reply { value: T::from_redis_value(reply.value)?, repeated: reply.repeated })
+        Ok(Reply { value: T::from_redis_value(value)?, repeated })
     }
 
     /// Sends several reads at once and returns their replies.
     pub async fn read_all<T: FromRedisValue>(&self, reads: &Pipeline) -> RedisResult<Vec<T>> {
-        let reply = self.request(reads, Effort::Once).await?;
-        Ok(Vec::from_redis_value(reply.value)?)
+        let value = self.request(reads, Effort::Once, &mut false).await?;
+        Ok(Vec::from_redis_value(value)?)
     }
 
-    async fn request<R: Request>(&self, request: &R, effort: Effort) -> RedisResult<Reply<Value>> {
+    /// Sets `repeated` if an attempt without a reply may have been executed.
+    async fn request<R: Request>(
+        &self,
+        request: &R,
+        effort: Effort,
+        repeated: &mut bool,
+    ) -> RedisResult<Value> {
         let started = Instant::now();
-        let (mut pause, mut lost, mut repeated) = (FIRST_PAUSE, 0, false);
+        let (mut pause, mut lost) = (FIRST_PAUSE, 0);
         loop {
             let (error, sent) = match self.connection().await {
                 Ok((number, mut connection)) => match request.send(&mut connection).await {
-                    Ok(value) => return Ok(Reply { value, repeated }),
+                    Ok(value) => return Ok(value),
                     Err(error) => {
                         if Failure::classify(&error) != Failure::Other {
                             self.drop_connection(number);
@@ -107,7 +116,7 @@ impl Link {
                 Failure::WrongServer => true,
                 Failure::Lost => {
                     lost += 1;
-                    repeated |= sent;
+                    *repeated |= sent;
                     effort == Effort::Persistent || lost == 1
                 }
             };

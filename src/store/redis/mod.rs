@@ -93,24 +93,37 @@ impl RedisStore {
             listeners,
         }
     }
+
+    /// Alone in a cluster, where operations of several nodes share nothing.
+    async fn write(&self, write: Prepared) -> Result<bool, StoreError> {
+        if self.server.is_cluster() {
+            return self.writes.alone(write).await;
+        }
+        self.writes.run(write).await
+    }
 }
 
 impl TokenStore for RedisStore {
     async fn load(&self, subject: &Subject) -> Result<Vec<SealedToken>, StoreError> {
-        self.loads.run(Load(subject.clone())).await
+        let load = Load(subject.clone());
+        if self.server.is_cluster() {
+            self.loads.alone(load).await
+        } else {
+            self.loads.run(load).await
+        }
     }
 
     async fn save(&self, token: &SealedToken) -> Result<(), StoreError> {
         token.key().subject().validate()?;
-        self.writes.run(self.server.put(token, Change::Save)?).await.map(drop)
+        self.write(self.server.put(token, Change::Save)?).await.map(drop)
     }
 
     async fn remove(&self, key: &TokenKey, version: TokenVersion) -> Result<bool, StoreError> {
-        self.writes.run(self.server.removal(key, version)).await
+        self.write(self.server.removal(key, version)).await
     }
 
     async fn update(&self, token: &SealedToken) -> Result<bool, StoreError> {
-        self.writes.run(self.server.put(token, Change::Update)?).await
+        self.write(self.server.put(token, Change::Update)?).await
     }
 
     async fn by_site(&self, site_id: &str) -> Result<Vec<SealedToken>, StoreError> {

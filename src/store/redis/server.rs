@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::future::join_all;
-use redis::{Cmd, Pipeline, RedisError};
+use redis::{Cmd, Pipeline, RedisError, ServerErrorKind};
 
 use super::failure::{Failure, unavailable};
 use super::keys::Keys;
@@ -12,7 +12,7 @@ use super::link::{Effort, Link};
 use super::row::Row;
 use super::within;
 use crate::identity::subject::Subject;
-use crate::store::group::{Engine, Load, Outcomes};
+use crate::store::group::{Engine, Load, Outcomes, Separation};
 use crate::store::{SealedToken, StoreError};
 use crate::util::log;
 
@@ -37,36 +37,51 @@ impl Server {
         Ok(grants(subject, &values))
     }
 
+    async fn load_each(&self, loads: &[Load]) -> Outcomes<Vec<SealedToken>> {
+        join_all(loads.iter().map(|load| within(self.load(&load.0)))).await
+    }
+
+    pub fn is_cluster(&self) -> bool {
+        self.is_cluster.load(Ordering::Relaxed)
+    }
+
     async fn load_all(&self, loads: &[Load]) -> Result<Outcomes<Vec<SealedToken>>, StoreError> {
         let mut reads = Pipeline::with_capacity(loads.len());
         for load in loads {
             reads.hvals(self.keys.subject(&load.0));
         }
-        let values: Vec<Vec<_>> = self.link.read_all(&reads).await.map_err(unavailable)?;
+        let values: Vec<Vec<_>> = match self.link.read_all(&reads).await {
+            // The keys of a pipeline must be in one slot of a cluster.
+            Err(error) if error.kind() == ServerErrorKind::CrossSlot.into() => {
+                self.is_cluster.store(true, Ordering::Relaxed);
+                return Ok(self.load_each(loads).await);
+            }
+            values => values.map_err(unavailable)?,
+        };
         Ok(loads.iter().zip(&values).map(|(load, values)| Ok(grants(&load.0, values))).collect())
     }
 }
 
 impl Engine<Load> for Server {
     async fn run(&self, loads: &[Load]) -> Result<Outcomes<Vec<SealedToken>>, StoreError> {
-        // The keys of a pipeline must be in one slot of a cluster.
-        if loads.len() == 1 || self.is_cluster.load(Ordering::Relaxed) {
-            let loads = loads.iter().map(|load| within(self.load(&load.0)));
-            return Ok(join_all(loads).await);
+        if loads.len() == 1 || self.is_cluster() {
+            return Ok(self.load_each(loads).await);
         }
         within(self.load_all(loads)).await
     }
 
-    fn may_be_of_one(error: &StoreError) -> bool {
-        is_refusal(error)
+    fn after(error: &StoreError) -> Separation {
+        separation(error)
     }
 }
 
 /// Whether the server has refused the command itself, for example because its key has another type.
-pub fn is_refusal(error: &StoreError) -> bool {
-    let StoreError::Unavailable(source) = error else { return false };
-    let error = source.downcast_ref::<RedisError>();
-    error.is_some_and(|error| Failure::classify(error) == Failure::Other)
+pub fn separation(error: &StoreError) -> Separation {
+    let StoreError::Unavailable(source) = error else { return Separation::None };
+    match source.downcast_ref::<RedisError>().map(Failure::classify) {
+        Some(Failure::Other) => Separation::Halves,
+        _ => Separation::None,
+    }
 }
 
 /// The grants of a subject, newest first. Values that this store did not write are skipped.

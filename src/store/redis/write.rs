@@ -15,9 +15,9 @@ use redis::{Cmd, RedisResult, ServerErrorKind, Value};
 use super::failure::unavailable;
 use super::link::Effort;
 use super::row::{Row, coverage, document, unix_secs};
-use super::server::{Server, is_refusal};
+use super::server::{Server, separation};
 use super::{changes, keys, scripts, within};
-use crate::store::group::{Change, Engine, Operation, Outcomes};
+use crate::store::group::{Change, Engine, Operation, Outcomes, Separation};
 use crate::store::{SealedToken, StoreError, TokenKey, TokenVersion};
 use crate::util::log;
 
@@ -97,8 +97,8 @@ impl Engine<Prepared> for Server {
         within(self.write(writes)).await
     }
 
-    fn may_be_of_one(error: &StoreError) -> bool {
-        is_refusal(error)
+    fn after(error: &StoreError) -> Separation {
+        separation(error)
     }
 }
 
@@ -136,7 +136,7 @@ impl Server {
     }
 
     async fn write(&self, writes: &[Prepared]) -> Result<Outcomes<bool>, StoreError> {
-        if !self.is_cluster.load(Ordering::Relaxed) {
+        if !self.is_cluster() {
             match self.write_with_entries(writes).await {
                 Err(error) if error.kind() == ServerErrorKind::CrossSlot.into() => {
                     self.is_cluster.store(true, Ordering::Relaxed);

@@ -4,6 +4,8 @@ use deadpool::managed::{Manager, Metrics, RecycleResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Error, Executor};
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{ACQUIRE_TIMEOUT, file};
 use crate::store::pool::{self, Pool};
@@ -13,19 +15,32 @@ pub type Lease = pool::Lease<Opener>;
 /// Connections that are opened when they are needed. One that meets an error is closed: it may have
 /// been opened while the file was in another state, and SQLite may have rolled back by itself (full
 /// disk), which sqlx does not notice (sqlx#3932).
-pub struct Connections(Pool<Opener>);
+pub struct Connections {
+    pool: Pool<Opener>,
+    open: TaskTracker,
+}
 
-pub struct Opener(SqliteConnectOptions);
+pub struct Opener {
+    options: SqliteConnectOptions,
+    open: TaskTracker,
+}
+
+/// An open connection, which is counted.
+pub struct Open {
+    connection: SqliteConnection,
+    _counted: TaskTrackerToken,
+}
 
 impl Manager for Opener {
-    type Type = SqliteConnection;
+    type Type = Open;
     type Error = Error;
 
-    async fn create(&self) -> Result<SqliteConnection, Error> {
-        Box::pin(self.0.connect()).await
+    async fn create(&self) -> Result<Open, Error> {
+        let connection = Box::pin(self.options.connect()).await?;
+        Ok(Open { connection, _counted: self.open.token() })
     }
 
-    async fn recycle(&self, _: &mut SqliteConnection, _: &Metrics) -> RecycleResult<Error> {
+    async fn recycle(&self, _: &mut Open, _: &Metrics) -> RecycleResult<Error> {
         Ok(())
     }
 }
@@ -34,7 +49,9 @@ impl Connections {
     /// # Errors
     /// The pool rejects its settings.
     pub fn new(options: SqliteConnectOptions, limit: u32) -> Result<Self, Error> {
-        pool::new(Opener(options), limit).map(Self)
+        let open = TaskTracker::new();
+        let pool = pool::new(Opener { options, open: open.clone() }, limit)?;
+        Ok(Self { pool, open })
     }
 
     /// Opens a connection and keeps it.
@@ -43,30 +60,36 @@ impl Connections {
     }
 
     pub async fn acquire(&self) -> Result<Lease, Error> {
-        timeout(ACQUIRE_TIMEOUT, pool::lease(&self.0)).await.unwrap_or(Err(Error::PoolTimedOut))
+        timeout(ACQUIRE_TIMEOUT, pool::lease(&self.pool)).await.unwrap_or(Err(Error::PoolTimedOut))
     }
 
     /// Begins a transaction that takes the write lock first. A transaction that starts with a read
     /// could find the lock taken later, when waiting no longer helps.
     pub async fn begin(&self) -> Result<Lease, Error> {
-        let mut connection = self.acquire().await?;
-        connection.execute("BEGIN IMMEDIATE").await?;
-        Ok(connection)
+        let mut lease = self.acquire().await?;
+        connection(&mut lease).execute("BEGIN IMMEDIATE").await?;
+        Ok(lease)
     }
 
-    /// Closes the connections that nobody uses. The others are closed when they are released.
+    /// Closes all connections: those that are in use, at the end of their operations.
     pub async fn close(&self) {
-        let unused = self.0.retain(|_, _| false).removed;
-        self.0.close();
-        for connection in unused {
+        let unused = self.pool.retain(|_, _| false).removed;
+        self.pool.close();
+        for Open { connection, .. } in unused {
             connection.close().await.ok();
         }
+        self.open.close();
+        self.open.wait().await;
     }
 }
 
+pub fn connection(lease: &mut Lease) -> &mut SqliteConnection {
+    &mut lease.connection
+}
+
 /// Commits the transaction of this connection, and keeps the connection.
-pub async fn commit(mut connection: Lease) -> Result<(), Error> {
-    connection.execute("COMMIT").await?;
-    pool::release(connection);
+pub async fn commit(mut lease: Lease) -> Result<(), Error> {
+    connection(&mut lease).execute("COMMIT").await?;
+    pool::release(lease);
     Ok(())
 }

@@ -4,10 +4,10 @@ use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Encode, Sqlite, Type};
 
-use super::connections::{Connections, Lease, commit};
-use super::file::{WatchedFile, may_be_of_one_row};
+use super::connections::{Connections, Lease, commit, connection};
+use super::file::{WatchedFile, separation};
 use super::rows::{self, sql_row};
-use crate::store::group::{Engine, Outcomes, Write};
+use crate::store::group::{Engine, Outcomes, Separation, Write};
 use crate::store::pool;
 use crate::store::sql_row::{SqlRow, newest_first};
 use crate::store::{SealedToken, StoreError};
@@ -34,7 +34,7 @@ impl Database {
     ) -> Result<u64, StoreError> {
         let explain = |error| self.file.explain(error);
         let mut transaction = self.begin().await?;
-        let done = query.execute(&mut **transaction).await.map_err(explain)?;
+        let done = query.execute(connection(&mut transaction)).await.map_err(explain)?;
         commit(transaction).await.map_err(explain)?;
         Ok(done.rows_affected())
     }
@@ -55,27 +55,32 @@ impl Database {
     ) -> Result<Vec<Option<SqlRow>>, StoreError> {
         self.file.check()?;
         let explain = |error| self.file.explain(error);
-        let mut connection = self.readers.acquire().await.map_err(explain)?;
-        let rows = query.fetch_all(&mut **connection).await.map_err(explain)?;
-        pool::release(connection);
+        let mut lease = self.readers.acquire().await.map_err(explain)?;
+        let rows = query.fetch_all(connection(&mut lease)).await.map_err(explain)?;
+        pool::release(lease);
         Ok(rows.iter().map(sql_row).collect())
     }
 }
 
 impl Engine<Write> for Database {
+    /// There is one connection that writes.
+    const CAN_PASS: bool = false;
+
     /// In one transaction: an error of one write rolls all of them back.
     async fn run(&self, writes: &[Write]) -> Result<Outcomes<bool>, StoreError> {
         let explain = |error| self.file.explain(error);
         let mut transaction = self.begin().await?;
         let mut found = Vec::with_capacity(writes.len());
         for write in writes {
-            found.push(Ok(rows::write(&mut transaction, write).await.map_err(explain)?));
+            found.push(Ok(rows::write(connection(&mut transaction), write)
+                .await
+                .map_err(explain)?));
         }
         commit(transaction).await.map_err(explain)?;
         Ok(found)
     }
 
-    fn may_be_of_one(error: &StoreError) -> bool {
-        may_be_of_one_row(error)
+    fn after(error: &StoreError) -> Separation {
+        separation(error)
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sqlx::error::DatabaseError;
 
 use super::{StoreError, unavailable};
+use crate::store::group::Separation;
 
 /// Resolves the absolute path of a database. SQLite interprets some relative names differently (an
 /// in-memory database, a URL), so these are rejected and SQLite only ever gets absolute paths.
@@ -99,12 +100,13 @@ struct Explained {
 }
 
 /// Whether one row of several may have caused the error. On a full disk, smaller rows may fit.
-pub fn may_be_of_one_row(error: &StoreError) -> bool {
-    let StoreError::Unavailable(source) = error else { return false };
-    match source.downcast_ref::<Explained>() {
+pub fn separation(error: &StoreError) -> Separation {
+    let StoreError::Unavailable(source) = error else { return Separation::None };
+    let may_be_of_one = match source.downcast_ref::<Explained>() {
         Some(explained) => primary_code(&explained.source) == Some(FULL),
         None => source.downcast_ref().and_then(primary_code).is_some(),
-    }
+    };
+    if may_be_of_one { Separation::Halves } else { Separation::None }
 }
 
 /// A file that must stay the one that was opened.

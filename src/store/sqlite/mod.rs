@@ -18,7 +18,7 @@ use super::group::{Group, Write};
 use super::sql_row::{Page, SqlRow, behind, cutoff, page, unavailable, unix_secs};
 use super::{SealedToken, StoreError, TokenKey, TokenStore, TokenVersion};
 use crate::identity::subject::Subject;
-use connections::{Connections, commit};
+use connections::{Connections, commit, connection};
 use database::Database;
 use file::{OPEN_TIMEOUT, WatchedFile};
 use rows::{BY_SITE, BY_WORKSPACE, LOAD, PAGE, PURGE};
@@ -159,7 +159,7 @@ impl TokenStore for SqliteStore {
     async fn healthy(&self) -> Result<(), StoreError> {
         let explain = |error| self.database.file.explain(error);
         let mut transaction = self.database.begin().await?;
-        rows::probe(&mut transaction).await.map_err(explain)?;
+        rows::probe(connection(&mut transaction)).await.map_err(explain)?;
         commit(transaction).await.map_err(explain)
     }
 }
