@@ -349,6 +349,14 @@ async fn groups_and_the_queue_are_bounded() {
     assert!(format!("{refused:?}").contains("too many"), "{refused:?}");
     drop(begun.pop());
     assert!(fixture.group.run(save(20_000)).now_or_never().is_none(), "it has a place now");
+
+    let fixture = self::fixture(1, false);
+    let mebibytes = |user| Write::Save(token(user, 8 * 1024 * 1024 - 1024));
+    let mut begun = fixture.begin((0..=8).map(mebibytes));
+    let refused = fixture.group.run(mebibytes(10)).await.unwrap_err();
+    assert!(format!("{refused:?}").contains("too many"), "{refused:?}");
+    drop(begun.pop());
+    assert!(fixture.group.run(mebibytes(10)).now_or_never().is_none(), "it has a place now");
 }
 
 #[tokio::test]

@@ -139,6 +139,9 @@ impl PostgresStoreBuilder {
     /// enough. Listening uses a separate connection outside the pool, with the pool's options or at
     /// [`listen_url`](Self::listen_url).
     ///
+    /// The store sets `statement_timeout` (4 s) and `lock_timeout` (1 s) on its own connections only. Set
+    /// them in the pool's options, so that the server ends a statement that the store has given up.
+    ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the listen address or a name is malformed.
     pub fn with_pool(self, pool: PgPool) -> Result<PostgresStore, StoreError> {
