@@ -179,26 +179,32 @@ impl Inner {
         keys: usize,
     ) -> (BTreeMap<String, Workspace>, BTreeSet<(String, String)>) {
         let handle = self.layer(keys, CacheConfig::off()).handle();
-        let rows = self.store.rows();
-        let subjects: BTreeSet<_> = rows.iter().map(|row| row.key().subject().clone()).collect();
-        let (mut stored, mut all) = (BTreeMap::new(), BTreeSet::new());
-        let mut opened = 0;
-        for subject in subjects {
-            for token in handle.tokens(&subject).await.unwrap() {
-                opened += 1;
-                let workspace = self.workspace(&token.workspaces()[0]);
-                if self.setup.users {
-                    let owner = Subject::user(name(workspace / 2));
-                    assert_eq!(*token.subject(), owner, "a grant is somebody else's");
-                    assert_eq!(subject.id(), owner.id(), "a row is somebody else's");
+        loop {
+            let rows = self.store.rows();
+            let subjects: BTreeSet<_> =
+                rows.iter().map(|row| row.key().subject().clone()).collect();
+            let (mut stored, mut all) = (BTreeMap::new(), BTreeSet::new());
+            let mut opened = 0;
+            for subject in subjects {
+                for token in handle.tokens(&subject).await.unwrap() {
+                    opened += 1;
+                    let workspace = self.workspace(&token.workspaces()[0]);
+                    if self.setup.users {
+                        let owner = Subject::user(name(workspace / 2));
+                        assert_eq!(*token.subject(), owner, "a grant is somebody else's");
+                        assert_eq!(subject.id(), owner.id(), "a row is somebody else's");
+                    }
+                    let secret = token.access_token().expose_secret().to_owned();
+                    all.insert((token.subject().as_str().to_owned(), secret.clone()));
+                    stored.insert(secret, workspace);
                 }
-                let secret = token.access_token().expose_secret().to_owned();
-                all.insert((token.subject().as_str().to_owned(), secret.clone()));
-                stored.insert(secret, workspace);
+            }
+            // A removal that is tried again in the background may have come in between.
+            if self.store.rows() == rows {
+                assert!(opened == rows.len() || keys < self.keys.len(), "every row opens");
+                return (stored, all);
             }
         }
-        assert!(opened == rows.len() || keys < self.keys.len(), "every row opens");
-        (stored, all)
     }
 
     /// The tokens issued in this step, each of which the application looks up immediately.
