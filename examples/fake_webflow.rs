@@ -23,7 +23,10 @@ async fn main() -> Result<(), support::Error> {
         .start()
         .await
         .map_err(|error| format!("cannot listen on {address} ({error}): set FAKE_ADDR"))?;
-    println!("# A fake Webflow runs until you press Ctrl-C. For your application:");
+    println!(
+        "# A fake Webflow runs until you press Ctrl-C. It has registered one app, with new secrets"
+    );
+    println!("# at every start. Paste this where you start your application:");
     println!("export WEBFLOW_BASE_URL={}", fake.base_url());
     println!("export WEBFLOW_CLIENT_ID={}", fake.client_id());
     println!("export WEBFLOW_CLIENT_SECRET={}", fake.client_secret());

@@ -10,7 +10,7 @@ use tower_http::csrf::CsrfLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::start::App;
-use crate::{account, dashboard, home, monitoring, pages, panel, sessions, webhooks};
+use crate::{account, dashboard, home, monitoring, pages, panel, sessions, switcher, webhooks};
 
 /// Forms are small; the paths of the layer and the webhooks have limits of their own.
 const FORM_LIMIT: usize = 16 * 1024;
@@ -42,7 +42,7 @@ pub(crate) fn router(app: &App, metrics: PrometheusHandle) -> Router {
 fn own_pages(app: &App) -> Router<App> {
     let router = Router::new()
         .route("/dashboard", get(dashboard::show))
-        .route("/grant", post(dashboard::switch))
+        .route("/grant", post(switcher::switch))
         .route("/sites/{id}/publish", post(dashboard::publish))
         .route_layer(app.auth.clone()) // a grant is required
         .route("/", get(home::show).layer(app.auth.optional()))

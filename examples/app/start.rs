@@ -58,8 +58,9 @@ pub(crate) async fn start() -> Result<Started, Box<dyn Error>> {
     println!("app: visit {}/", settings.origin);
     println!("app: the database is {}", db::described(&settings.database_url));
     #[cfg(feature = "testing")]
-    if let Some(fake) = &fake {
-        crate::fake::introduce(fake, &settings);
+    match &fake {
+        Some(fake) => crate::fake::introduce(fake, &settings),
+        None => println!("app: Webflow is at {}, by the variables WEBFLOW_..", settings.webflow),
     }
     let app = Arc::new(Shared {
         sessions: Sessions::new(db.clone(), settings.origin.starts_with("https:")),

@@ -2,8 +2,15 @@
 
 use std::collections::HashMap;
 
+use axum::extract::{Form, State};
+use axum::response::Redirect;
+use axum_extra::extract::cookie::CookieJar;
 use maud::{Markup, html};
+use serde::Deserialize;
 use tower_webflow_auth::{WebflowGrants, WebflowToken};
+
+use crate::error::AppError;
+use crate::start::App;
 
 /// Nothing but a link to connect another one while there is only one.
 pub(crate) fn show(
@@ -37,4 +44,23 @@ fn label(grant: &WebflowToken, names: &HashMap<String, String>) -> String {
         n if n > SHOWN => format!("{shown} and {} more", n - SHOWN),
         _ => shown,
     }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Choice {
+    grant: String,
+}
+
+/// `POST /grant`: switches to another workspace.
+pub(crate) async fn switch(
+    State(app): State<App>,
+    jar: CookieJar,
+    grants: WebflowGrants,
+    Form(Choice { grant }): Form<Choice>,
+) -> Result<Redirect, AppError> {
+    if !grants.iter().any(|own| own.grant_id().as_str() == grant) {
+        return Err(AppError::NotFound);
+    }
+    app.sessions.choose(&jar, &grant).await?;
+    Ok(Redirect::to("/dashboard"))
 }

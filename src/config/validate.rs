@@ -117,7 +117,7 @@ impl WebflowAuthBuilder {
         if self.application_id.as_deref().is_some_and(|id| !is_id(id)) {
             problems.push(ConfigProblem::Invalid {
                 setting: "application_id (WEBFLOW_APP_ID)",
-                problem: "is no ID of Webflow's".to_owned(),
+                problem: "is not a Webflow ID".to_owned(),
                 remedy: "copy it from the app's settings at Webflow, or leave it out",
             });
         }

@@ -63,7 +63,7 @@ fn every_malformed_setting_is_reported() {
         (good().scopes([]), "scopes"),
         (good().login_path("login"), "login_path is not a path that"),
         (good().page_style("</style><script>"), "page_style contains `</`"),
-        (good().application_id("the app"), "application_id (WEBFLOW_APP_ID) is no ID of Webflow's"),
+        (good().application_id("the app"), "application_id (WEBFLOW_APP_ID) is not a Webflow ID"),
         (good().login_path("/auth/webflow/callback"), "the same as another"),
         (
             good().redirect_uri("https://app.example.com/auth/webflow/login"),
