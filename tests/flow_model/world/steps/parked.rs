@@ -8,7 +8,7 @@ use tower_webflow_auth::Why;
 use super::{Parked, SIGN_IN};
 use crate::plan::{By, Of, Outage};
 use crate::support::hostile::CALLBACK;
-use crate::world::{Answered, At, Callback, Effect, FLOW_LIFETIME, Inner};
+use crate::world::{Answered, At, Callback, Effect, FLOW_LIFETIME, Flow, Inner};
 
 impl Inner {
     /// A callback in a browser where nobody is signed in: the code is parked, and nothing else
@@ -95,9 +95,15 @@ impl Inner {
         self.outage == Outage::None
             && self.may_exchange(flow, instance)
             && self.parked_callback(flow).is_some_and(|callback| {
+                // An injected code may be parked in several flows, of which one has the grant.
+                let flows = &self.browsers[flow.browser].flows;
+                let holds = |it: &&Flow| {
+                    it.parked.is_some_and(|parked| parked.callback == Some(callback.nth))
+                };
+                let is_only = flows.iter().filter(holds).count() == 1;
                 let callback = self.callback(callback);
                 let kept = callback.tokens.iter().any(|token| self.stored.contains_key(token));
-                callback.flow == flow.nth && kept
+                callback.flow == flow.nth && kept && is_only
             })
     }
 
