@@ -158,8 +158,9 @@ impl<E: Engine<O>, O: Operation> Shared<E, O> {
         }
     }
 
-    /// Starts groups while there are operations and turns. Only one call at a time does: a runtime
-    /// that shuts down drops a task at once, which ends its turn, which calls this again.
+    /// Starts groups while there are operations and turns. Only one call at a time does, because a
+    /// runtime that is shutting down drops the new task immediately, and the end of its turn calls
+    /// this function again.
     fn start(self: &Arc<Self>) {
         if !self.queue().begin_start() {
             return;

@@ -396,7 +396,7 @@ fn the_end_of_a_runtime_with_many_groups_is_not_recursive() {
     let mut begun = runtime.block_on(async { fixture.begin((0..8000).map(large)) });
     let waiting = begun.split_off(1);
     runtime.shutdown_background();
-    // Each of the groups that the end of the first one starts is dropped at once.
+    // The end of the first operation starts groups, whose tasks the runtime drops immediately.
     drop(begun);
     assert_eq!(fixture.group.0.queue().len(), 0);
     drop(waiting);
