@@ -52,7 +52,9 @@ fn authorize_check(
         }
         Ok(response) => response,
     };
-    if let Some(error) = error_in(&response, redirect_uri) {
+    if response.status.is_redirection()
+        && let Some(error) = error_in(&response, redirect_uri)
+    {
         return Check::failed(name, format!("{host} refuses this client's link: {error}"), COMPARE);
     }
     let status = response.status.as_u16();
